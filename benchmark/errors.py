@@ -1,0 +1,26 @@
+"""Errors that a user can mend. The command line prints them as one line and leaves with their exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input: the message names the field, the value and the allowed ones."""
+
+    exit_code = 2
+
+
+class DataMissing(UserError):
+    """Data or a part of the environment is absent; the message says which, where, and how to get it."""
+
+    exit_code = 4
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The one wording for a name that is in no table: nearest name first, then all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return UserError(f"unknown {kind} {name!r}{hint} known: {', '.join(names) or '(none)'}")

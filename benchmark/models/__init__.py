@@ -1,0 +1,1 @@
+"""Network families of the benchmark, one file each, behind one registry."""
