@@ -1,0 +1,140 @@
+"""What a run is: frozen plain data, and an id that is the hash of it.
+
+The id is taken over canonical JSON in which every field that has its default value is left out. So a new field needs
+a default, and that default must mean "no effect": then no stored result is orphaned. A test pins ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+DENSE = "dense"
+"""The name of the absence of a method: plain training, whose weights other runs may start from."""
+
+Scalar = bool | int | float | str | None
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one training goes: optimiser, learning-rate schedule, regularisation.
+
+    `schedule` is evaluated once per `lr_update`; warm-up is linear, lr * (i + 1) / warm-up, as in the paper's code.
+    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    decay_norm: bool = True
+    schedule: Literal["cosine", "step", "linear", "constant"] = "cosine"
+    step_epochs: int = 0
+    step_factor: float = 0.1
+    milestones: tuple[int, ...] = ()
+    warmup_epochs: int = 0
+    lr_update: Literal["epoch", "step"] = "epoch"
+    label_smoothing: float = 0.0
+    clip_norm: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    sync_batch_norm: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that determines one result. `parent` is the dense training whose weights it starts from, if any."""
+
+    dataset: str
+    model: str
+    method: str
+    seed: int
+    recipe: Recipe
+    sparsity: float = 0.0
+    dataset_options: tuple[tuple[str, Any], ...] = ()
+    model_options: tuple[tuple[str, Any], ...] = ()
+    method_options: tuple[tuple[str, Any], ...] = ()
+    method_version: int = 1
+    validation: float = 0.1
+    parent: Run | None = None
+    protocol: int = 1
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits of the SHA-256 of the canonical JSON."""
+        # Plans hold each run many times; the hash of frozen data is computed once.
+        cached = self.__dict__.get("_id")
+        if cached is None:
+            cached = hashlib.sha256(canonical_json(self).encode()).hexdigest()[:12]
+            object.__setattr__(self, "_id", cached)
+        return cached
+
+    @property
+    def is_dense(self) -> bool:
+        return self.method == DENSE
+
+
+def frozen_options(options: Options) -> tuple[tuple[str, Any], ...]:
+    """Options in the one order and with lists as tuples, so that equal options are equal data."""
+    return tuple((key, _frozen(options[key])) for key in sorted(options))
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, Mapping):
+        return frozen_options(value)
+    return value
+
+
+def to_dict(value: Recipe | Run) -> dict[str, Any]:
+    """Plain data with default values left out; nested runs and recipes likewise."""
+    plain: dict[str, Any] = {}
+    for field in fields(value):
+        item = getattr(value, field.name)
+        if item == field.default:
+            continue
+        if isinstance(item, Recipe | Run):
+            item = to_dict(item)
+        elif field.name.endswith("_options"):
+            item = {key: _thawed(option) for key, option in item}
+        elif isinstance(item, tuple):
+            item = list(item)
+        plain[field.name] = item
+    return plain
+
+
+def _thawed(value: Any) -> Any:
+    return [_thawed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def from_dict(plain: Mapping[str, Any]) -> Run:
+    """The inverse of `to_dict` for a run. Raises TypeError on unknown or missing fields."""
+    values = dict(plain)
+    recipe = dict(values["recipe"])
+    if "milestones" in recipe:
+        recipe["milestones"] = tuple(recipe["milestones"])
+    values["recipe"] = Recipe(**recipe)
+    for key in ("dataset_options", "model_options", "method_options"):
+        if key in values:
+            values[key] = frozen_options(values[key])
+    if values.get("parent") is not None:
+        values["parent"] = from_dict(values["parent"])
+    return Run(**values)
+
+
+def canonical_json(run: Run) -> str:
+    """Sorted keys, no white space, defaults left out: the text that is hashed."""
+    return json.dumps(to_dict(run), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def derive_seed(seed: int, *labels: object) -> int:
+    """An independent 63-bit seed for a purpose, e.g. derive_seed(3, "order", epoch)."""
+    text = ":".join(str(part) for part in (seed, *labels))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

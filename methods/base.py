@@ -1,0 +1,150 @@
+"""The one contract between the harness and every pruning method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..benchmark.pruning import Masks, Site
+
+Batch = tuple[Tensor, Tensor]
+
+
+class ScoringData(Protocol):
+    """Training samples for scores: normalised, without augmentation, never from the test or validation split."""
+
+    def __call__(self, num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0) -> Iterator[Batch]:
+        """Yield batches of `num_samples` samples in all, a deterministic draw (another for each value of `draw`).
+
+        `balanced` takes equally many of each class, in shuffled order. With several processes each gets its share.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a method may look at and draw from. Made by the harness, once a run.
+
+    Attributes:
+        model: the network; a method may parametrise it, but `detach` must give a plain one back.
+        sites: all prunable weights, in traversal order.
+        samples: training samples for scores.
+        loss: mean cross-entropy of logits and integer targets.
+        macs: dense multiply-adds of each site for one input, by site name.
+        input_shape: of one input, without the batch.
+        epochs, steps_per_epoch: of the training recipe that follows; `total_steps` is their product.
+        generator: a fresh CPU generator for a purpose, fixed by the run's seed and the name of the purpose.
+        reduce: sums a tensor over all processes, in place (nothing to do when there is one).
+        rebuild: the same network, newly initialised, with other model options (e.g. a width); a model that lacks an
+            option raises UserError.
+    """
+
+    model: nn.Module
+    sites: tuple[Site, ...]
+    samples: ScoringData
+    loss: Callable[[Tensor, Tensor], Tensor]
+    macs: Mapping[str, int]
+    input_shape: tuple[int, ...]
+    num_classes: int
+    device: torch.device
+    epochs: int
+    steps_per_epoch: int
+    generator: Callable[[str], torch.Generator]
+    reduce: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    rebuild: Callable[..., nn.Module] | None = None
+
+    @property
+    def total_steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclass(kw_only=True)
+class Pruner:
+    """Dense training: every hook is empty. Methods override what they need, and the harness never asks which it is.
+
+    The dataclass fields are the method's options; a value that makes no sense raises ValueError in `__post_init__`.
+    The class attributes below are read by the command line without importing the module, so they are literals.
+    """
+
+    label: ClassVar[str] = "Dense"
+    family: ClassVar[str] = "baseline"
+    paper: ClassVar[str] = ""
+    needs: ClassVar[str] = "nothing"
+    version: ClassVar[int] = 1
+    reaches_target: ClassVar[bool] = True
+
+    sparsity: float = 0.0
+    start: Literal["trained", "init"] = "trained"
+    context: Context = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.sparsity < 1.0:
+            raise ValueError(f"sparsity must be in [0, 1), not {self.sparsity}")
+        if self.start not in ("trained", "init"):
+            raise ValueError(f"start must be 'trained' or 'init', not {self.start!r}")
+
+    @property
+    def rounds(self) -> int:
+        """How often the training recipe is run, each time with a new optimiser; see `begin_round`."""
+        return 1
+
+    def first_epoch(self, index: int) -> int:
+        """The epoch of the recipe at which round `index` starts (rewinding methods: k of T epochs)."""
+        return 0
+
+    def attach(self, context: Context) -> nn.Module:
+        """Once a run, before the first round. Returns the model to train: the context's, unless the method builds one."""
+        self.context = context
+        return context.model
+
+    def begin_round(self, index: int) -> None:
+        """Before the optimiser of round `index` is built: one-shot methods set their masks in round 0."""
+
+    def param_groups(self, weight_decay: float, decay_norm: bool) -> list[dict[str, Any]]:
+        """The optimiser's groups: all trainable parameters; vectors and scalars without decay unless `decay_norm`."""
+        parameters = [p for p in self.context.model.parameters() if p.requires_grad]
+        if decay_norm:
+            return [{"params": parameters, "weight_decay": weight_decay}]
+        return [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
+        """After backward, before clipping and the optimiser: dense gradients are visible. True skips the optimiser.
+
+        `step` is the position in the recipe: epoch * steps_per_epoch + step of the epoch.
+        """
+        return False
+
+    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        """After the optimiser's step: pruned weights go back to zero."""
+
+    def on_epoch_end(self, index: int, epoch: int, optimizer: torch.optim.Optimizer) -> None:
+        """After the last step of an epoch of round `index`, before the evaluation."""
+
+    def detach(self) -> None:
+        """Leave a plain model with true zeros behind; learned parametrisations are folded here."""
+
+    @property
+    def masks(self) -> Masks | None:
+        """The masks of the sites that the method prunes, if it works with masks; counted by the harness at the end."""
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs beyond the model and the optimiser: tensors, numbers and strings only."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`, after `attach` on a model of the same architecture."""
+
+
+@dataclass(kw_only=True)
+class Dense(Pruner):
+    """Train the network without pruning: the start of other methods, and the upper line of every plot."""
+
+    start: Literal["trained", "init"] = "init"

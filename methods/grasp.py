@@ -1,0 +1,47 @@
+"""GraSP: keep the gradient flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from .mask_pruner import MaskPruner
+from .scoring import hessian_gradient
+
+
+@dataclass(kw_only=True)
+class GraSP(MaskPruner):
+    """Remove the weights whose removal keeps most of the gradient's norm. Wang et al., 2020 (arXiv 2002.07376).
+
+    The paper removes high -w * (H g); here high is kept, so the score is w * (H g). Logits are divided by the
+    temperature. Batches are balanced over classes and shuffled: the authors' code feeds them sorted by class, so
+    that its two halves hold different classes. Linear layers are not drawn anew for scoring, as theirs are.
+    """
+
+    label: ClassVar[str] = "GraSP"
+    paper: ClassVar[str] = "arXiv 2002.07376"
+    needs: ClassVar[str] = "Hessian-gradient product"
+
+    start: Literal["trained", "init"] = "init"
+    samples_per_class: int = 10
+    score_batch: int = 128
+    temperature: float = 200.0
+    _products: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples_per_class < 1 or self.score_batch < 1 or self.temperature <= 0:
+            raise ValueError(
+                f"samples_per_class and score_batch must be >= 1 and temperature > 0, "
+                f"not {self.samples_per_class}, {self.score_batch} and {self.temperature}"
+            )
+
+    def prepare_scores(self) -> None:
+        count = self.samples_per_class * self.context.num_classes
+        batches = list(self.context.samples(count, self.score_batch, balanced=True))
+        self._products = hessian_gradient(self.context, tuple(self._masks.sites.values()), batches, self.temperature)
+
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        return weight * self._products[name]

@@ -1,0 +1,158 @@
+"""Names to methods: the built-in table, installed entry points, and files given by the user. Imports no torch."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..benchmark.errors import UserError, unknown
+from . import METHODS
+from .describe import MethodInfo, describe_class
+
+if TYPE_CHECKING:
+    from .base import Pruner
+
+ENTRY_POINT_GROUP = "prunebench.methods"
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where a method's class is: an importable module, or a plug-in file (then `module` is None)."""
+
+    source: Path
+    module: str | None
+    class_name: str
+
+
+_plugins: dict[str, _Target] = {}
+
+
+def add_plugin(path: str | Path) -> list[str]:
+    """Register the methods of a user's file and return their names.
+
+    The file holds a table `METHODS = {"name": "ClassName"}`, like this folder's. Its code runs only when one of its
+    methods is used. Raises UserError where the file or its table cannot be read, or a name is taken.
+    """
+    source = Path(path).resolve()
+    if not source.is_file():
+        raise UserError(f"--plugin {path}: no such file")
+    table = _plugin_table(source)
+    for name, class_name in table.items():
+        known = _targets().get(name)
+        if known is not None and known.source != source:
+            raise UserError(f"--plugin {path}: method {name!r} exists already, in {known.source}")
+        _plugins[name] = _Target(source, None, class_name)
+        describe(name)
+    return list(table)
+
+
+def _plugin_table(source: Path) -> dict[str, str]:
+    import ast
+
+    from .describe import _parse
+
+    for statement in _parse(source).body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+        if isinstance(target, ast.Name) and target.id == "METHODS":
+            try:
+                table = ast.literal_eval(statement.value)  # pyright: ignore[reportAttributeAccessIssue]
+            except ValueError:
+                table = None
+            if isinstance(table, dict) and table and all(isinstance(x, str) for pair in table.items() for x in pair):
+                return table
+    raise UserError(f'plug-in {source}: needs a literal table such as METHODS = {{"my_method": "MyMethod"}}')
+
+
+@functools.cache
+def _entry_points() -> dict[str, _Target]:
+    found: dict[str, _Target] = {}
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        spec = importlib.util.find_spec(point.module)
+        if spec is None or spec.origin is None:
+            raise UserError(f"entry point {point.name!r}: module {point.module!r} is not installed")
+        found[point.name] = _Target(Path(spec.origin), point.module, point.attr)
+    return found
+
+
+def _targets() -> dict[str, _Target]:
+    folder, package = Path(__file__).parent, __package__
+    built_in = {
+        name: _Target(folder / f"{value.split(':')[0]}.py", f"{package}.{value.split(':')[0]}", value.split(":")[1])
+        for name, value in METHODS.items()
+    }
+    return {**_entry_points(), **_plugins, **built_in}
+
+
+def method_names() -> list[str]:
+    return sorted(_targets())
+
+
+def describe(name: str) -> MethodInfo:
+    """What a method says of itself. Raises UserError for an unknown name."""
+    targets = _targets()
+    if name not in targets:
+        raise unknown("method", name, targets)
+    target = targets[name]
+    return describe_class(name, target.source, target.module, target.class_name)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Names and listed values of options, without importing the method. Bounds are checked when it is created."""
+    known = describe(name).options
+    for key, value in options.items():
+        if key not in known:
+            raise unknown(f"option of method {name!r}", key, known)
+        choices = known[key].choices
+        if choices and value not in choices:
+            allowed = ", ".join(str(choice) for choice in choices)
+            raise UserError(f"method {name!r}: option {key!r} must be one of {allowed}, not {value!r}")
+
+
+def method_class(name: str) -> type[Pruner]:
+    """Import and return the class. Raises UserError for an unknown name or a plug-in that does not load."""
+    targets = _targets()
+    if name not in targets:
+        raise unknown("method", name, targets)
+    target = targets[name]
+    module = importlib.import_module(target.module) if target.module else _load_file(target.source)
+    return getattr(module, target.class_name)
+
+
+def _load_file(source: Path) -> Any:
+    name = f"prunebench_plugin_{hashlib.sha256(str(source).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # dataclasses look their module up while the class is built
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise UserError(f"plug-in {source} does not load: {type(error).__name__}: {error}") from error
+    return module
+
+
+def create(name: str, sparsity: float, options: Mapping[str, Any]) -> Pruner:
+    """A method with its options. Raises UserError naming the option for a name or a value it does not take."""
+    check_options(name, options)
+    try:
+        return method_class(name)(sparsity=sparsity, **options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"method {name!r}: {error}") from error
+
+
+def plugin_sources() -> dict[str, str]:
+    """The plug-in files in use and the SHA-256 of their contents: recorded with every result."""
+    return {str(t.source): hashlib.sha256(t.source.read_bytes()).hexdigest() for t in _plugins.values()}

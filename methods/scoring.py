@@ -1,0 +1,100 @@
+"""Gradients for scores, taken so that nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..benchmark.pruning import Site
+from .base import Batch, Context
+
+
+@contextlib.contextmanager
+def untouched(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Run in train or eval mode and restore: modes, buffers, gradients, requires_grad, the global random state."""
+    modes = {module: module.training for module in model.modules()}
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    gradients = {parameter: (parameter.grad, parameter.requires_grad) for parameter in model.parameters()}
+    device = next(model.parameters()).device
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        # Dropout in a scoring pass must not depend on what ran before it.
+        torch.manual_seed(0)
+        try:
+            model.train(training)
+            yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+            with torch.no_grad():
+                for name, buffer in model.named_buffers():
+                    buffer.copy_(buffers[name])
+            for parameter, (gradient, requires_grad) in gradients.items():
+                parameter.grad = gradient
+                parameter.requires_grad_(requires_grad)
+
+
+def mean_gradients(
+    context: Context, sites: Sequence[Site], batches: Iterable[Batch], *, training: bool = True
+) -> dict[str, Tensor]:
+    """Gradient of the mean loss over all samples at the present weights, by site name.
+
+    Signed gradients are added over batches and processes, so an absolute value is taken once, by the caller.
+    Batch norm uses batch statistics if `training`, without updating its running ones. float32, whatever the recipe.
+    """
+    totals = [torch.zeros_like(site.weight) for site in sites]
+    count = torch.zeros((), dtype=torch.float64, device=context.device)
+    with untouched(context.model, training=training):
+        weights = _differentiable(sites)
+        for inputs, targets in batches:
+            loss = context.loss(context.model(inputs), targets) * len(targets)
+            for total, gradient in zip(totals, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
+                if gradient is not None:
+                    total += gradient
+            count += len(targets)
+    context.reduce(count)
+    for total in totals:
+        context.reduce(total)
+        total /= count.to(total.dtype)
+    return {site.name: total for site, total in zip(sites, totals, strict=True)}
+
+
+def _differentiable(sites: Sequence[Site]) -> list[Tensor]:
+    weights = [site.weight for site in sites]
+    for weight in weights:
+        weight.requires_grad_(True)
+    return weights
+
+
+def hessian_gradient(
+    context: Context, sites: Sequence[Site], batches: Sequence[Batch], temperature: float
+) -> dict[str, Tensor]:
+    """H g of the loss at logits / temperature, summed over batches; g is the sum of the batches' gradients.
+
+    GraSP's product, one second-order pass a batch. The graph of one batch is held at a time.
+    """
+    products = [torch.zeros_like(site.weight) for site in sites]
+    with untouched(context.model, training=True):
+        weights = _differentiable(sites)
+
+        def gradients(batch: Batch, create_graph: bool) -> tuple[Tensor, ...]:
+            loss = context.loss(context.model(batch[0]) / temperature, batch[1])
+            return torch.autograd.grad(loss, weights, create_graph=create_graph)
+
+        total = [torch.zeros_like(weight) for weight in weights]
+        for batch in batches:
+            for sum_, gradient in zip(total, gradients(batch, False), strict=True):
+                sum_ += gradient
+        for sum_ in total:
+            context.reduce(sum_)
+        for batch in batches:
+            inner = sum((g * t).sum() for g, t in zip(gradients(batch, True), total, strict=True))
+            assert isinstance(inner, Tensor)
+            for product, part in zip(products, torch.autograd.grad(inner, weights), strict=True):
+                product += part
+        for product in products:
+            context.reduce(product)
+    return {site.name: product for site, product in zip(sites, products, strict=True)}
