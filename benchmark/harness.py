@@ -1,0 +1,297 @@
+"""One run to one result: dense weights or initialisation -> prune -> train or fine-tune -> evaluate.
+
+The same function computes every run, here or on a cluster, whatever the method.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ..datasets.registry import load
+from ..datasets.splits import Data
+from ..methods.base import Context, Pruner
+from ..methods.registry import create, plugin_sources
+from . import memory, provenance
+from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
+from .errors import DataMissing
+from .flops import count_macs
+from .measure import (
+    check_masks,
+    count_layers,
+    kept_by_layer,
+    scoring_indices,
+    summarize_accuracy,
+    summarize_layers,
+    training_cost,
+)
+from .models.registry import create_model
+from .pruning import find_sites
+from .run import Run, derive_seed, to_dict
+from .settings import Settings
+from .store import SCHEMA, RunFolder, Store, now, write_atomically, write_json
+from .training import Clock, Evaluation, Position, Training, evaluate, num_steps
+
+
+class Interrupted(Exception):
+    """A stop was asked for; the checkpoint is written."""
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """How the surroundings follow a run and stop it. `stop` is asked after every epoch."""
+
+    on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What a resumed run needs beyond tensors: plain data, part of the checkpoint."""
+
+    position: Position = field(default_factory=Position)
+    before: dict[str, Any] = field(default_factory=dict)
+    pruned: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    resumed: int = 0
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes a GPU where there is one. Raises DataMissing for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DataMissing(f"device {name!r} asked for, but torch sees no GPU")
+    return device
+
+
+def execute(run: Run, study: str, settings: Settings, watch: Watch) -> dict[str, Any]:
+    """Compute a run and store its result; resumes from its checkpoint if there is one.
+
+    Raises Interrupted after a stop, Diverged, UserError, or whatever a method raises; nothing is half-written.
+    """
+    with torch.random.fork_rng():
+        return _Execution(run, study, settings, watch).compute()
+
+
+class _Execution:
+    """The steps of one run and what they share."""
+
+    def __init__(self, run: Run, study: str, settings: Settings, watch: Watch) -> None:
+        self.run, self.study, self.settings, self.watch = run, study, settings, watch
+        self.store = Store(settings.results)
+        self.folder = self.store.folder(study, run)
+        self.device = choose_device(settings.device)
+        torch.set_num_threads(settings.threads)
+        torch.use_deterministic_algorithms(settings.deterministic)
+        self.clock = Clock()
+        self.begin = time.perf_counter()
+        self.progress = Progress()
+        self.history: list[dict[str, Any]] = []
+
+    def compute(self) -> dict[str, Any]:
+        memory.reset_peak(self.device)
+        run = self.run
+        self.data = load(
+            run.dataset, root=self.settings.data_root, validation=run.validation, **dict(run.dataset_options)
+        )
+        original = self._build_model()
+        self.macs = count_macs(original, self.data.input_shape)
+        self.num_prunable = sum(site.weight.numel() for site in find_sites(original))
+        self.pruner = create(run.method, run.sparsity, dict(run.method_options))
+        with self.clock.measure("prune"):
+            self.model = self.pruner.attach(self._context(original)).to(self.device)
+        self.model_macs = self.macs if self.model is original else count_macs(self.model, self.data.input_shape)
+        self._train()
+        self.pruner.detach()
+        return self._finish()
+
+    def _build_model(self) -> nn.Module:
+        model = self._new_model()
+        if self.run.parent is not None:
+            path = self.store.folder(self.study, self.run.parent).model_path
+            model.load_state_dict(load_weights(path))
+        return model.to(self.device)
+
+    def _new_model(self, **options: Any) -> nn.Module:
+        # Every run of a seed starts from the same initialisation, which makes comparisons paired.
+        torch.manual_seed(derive_seed(self.run.seed, "init"))
+        return create_model(
+            self.run.model,
+            num_classes=self.data.num_classes,
+            input_shape=self.data.input_shape,
+            **{**dict(self.run.model_options), **options},
+        )
+
+    def _context(self, model: nn.Module) -> Context:
+        seed = self.run.seed
+        return Context(
+            model=model,
+            sites=find_sites(model),
+            samples=self._samples,
+            loss=cross_entropy,
+            macs=self.macs,
+            input_shape=self.data.input_shape,
+            num_classes=self.data.num_classes,
+            device=self.device,
+            epochs=self.run.recipe.epochs,
+            steps_per_epoch=num_steps(len(self.data.train), self.run.recipe.batch_size),
+            generator=lambda purpose: torch.Generator().manual_seed(derive_seed(seed, "method", purpose)),
+            rebuild=lambda **options: self._new_model(**options).to(self.device),
+        )
+
+    def _samples(
+        self, num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(derive_seed(self.run.seed, "samples", draw))
+        indices = scoring_indices(self.data.train.targets, num_samples, balanced, generator)
+        for part in indices.split(batch_size):
+            yield self.data.train.sample(part, device=self.device)
+
+    def _train(self) -> None:
+        training = Training(
+            model=self.model,
+            pruner=self.pruner,
+            data=self.data,
+            recipe=self.run.recipe,
+            seed=derive_seed(self.run.seed, "dense" if self.run.parent is None else "pruned"),
+            device=self.device,
+            clock=self.clock,
+            on_epoch=self._after_epoch,
+        )
+        optimizer_state = self._resume()
+        for index in range(self.progress.position.round, self.pruner.rounds):
+            if optimizer_state is None:
+                self._begin_round(index)
+            training.run_round(index, self.progress.position.epoch, optimizer_state)
+            optimizer_state = None
+
+    def _begin_round(self, index: int) -> None:
+        if index == 0:
+            self.progress.before = self._evaluate()
+        with self.clock.measure("prune"):
+            self.pruner.begin_round(index)
+        check_masks(self.pruner, at_end=False)
+        if index == 0:
+            self.progress.pruned = self._evaluate() if self.pruner.masks is not None else self.progress.before
+        self.progress.position = Position(index, self.pruner.first_epoch(index))
+
+    def _evaluate(self) -> dict[str, Any]:
+        with self.clock.measure("evaluate"):
+            test: Evaluation = evaluate(self.model, self.data.test, self.run.recipe, self.device)
+        return {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss}
+
+    def _after_epoch(self, record: dict[str, Any], optimizer: torch.optim.Optimizer, position: Position) -> None:
+        check_masks(self.pruner, at_end=False)
+        record |= self._density()
+        self.progress.position = position
+        self.history.append(record)
+        with self.folder.history_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        self.watch.on_epoch(record)
+        is_stopping = self.watch.stop()
+        if is_stopping or position.epoch % self.settings.checkpoint_every == 0:
+            self._save_checkpoint(optimizer)
+        if is_stopping:
+            raise Interrupted(f"stopped after epoch {position.epoch} of {self.run.recipe.epochs}")
+
+    def _save_checkpoint(self, optimizer: torch.optim.Optimizer) -> None:
+        progress = self.progress
+        save_checkpoint(
+            self.folder.checkpoint_path,
+            {
+                "schema": SCHEMA,
+                "model": self.model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "pruner": self.pruner.state_dict(),
+                "history": self.history,
+                "position": [progress.position.round, progress.position.epoch],
+                "before": progress.before,
+                "pruned": progress.pruned,
+                "seconds": progress.seconds + time.perf_counter() - self.begin,
+                "clock": vars(self.clock),
+                "resumed": progress.resumed,
+            },
+        )
+
+    def _resume(self) -> dict[str, Any] | None:
+        """Restore from the checkpoint, if there is one, and return the optimiser's state."""
+        try:
+            state = load_checkpoint(self.folder.checkpoint_path, self.device)
+        except FileNotFoundError:
+            self._rewrite_history([])
+            return None
+        self.model.load_state_dict(state["model"])
+        self.pruner.load_state_dict(state["pruner"])
+        self.progress = Progress(
+            position=Position(*state["position"]),
+            before=state["before"],
+            pruned=state["pruned"],
+            seconds=state["seconds"],
+            resumed=state["resumed"] + 1,
+        )
+        vars(self.clock).update(state["clock"])
+        self._rewrite_history(state["history"])
+        return state["optimizer"]
+
+    def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
+        self.history = list(records)
+        write_atomically(self.folder.history_path, "".join(json.dumps(record) + "\n" for record in records))
+
+    def _density(self) -> dict[str, Any]:
+        """Density and multiply-adds of the network as it stands."""
+        counts = kept_by_layer(self.model, self.pruner)
+        kept, total = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
+        macs = sum(self.model_macs[name] * part / whole for name, (part, whole) in counts.items())
+        return {"density": kept / total, "macs": macs}
+
+    def _finish(self) -> dict[str, Any]:
+        check_masks(self.pruner, at_end=True)
+        last = self._evaluate()
+        original = {"prunable": self.num_prunable, "macs": sum(self.macs.values())}
+        layers = count_layers(self.model, self.pruner, self.data.input_shape)
+        if self.pruner.masks is not None:
+            save_masks(self.folder.masks_path, dict(self.pruner.masks.items()))
+        if self.run.is_dense or self.settings.keep_weights:
+            save_weights(self.folder.model_path, self.model.state_dict())
+        result = {
+            "schema": SCHEMA,
+            "id": self.run.id,
+            "study": self.study,
+            "run": to_dict(self.run),
+            "parent": self.run.parent.id if self.run.parent else None,
+            **summarize_accuracy(self.history, self.progress.before, self.progress.pruned, last),
+            **summarize_layers(layers, self.run.sparsity, self.pruner, self.model, original),
+            "cost": self._cost(),
+            "data": {"fingerprint": self.data.fingerprint, "train": len(self.data.train),
+                     "validation": len(self.data.validation), "test": len(self.data.test)},
+            "provenance": {**provenance.environment(), **provenance.device_facts(self.device),
+                           "plugins": plugin_sources(), "finished": now()},
+        }  # fmt: skip
+        write_json(self.folder.result_path, result)
+        self.folder.checkpoint_path.unlink(missing_ok=True)
+        return result
+
+    def _cost(self) -> dict[str, Any]:
+        """Epochs, multiply-adds and seconds; those of the shared dense training stand beside, under `parent`."""
+        parent = self.store.folder(self.study, self.run.parent).read_result() if self.run.parent else None
+        own = training_cost(self.history, sum(self.model_macs.values()), len(self.data.train))
+        return {
+            **own,
+            "parent": {key: parent["cost"][key] for key in own} if parent else None,
+            "seconds": self.progress.seconds + time.perf_counter() - self.begin,
+            "train_seconds": self.clock.train,
+            "evaluate_seconds": self.clock.evaluate,
+            "prune_seconds": self.clock.prune,
+            "mask_seconds": self.clock.masks,
+            "peak_memory_bytes": memory.peak(self.device),
+            "resumed": self.progress.resumed,
+        }

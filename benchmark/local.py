@@ -1,0 +1,198 @@
+"""Compute a plan on this machine: warm worker processes, each doing one run after another.
+
+The parent process never loads torch. A worker that dies takes one run with it, not the study.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from .attempt import Ending, attempt
+from .plan import Job
+from .run import Run, from_dict, to_dict
+from .settings import Settings
+from .store import Store, now
+
+BUSY_POLL_SECONDS = 1.0
+
+
+@dataclass(kw_only=True)
+class Listener:
+    """What the command line wants to hear."""
+
+    on_epoch: Callable[[Run, dict[str, Any]], None] = lambda run, record: None
+    on_end: Callable[[Run, Ending], None] = lambda run, ending: None
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: Connection
+    run: Run | None = None
+
+
+@dataclass
+class _Queue:
+    """Runs that wait: for a worker, for their parent, or for another process that holds them."""
+
+    ready: list[Run]
+    blocked: dict[str, list[Run]] = field(default_factory=dict)
+    busy: list[tuple[float, Run]] = field(default_factory=list)
+
+    def take(self) -> Run | None:
+        current = time.monotonic()
+        for entry in list(self.busy):
+            if entry[0] <= current:
+                self.busy.remove(entry)
+                return entry[1]
+        return self.ready.pop(0) if self.ready else None
+
+    def is_empty(self) -> bool:
+        return not (self.ready or self.busy or self.blocked)
+
+
+def run_local(jobs: Sequence[Job], study: str, settings: Settings, num_workers: int, listener: Listener) -> list[Ending]:
+    """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
+
+    On KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
+    """
+    queue = _make_queue(jobs)
+    endings: list[Ending] = []
+    store = Store(settings.results)
+    with _worker_environment(settings):
+        workers = [_start(study, settings) for _ in range(max(1, min(num_workers, len(jobs))))]
+
+    def finish(run: Run, ending: Ending) -> None:
+        if ending.outcome == "busy":
+            queue.busy.append((time.monotonic() + BUSY_POLL_SECONDS, run))
+            return
+        endings.append(ending)
+        listener.on_end(run, ending)
+        children = queue.blocked.pop(run.id, [])
+        if ending.outcome == "done":
+            queue.ready.extend(children)
+        else:
+            for child in children:
+                finish(child, Ending("failed", f"its dense training {run.id} did not finish: {ending.reason}", True))
+
+    try:
+        while not queue.is_empty() or any(worker.run for worker in workers):
+            for worker in workers:
+                if worker.run is None and (run := queue.take()) is not None:
+                    worker.run = run
+                    worker.pipe.send(to_dict(run))
+            for pipe in wait([worker.pipe for worker in workers], timeout=BUSY_POLL_SECONDS):
+                worker = next(worker for worker in workers if worker.pipe is pipe)
+                run, message = worker.run, _receive(worker, store, study)
+                if run is None:
+                    continue
+                if isinstance(message, Ending):
+                    worker.run = None
+                    finish(run, message)
+                    if not worker.process.is_alive():
+                        with _worker_environment(settings):
+                            workers[workers.index(worker)] = _start(study, settings)
+                else:
+                    listener.on_epoch(run, message)
+    finally:
+        _shut_down(workers)
+    return endings
+
+
+def _make_queue(jobs: Sequence[Job]) -> _Queue:
+    """Parents and long runs first: what others wait for, or what would be alone at the end, must not start last."""
+    open_ids = {job.run.id for job in jobs}
+    ordered = sorted(jobs, key=lambda job: (-job.wanted_by, -job.run.recipe.epochs))
+    queue = _Queue([])
+    for job in ordered:
+        parent = job.run.parent
+        if parent is not None and parent.id in open_ids:
+            queue.blocked.setdefault(parent.id, []).append(job.run)
+        else:
+            queue.ready.append(job.run)
+    return queue
+
+
+def _start(study: str, settings: Settings) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=work, args=(there, study, settings), daemon=True)
+    process.start()
+    there.close()
+    return _Worker(process, here)
+
+
+@contextlib.contextmanager
+def _worker_environment(settings: Settings) -> Any:
+    """Numerical libraries read their thread counts when they load, so the environment must say it before."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    saved = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(settings.threads)))
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _receive(worker: _Worker, store: Store, study: str) -> Ending | dict[str, Any]:
+    """The worker's next message; if it died without one, the attempt is closed on its behalf."""
+    try:
+        return worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join()
+    code = worker.process.exitcode
+    reason = f"worker killed by {signal.Signals(-code).name}" if code and code < 0 else f"worker exited with {code}"
+    if worker.run is not None:
+        folder = store.folder(study, worker.run)
+        attempts = folder.attempts()
+        if attempts and attempts[-1].get("outcome") is None:
+            ended = {"end": now(), "outcome": "failed", "reason": reason, "retryable": True}
+            folder.write_attempt(len(attempts), {**attempts[-1], **ended})
+    return Ending("failed", reason, retryable=True)
+
+
+def _shut_down(workers: Sequence[_Worker]) -> None:
+    """Ask every worker to stop after its epoch, and wait; a second interrupt ends them at once."""
+    for worker in workers:
+        with contextlib.suppress(OSError):
+            worker.pipe.send(None)
+    try:
+        for worker in workers:
+            worker.process.join()
+    except KeyboardInterrupt:
+        for worker in workers:
+            worker.process.terminate()
+        raise
+
+
+def work(pipe: Connection, study: str, settings: Settings) -> None:
+    """The life of a worker: runs come in as plain data, epochs and endings go out. Ends with its parent."""
+    # Ctrl-C reaches the whole process group; the parent decides, so that the checkpoint is written first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from ..methods.registry import add_plugin
+    from .harness import Watch
+
+    for path in settings.plugins:
+        add_plugin(path)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while (task := pipe.recv()) is not None:
+            watch = Watch(on_epoch=pipe.send, stop=pipe.poll)
+            try:
+                ending = attempt(from_dict(task), study, settings, watch)
+            except OSError as error:
+                ending = Ending("failed", f"{type(error).__name__}: {error}", retryable=True)
+            pipe.send(ending)
+            if ending.outcome == "interrupted":
+                return

@@ -1,0 +1,167 @@
+"""What is measured of a finished network, for every method alike: no method reports its own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..methods.base import Pruner
+from .flops import count_macs
+from .pruning import find_sites, num_kept
+
+SAME_SPARSITY = 5e-4
+"""Epochs count as 'at the final sparsity' within this tolerance: learned thresholds drift by a few weights."""
+
+
+def check_masks(pruner: Pruner, *, at_end: bool) -> None:
+    """Weights outside the masks are exactly zero; at the end the number kept is exactly that of the target."""
+    masks = pruner.masks
+    if masks is None:
+        return
+    for name, site in masks.sites.items():
+        # a NaN is not equal to zero either, so it is found here
+        leaked = int((site.weight.detach().masked_select(~masks[name]) != 0).sum())
+        if leaked:
+            raise RuntimeError(f"{leaked} pruned weights of layer {name!r} are not zero")
+    if at_end and pruner.reaches_target:
+        wanted = num_kept(masks.num_total, pruner.sparsity)
+        if masks.num_kept != wanted:
+            raise RuntimeError(f"{masks.num_kept} weights are kept, the target is {wanted} of {masks.num_total}")
+
+
+def kept_by_layer(model: nn.Module, pruner: Pruner) -> dict[str, tuple[int, int]]:
+    """(kept, total) of each prunable layer: of its mask, or of its non-zero weights where the method has no masks."""
+    masks = pruner.masks
+    counts = {}
+    for site in find_sites(model):
+        weight = site.weight.detach()
+        if masks is not None and site.name in masks.sites:
+            kept = masks[site.name].sum()
+        elif masks is not None:
+            kept = torch.tensor(weight.numel())
+        else:
+            kept = (weight != 0).sum()
+        counts[site.name] = (int(kept), weight.numel())
+    return counts
+
+
+def count_layers(model: nn.Module, pruner: Pruner, input_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """One record a prunable layer of the detached network: shape, kept, total, zeros among the kept, dense MACs."""
+    macs = count_macs(model, input_shape)
+    counts = kept_by_layer(model, pruner)
+    layers = []
+    for site in find_sites(model):
+        kept, total = counts[site.name]
+        nonzero = int((site.weight.detach() != 0).sum())
+        layers.append(
+            {
+                "name": site.name,
+                "shape": list(site.weight.shape),
+                "total": total,
+                "kept": kept,
+                "density": kept / total,
+                "zeros_kept": kept - nonzero,
+                "macs": macs[site.name],
+            }
+        )
+    return layers
+
+
+def summarize_layers(
+    layers: Sequence[Mapping[str, Any]], target: float, pruner: Pruner, model: nn.Module, original: Mapping[str, int]
+) -> dict[str, Any]:
+    """Sparsity and multiply-adds of a finished network against the original one.
+
+    `original` holds `prunable` (weights) and `macs` (of one input) of the network before pruning.
+    """
+    kept = sum(layer["kept"] for layer in layers)
+    sparse_macs = sum(layer["macs"] * layer["density"] for layer in layers)
+    masks = pruner.masks
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    zeros = sum(layer["total"] - layer["kept"] for layer in layers)
+    densest = min(layers, key=lambda layer: layer["density"])
+    return {
+        "sparsity": {
+            "target": target,
+            "achieved": 1 - kept / original["prunable"],
+            "of_pruned_layers": 1 - masks.num_kept / masks.num_total if masks is not None else None,
+            "of_all_parameters": zeros / parameters,
+            "kept": kept,
+            "prunable": original["prunable"],
+            "parameters": parameters,
+            "layers_left_dense": [layer["name"] for layer in layers if masks and layer["name"] not in masks.sites],
+            "empty_layers": [layer["name"] for layer in layers if layer["kept"] == 0],
+            "smallest_layer_density": densest["density"],
+            "smallest_layer": densest["name"],
+        },
+        "macs": {
+            "convention": "multiply-adds of convolution and linear layers, batch 1, no bias, norm or pooling",
+            "dense": original["macs"],
+            "sparse": sparse_macs,
+            "pruned": 1 - sparse_macs / original["macs"],
+        },
+        "layers": list(layers),
+    }
+
+
+def summarize_accuracy(
+    history: Sequence[Mapping[str, Any]], before: Mapping[str, Any], pruned: Mapping[str, Any], last: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The accuracies of a run under every protocol, as fractions of the test set.
+
+    `selected` is the test accuracy of the epoch with the best validation accuracy (the first on ties) and `best_test`
+    the best over epochs, which the paper's code reports. Both look only at epochs at the final sparsity.
+    """
+    accuracy: dict[str, Any] = {
+        "before": before["accuracy"], "pruned": pruned["accuracy"], "last": last["accuracy"],
+        "last_top5": last["top5"], "selected": None, "selected_top5": None, "selected_epoch": None,
+        "selected_validation": None, "best_test": None, "best_test_epoch": None,
+    }  # fmt: skip
+    final = history[-1]["density"] if history else None
+    eligible = [record for record in history if abs(record["density"] - final) <= SAME_SPARSITY]
+    if eligible:
+        best = max(eligible, key=lambda record: record["test_accuracy"])
+        accuracy |= {"best_test": best["test_accuracy"], "best_test_epoch": best["epoch"]}
+    if eligible and eligible[0]["validation_accuracy"] is not None:
+        chosen = max(eligible, key=lambda record: record["validation_accuracy"])
+        accuracy |= {
+            "selected": chosen["test_accuracy"], "selected_top5": chosen["test_top5"],
+            "selected_epoch": chosen["epoch"], "selected_validation": chosen["validation_accuracy"],
+        }  # fmt: skip
+    return {"accuracy": accuracy, "loss": {"before": before["loss"], "pruned": pruned["loss"], "last": last["loss"]}}
+
+
+def training_cost(history: Sequence[Mapping[str, Any]], dense_macs: int, num_samples: int) -> dict[str, Any]:
+    """Epochs and multiply-adds of a training. Forward and backward together are three forward passes.
+
+    `macs` is what was computed (masks save nothing here); `sparse_macs` what a machine that skips zeros would compute.
+    """
+    return {
+        "epochs": len(history),
+        "macs": 3 * dense_macs * num_samples * len(history),
+        "sparse_macs": 3 * num_samples * sum(record["macs"] for record in history),
+    }
+
+
+def scoring_indices(targets: Tensor, num_samples: int, balanced: bool, generator: torch.Generator) -> Tensor:
+    """Which training samples a score sees: drawn without replacement, as long as there are enough of them.
+
+    `balanced` takes num_samples / classes of each class, in shuffled order. Raises ValueError for more than there are.
+    """
+    if not balanced:
+        if num_samples > len(targets):
+            raise ValueError(f"{num_samples} scoring samples asked for, the training split has {len(targets)}")
+        return torch.randperm(len(targets), generator=generator)[:num_samples]
+    classes = targets.unique()
+    per_class = num_samples // len(classes)
+    chosen = []
+    for label in classes:
+        members = (targets == label).nonzero().squeeze(1)
+        if per_class > len(members):
+            raise ValueError(f"{per_class} scoring samples of class {int(label)} asked for, there are {len(members)}")
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:per_class]])
+    indices = torch.cat(chosen)
+    return indices[torch.randperm(len(indices), generator=generator)]

@@ -1,0 +1,66 @@
+"""From a list of runs to what there is to do: which are stored, which dense trainings are shared, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .run import Run
+from .store import Status, Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with its status; `wanted_by` counts the runs that start from it."""
+
+    run: Run
+    status: Status
+    wanted_by: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a study, shared dense trainings included, each once."""
+
+    study: str
+    jobs: tuple[Job, ...]
+
+    @property
+    def to_do(self) -> list[Job]:
+        """Missing, interrupted, running elsewhere, or failed by the machine's fault."""
+        return [job for job in self.jobs if is_open(job.status)]
+
+    def count(self, state: str) -> int:
+        return sum(job.status.state == state for job in self.jobs)
+
+
+def is_open(status: Status) -> bool:
+    return status.state in ("missing", "interrupted", "running") or (status.state == "failed" and status.retryable)
+
+
+def with_parents(runs: Iterable[Run]) -> list[Run]:
+    """The runs and the dense trainings that they start from, each once, parents first."""
+    ordered: dict[str, Run] = {}
+    for run in runs:
+        if run.parent is not None:
+            ordered.setdefault(run.parent.id, run.parent)
+    for run in runs:
+        ordered.setdefault(run.id, run)
+    return list(ordered.values())
+
+
+def make_plan(study: str, runs: Sequence[Run], store: Store) -> Plan:
+    """Look every run up in the store. A parent that is only needed by stored runs is left out, unless it is stored."""
+    everything = with_parents(runs)
+    status = {run.id: store.folder(study, run).status() for run in everything}
+    wanted = {run.id for run in runs}
+    children: dict[str, int] = {}
+    for run in everything:
+        if run.parent is not None and is_open(status[run.id]):
+            children[run.parent.id] = children.get(run.parent.id, 0) + 1
+    jobs = [
+        Job(run, status[run.id], children.get(run.id, 0))
+        for run in everything
+        if run.id in wanted or run.id in children or status[run.id].state == "done"
+    ]
+    return Plan(study, tuple(jobs))

@@ -1,0 +1,200 @@
+"""Results on disk: one folder a run, written atomically, so that a killed job leaves the old state or the new one.
+
+    ROOT/dense/<run id>/            dense trainings, shared by all studies
+    ROOT/<study>/runs/<run id>/     everything else
+        run.json  claim.json  attempts/0001.json  history.jsonl  checkpoint.pt
+        result.json  masks.safetensors  model.safetensors
+
+`result.json` is written last and is the only file that tables read. No database and no file that several jobs write:
+both break on the shared file systems of clusters. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import UserError
+from .run import Run, canonical_json, from_dict, to_dict
+
+SCHEMA = 1
+RESERVED = ("dense", "published", "reference")
+"""Names in the results folder that no study can have."""
+
+State = Literal["done", "failed", "running", "interrupted", "missing"]
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write beside the target, flush to disk, rename: readers see the old file or the new one, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; results are shared as the user's umask says
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomically(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON. Raises UserError naming a file that is not JSON: such a file was not written by the suite."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); remove it to compute it again") from error
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands. `reason` is empty unless it failed or was interrupted."""
+
+    state: State
+    reason: str = ""
+    retryable: bool = True
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder and everything that may be asked of it."""
+
+    path: Path
+
+    @property
+    def result_path(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def history_path(self) -> Path:
+        return self.path / "history.jsonl"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def masks_path(self) -> Path:
+        return self.path / "masks.safetensors"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "log.txt"
+
+    def create(self, run: Run) -> None:
+        """Make the folder and write `run.json`; an existing one must describe the same run."""
+        path = self.path / "run.json"
+        if not path.exists():
+            write_json(path, {"schema": SCHEMA, "id": run.id, "run": to_dict(run)})
+            return
+        stored = read_json(path)
+        check_schema(stored, path)
+        if canonical_json(from_dict(stored["run"])) != canonical_json(run):
+            raise UserError(f"{path} describes another run than id {run.id}; was it edited by hand?")
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The result, or None. Raises UserError for one from another version of the format."""
+        try:
+            result = read_json(self.result_path)
+        except FileNotFoundError:
+            return None
+        check_schema(result, self.result_path)
+        return result
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """All attempts, oldest first."""
+        return [read_json(path) for path in sorted((self.path / "attempts").glob("[0-9]*.json"))]
+
+    def write_attempt(self, index: int, attempt: Mapping[str, Any]) -> None:
+        write_json(self.path / "attempts" / f"{index:04d}.json", attempt)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Records of the epochs; a torn last line, of a killed writer, is left out."""
+        records = []
+        try:
+            lines = self.history_path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        for line in lines:
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def status(self) -> Status:
+        """Done, failed, running, interrupted or missing, from the files alone."""
+        from .claim import holder
+
+        if self.result_path.exists():
+            return Status("done")
+        if holder(self.path) is not None:
+            return Status("running")
+        attempts = self.attempts()
+        if not attempts:
+            return Status("missing")
+        last = attempts[-1]
+        if last.get("outcome") == "failed":
+            return Status("failed", last.get("reason", "unknown reason"), last.get("retryable", False))
+        return Status("interrupted", last.get("reason") or f"attempt {len(attempts)} ended without a word")
+
+    def allow_retry(self) -> None:
+        """Note that a failed run may be tried again."""
+        attempts = self.attempts()
+        if attempts and attempts[-1].get("outcome") == "failed":
+            self.write_attempt(len(attempts), {**attempts[-1], "outcome": "retried"})
+
+
+@dataclass(frozen=True)
+class Store:
+    """The results folder."""
+
+    root: Path
+
+    def folder(self, study: str, run: Run) -> RunFolder:
+        base = self.root / "dense" if run.is_dense else self.root / study / "runs"
+        return RunFolder(base / run.id)
+
+    def study_folder(self, study: str) -> Path:
+        return self.root / study
+
+    def find(self, run_id: str) -> Iterator[RunFolder]:
+        """Folders whose id starts with `run_id`, in any study."""
+        for base in (self.root / "dense", *sorted(self.root.glob("*/runs"))):
+            for path in sorted(base.glob(f"{run_id}*")):
+                if (path / "run.json").exists():
+                    yield RunFolder(path)
+
+
+def check_schema(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse a file of another version of the format, by name."""
+    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, Mapping) else None
+        raise UserError(
+            f"{path} has result format {found!r}, this version reads {SCHEMA}; use another --results folder"
+        )
+
+
+def now() -> float:
+    """Seconds since the epoch, UTC."""
+    return time.time()

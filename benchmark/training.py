@@ -1,0 +1,219 @@
+"""The only training loop. It never asks which method is running: what differs goes through the pruner's hooks."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ..datasets.splits import Data, Split
+from ..methods.base import Pruner
+from .run import Recipe, derive_seed
+
+EVALUATION_BATCH = 1000
+TOP_K = 5
+
+
+class Diverged(Exception):
+    """The training loss is not finite."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Counts over a whole split: accuracy is correct / samples, never a mean of batch means."""
+
+    correct: int
+    correct_top5: int
+    loss_sum: float
+    samples: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Fraction right, None for an empty split."""
+        return self.correct / self.samples if self.samples else None
+
+    @property
+    def top5(self) -> float | None:
+        return self.correct_top5 / self.samples if self.samples else None
+
+    @property
+    def loss(self) -> float | None:
+        mean = self.loss_sum / self.samples if self.samples else None
+        return mean if mean is None or math.isfinite(mean) else None
+
+
+def learning_rate(recipe: Recipe, index: int, per_epoch: int = 1) -> float:
+    """The rate at update `index` when the schedule is updated `per_epoch` times an epoch (1, or once a step).
+
+    Warm-up: lr * (i + 1) / w. After it, over the remaining n updates: cosine lr * (1 + cos(pi i / n)) / 2,
+    linear lr * (1 - i / n), step lr * factor ** (epoch // step_epochs) or one factor a milestone passed.
+    """
+    warmup, total = recipe.warmup_epochs * per_epoch, recipe.epochs * per_epoch
+    if index < warmup:
+        return recipe.lr * (index + 1) / warmup
+    progress = (index - warmup) / max(1, total - warmup)
+    if recipe.schedule == "cosine":
+        return recipe.lr * 0.5 * (1.0 + math.cos(math.pi * progress))
+    if recipe.schedule == "linear":
+        return recipe.lr * (1.0 - progress)
+    if recipe.schedule == "step":
+        epoch = index / per_epoch
+        drops = sum(epoch >= m for m in recipe.milestones) or int(epoch // max(1, recipe.step_epochs or recipe.epochs))
+        return recipe.lr * recipe.step_factor**drops
+    return recipe.lr
+
+
+def make_optimizer(recipe: Recipe, pruner: Pruner) -> torch.optim.Optimizer:
+    """SGD or Adam over the pruner's parameter groups."""
+    groups = pruner.param_groups(recipe.weight_decay, recipe.decay_norm)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    return torch.optim.Adam(groups, lr=recipe.lr)
+
+
+def num_steps(num_samples: int, batch_size: int) -> int:
+    """Optimiser steps an epoch. A last batch of one sample is left out: batch norm cannot take it."""
+    full, rest = divmod(num_samples, batch_size)
+    return full + (1 if rest > 1 or (full == 0 and rest) else 0)
+
+
+@contextlib.contextmanager
+def forward_precision(recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """bfloat16 autocast where the recipe says so."""
+    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        yield
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split, recipe: Recipe, device: torch.device) -> Evaluation:
+    """Top-1 and top-5 counts and the summed loss of a split, in eval mode; the mode is restored."""
+    was_training = model.training
+    model.eval()
+    totals = torch.zeros(3, dtype=torch.float64, device=device)
+    for inputs, targets in split.batches(EVALUATION_BATCH, device=device):
+        with forward_precision(recipe, device):
+            logits = model(inputs)
+        logits = logits.float()
+        top = logits.topk(min(TOP_K, logits.shape[1]), dim=1).indices == targets[:, None]
+        loss = cross_entropy(logits, targets, reduction="sum")
+        totals += torch.stack([top[:, 0].sum(), top.any(dim=1).sum(), loss.double()]).double()
+    model.train(was_training)
+    correct, correct_top5, loss_sum = totals.tolist()
+    return Evaluation(int(correct), int(correct_top5), loss_sum, len(split))
+
+
+@dataclass
+class Clock:
+    """Seconds spent where, summed over the training."""
+
+    train: float = 0.0
+    evaluate: float = 0.0
+    prune: float = 0.0
+    masks: float = 0.0
+
+    @contextlib.contextmanager
+    def measure(self, what: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        setattr(self, what, getattr(self, what) + time.perf_counter() - begin)
+
+
+@dataclass
+class Position:
+    """Where a training stands: the next epoch of a round. Checkpoints hold it."""
+
+    round: int = 0
+    epoch: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One run's training: model, pruner, data and recipe, and how to report and to stop.
+
+    `on_epoch(record, optimizer, position)` is called after every epoch, with the position to resume from.
+    """
+
+    model: nn.Module
+    pruner: Pruner
+    data: Data
+    recipe: Recipe
+    seed: int
+    device: torch.device
+    clock: Clock
+    on_epoch: Callable[[dict[str, Any], torch.optim.Optimizer, Position], None]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return num_steps(len(self.data.train), self.recipe.batch_size)
+
+    def run_round(self, index: int, first_epoch: int, optimizer_state: dict[str, Any] | None = None) -> None:
+        """Train from `first_epoch` to the end of the recipe with a new optimiser, or one restored from a checkpoint."""
+        optimizer = make_optimizer(self.recipe, self.pruner)
+        if optimizer_state is not None:
+            optimizer.load_state_dict(optimizer_state)
+        for epoch in range(first_epoch, self.recipe.epochs):
+            # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
+            torch.manual_seed(derive_seed(self.seed, "noise", index, epoch))
+            order = torch.Generator().manual_seed(derive_seed(self.seed, "order", index, epoch))
+            with self.clock.measure("train"):
+                loss = self._train_epoch(epoch, optimizer, order)
+                self.pruner.on_epoch_end(index, epoch, optimizer)
+            record = {"round": index, "epoch": epoch, "lr": optimizer.param_groups[0]["lr"], "train_loss": loss}
+            with self.clock.measure("evaluate"):
+                record |= self._evaluate_epoch()
+            self.on_epoch(record, optimizer, Position(index, epoch + 1))
+
+    def _train_epoch(self, epoch: int, optimizer: torch.optim.Optimizer, order: torch.Generator) -> float:
+        recipe, pruner, device = self.recipe, self.pruner, self.device
+        self.model.train()
+        losses = torch.zeros((), device=device)
+        batches = self.data.train.batches(recipe.batch_size, device=device, order=order, augment=True)
+        steps = self.steps_per_epoch
+        for i, (inputs, targets) in zip(range(steps), batches, strict=False):
+            step = epoch * steps + i
+            self._set_rate(optimizer, epoch, step)
+            optimizer.zero_grad(set_to_none=True)
+            with forward_precision(recipe, device):
+                loss = self._loss(self.model(inputs), targets)
+            loss.backward()
+            with self.clock.measure("prune"):
+                skips = pruner.on_gradients(step, optimizer)
+            if recipe.clip_norm > 0:
+                nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
+            if not skips:
+                optimizer.step()
+            with self.clock.measure("masks"):
+                pruner.on_weights(step, optimizer)
+            losses += loss.detach()
+        mean = losses.item() / steps
+        if not math.isfinite(mean):
+            raise Diverged(f"training loss is {mean} in epoch {epoch}")
+        return mean
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
+
+    def _set_rate(self, optimizer: torch.optim.Optimizer, epoch: int, step: int) -> None:
+        by_step = self.recipe.lr_update == "step"
+        rate = learning_rate(self.recipe, step, self.steps_per_epoch) if by_step else learning_rate(self.recipe, epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_factor", 1.0)
+
+    def _evaluate_epoch(self) -> dict[str, Any]:
+        """Validation and test after each epoch. The test numbers are only ever reported."""
+        validation = evaluate(self.model, self.data.validation, self.recipe, self.device)
+        test = evaluate(self.model, self.data.test, self.recipe, self.device)
+        return {
+            "validation_accuracy": validation.accuracy,
+            "validation_loss": validation.loss,
+            "test_accuracy": test.accuracy,
+            "test_top5": test.top5,
+            "test_loss": test.loss,
+        }
