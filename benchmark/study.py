@@ -1,0 +1,313 @@
+"""A study file: what is compared, on what, with which recipes. Read through a typed model and expanded to runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ..methods.registry import check_options, describe, method_names
+from .errors import UserError, unknown
+from .run import DENSE, Recipe, Run, frozen_options
+from .store import RESERVED
+from .yaml_source import Source, override, read_yaml, validate
+
+STUDIES = Path(__file__).parent / "studies"
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _fraction(value: Any) -> Any:
+    """`90%` is 0.9."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return round(float(value.strip()[:-1]) / 100, 12)
+    return value
+
+
+Sparsity = Annotated[float, BeforeValidator(_fraction), Field(ge=0, lt=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class RecipeFile(_Strict):
+    """The keys of a recipe, all optional: what is absent comes from the recipe that this one builds on."""
+
+    epochs: int | None = Field(None, ge=0)
+    batch_size: int | None = Field(None, ge=1)
+    optimizer: Literal["sgd", "adam"] | None = None
+    lr: float | None = Field(None, gt=0)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    nesterov: bool | None = None
+    weight_decay: float | None = Field(None, ge=0)
+    decay_norm: bool | None = None
+    schedule: Literal["cosine", "step", "linear", "constant"] | None = None
+    step_epochs: int | None = Field(None, ge=1)
+    step_factor: float | None = Field(None, gt=0, le=1)
+    milestones: list[int] | None = None
+    warmup_epochs: int | None = Field(None, ge=0)
+    lr_update: Literal["epoch", "step"] | None = None
+    label_smoothing: float | None = Field(None, ge=0, lt=1)
+    clip_norm: float | None = Field(None, ge=0)
+    precision: Literal["float32", "bfloat16"] | None = None
+    sync_batch_norm: bool | None = None
+
+
+class Named(_Strict):
+    """A name with options: a data set or a model. A bare string is a name without options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Entry(_Strict):
+    """One line of the study's grid: methods x grid of options x sparsities x seeds."""
+
+    method: Annotated[list[str], BeforeValidator(_as_list)]
+    sparsity: Annotated[list[Sparsity], BeforeValidator(_as_list)] = [0.0]
+    seeds: list[int] | None = None
+    options: dict[str, Any] = {}
+    grid: dict[str, list[Any]] = {}
+    finetune: RecipeFile = RecipeFile()
+    scratch: RecipeFile = RecipeFile()
+    label: str | None = None
+    not_run: str | None = None
+
+
+class StudyFile(_Strict):
+    """The keys of a study file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
+    title: str = ""
+    question: str = ""
+    dataset: Named
+    model: Named
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 2], min_length=1)
+    validation: float = Field(0.1, ge=0, lt=1)
+    train: RecipeFile
+    finetune: RecipeFile = RecipeFile()
+    scratch: RecipeFile = RecipeFile()
+    runs: list[Entry] = Field(min_length=1)
+    published: int | None = None
+
+    @model_validator(mode="after")
+    def _not_reserved(self) -> StudyFile:
+        if self.name in RESERVED:
+            raise ValueError(f"name {self.name!r} is reserved; choose another")
+        if self.train.epochs is None:
+            raise ValueError("train.epochs is missing")
+        return self
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run with how the study speaks of it. `not_run` holds the reason where the study only lists it."""
+
+    label: str
+    method: str
+    options: tuple[tuple[str, Any], ...]
+    sparsity: float
+    seed: int
+    run: Run | None
+    not_run: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study: its file, and the rows it expands to."""
+
+    file: StudyFile
+    source: Source
+    rows: tuple[Row, ...]
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Each run once, in the order of the file."""
+        return list({row.run.id: row.run for row in self.rows if row.run is not None}.values())
+
+    @property
+    def labels(self) -> list[str]:
+        return list(dict.fromkeys(row.label for row in self.rows))
+
+
+def study_names() -> list[str]:
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+
+
+def study_source(name_or_path: str, assignments: Sequence[str] = ()) -> Source:
+    """The plain data of a study with `--set` applied. A name is looked up in the suite's studies, a path is read."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        if name_or_path not in study_names():
+            raise unknown("study", name_or_path, study_names())
+        path = STUDIES / f"{name_or_path}.yaml"
+    source = read_yaml(path, path.name if path.parent == STUDIES else None)
+    source = _extend(source, path)
+    for assignment in assignments:
+        override(source, assignment)
+    return source
+
+
+def _extend(source: Source, path: Path) -> Source:
+    """`extends: other` takes everything from another study; what stands here replaces it, recipes key by key."""
+    base_name = source.data.pop("extends", None)
+    if base_name is None:
+        return source
+    beside = path.parent / f"{base_name}.yaml"
+    base = study_source(str(beside) if beside.exists() and path.parent != STUDIES else str(base_name))
+    merged = dict(base.data)
+    for key, value in source.data.items():
+        is_recipe = key in ("train", "finetune", "scratch") and isinstance(value, dict)
+        merged[key] = {**(merged.get(key) or {}), **value} if is_recipe else value
+    return Source(source.name, merged, {**base.places, **source.places})
+
+
+def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequence[str] = ()) -> Study:
+    """Read, validate and expand a study. Raises UserError naming the place of the first problem."""
+    source = study_source(name_or_path, assignments)
+    file = validate(StudyFile, source)
+    _check_names(file, source)
+    rows = [row for index, entry in enumerate(file.runs) for row in _expand(file, entry, index, source)]
+    chosen = _filter(rows, only)
+    return Study(file, source, tuple(_unique(chosen)))
+
+
+def _check_names(file: StudyFile, source: Source) -> None:
+    """Names of data set and model, before anything runs and without torch."""
+    from ..datasets.registry import dataset_names
+    from .models.registry import model_names
+
+    if file.dataset.name not in dataset_names():
+        raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, dataset_names())}")
+    if file.model.name not in model_names():
+        raise UserError(f"{source.place(['model'])}: {unknown('model', file.model.name, model_names())}")
+
+
+def merge_recipes(*parts: RecipeFile) -> Recipe:
+    """Later parts win; what none of them says has the default of Recipe."""
+    values: dict[str, Any] = {}
+    for part in parts:
+        values |= part.model_dump(exclude_none=True)
+    values["milestones"] = tuple(values.get("milestones", ()))
+    if values.get("schedule") == "step" and not (values.get("step_epochs") or values["milestones"]):
+        raise ValueError("schedule: step needs step_epochs or milestones")
+    if values.get("step_epochs") and values["milestones"]:
+        raise ValueError("step_epochs and milestones exclude each other")
+    if values.get("schedule", "cosine") != "step" and (values.get("step_epochs") or values["milestones"]):
+        raise ValueError(f"step_epochs and milestones have no effect with schedule: {values.get('schedule', 'cosine')}")
+    if values.get("nesterov") and values.get("momentum", 0.9) == 0:
+        raise ValueError("nesterov needs momentum > 0")
+    if values.get("optimizer") == "adam" and (values.get("nesterov") or "momentum" in values):
+        raise ValueError("momentum and nesterov have no effect with optimizer: adam")
+    if values.get("warmup_epochs", 0) > values["epochs"]:
+        raise ValueError(f"warmup_epochs = {values['warmup_epochs']} is more than epochs = {values['epochs']}")
+    return Recipe(**values)
+
+
+def _expand(file: StudyFile, entry: Entry, index: int, source: Source) -> Iterable[Row]:
+    place = source.place(["runs", index])
+    if entry.not_run is not None:
+        for method, sparsity in itertools.product(entry.method, entry.sparsity):
+            yield Row(entry.label or method, method, (), sparsity, -1, None, entry.not_run)
+        return
+    for method in entry.method:
+        if method not in method_names():
+            raise UserError(f"{source.place(['runs', index, 'method'])}: {unknown('method', method, method_names())}")
+        for values in itertools.product(*entry.grid.values()):
+            options = {**entry.options, **dict(zip(entry.grid, values, strict=True))}
+            try:
+                check_options(method, options)
+                yield from _rows_of(file, entry, method, options)
+            except (UserError, ValueError) as error:
+                raise UserError(f"{place}: {error}") from error
+
+
+def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, Any]) -> Iterable[Row]:
+    info = describe(method)
+    # An option that has its default is the same run as one without it.
+    given = frozen_options({key: value for key, value in options.items() if value != info.options[key].default})
+    label = entry.label or _label(info.label, given)
+    starts_trained = options.get("start", info.start) == "trained"
+    for sparsity, seed in itertools.product(entry.sparsity, entry.seeds or file.seeds):
+        dense = _make_run(file, DENSE, merge_recipes(file.train), seed)
+        if method == DENSE and not given:
+            yield Row(label, method, given, 0.0, seed, dense)
+            continue
+        parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
+        run = _make_run(
+            file,
+            method,
+            merge_recipes(file.train, *parts),
+            seed,
+            sparsity=sparsity,
+            method_options=given,
+            method_version=info.version,
+            parent=dense if starts_trained else None,
+        )
+        yield Row(label, method, given, sparsity, seed, run)
+
+
+def _make_run(file: StudyFile, method: str, recipe: Recipe, seed: int, **rest: Any) -> Run:
+    return Run(
+        dataset=file.dataset.name,
+        dataset_options=frozen_options(file.dataset.options),
+        model=file.model.name,
+        model_options=frozen_options(file.model.options),
+        validation=file.validation,
+        method=method,
+        recipe=recipe,
+        seed=seed,
+        **rest,
+    )
+
+
+def _label(label: str, options: tuple[tuple[str, Any], ...]) -> str:
+    return f"{label} ({', '.join(f'{key}={value}' for key, value in options)})" if options else label
+
+
+def _filter(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
+    """`--only key=value[,value]`: method, sparsity, seed or label; several must all hold."""
+    chosen = list(rows)
+    for condition in only:
+        key, separator, text = condition.partition("=")
+        if not separator or key not in ("method", "sparsity", "seed", "label"):
+            raise UserError(f"--only {condition!r} must be method=, sparsity=, seed= or label= with a value")
+        values = [part.strip() for part in text.split(",")]
+        matching = [row for row in chosen if _shown(row, key) & set(values)]
+        if not matching:
+            there = sorted(set().union(*(_shown(row, key) for row in chosen)))
+            raise UserError(f"--only {condition!r} matches no run; {key} is one of {', '.join(there)}")
+        chosen = matching
+    return chosen
+
+
+def _shown(row: Row, key: str) -> set[str]:
+    if key == "sparsity":
+        return {f"{row.sparsity:g}", f"{row.sparsity * 100:g}%"}
+    return {str(getattr(row, key))}
+
+
+def _unique(rows: Iterable[Row]) -> Iterable[Row]:
+    seen: set[tuple[str, str, float, int]] = set()
+    for row in rows:
+        key = (row.label, row.run.id if row.run else row.method, row.sparsity, row.seed)
+        if key not in seen:
+            seen.add(key)
+            yield row
