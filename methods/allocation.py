@@ -48,7 +48,8 @@ def erk_densities(
     """Erdos-Renyi-Kernel densities: each layer's density is proportional to sum(shape) / prod(shape), clipped at 1.
 
     What a clipped layer cannot take is spread over the others, so the total is met. Layers in `dense` are kept whole
-    and stand outside the budget. `power` 0 is uniform. Raises ValueError where the clipped layers alone exceed it.
+    and stand outside the budget. `power` 0 is uniform. It can always be met: a layer is clipped only where its share
+    of the budget exceeds its size, so something is left for the others.
     """
     raw = {name: (sum(s) / math.prod(s)) ** power for name, s in shapes.items() if name not in dense}
     sizes = {name: math.prod(shapes[name]) for name in raw}
@@ -56,8 +57,6 @@ def erk_densities(
     while free := [name for name in raw if name not in clipped]:
         removed = {name: math.floor(sparsity * size + 1e-9) for name, size in sizes.items()}
         budget = sum(sizes[name] - removed[name] for name in free) - sum(removed[name] for name in clipped)
-        if budget <= 0:
-            raise ValueError(f"sparsity {sparsity} cannot be met with an ERK distribution over {len(shapes)} layers")
         scale = budget / sum(raw[name] * sizes[name] for name in free)
         largest = max(raw[name] for name in free)
         if scale * largest <= 1.0:

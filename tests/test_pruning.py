@@ -1,0 +1,108 @@
+"""Counts, selection by index and mask upkeep: the arithmetic everything else rests on."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prunebench.benchmark.pruning import Masks, check_finite, find_sites, keep_largest, num_kept
+from torch import nn
+
+
+@pytest.mark.parametrize(
+    ("total", "sparsity", "kept"),
+    [(100, 0.29, 71), (100, 0.57, 43), (10, 0.5, 5), (25_502_912, 0.9, 2_550_292), (7, 0.0, 7), (1000, 0.999, 1)],
+)
+def test_num_kept_is_not_fooled_by_floats(total: int, sparsity: float, kept: int) -> None:
+    assert num_kept(total, sparsity) == kept
+
+
+@given(st.integers(1, 10**8), st.integers(0, 99_999))
+def test_num_kept_equals_the_exact_rational(total: int, hundred_thousandths: int) -> None:
+    exact = total - math.floor(Fraction(hundred_thousandths, 100_000) * total)
+    assert num_kept(total, hundred_thousandths / 100_000) == exact
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.data())
+def test_keep_largest_is_exact_and_settles_ties_by_index(values: list[int], data: st.DataObject) -> None:
+    scores = torch.tensor(values, dtype=torch.float32)
+    kept = data.draw(st.integers(0, len(values)))
+    expected = sorted(range(len(values)), key=lambda i: (-values[i], i))[:kept]
+    mask = keep_largest(scores, kept)
+    assert mask.nonzero().squeeze(1).tolist() == sorted(expected)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 17, 40])
+def test_keep_largest_with_all_scores_equal(kept: int) -> None:
+    mask = keep_largest(torch.zeros(4, 10), kept)
+    assert int(mask.sum()) == kept
+    assert mask.flatten()[:kept].all()
+
+
+def test_keep_largest_with_removed_weights_at_minus_infinity() -> None:
+    scores = torch.tensor([1.0, -torch.inf, 0.0, -torch.inf])
+    assert keep_largest(scores, 2).tolist() == [True, False, True, False]
+
+
+def test_keep_largest_ranks_bfloat16_like_float32() -> None:
+    scores = torch.randn(5000, generator=torch.Generator().manual_seed(0)).bfloat16()
+    assert torch.equal(keep_largest(scores, 777), keep_largest(scores.float(), 777))
+
+
+def test_keep_largest_refuses_an_impossible_count() -> None:
+    with pytest.raises(ValueError, match="cannot keep 5 of 4"):
+        keep_largest(torch.ones(4), 5)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_scores_that_are_not_finite_are_an_error(bad: float) -> None:
+    with pytest.raises(FloatingPointError, match="1 of 3 scores of layer 'a'"):
+        check_finite({"a": torch.tensor([1.0, bad, 0.0])})
+
+
+def test_sites_are_conv_and_linear_weights_in_order_and_shared_tensors_count_once() -> None:
+    shared = nn.Linear(4, 4)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), shared, nn.Linear(4, 4))
+    model[4].weight = shared.weight
+    assert [site.name for site in find_sites(model)] == ["0.weight", "3.weight"]
+
+
+def test_depthwise_is_seen() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 8, 3, groups=2), nn.Conv2d(4, 4, 1))
+    assert [site.is_depthwise for site in find_sites(model)] == [True, False, False]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_masks_are_exact_under_momentum_and_weight_decay(optimizer: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)).to(
+        memory_format=torch.channels_last
+    )
+    masks = Masks(find_sites(model))
+    # Momentum is built up before the pruning, so stale buffers push on pruned weights.
+    make = {"sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-2),
+            "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)}[optimizer]  # fmt: skip
+    optim = make(model.parameters())
+    for step in range(6):
+        if step == 2:
+            masks.set({n: keep_largest(s.weight.detach().abs(), 11) for n, s in masks.sites.items()})
+        optim.zero_grad()
+        model(torch.randn(4, 3, 8, 8)).square().mean().backward()
+        optim.step()
+        masks.apply()
+        if step >= 2:
+            for name, site in masks.sites.items():
+                assert (site.weight[~masks[name]] == 0).all()
+                assert (site.weight[masks[name]] != 0).all()
+    assert masks.num_kept == 22
+
+
+def test_masks_of_a_wrong_shape_are_refused() -> None:
+    masks = Masks(find_sites(nn.Linear(3, 2)))
+    with pytest.raises(ValueError, match="must be bool of shape"):
+        masks.set({"weight": torch.ones(3, 3, dtype=torch.bool)})
