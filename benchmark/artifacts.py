@@ -63,7 +63,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The only place that calls torch.load; always weights_only, with no fallback. Raises UserError on a broken file."""
+    """The only place that calls torch.load; always weights_only, no fallback. Raises UserError on a broken file."""
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..datasets.registry import load
-from ..datasets.splits import Data
-from ..methods.base import Context, Pruner
+from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import memory, provenance
 from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
@@ -36,7 +35,7 @@ from .models.registry import create_model
 from .pruning import find_sites
 from .run import Run, derive_seed, to_dict
 from .settings import Settings
-from .store import SCHEMA, RunFolder, Store, now, write_atomically, write_json
+from .store import SCHEMA, Store, now, write_atomically, write_json
 from .training import Clock, Evaluation, Position, Training, evaluate, num_steps
 
 

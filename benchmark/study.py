@@ -41,22 +41,22 @@ class _Strict(BaseModel):
 class RecipeFile(_Strict):
     """The keys of a recipe, all optional: what is absent comes from the recipe that this one builds on."""
 
-    epochs: int | None = Field(None, ge=0)
-    batch_size: int | None = Field(None, ge=1)
+    epochs: int | None = Field(default=None, ge=0)
+    batch_size: int | None = Field(default=None, ge=1)
     optimizer: Literal["sgd", "adam"] | None = None
-    lr: float | None = Field(None, gt=0)
-    momentum: float | None = Field(None, ge=0, lt=1)
+    lr: float | None = Field(default=None, gt=0)
+    momentum: float | None = Field(default=None, ge=0, lt=1)
     nesterov: bool | None = None
-    weight_decay: float | None = Field(None, ge=0)
+    weight_decay: float | None = Field(default=None, ge=0)
     decay_norm: bool | None = None
     schedule: Literal["cosine", "step", "linear", "constant"] | None = None
-    step_epochs: int | None = Field(None, ge=1)
-    step_factor: float | None = Field(None, gt=0, le=1)
+    step_epochs: int | None = Field(default=None, ge=1)
+    step_factor: float | None = Field(default=None, gt=0, le=1)
     milestones: list[int] | None = None
-    warmup_epochs: int | None = Field(None, ge=0)
+    warmup_epochs: int | None = Field(default=None, ge=0)
     lr_update: Literal["epoch", "step"] | None = None
-    label_smoothing: float | None = Field(None, ge=0, lt=1)
-    clip_norm: float | None = Field(None, ge=0)
+    label_smoothing: float | None = Field(default=None, ge=0, lt=1)
+    clip_norm: float | None = Field(default=None, ge=0)
     precision: Literal["float32", "bfloat16"] | None = None
     sync_batch_norm: bool | None = None
 
@@ -95,8 +95,8 @@ class StudyFile(_Strict):
     question: str = ""
     dataset: Named
     model: Named
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 2], min_length=1)
-    validation: float = Field(0.1, ge=0, lt=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
+    validation: float = Field(default=0.1, ge=0, lt=1)
     train: RecipeFile
     finetune: RecipeFile = RecipeFile()
     scratch: RecipeFile = RecipeFile()

@@ -106,10 +106,8 @@ def validate(model: type[Model], source: Source) -> Model:
 def _explain(model: type[BaseModel], problem: Mapping[str, Any], key: Key) -> str:
     name = ".".join(str(part) for part in key)
     if problem["type"] == "extra_forbidden":
-        known = _known_fields(model, key[:-1])
-        return str(unknown("key", str(key[-1]), known)).replace("unknown key", f"unknown key {name!r} near", 1) if (
-            len(key) > 1
-        ) else str(unknown("key", str(key[-1]), known))
+        within = f" in {'.'.join(str(part) for part in key[:-1])}" if len(key) > 1 else ""
+        return f"{unknown('key', str(key[len(key) - 1]), _known_fields(model, key[:-1]))}{within}"
     if problem["type"] == "missing":
         return f"{name!r} is missing"
     if problem["type"] == "value_error":

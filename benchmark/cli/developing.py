@@ -1,0 +1,146 @@
+"""Commands for people who add methods or look after an installation: new-method, check, doctor."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+from pathlib import Path
+from string import Template
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UserError
+from ..provenance import revision
+from .options import DEFAULT_RESULTS, Json, Plugins, Results, print_json, say
+
+_TEMPLATE = Template('''"""$title: what it does, in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from prunebench.methods.mask_pruner import MaskPruner
+from torch import Tensor
+
+METHODS = {"$name": "$class_name"}
+
+
+@dataclass(kw_only=True)
+class $class_name(MaskPruner):
+    """Say what is kept, and cite the paper."""
+
+    label: ClassVar[str] = "$title"
+    paper: ClassVar[str] = "where it was published"
+    needs: ClassVar[str] = "weights"
+
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        return weight.abs()  # importance of each weight; high is kept
+''')
+
+
+def register(app: typer.Typer) -> None:
+    for name, command in {"new-method": new_method, "check": check, "doctor": doctor}.items():
+        app.command(name)(command)
+
+
+def new_method(
+    name: Annotated[str, typer.Argument(help="Its name in studies and tables, e.g. my_method.")],
+    folder: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the file goes.")] = Path(),
+) -> None:
+    """Write a method file to start from; it works as a --plugin at once."""
+    if not name.isidentifier() or name != name.lower():
+        raise UserError(f"method name {name!r} must be lower case letters, digits and underscores, not a digit first")
+    path = folder / f"{name}.py"
+    if path.exists():
+        raise UserError(f"{path} exists already")
+    words = name.split("_")
+    content = _TEMPLATE.substitute(
+        name=name, class_name="".join(w.title() for w in words), title=" ".join(words).title()
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    print(path)
+    say(f"next: prunebench check {name} --plugin {path}")
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="A registered method, or one of a plug-in.")],
+    plugins: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Run the contract test on one method: exact counts, masks that hold, no side effects, resume, determinism."""
+    from ...methods.registry import add_plugin, describe
+
+    for path in plugins or ():
+        add_plugin(path)
+    describe(name)
+    from ...methods.contract import check_method
+
+    checks = check_method(name)
+    if as_json:
+        print_json({"method": name, "checks": [vars(result) for result in checks]})
+    else:
+        for result in checks:
+            print(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}  {result.detail}".rstrip())
+    raise typer.Exit(0 if all(result.passed for result in checks) else 1)
+
+
+def doctor(results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
+    """Print what is installed, what is missing, and what this machine can do."""
+    findings = {**_packages(), **_machine(results)}
+    if as_json:
+        print_json({"findings": findings})
+        return
+    width = max(map(len, findings))
+    for key, value in findings.items():
+        print(f"{key:<{width}}  {value}")
+
+
+def _packages() -> dict[str, str]:
+    found = {"prunebench": f"{importlib.metadata.version('prunebench')} ({revision() or 'no git revision'})"}
+    found["python"] = sys.version.split()[0]
+    for requirement in importlib.metadata.requires("prunebench") or ():
+        if "extra ==" in requirement:
+            continue
+        name = requirement.split(";")[0].split(">")[0].split("<")[0].split("=")[0].strip()
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = f"MISSING (needs {requirement})"
+    return found
+
+
+def _machine(results: Path) -> dict[str, Any]:
+    from ...datasets.registry import check as check_data
+    from ...datasets.registry import dataset_names
+
+    found: dict[str, Any] = {"cores": len(os.sched_getaffinity(0))}
+    found["gpu"] = _gpu()
+    missing = [command for command in ("sbatch", "squeue", "scancel") if shutil.which(command) is None]
+    found["slurm"] = f"no: {', '.join(missing)} not found" if missing else "yes"
+    parent = next(p for p in (results.resolve(), *results.resolve().parents) if p.exists())
+    writable = "writable" if os.access(parent, os.W_OK) else "NOT WRITABLE"
+    free = shutil.disk_usage(parent).free / 1e9
+    found["results folder"] = f"{results.resolve()} ({writable}, {free:.0f} GB free)"
+    for name in dataset_names():
+        try:
+            check_data(name)
+            found[f"data {name}"] = "present"
+        except UserError as error:
+            found[f"data {name}"] = str(error)
+    return found
+
+
+def _gpu() -> str:
+    nvidia = shutil.which("nvidia-smi")
+    if nvidia is None:
+        return "none found (nvidia-smi is missing)"
+    import subprocess
+
+    query = [nvidia, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    return "; ".join(done.stdout.strip().splitlines()) or f"none: {done.stderr.strip()}"

@@ -1,0 +1,244 @@
+"""Commands that read: list, show, plan, status, logs."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UserError, unknown
+from ..plan import Plan, make_plan
+from ..run import to_dict
+from ..store import RunFolder
+from ..study import Study
+from .options import (
+    DEFAULT_RESULTS,
+    Assignments,
+    Json,
+    Only,
+    Plugins,
+    Results,
+    StudyName,
+    open_store,
+    open_study,
+    print_json,
+    say,
+)
+
+KINDS = ("methods", "models", "datasets", "studies", "profiles")
+
+
+def register(app: typer.Typer) -> None:
+    for name, command in {"list": list_names, "show": show, "plan": plan, "status": status, "logs": logs}.items():
+        app.command(name)(command)
+
+
+def list_names(
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")] = "methods",
+    as_json: Json = False,
+    plugins: Plugins = None,
+) -> None:
+    """List methods, models, data sets, studies or cluster profiles."""
+    from ...methods.registry import add_plugin
+
+    for path in plugins or ():
+        add_plugin(path)
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    rows = _LISTS[kind]()
+    if as_json:
+        print_json({kind: rows})
+        return
+    _print_columns(rows)
+
+
+def _methods() -> list[dict[str, Any]]:
+    from ...methods.registry import describe, method_names
+
+    infos = [describe(name) for name in method_names()]
+    return [
+        {"name": i.name, "label": i.label, "family": i.family, "start": i.start, "needs": i.needs, "paper": i.paper}
+        for i in infos
+    ]
+
+
+def _models() -> list[dict[str, Any]]:
+    from ..models.registry import model_names
+
+    return [{"name": name} for name in model_names()]
+
+
+def _datasets() -> list[dict[str, Any]]:
+    from ...datasets.registry import dataset_names, describe
+
+    infos = [describe(name) for name in dataset_names()]
+    return [
+        {"name": i.name, "input": "x".join(map(str, i.input_shape)), "classes": i.num_classes, "licence": i.licence}
+        for i in infos
+    ]
+
+
+def _studies() -> list[dict[str, Any]]:
+    from ..study import study_names, study_source
+
+    sources = {name: study_source(name).data for name in study_names()}
+    return [{"name": name, "title": data.get("title", "")} for name, data in sources.items()]
+
+
+def _profiles() -> list[dict[str, Any]]:
+    from importlib import resources
+
+    folder = resources.files("prunebench.slurm") / "profiles"
+    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return [{"name": name} for name in names]
+
+
+_LISTS = {
+    "methods": _methods,
+    "models": _models,
+    "datasets": _datasets,
+    "studies": _studies,
+    "profiles": _profiles,
+}
+
+
+def _print_columns(rows: list[dict[str, Any]]) -> None:
+    """Aligned text columns with a heading."""
+    if not rows:
+        say("(none)")
+        return
+    table = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def show(
+    study: StudyName,
+    assignments: Assignments = None,
+    only: Only = None,
+    plugins: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Print the resolved configuration, and where each value comes from."""
+    opened = open_study(study, assignments, only, plugins)
+    if as_json:
+        print_json({"study": opened.name, "runs": [{"id": r.id, **to_dict(r)} for r in opened.runs]})
+        return
+    for key, value in _flatten(opened.source.data):
+        place = opened.source.place(tuple(int(part) if part.isdigit() else part for part in key))
+        print(f"{'.'.join(key)} = {value!r}    # {place}")
+    recipes = {repr(run.recipe): run.recipe for run in opened.runs}
+    for recipe in recipes.values():
+        used = sorted({run.method for run in opened.runs if run.recipe == recipe})
+        print(f"\nrecipe of {', '.join(used)} (defaults included):")
+        for key, value in vars(recipe).items():
+            print(f"  {key} = {value!r}")
+
+
+def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    if isinstance(data, dict) and data:
+        return [item for name, value in data.items() for item in _flatten(value, (*key, str(name)))]
+    if isinstance(data, list) and any(isinstance(value, dict) for value in data):
+        return [item for index, value in enumerate(data) for item in _flatten(value, (*key, str(index)))]
+    return [(key, data)]
+
+
+def plan(
+    study: StudyName,
+    assignments: Assignments = None,
+    only: Only = None,
+    results: Results = DEFAULT_RESULTS,
+    plugins: Plugins = None,
+    images_per_second: Annotated[
+        float | None, typer.Option("--throughput", min=0.001, help="Training images a second on one device.")
+    ] = None,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure the throughput here (loads torch).")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the runs, the shared dense trainings, what is done, and what it costs."""
+    from ..estimate import estimate
+
+    opened = open_study(study, assignments, only, plugins)
+    made = make_plan(opened.name, opened.runs, open_store(results))
+    if calibrate:
+        from ..calibrate import measure_throughput
+
+        images_per_second = measure_throughput(opened.runs[0])
+    figures = estimate(opened, made, open_store(results), images_per_second)
+    if as_json:
+        print_json({"study": opened.name, **figures.as_dict(), "jobs": [_job(job) for job in made.jobs]})
+        return
+    for line in figures.lines():
+        print(line)
+
+
+def _job(job: Any) -> dict[str, Any]:
+    run, state = job.run, job.status
+    return {
+        "id": run.id, "method": run.method, "sparsity": run.sparsity, "seed": run.seed,
+        "parent": run.parent.id if run.parent else None, "state": state.state, "reason": state.reason,
+    }  # fmt: skip
+
+
+def status(
+    study: StudyName,
+    assignments: Assignments = None,
+    only: Only = None,
+    results: Results = DEFAULT_RESULTS,
+    plugins: Plugins = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Renew every few seconds until nothing is open.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print which runs are done, running, failed, interrupted or missing, with reasons and logs."""
+    opened = open_study(study, assignments, only, plugins)
+    while True:
+        made = make_plan(opened.name, opened.runs, open_store(results))
+        if as_json:
+            print_json({"study": opened.name, "counts": counts(made), "jobs": [_job(job) for job in made.jobs]})
+        else:
+            _print_status(opened, made, results)
+        if not watch or not made.to_do:
+            return
+        time.sleep(5)
+
+
+def counts(made: Plan) -> dict[str, int]:
+    """Runs by state, those that occur."""
+    states = ("done", "running", "failed", "interrupted", "missing")
+    return {state: made.count(state) for state in states if made.count(state)}
+
+
+def _print_status(study: Study, made: Plan, results: Any) -> None:
+    shown = ", ".join(f"{number} {state}" for state, number in counts(made).items())
+    print(f"{study.name}: {len(made.jobs)} runs: {shown or 'none'}")
+    for job in made.jobs:
+        if job.status.state in ("failed", "interrupted", "running"):
+            where = open_store(results).folder(study.name, job.run).path
+            print(f"  {job.status.state:<11} {describe_run(job.run)}  {job.status.reason}  [{where}]")
+
+
+def describe_run(run: Any) -> str:
+    return f"{run.id} {run.method} {run.sparsity * 100:g}% seed {run.seed}"
+
+
+def find_one(results: Any, run_id: str) -> RunFolder:
+    """The folder of a run by its id or an unambiguous beginning of it. Raises UserError otherwise."""
+    found = list(open_store(results).find(run_id))
+    if len(found) != 1:
+        names = ", ".join(folder.path.name for folder in found[:5])
+        raise UserError(f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {results}")
+    return found[0]
+
+
+def logs(run_id: Annotated[str, typer.Argument(metavar="RUN")], results: Results = DEFAULT_RESULTS) -> None:
+    """Print a run's attempts, with reasons and tracebacks, and its log."""
+    folder = find_one(results, run_id)
+    for index, record in enumerate(folder.attempts(), 1):
+        outcome = record.get("outcome") or "no ending recorded"
+        print(f"attempt {index} on {record.get('host')}: {outcome} {record.get('reason', '')}".rstrip())
+        if record.get("traceback"):
+            print(record["traceback"].rstrip())
+    if folder.log_path.exists():
+        print(folder.log_path.read_text(encoding="utf-8", errors="replace"), end="")

@@ -1,0 +1,164 @@
+"""Commands that compute or prepare: run, retry, prepare."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UserError
+from ..local import Listener, run_local
+from ..plan import Plan, make_plan
+from ..run import Run
+from ..settings import Settings, default_jobs
+from .options import (
+    DEFAULT_RESULTS,
+    Assignments,
+    Only,
+    Plugins,
+    Results,
+    StudyName,
+    open_store,
+    open_study,
+    say,
+)
+from .reading import describe_run, find_one
+
+DataRoot = Annotated[
+    Path | None, typer.Option("--data-root", envvar="PRUNEBENCH_DATA", metavar="DIR", help="Where data sets lie.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    for name, command in {"run": run, "retry": retry, "prepare": prepare}.items():
+        app.command(name)(command)
+
+
+def run(
+    study: StudyName,
+    assignments: Assignments = None,
+    only: Only = None,
+    results: Results = DEFAULT_RESULTS,
+    plugins: Plugins = None,
+    data_root: DataRoot = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Runs at once; 0: one a core, or one a GPU.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of one run.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 5,
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Also store pruned weights.")] = False,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Deterministic algorithms on a GPU.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also runs that failed before.")] = False,
+) -> None:
+    """Compute what is missing, here. Ctrl-C stops after the running epochs and loses nothing."""
+    opened = open_study(study, assignments, only, plugins)
+    settings = Settings(
+        results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
+        keep_weights=keep_weights, deterministic=deterministic,
+        plugins=tuple(str(Path(path).resolve()) for path in plugins or ()),
+    )  # fmt: skip
+    _check_before(opened, settings)
+    store = open_store(results)
+    made = make_plan(opened.name, opened.runs, store)
+    if retry_failed:
+        for job in made.jobs:
+            store.folder(opened.name, job.run).allow_retry()
+        made = make_plan(opened.name, opened.runs, store)
+    failed_before = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
+    for job in failed_before:
+        say(f"failed before: {describe_run(job.run)}: {job.status.reason} (prunebench retry {job.run.id})")
+    if not made.to_do:
+        say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
+        raise typer.Exit(1 if failed_before else 0)
+    say(f"{opened.name}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
+    endings = _compute(made, opened.name, settings, jobs or default_jobs(device))
+    num_failed = sum(ending.outcome != "done" for ending in endings) + len(failed_before)
+    say(f"{opened.name}: {sum(e.outcome == 'done' for e in endings)} computed, {num_failed} failed")
+    raise typer.Exit(1 if num_failed else 0)
+
+
+def _check_before(study: Any, settings: Settings) -> None:
+    """What would stop every run is said once, before any starts: missing data, options of a method out of bounds."""
+    from ...datasets.registry import check
+
+    try:
+        check(study.file.dataset.name, root=settings.data_root)
+    except UserError:
+        raise
+
+
+def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> list[Any]:
+    """Run with a progress bar on a terminal, with a line for each finished run elsewhere."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    # A plain kill stops as gently as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(stderr=True)
+    total = sum(max(1, job.run.recipe.epochs) for job in made.to_do)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("epochs", total=total)
+        seen: dict[str, int] = {}
+        finished = 0
+
+        def on_epoch(run: Run, record: dict[str, Any]) -> None:
+            step = min(record["epoch"] + 1, run.recipe.epochs) - seen.get(run.id, 0)
+            seen[run.id] = seen.get(run.id, 0) + step
+            progress.advance(task, step)
+
+        def on_end(run: Run, ending: Any) -> None:
+            nonlocal finished
+            finished += 1
+            progress.advance(task, max(1, run.recipe.epochs) - seen.get(run.id, 0))
+            if ending.outcome != "done":
+                console.print(f"{ending.outcome}: {describe_run(run)}: {ending.reason}", markup=False, highlight=False)
+            elif not console.is_terminal:
+                say(f"[{finished}/{len(made.to_do)}] {describe_run(run)}")
+
+        return run_local(made.to_do, study, settings, num_workers, Listener(on_epoch=on_epoch, on_end=on_end))
+
+
+def retry(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of failed runs, or beginnings of ids.")],
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Allow failed runs to be computed again; `run` or `submit` then does it."""
+    folders = [find_one(results, run_id) for run_id in run_ids]
+    for folder in folders:
+        state = folder.status()
+        if state.state != "failed":
+            raise UserError(f"run {folder.path.name} is {state.state}, not failed")
+    for folder in folders:
+        folder.allow_retry()
+        say(f"{folder.path.name}: will be computed again")
+
+
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="Name of a data set.")],
+    archive: Annotated[Path | None, typer.Option("--from", help="An archive or folder fetched by hand.")] = None,
+    only_check: Annotated[bool, typer.Option("--check", help="Only check the copy that is there.")] = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Fetch a data set, once, on a machine with a network; `run` never does."""
+    from ...datasets.registry import check
+    from ...datasets.registry import prepare as fetch
+
+    if not only_check:
+        say(f"{dataset}: in {fetch(dataset, root=data_root, archive=archive)}")
+    for line in check(dataset, root=data_root):
+        print(line)
