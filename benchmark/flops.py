@@ -1,0 +1,139 @@
+"""Multiply-adds of a network: dense per layer by shape, and what is left of them at given densities.
+
+Convention A of the pruning literature (STR, WoodFisher): H_out * W_out * weights for a convolution,
+weights for a linear layer, a multiply-add counts one, batch 1. Biases, normalisation, activations, pooling
+and residual sums count nothing. The first and the last layer are in the total. ResNet-50 at 224 x 224 has
+4,089,184,256.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from .errors import UserError
+from .pruning import PRUNABLE_LAYERS, find_sites
+
+
+@runtime_checkable
+class CountsMacs(Protocol):
+    """What a module that is no convolution or linear layer offers so that its tensors are pruned and counted.
+
+    `prunable_weights` names attributes that hold its prunable tensors. `macs` takes the shape of the module's
+    first positional input, batch included, and returns the dense multiply-adds of that call for each name.
+    """
+
+    prunable_weights: tuple[str, ...]
+
+    def macs(self, input_shape: torch.Size) -> dict[str, int]: ...
+
+
+def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+    """Dense multiply-adds for one example, by site name (`find_sites`), in the order of the sites.
+
+    One forward pass on zeros in eval mode, on the model's own device: a network built under
+    torch.device("meta") is counted in milliseconds. Weights, buffers, training flags, hooks and random
+    states stay as they were. A module that is called twice counts twice, and modules that share a tensor add
+    up under the tensor's one name.
+
+    Args:
+        input_shape: of one example, without the batch.
+
+    Raises:
+        UserError: a layer that the forward pass does not call (its multiply-adds are unknown, not zero), or a
+            module with prunable tensors but no `macs`.
+    """
+    names = {id(site.weight): site.name for site in find_sites(model)}
+    macs: dict[str, int] = {}
+
+    def add(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        for tensor_id, count in _module_macs(tensor_ids[module], module, inputs, output).items():
+            macs[names[tensor_id]] = macs.get(names[tensor_id], 0) + count
+
+    tensor_ids = {module: ids for module in model.modules() if (ids := _tensor_ids(module))}
+    with _evaluating(model), _hooked(tensor_ids, add), torch.random.fork_rng(), torch.no_grad():
+        _forward(model, input_shape)
+    unused = [name for name in names.values() if name not in macs]
+    if unused:
+        raise UserError(f"cannot count multiply-adds: the forward pass never called the layer of {unused[0]!r}")
+    return {name: macs[name] for name in names.values()}
+
+
+def sparse_macs(macs: Mapping[str, int], densities: Mapping[str, float]) -> float:
+    """Multiply-adds left when each layer keeps the given fraction of its weights: sum of macs * density."""
+    if macs.keys() != densities.keys():
+        odd = sorted(macs.keys() ^ densities.keys())
+        raise ValueError(f"multiply-adds and densities must name the same layers; only one of them has {odd}")
+    outside = {name: density for name, density in densities.items() if not 0 <= density <= 1}
+    if outside:
+        raise ValueError(f"densities must be in [0, 1], not {outside}")
+    return math.fsum(macs[name] * densities[name] for name in macs)
+
+
+def flops_pruned(macs: Mapping[str, int], densities: Mapping[str, float]) -> float:
+    """The fraction of the dense multiply-adds that is gone, in [0, 1]."""
+    total = sum(macs.values())
+    if total == 0:
+        raise ValueError("a network without multiply-adds has no pruned fraction")
+    return 1 - sparse_macs(macs, densities) / total
+
+
+def _tensor_ids(module: nn.Module) -> dict[str, int]:
+    """Attribute -> identity of the module's prunable tensors."""
+    if isinstance(module, PRUNABLE_LAYERS):
+        return {"weight": id(module.weight)}
+    names = getattr(module, "prunable_weights", ())
+    if names and not isinstance(module, CountsMacs):
+        raise UserError(f"{type(module).__name__} names prunable_weights {tuple(names)} but has no macs(input_shape)")
+    return {name: id(getattr(module, name)) for name in names}
+
+
+def _module_macs(
+    tensor_ids: Mapping[str, int], module: nn.Module, inputs: tuple[Any, ...], output: Any
+) -> dict[int, int]:
+    """Identity of the tensor -> multiply-adds of one call of the module."""
+    if isinstance(module, PRUNABLE_LAYERS):
+        # every output element is one dot product with a row of the weight: so it is with groups, stride,
+        # padding, dilation, in one to three dimensions, and for linear layers on sequences
+        return {tensor_ids["weight"]: output.numel() * (module.weight.numel() // module.weight.shape[0])}
+    assert isinstance(module, CountsMacs)
+    counts = module.macs(inputs[0].shape)
+    if counts.keys() != tensor_ids.keys():
+        raise ValueError(f"{type(module).__name__}.macs names {sorted(counts)}, not {sorted(tensor_ids)}")
+    return {tensor_ids[name]: count for name, count in counts.items()}
+
+
+def _forward(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """One forward pass on zeros; buffers are copies, for modules that write to theirs even in eval mode."""
+    weight = next((tensor for tensor in model.parameters() if tensor.is_floating_point()), torch.empty(0))
+    example = torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
+    functional_call(model, {name: buffer.clone() for name, buffer in model.named_buffers()}, (example,))
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode for every module, each flag put back by itself: users freeze parts of a network."""
+    flags = {module: module.training for module in model.modules()}
+    try:
+        for module in flags:
+            module.training = False
+        yield
+    finally:
+        for module, flag in flags.items():
+            module.training = flag
+
+
+@contextmanager
+def _hooked(modules: Mapping[nn.Module, Any], hook: Any) -> Iterator[None]:
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

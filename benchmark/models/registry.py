@@ -1,0 +1,107 @@
+"""The table of networks, and the one way to build them. Importing this module imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODELS: dict[str, str] = {
+    "convnet-small": "small:convnet_small",
+    "fastgrnn": "fastgrnn:fastgrnn",
+    "lenet-300-100": "lenet:lenet_300_100",
+    "lenet-5": "lenet:lenet_5",
+    "mobilenet-small": "mobilenet_v2:mobilenet_small",
+    "mobilenet-v1": "mobilenet_v1:mobilenet_v1",
+    "mobilenet-v2": "mobilenet_v2:mobilenet_v2",
+    "resnet-18": "resnet:resnet_18",
+    "resnet-20": "resnet_cifar:resnet_20",
+    "resnet-32": "resnet_cifar:resnet_32",
+    "resnet-50": "resnet:resnet_50",
+    "resnet-50-cifar": "resnet:resnet_50_cifar",
+    "resnet-56": "resnet_cifar:resnet_56",
+    "vgg-19-bn": "vgg:vgg_19_bn",
+    "wrn-16-8": "wide_resnet:wrn_16_8",
+    "wrn-22-8": "wide_resnet:wrn_22_8",
+    "wrn-28-2": "wide_resnet:wrn_28_2",
+    "wrn-28-8": "wide_resnet:wrn_28_8",
+    "wrn-28-10": "wide_resnet:wrn_28_10",
+}
+"""Name -> "module:function" here; the function takes num_classes, input_shape and the network's options."""
+
+Builder = Callable[..., "nn.Module"]
+
+
+def model_names() -> list[str]:
+    """Every registered name, sorted."""
+    return sorted(MODELS)
+
+
+def model_options(name: str) -> dict[str, Any]:
+    """The options of a network with their defaults; imports torch."""
+    parameters = inspect.signature(_builder(name)).parameters.values()
+    own = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
+    return {**own, "weights": None}
+
+
+def create_model(
+    name: str, *, num_classes: int, input_shape: tuple[int, ...], weights: str | None = None, **options: Any
+) -> nn.Module:
+    """A new network, initialised from torch's global random state.
+
+    Args:
+        input_shape: of one example, without the batch: (channels, height, width) for images.
+        weights: start from a local .safetensors or .pth file, or from a pinned set such as IMAGENET1K_V1.
+
+    Raises:
+        UserError: unknown name or option, a value outside its bounds, or a shape the network cannot take.
+        DataMissing: published weights that are not on this machine.
+    """
+    build = _builder(name)
+    _check_options(name, build, options)
+    if num_classes < 1:
+        raise UserError(f"model {name!r}: num_classes must be at least 1, not {num_classes}")
+    try:
+        model = build(num_classes=num_classes, input_shape=tuple(input_shape), **options)
+    except UserError as error:
+        raise UserError(f"model {name!r}: {error}") from None
+    if weights is not None:
+        from .weights import load_weights
+
+        load_weights(model, name, weights)
+    return model
+
+
+def _builder(name: str) -> Builder:
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    module, function = MODELS[name].split(":")
+    return getattr(importlib.import_module(f".{module}", __package__), function)
+
+
+def _check_options(name: str, build: Builder, options: Mapping[str, Any]) -> None:
+    """Every option is in the builder's signature, and its value is of the annotated type and bounds."""
+    allowed = model_options(name)
+    hints = typing.get_type_hints(build, include_extras=True)
+    for option, value in options.items():
+        if option not in allowed:
+            raise unknown(f"option of model {name!r}", option, allowed)
+        _check_value(f"option {option!r} of model {name!r}", hints[option], value)
+
+
+def _check_value(what: str, hint: Any, value: Any) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # strict: "0.3" or True is not a number; a study file that says so is mistaken
+        TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UserError(f"{what} is {value!r}: {reason[:1].lower()}{reason[1:]}") from None
