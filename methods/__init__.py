@@ -7,4 +7,16 @@ METHODS: dict[str, str] = {
     "snip": "snip:Snip",
     "grasp": "grasp:GraSP",
     "random": "random_pruning:RandomPruning",
+    # during training
+    "gmp": "gradual_magnitude:GradualMagnitude",
+    "ac_dc": "ac_dc:AcDc",
+    "dpf": "dpf:DPF",
+    "dnw": "dnw:DNW",
+    "str": "soft_threshold:STR",
+    # dynamic sparse training
+    "set": "set_evolution:SET",
+    "rigl": "rigl:RigL",
+    "sm": "sparse_momentum:SparseMomentum",
+    "snfs": "snfs:SNFS",
+    "dsr": "dsr:DSR",
 }

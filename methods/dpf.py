@@ -1,0 +1,79 @@
+"""DPF: masks over dense weights that go on learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..benchmark.pruning import num_kept
+from .base import Context
+from .mask_pruner import MaskPruner
+from .schedule import cubic
+from .straight_through import attach_masks, materialise, shadow
+
+
+@dataclass(kw_only=True)
+class DPF(MaskPruner):
+    """Prune the forward pass, train all weights, renew the masks often. Lin et al., 2020 (arXiv 2006.07253).
+
+    Dynamic pruning with feedback: the gradient at the masked weights moves the dense ones behind them, so a weight
+    pruned too early comes back. Masks are renewed every 16 steps from the magnitudes of the dense weights, to the end
+    of the training; the sparsity rises by the cubic ramp between `begin` and `end`. Both are the paper's, as is the
+    layer-wise scope of its main results; it gives no end of the ramp. No code of the authors is public. The network
+    is evaluated, and left behind, with masked weights. Weight decay acts on the dense weights.
+
+    `schedule: one_shot` holds the sparsity from the first step.
+    """
+
+    label: ClassVar[str] = "DPF"
+    family: ClassVar[str] = "dynamic"
+    paper: ClassVar[str] = "arXiv 2006.07253"
+    needs: ClassVar[str] = "dense gradients"
+
+    start: Literal["trained", "init"] = "init"
+    scope: Literal["global", "layerwise", "erk"] = "layerwise"
+    schedule: Literal["one_shot", "cubic", "exponential"] = "cubic"
+    every: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.schedule == "exponential":
+            raise ValueError("schedule must be cubic or one_shot, not 'exponential'")
+
+    def attach(self, context: Context) -> nn.Module:
+        model = super().attach(context)
+        attach_masks(self._masks)
+        return model
+
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        # the weight itself is the masked one
+        return shadow(self._masks.sites[name]).detach().abs()
+
+    def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
+        # the step comes first: masks are made of the weights that the next forward pass uses
+        return False
+
+    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        if self._events is None:
+            if (step + 1) % self._interval == 0:
+                self.prune_to(self.sparsity)
+        elif self._events.is_due(step) or (
+            step > self._events.last and (step - self._events.first) % self._interval == 0
+        ):
+            self.prune_to(cubic(self._events.progress(step), self.sparsity, self.initial_sparsity, self.power))
+
+    @property
+    def _interval(self) -> int:
+        return self.every or self.context.steps_per_epoch
+
+    def prune_to(self, sparsity: float) -> None:
+        """New masks of exactly num_kept(N, sparsity) weights; every weight may come back."""
+        self._masks.set(self.allocate(self.scores(), sparsity))
+        wanted = num_kept(self._masks.num_total, sparsity)
+        assert self._masks.num_kept == wanted, f"{self._masks.num_kept} weights kept, {wanted} wanted"
+
+    def detach(self) -> None:
+        materialise(list(self._masks.sites.values()))

@@ -1,0 +1,32 @@
+"""SET: sparse evolutionary training, growth at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from .dynamic import DynamicPruner
+
+
+@dataclass(kw_only=True)
+class SET(DynamicPruner):
+    """Replace the smallest weights of each layer by random ones. Mocanu et al., 2018 (arXiv 1707.04780).
+
+    In the form in which the RigL authors compare it: smallest magnitude instead of smallest positive and largest
+    negative values, budgets `first_dense` or `erk`, every 100 steps instead of every epoch, counts exact instead of
+    Bernoulli. The drop fraction 0.3 is the paper's; its constant course is `final_drop_fraction: 0.3`, here a cosine
+    brings it to 0. The mask moves after the optimiser's step.
+    """
+
+    label: ClassVar[str] = "SET"
+    paper: ClassVar[str] = "arXiv 1707.04780"
+    needs: ClassVar[str] = "weights"
+
+    distribution: Literal["uniform", "first_dense", "erk"] = "first_dense"
+
+    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        super().on_weights(step, optimizer)
+        if self.is_due(step + 1):
+            self.replace(step + 1, self.random_scores(f"growth after {step + 1} steps"), optimizer)

@@ -1,0 +1,92 @@
+"""Sparse momentum: growth by the optimiser's momentum, with budgets that move between layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ..benchmark.pruning import check_finite
+from .dynamic import DynamicPruner, drop_and_grow
+from .optimizer_state import momentum, require_momentum
+from .redistribution import distribute
+
+NEARLY_DENSE = 0.2
+"""A layer less sparse than this that would still grow drops no larger share than its sparsity (authors' code)."""
+
+
+@dataclass(kw_only=True)
+class SparseMomentum(DynamicPruner):
+    """Grow by momentum, and more in layers whose momentum is larger. Dettmers & Zettlemoyer, 2019 (arXiv 1907.04840).
+
+    The authors' defaults: uniform start over all layers, an update at the end of every epoch but the last, a share
+    that falls from 0.5 to 0.005 by a cosine, momentum of grown weights kept. Differences: the first masks and the
+    total are exact (theirs are drawn weight by weight, and a smoothed correction steers the total), a layer never
+    loses its last weight, and may become dense (theirs stops at 99 %). `redistribution: none` keeps each layer's
+    count; with `distribution: erk` that is the variant of the RigL paper, up to its update times (see `snfs`).
+    """
+
+    label: ClassVar[str] = "SM"
+    paper: ClassVar[str] = "arXiv 1907.04840"
+    needs: ClassVar[str] = "dense gradients"
+
+    drop_fraction: float = 0.5
+    final_drop_fraction: float = 0.005
+    every: int = 0
+    end: float = 1.0
+    redistribution: Literal["momentum", "none"] = "momentum"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.redistribution not in ("momentum", "none"):
+            raise ValueError(f"redistribution must be momentum or none, not {self.redistribution!r}")
+
+    def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
+        require_momentum(optimizer, "sm")
+        return False
+
+    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        super().on_weights(step, optimizer)
+        if self.is_due(step + 1):
+            sites = self._masks.sites
+            self.update(step + 1, {name: momentum(optimizer, sites[name].weight).abs() for name in sites})
+
+    def update(self, num_steps: int, momenta: Mapping[str, Tensor]) -> None:
+        """One update from the absolute momentum of all layers."""
+        check_finite(momenta)
+        magnitudes = self.magnitudes()
+        shares = momentum_shares(momenta, dict(self._masks.items()))
+        drops = {name: self._num_drop(name, shares[name], self.fraction(num_steps)) for name in magnitudes}
+        if self.redistribution == "none":
+            grows = drops
+        else:
+            room = [self._masks[name].numel() - int(self._masks[name].sum()) + drops[name] for name in drops]
+            grows = dict(zip(drops, distribute(sum(drops.values()), list(shares.values()), room), strict=True))
+        masks = {
+            name: drop_and_grow(mask, magnitudes[name], momenta[name], drops[name], grows[name])
+            for name, mask in self._masks.items()
+        }
+        self.move(masks, None)
+
+    def _num_drop(self, name: str, share: float, fraction: float) -> int:
+        kept, total = int(self._masks[name].sum()), self._masks[name].numel()
+        layer_sparsity = 1.0 - kept / total
+        if layer_sparsity < NEARLY_DENSE and share * len(self._masks.sites) > 1.0:
+            fraction = min(fraction, layer_sparsity)
+        return min(math.ceil(fraction * kept - 1e-9), max(0, kept - 1))
+
+
+def momentum_shares(momenta: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, float]:
+    """Each layer's mean absolute momentum over its active weights, as a share of the sum over layers.
+
+    An empty layer has share 0; equal shares where nothing moves at all.
+    """
+    means = {name: float(m[masks[name]].mean()) if masks[name].any() else 0.0 for name, m in momenta.items()}
+    total = sum(means.values())
+    if total == 0.0:
+        return dict.fromkeys(means, 1.0 / len(means))
+    return {name: mean / total for name, mean in means.items()}
