@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from .errors import UserError
@@ -57,7 +57,7 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
             macs[names[tensor_id]] = macs.get(names[tensor_id], 0) + count
 
     tensor_ids = {module: ids for module in model.modules() if (ids := _tensor_ids(module))}
-    with _evaluating(model), _hooked(tensor_ids, add), torch.random.fork_rng(), torch.no_grad():
+    with _evaluating(model), _hooked(tensor_ids, add), _random_state_kept(model), torch.no_grad():
         _forward(model, input_shape)
     unused = [name for name in names.values() if name not in macs]
     if unused:
@@ -111,9 +111,20 @@ def _module_macs(
 
 def _forward(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     """One forward pass on zeros; buffers are copies, for modules that write to theirs even in eval mode."""
-    weight = next((tensor for tensor in model.parameters() if tensor.is_floating_point()), torch.empty(0))
+    weight = _first_weight(model)
     example = torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
     functional_call(model, {name: buffer.clone() for name, buffer in model.named_buffers()}, (example,))
+
+
+def _first_weight(model: nn.Module) -> Tensor:
+    """Its type and device are those that the network's input must have."""
+    return next((tensor for tensor in model.parameters() if tensor.is_floating_point()), torch.empty(0))
+
+
+def _random_state_kept(model: nn.Module) -> AbstractContextManager[None]:
+    """The generators of the CPU and of the model's own GPU; naming it spares the others and a warning."""
+    device = _first_weight(model).device
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 @contextmanager

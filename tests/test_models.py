@@ -196,17 +196,20 @@ def test_vgg_features_are_torchvisions() -> None:
     assert {k: v.shape for k, v in features.state_dict().items()} == {k: v.shape for k, v in theirs.items()}
 
 
-def test_mobilenet_small_collapses_where_convnet_small_does_not() -> None:
-    """At initialisation, one magnitude threshold for 90 % of all weights empties layers of the former only."""
+def test_global_magnitude_empties_layers_of_mobilenet_small_only() -> None:
+    """One threshold over all weights at initialisation: the mobile network is the suite's small case of collapse."""
 
-    def emptied(name: str) -> list[str]:
+    def emptied(name: str, sparsity: float) -> set[str]:
         torch.manual_seed(0)
         sites = find_sites(create_model(name, num_classes=10, input_shape=(1, 8, 8)))
         magnitudes = torch.cat([site.weight.detach().abs().flatten() for site in sites])
-        threshold = magnitudes.kthvalue(int(0.9 * magnitudes.numel())).values
-        return [site.name for site in sites if site.weight.abs().max() <= threshold]
+        threshold = magnitudes.kthvalue(int(sparsity * magnitudes.numel())).values
+        return {site.name for site in sites if site.weight.abs().max() <= threshold}
 
-    assert "conv2.weight" in emptied("mobilenet-small")
+    assert emptied("convnet-small", 0.9) == set()
+    assert {"conv2.weight", "fc.weight"} < emptied("mobilenet-small", 0.9)
+    both_paths = {"blocks.4.conv3.weight", "blocks.4.shortcut.0.weight"}
+    assert both_paths < emptied("mobilenet-small", 0.95)
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
@@ -245,6 +248,7 @@ def test_unknown_model_suggests_the_nearest() -> None:
         ({"dropout": "0.3"}, "is '0.3': .*number"),
         ({"dropout": True}, "is True: .*number"),
         ({"num_blocks": 2}, "unknown option"),
+        ({"weights": 5}, "option 'weights' of model 'wrn-16-8' is 5: .*string"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], reason: str) -> None:

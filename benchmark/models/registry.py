@@ -65,7 +65,7 @@ def create_model(
         DataMissing: published weights that are not on this machine.
     """
     build = _builder(name)
-    _check_options(name, build, options)
+    _check_options(name, build, {**options, "weights": weights})
     if num_classes < 1:
         raise UserError(f"model {name!r}: num_classes must be at least 1, not {num_classes}")
     try:
@@ -89,7 +89,7 @@ def _builder(name: str) -> Builder:
 def _check_options(name: str, build: Builder, options: Mapping[str, Any]) -> None:
     """Every option is in the builder's signature, and its value is of the annotated type and bounds."""
     allowed = model_options(name)
-    hints = typing.get_type_hints(build, include_extras=True)
+    hints = {**typing.get_type_hints(build, include_extras=True), "weights": str | None}
     for option, value in options.items():
         if option not in allowed:
             raise unknown(f"option of model {name!r}", option, allowed)
