@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -33,6 +33,7 @@ class MaskPruner(Pruner):
     """
 
     family: ClassVar[str] = "score"
+    only_for_cubic: ClassVar[tuple[str, ...]] = ("begin", "end", "every", "power", "initial_sparsity")
 
     scope: Literal["global", "layerwise", "erk"] = "global"
     minimum_threshold: float = 0.0
@@ -66,8 +67,19 @@ class MaskPruner(Pruner):
             )
         if self.prune_rounds > 1 and self.schedule != "exponential":
             raise ValueError(f"prune_rounds = {self.prune_rounds} needs schedule: exponential, not {self.schedule}")
+        if self.schedule != "cubic":
+            self._refuse_changed(self.only_for_cubic, f"needs schedule: cubic, not {self.schedule}")
+        if self.minimum_threshold == 0 or self.scope != "global":
+            self._refuse_changed(("minimum_threshold_mode",), "needs scope: global and a minimum_threshold > 0")
         if isinstance(self.dense, str):
             self.dense = (self.dense,)
+
+    def _refuse_changed(self, options: tuple[str, ...], reason: str) -> None:
+        """An option that would have no effect is an error, not a silent no."""
+        defaults = {option.name: option.default for option in fields(self)}
+        for name in options:
+            if getattr(self, name) != defaults[name]:
+                raise ValueError(f"{name} = {getattr(self, name)!r} {reason}")
 
     def score(self, name: str, weight: Tensor) -> Tensor:
         """Importance of each weight of a layer, shape of `weight`; high is kept. Must be finite."""
