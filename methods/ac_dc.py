@@ -33,6 +33,7 @@ class AcDc(MaskPruner):
     family: ClassVar[str] = "dynamic"
     paper: ClassVar[str] = "arXiv 2106.12379"
     needs: ClassVar[str] = "weights"
+    only_for_cubic: ClassVar[tuple[str, ...]] = ("every", "power", "initial_sparsity")
 
     start: Literal["trained", "init"] = "init"
     begin: float = 0.1

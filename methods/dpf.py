@@ -32,6 +32,7 @@ class DPF(MaskPruner):
     family: ClassVar[str] = "dynamic"
     paper: ClassVar[str] = "arXiv 2006.07253"
     needs: ClassVar[str] = "dense gradients"
+    only_for_cubic: ClassVar[tuple[str, ...]] = ("begin", "end", "power", "initial_sparsity")
 
     start: Literal["trained", "init"] = "init"
     scope: Literal["global", "layerwise", "erk"] = "layerwise"
