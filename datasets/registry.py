@@ -1,0 +1,79 @@
+"""The data sets by name. Importing this, listing names and describing them need no torch."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..benchmark.errors import UserError, unknown
+from .info import DataSet, DataSetInfo, Report
+from .roots import data_root
+
+if TYPE_CHECKING:
+    from .splits import Data
+
+DATASETS = {
+    "digits": "digits:Digits",
+    "fashion_mnist": "fashion_mnist:FashionMnist",
+    "mnist": "mnist:Mnist",
+    "synthetic": "synthetic:Synthetic",
+}
+
+
+def dataset_names() -> list[str]:
+    """All names, sorted."""
+    return sorted(DATASETS)
+
+
+def create(name: str, **options: object) -> DataSet:
+    """The data set with its options set; a misspelt name or option is a `UserError`."""
+    if name not in DATASETS:
+        raise unknown("data set", name, DATASETS)
+    module, _, attribute = DATASETS[name].partition(":")
+    kind = getattr(import_module(f".{module}", __package__), attribute)
+    known = [field.name for field in fields(kind)]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of data set {name!r}", option, known)
+    return kind(**options)
+
+
+def describe(name: str, **options: object) -> DataSetInfo:
+    """Title, shape, classes, sizes, licence and source. Only `synthetic` has options that change them."""
+    return create(name, **options).describe()
+
+
+def load(name: str, *, root: Path | str | None = None, validation: float = 0.1, **options: object) -> Data:
+    """Read a data set that is on this machine. Nothing is downloaded.
+
+    Args:
+        root: Data root; see `roots.data_root` for the default.
+        validation: Fraction of the training set that is held out, 0 <= validation < 1.
+        options: Fields of the data set's class; all have `limit`, the number of training samples to keep.
+
+    Raises:
+        DataMissing: A file is not there.
+        UserError: A file is damaged or not what it should be, or an option is wrong.
+    """
+    if isinstance(validation, bool) or not isinstance(validation, int | float) or not 0 <= validation < 1:
+        raise UserError(f"validation is {validation!r}; it must be a fraction, 0 <= validation < 1")
+    return create(name, **options).load(data_root(root), float(validation))
+
+
+def prepare(
+    name: str, *, root: Path | str | None = None, archive: Path | None = None, report: Report | None = None
+) -> Path:
+    """Bring a data set to this machine and return where it lies; does nothing if it is already there.
+
+    Args:
+        archive: A file or folder fetched by hand; it must hold the published bytes. Without it: a download.
+        report: Gets lines of progress.
+    """
+    return create(name).prepare(data_root(root), archive, report or (lambda line: None))
+
+
+def check(name: str, *, root: Path | str | None = None) -> list[str]:
+    """Read the data set and say, line by line, what was found to be right; raises what `load` raises."""
+    return create(name).check(data_root(root))

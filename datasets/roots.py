@@ -1,0 +1,27 @@
+"""Where data lies, and the one wording for data that does not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..benchmark.errors import DataMissing, UserError
+
+ENVIRONMENT_VARIABLE = "PRUNEBENCH_DATA"
+DEFAULT_ROOT = Path("~/.cache/prunebench/data")
+
+
+def data_root(root: Path | str | None = None) -> Path:
+    """The folder of all data sets: the argument, else $PRUNEBENCH_DATA, else ~/.cache/prunebench/data."""
+    chosen = Path(root or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ROOT).expanduser().absolute()
+    if chosen.exists() and not chosen.is_dir():
+        raise UserError(f"data root {chosen} is not a folder")
+    return chosen
+
+
+def missing(name: str, what: str, where: Path, archive: str) -> DataMissing:
+    """Says which file of data set `name` is missing where, and the two ways to get it."""
+    return DataMissing(
+        f"{name}: {what} is missing in {where}; run `prunebench prepare {name}` on a machine with internet, "
+        f"or `prunebench prepare {name} --from {archive}`"
+    )

@@ -1,0 +1,109 @@
+"""Made-up data in the exact shape of another data set: smoke tests of a study without its data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..benchmark.errors import UserError, unknown
+from . import registry
+from .base import Arrays, ResidentDataSet, check_count
+from .info import Augmentation, DataSetInfo, Normalisation, Report
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+COARSE = 4  # cells a side of a class's pattern: wide enough to survive a crop that is a few pixels off
+CHUNK = 256  # samples made at a time, so that the float32 noise of a large set never exists as a whole
+CONTRAST = 45.0  # grey levels per standard deviation: 127.5 is 2.8 deviations away
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthetic(ResidentDataSet):
+    """Each class is one coarse random pattern; a sample is its class's pattern plus as much random noise.
+
+    Args:
+        like: Data set whose input shape, number of classes and crops and flips are taken.
+        num_samples: Training samples, validation included; at least one a class.
+        num_test: Test samples.
+        seed: Of patterns and noise.
+    """
+
+    like: str = "digits"
+    num_samples: int = 2000
+    num_test: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        models = set(registry.DATASETS) - {"synthetic"}
+        if self.like not in models:
+            raise unknown("data set in option 'like'", str(self.like), models)
+        check_count("num_samples", self.num_samples, least=registry.describe(self.like).num_classes)
+        check_count("num_test", self.num_test)
+        check_count("seed", self.seed, least=0)
+
+    def describe(self) -> DataSetInfo:
+        model = registry.describe(self.like)
+        return DataSetInfo(
+            name="synthetic",
+            title=f"Synthetic, like {model.title}",
+            input_shape=model.input_shape,
+            num_classes=model.num_classes,
+            num_train=self.num_samples,
+            num_test=self.num_test,
+            licence="none needed: computed",
+            source="random numbers of numpy",
+        )
+
+    def is_image(self) -> bool:
+        """Images are stored as uint8, anything else as float32 of mean 0 and variance 1."""
+        return len(self.describe().input_shape) == 3
+
+    def normalisation(self) -> Normalisation | None:
+        channels = self.describe().input_shape[0]
+        mean, std = (0.5,) * channels, (CONTRAST / 255,) * channels
+        return Normalisation(mean=mean, std=std) if self.is_image() else None
+
+    def augmentation(self) -> Augmentation | None:
+        model = registry.create(self.like)
+        return model.augmentation() if isinstance(model, ResidentDataSet) else None
+
+    def read(self, root: Path) -> Arrays:
+        import numpy as np
+        import torch
+
+        info = self.describe()
+        random = np.random.default_rng(self.seed)
+        patterns = class_patterns(random, info.num_classes, info.input_shape)
+        targets = np.arange(self.num_samples + self.num_test) % info.num_classes
+        chunks = [patterns[targets[start : start + CHUNK]] for start in range(0, len(targets), CHUNK)]
+        inputs = np.concatenate([self._with_noise(random, chunk) for chunk in chunks])
+        x, y = torch.from_numpy(inputs), torch.from_numpy(targets.astype(np.int64))
+        cut = self.num_samples
+        return Arrays(x[:cut], y[:cut], x[cut:], y[cut:])
+
+    def _with_noise(self, random: np.random.Generator, patterns: NDArray[np.float32]) -> NDArray:
+        import numpy as np
+
+        noisy = (patterns + random.standard_normal(patterns.shape, dtype=np.float32)) / math.sqrt(2)
+        return (127.5 + CONTRAST * noisy).clip(0, 255).astype(np.uint8) if self.is_image() else noisy
+
+    def prepare(self, root: Path, archive: Path | None, report: Report) -> Path:
+        """Nothing to fetch; returns the data root."""
+        if archive is not None:
+            raise UserError(f"synthetic takes no archive ({archive}): it is computed")
+        return root
+
+
+def class_patterns(random: np.random.Generator, num_classes: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """(num_classes, *shape) standard normal values, equal within each cell of a grid over the last two dimensions."""
+    import numpy as np
+
+    height, width = shape[-2:]
+    cells = random.standard_normal((num_classes, *shape[:-2], COARSE, COARSE), dtype=np.float32)
+    rows, columns = np.arange(height) * COARSE // height, np.arange(width) * COARSE // width
+    return cells[..., rows[:, None], columns[None, :]]
