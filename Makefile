@@ -1,0 +1,44 @@
+# make demo   set up, run the demo study, print its tables, write plots
+# make test   set up, run all checks
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint types unit slurm install format clean
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+install: $(INSTALLED)
+
+demo: $(INSTALLED)
+	$(BIN)/prunebench run demo
+	$(BIN)/prunebench table demo
+	$(BIN)/prunebench plot demo
+
+test: lint types unit
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/pyright
+
+# One thread a process: results do not depend on the number of threads, and two processes use two cores best.
+unit: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m 'not slurm'
+
+# In a throw-away SLURM on this machine; needs the packages that `tools/slurm-local packages` prints.
+slurm: $(INSTALLED)
+	OMP_NUM_THREADS=1 tools/slurm-local run 2 8 -- $(BIN)/python -m pytest -m slurm
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,30 @@
+"""After `make demo`: the stored results say what a pruning benchmark must find. Exits 1 with the reason otherwise."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from prunebench.benchmark.frame import study_frame
+from prunebench.benchmark.store import Store
+from prunebench.benchmark.study import load_study
+
+
+def main() -> None:
+    frame = study_frame(load_study("demo"), Store(Path("results")))
+    if not (frame["state"] == "done").all():
+        sys.exit(f"not all runs are done: {frame['state'].value_counts().to_dict()}")
+    means = frame.groupby(["label", "target"])["accuracy_last"].mean().unstack(0)
+    if len(means.columns) < 6 or len(means.index) < 6 or frame.groupby(["label", "target"]).size().min() < 3:
+        sys.exit(f"the table is too small: {means.shape}")
+    for target in (0.9, 0.95, 0.98):
+        if not means.loc[target, "Global MP"] > means.loc[target, "Random"]:
+            sys.exit(f"Global MP does not beat random pruning at {target:.0%}: {means.loc[target].to_dict()}")
+    top = means.loc[0.99]
+    if not (top["Global MP"] < 0.2 and top["Global MP + MT 0.1%"] > top["Global MP"] + 0.2):
+        sys.exit(f"layer collapse at 99 % and its repair do not show: {top.to_dict()}")
+    print("demo: the curves separate, Global MP collapses at 99 % and the minimum threshold repairs it")
+
+
+if __name__ == "__main__":
+    main()
