@@ -1,0 +1,171 @@
+"""A table as data: cells, columns, notes. Markdown, LaTeX, HTML, CSV and JSON are all written from this one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Mark = Literal["", "best", "second"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A footnote: a symbol, what it means, and what is special about this cell. Same symbol, same meaning."""
+
+    symbol: str
+    meaning: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A number with its spread and the runs behind it, or words.
+
+    Attributes:
+        value: in the unit of its row or column, not rounded; None where there is none.
+        spread: what stands behind the plus-minus, same unit; None for a single run.
+        count: runs behind the value; `expected` the runs there should be.
+        shows_count: print the count even where nothing is missing.
+        digits: decimals shown.
+        signed: print a plus before positive numbers (differences).
+        text: shown in place of a number.
+        cited: from a publication, not measured here.
+    """
+
+    value: float | None = None
+    spread: float | None = None
+    count: int | None = None
+    expected: int | None = None
+    shows_count: bool = False
+    digits: int = 2
+    signed: bool = False
+    text: str = ""
+    mark: Mark = ""
+    cited: bool = False
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def number(self) -> str:
+        """The rounded value; empty where there is none."""
+        if self.value is None:
+            return ""
+        sign = "+" if self.signed else ""
+        shown = f"{self.value:{sign}.{self.digits}f}"
+        # a rounded zero has no sign
+        return shown.lstrip("+-") if float(shown) == 0 else shown
+
+    @property
+    def rounded_spread(self) -> str:
+        return "" if self.value is None or self.spread is None else f"{self.spread:.{self.digits}f}"
+
+    @property
+    def runs(self) -> str:
+        """`2/3` where runs are missing, `3` where the table shows counts, else nothing."""
+        if self.count is None or (self.value is None and self.count == self.expected):
+            return ""
+        if self.expected is not None and self.count != self.expected:
+            return f"{self.count}/{self.expected}"
+        return str(self.count) if self.shows_count else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A heading; columns beside each other with the same `group` share a heading above."""
+
+    heading: str
+    group: str = ""
+
+    @property
+    def title(self) -> str:
+        """One-line heading, for formats without merged headings."""
+        return f"{self.group}: {self.heading}" if self.group and self.heading else self.group or self.heading
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRow:
+    """A label and its cells. Rows with the same `block` stand together under that heading."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    block: str = ""
+    cited: bool = False
+    is_reference: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A whole table. `caption` is a list of sentences; `marks` says how best and second best were found."""
+
+    name: str
+    title: str
+    corner: str
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    caption: tuple[str, ...] = ()
+    marks: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_marks(self) -> bool:
+        return any(cell.mark for row in self.rows for cell in row.cells)
+
+    @property
+    def blocks(self) -> list[tuple[str, list[TableRow]]]:
+        """Rows by block, in order of appearance."""
+        found: dict[str, list[TableRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.block, []).append(row)
+        return list(found.items())
+
+    @property
+    def footnotes(self) -> list[tuple[str, str]]:
+        """(symbol, text) of every note in use, each once, with its details joined."""
+        details: dict[tuple[str, str], dict[str, None]] = {}
+        for row in self.rows:
+            for cell in row.cells:
+                for note in cell.notes:
+                    details.setdefault((note.symbol, note.meaning), {})[note.detail] = None
+        return [
+            (symbol, f"{meaning}: {'; '.join(found)}." if (found := [d for d in known if d]) else f"{meaning}.")
+            for (symbol, meaning), known in sorted(details.items())
+        ]
+
+
+def symbols(cell: Cell) -> str:
+    """The note symbols of a cell, each once."""
+    return "".join(dict.fromkeys(note.symbol for note in cell.notes))
+
+
+def table_as_dict(table: Table) -> dict[str, Any]:
+    """Plain data for JSON: unrounded values, no formatting."""
+    return {
+        "name": table.name,
+        "title": table.title,
+        "columns": [column.title for column in table.columns],
+        "rows": [
+            {
+                "label": row.label,
+                "block": row.block,
+                "cited": row.cited,
+                "cells": [_cell_as_dict(cell) for cell in row.cells],
+            }
+            for row in table.rows
+        ],
+        "caption": list(table.caption),
+        "marks": table.marks if table.has_marks else "",
+        "footnotes": [{"symbol": symbol, "text": text} for symbol, text in table.footnotes],
+        "facts": table.facts,
+    }
+
+
+def _cell_as_dict(cell: Cell) -> dict[str, Any]:
+    return {
+        "value": cell.value,
+        "spread": cell.spread,
+        "n": cell.count,
+        "expected": cell.expected,
+        "text": cell.text,
+        "mark": cell.mark,
+        "cited": cell.cited,
+        "notes": [note.meaning for note in cell.notes],
+    }

@@ -1,0 +1,129 @@
+"""Commands that present results: table, plot, report, compare, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import (
+    DEFAULT_RESULTS,
+    Assignments,
+    Json,
+    Only,
+    Plugins,
+    Results,
+    open_store,
+    open_study,
+    print_json,
+    say,
+)
+
+if TYPE_CHECKING:
+    from ..cells import Table
+    from ..store import Store
+    from ..study import Study
+
+INCOMPLETE = 3
+"""Exit code of --strict where results are incomplete."""
+
+Studies = Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies, or YAML files.")]
+Accuracy = Annotated[str, typer.Option("--accuracy", help="last, selected (on validation) or best_test (the paper's).")]
+Stat = Annotated[str, typer.Option("--stat", help="std: sample standard deviation; ci: 95 % t-interval.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Leave with 3 where runs are missing.")]
+
+
+def register(app: typer.Typer) -> None:
+    for name, command in {"table": table}.items():
+        app.command(name)(command)
+
+
+def table(
+    studies: Studies,
+    kind: Annotated[str | None, typer.Option(help="accuracy, flops, layers, cost or rank; else the first two.")] = None,
+    format: Annotated[str, typer.Option("--format", help="md, latex, csv or html.")] = "md",
+    accuracy: Accuracy = "last",
+    stat: Stat = "std",
+    output: Output = None,
+    strict: Strict = False,
+    as_json: Json = False,
+    assignments: Assignments = None,
+    only: Only = None,
+    results: Results = DEFAULT_RESULTS,
+    plugins: Plugins = None,
+) -> None:
+    """Print tables of results. Without --kind: accuracy and FLOPs, also written to RESULTS/STUDY/tables."""
+    from ..cells import table_as_dict
+    from ..table import render
+
+    opened = [open_study(name, assignments, only, plugins) for name in studies]
+    store = open_store(results)
+    kinds = ["accuracy", "flops"] if kind is None else [kind]
+    tables = _make_tables(kinds, opened, store, accuracy, stat)
+    if as_json:
+        content = {"studies": [_completeness(study, store) for study in opened]}
+        print_json({**content, "tables": [table_as_dict(made) for _, made in tables]})
+    else:
+        text = "\n".join(render(made, format) for _, made in tables)
+        _emit(text, output)
+    if kind is None and output is None and not as_json:
+        _keep(tables, store, is_partial=bool(assignments or only))
+    for study in opened:
+        _say_incomplete(study, store)
+    if strict and not all(_completeness(study, store)["complete"] for study in opened):
+        raise typer.Exit(INCOMPLETE)
+
+
+def _make_tables(
+    kinds: list[str], studies: list[Study], store: Store, accuracy: str, stat: str
+) -> list[tuple[Study, Table]]:
+    """Each kind for each study; ranks are one table over all of them."""
+    from ..table import make_table, ranks_over
+
+    if kinds == ["rank"]:
+        return [(studies[0], ranks_over(studies, store, accuracy))]
+    return [(study, make_table(kind, study, store, accuracy, stat)) for study in studies for kind in kinds]
+
+
+def _emit(text: str, output: Path | None) -> None:
+    """To stdout, or to a file and its name to stderr."""
+    if output is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+        return
+    from ..store import write_atomically
+
+    write_atomically(output, text)
+    say(f"wrote {output}")
+
+
+def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> None:
+    """Write the standard tables beside the runs, unless they show a part of the study or no run at all."""
+    from ..store import write_atomically
+    from ..table import SUFFIXES, render
+
+    if is_partial:
+        say("not written to the results folder: --set and --only show other runs than the study's")
+        return
+    for study, made in tables:
+        if _completeness(study, store)["done"] == 0:
+            continue
+        folder = store.study_folder(study.name) / "tables"
+        for format in ("md", "csv"):
+            path = folder / f"{made.name}{SUFFIXES[format]}"
+            write_atomically(path, render(made, format))
+            say(f"wrote {path}")
+
+
+def _completeness(study: Study, store: Store) -> dict[str, Any]:
+    """How many of the study's runs are stored."""
+    states = [store.folder(study.name, run).status().state for run in study.runs]
+    done = states.count("done")
+    return {"study": study.name, "runs": len(states), "done": done, "complete": done == len(states)}
+
+
+def _say_incomplete(study: Study, store: Store) -> None:
+    counts = _completeness(study, store)
+    if not counts["complete"]:
+        say(f"{study.name}: {counts['done']} of {counts['runs']} runs are stored; prunebench run {study.name}")

@@ -1,0 +1,87 @@
+"""Tables by kind and by format: the one place that knows all of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from .cells import Table
+from .cells_csv import to_csv
+from .cells_html import to_html
+from .cells_markdown import to_markdown
+from .errors import unknown
+from .latex import to_latex
+from .table_accuracy import accuracy_table
+from .table_caption import subject
+from .table_cells import STATS, Stat
+from .table_cost import cost_table
+from .table_flops import flops_table
+from .table_layers import layers_table
+from .table_rank import rank_table
+
+if TYPE_CHECKING:
+    from .store import Store
+    from .study import Study
+
+Kind = Literal["accuracy", "flops", "layers", "cost", "rank"]
+KINDS: tuple[Kind, ...] = ("accuracy", "flops", "layers", "cost", "rank")
+FORMATS: dict[str, Callable[[Table], str]] = {
+    "md": to_markdown,
+    "latex": to_latex,
+    "csv": to_csv,
+    "html": to_html,
+}
+SUFFIXES = {"md": ".md", "latex": ".tex", "csv": ".csv", "html": ".html"}
+
+
+def render(table: Table, format: str) -> str:
+    """The table as text. Raises UserError for an unknown format."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    return FORMATS[format](table)
+
+
+def make_table(kind: str, study: Study, store: Store, accuracy: str = "last", stat: str = "std") -> Table:
+    """Build a table from what is stored. Raises UserError for an unknown kind, accuracy or stat."""
+    from .frame import study_frame
+
+    chosen = check_stat(stat)
+    if kind not in KINDS:
+        raise unknown("kind of table", kind, KINDS)
+    frame = study_frame(study, store)
+    if kind == "layers":
+        from .report_frames import layer_frame
+
+        return layers_table(layer_frame(study, store), subject(frame), chosen)
+    if kind == "cost":
+        return cost_table(frame)
+    if kind == "rank":
+        return ranks_over([study], store, accuracy)
+    if kind == "flops":
+        return flops_table(frame, chosen, chance_accuracy(study))
+    return accuracy_table(frame, accuracy, chosen, chance_accuracy(study))
+
+
+def check_stat(stat: str) -> Stat:
+    """Raises UserError for another statistic than those of STATS."""
+    for known in STATS:
+        if stat == known:
+            return known
+    raise unknown("stat", stat, STATS)
+
+
+def chance_accuracy(study: Study) -> float:
+    """Accuracy of always naming the same class, for classes of equal size."""
+    from ..datasets.registry import describe
+
+    dataset = study.file.dataset
+    return 1 / describe(dataset.name, **dataset.options).num_classes
+
+
+def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -> Table:
+    """The ranks of one or more studies; each (data set, network) is one setting."""
+    import pandas as pd
+
+    from .frame import study_frame
+
+    return rank_table(pd.concat([study_frame(study, store) for study in studies], ignore_index=True), accuracy)

@@ -1,0 +1,76 @@
+"""Accuracy against sparsity: a row for each method, a column for each sparsity, dense training on top."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .cells import Cell, Column, Mark, Table, TableRow
+from .report_types import Frame
+from .run import DENSE
+from .statistics import MIN_INTERVAL
+from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
+from .table_cells import Group, Stat, is_collapsed, labels, measured_cell, percent, split_groups, spread, targets
+from .table_marks import RULE, marks_by_seed
+
+
+def accuracy_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance: float | None = None) -> Table:
+    """Mean accuracies in percent. `chance` is the accuracy of guessing a class, to mark collapsed runs."""
+    column = accuracy_column(accuracy)
+    groups, sparsities = split_groups(frame), targets(frame)
+    marks = {target: column_marks(groups, target, column, chance) for target in sparsities}
+    shows_count = has_uneven_counts(frame)
+
+    def cell(label: str, target: float) -> Cell:
+        mark = marks[target].get(label, "")
+        made = measured_cell(
+            groups.get((label, target)), column, scale=100, digits=2, stat=stat, mark=mark, chance=chance
+        )
+        return replace(made, shows_count=shows_count)
+
+    rows = [TableRow(label=label, cells=tuple(cell(label, t) for t in sparsities)) for label in labels(frame)]
+    protocol = ACCURACIES[accuracy]  # pyright: ignore[reportArgumentType]
+    return Table(
+        name="accuracy",
+        title=f"Test accuracy (%) of {subject(frame)} by sparsity",
+        corner="Method",
+        columns=tuple(Column(heading=percent(target)) for target in sparsities),
+        rows=(*dense_rows(frame, column, stat, max(1, len(sparsities))), *rows),
+        caption=(f"{protocol[0].upper()}{protocol[1:]}.", *common_caption(frame, stat)),
+        marks=RULE,
+        facts={"accuracy": accuracy, "protocol": protocol, "stat": stat},
+    )
+
+
+def column_marks(
+    groups: dict[tuple[str, float], Group], target: float, column: str, chance: float | None
+) -> dict[str, Mark]:
+    """Marks of one sparsity. Rows off the target take no part, rows with a collapsed run never share a mark."""
+    there = [group for (_, at), group in groups.items() if at == target and not group.is_off_target]
+    barred = {group.label for group in there if is_collapsed(group.done, chance).any()}
+    return marks_by_seed({group.label: group.done for group in there}, column, barred)
+
+
+def dense_rows(frame: Frame, column: str, stat: Stat, width: int) -> list[TableRow]:
+    """The dense network over every column: trainings that the study lists, else those that its runs start from."""
+    dense = frame[(frame["method"] == DENSE) & (frame["target"] == 0)]
+    values = [float(value) for value in dense[column].dropna()]
+    expected = len(dense)
+    if dense.empty and column == "accuracy_last":
+        # Before pruning, a run is its dense training at its last epoch.
+        parents = frame[frame["parent"].notna()].drop_duplicates("parent")
+        values, expected = [float(value) for value in parents["accuracy_before"].dropna()], len(parents)
+    if not values:
+        missing = Cell(text="missing", count=0, expected=expected)
+        return [TableRow(label="Dense", cells=(missing,) * width, is_reference=True)] if expected else []
+    cell = Cell(
+        value=100 * sum(values) / len(values),
+        spread=_percent(spread(values, stat)),
+        count=len(values),
+        expected=expected,
+        shows_count=len(values) < MIN_INTERVAL and expected > 1,
+    )
+    return [TableRow(label="Dense", cells=(cell,) * width, is_reference=True)]
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value

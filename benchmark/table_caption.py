@@ -1,0 +1,76 @@
+"""The sentences under a table: protocol, prunable set, seeds, what is missing. Nothing a reader has to guess."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .errors import unknown
+from .report_types import Frame
+from .run import DENSE
+from .table_cells import SPREAD_NAMES, Stat
+
+Accuracy = Literal["last", "selected", "best_test"]
+ACCURACIES: dict[Accuracy, str] = {
+    "last": "test accuracy of the last epoch",
+    "selected": "test accuracy of the epoch chosen on the validation split",
+    "best_test": "best TEST epoch (paper's protocol, selected on test), an optimistic number",
+}
+
+
+def accuracy_column(accuracy: str) -> str:
+    """The frame's column of an accuracy. Raises UserError for another name."""
+    if accuracy not in ACCURACIES:
+        raise unknown("accuracy", accuracy, ACCURACIES)
+    return f"accuracy_{accuracy}"
+
+
+def subject(frame: Frame) -> str:
+    """`convnet-small on digits`."""
+    pairs = frame[["model", "dataset"]].drop_duplicates()
+    return ", ".join(f"{model} on {dataset}" for model, dataset in pairs.itertuples(index=False))
+
+
+def spread_sentence(frame: Frame, stat: Stat) -> str:
+    """What stands behind the plus-minus, and over how many seeds."""
+    pruned = frame[(frame["method"] != DENSE) & (frame["state"] != "not run")]
+    counts = sorted({len(group) for _, group in pruned.groupby(["label", "target"], sort=False)})
+    if not counts:
+        return "No runs."
+    if counts[-1] == 1:
+        return "Single runs (n = 1): no spread is known."
+    number = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, in brackets"
+    return f"Mean ± {SPREAD_NAMES[stat]} over seeds ({number})."
+
+
+def has_uneven_counts(frame: Frame) -> bool:
+    """Whether cells stand on different numbers of runs, so that each has to say its own."""
+    planned = frame[(frame["method"] != DENSE) & (frame["state"] != "not run")]
+    return len({len(group) for _, group in planned.groupby(["label", "target"], sort=False)}) > 1
+
+
+def prunable_sentence(frame: Frame) -> str:
+    """Which weights a sparsity counts."""
+    sizes = frame[["prunable", "parameters"]].dropna().drop_duplicates()
+    counts = (
+        f" ({int(sizes['prunable'].iloc[0]):,} of {int(sizes['parameters'].min()):,} parameters)" if len(sizes) else ""
+    )
+    return (
+        f"Sparsity counts the weights of all convolution and linear layers, first and last included{counts}; "
+        "biases and normalisation stay dense."
+    )
+
+
+def missing_sentence(frame: Frame) -> str:
+    """How many runs are not stored, by state; empty where all are."""
+    states = frame.loc[~frame["state"].isin(["done", "not run"]), "state"].value_counts()
+    if states.empty:
+        return ""
+    shown = ", ".join(f"{count} {state}" for state, count in states.items())
+    return (
+        f"Incomplete: {int(states.sum())} of {int((frame['state'] != 'not run').sum())} runs are not stored ({shown})."
+    )
+
+
+def common_caption(frame: Frame, stat: Stat) -> list[str]:
+    sentences = [spread_sentence(frame, stat), prunable_sentence(frame), missing_sentence(frame)]
+    return [sentence for sentence in sentences if sentence]

@@ -1,0 +1,52 @@
+"""Multiply-adds: what share is pruned, and how many are left, by method and sparsity."""
+
+from __future__ import annotations
+
+from .cells import Cell, Column, Table, TableRow
+from .report_types import Frame
+from .table_caption import common_caption, subject
+from .table_cells import Stat, labels, measured_cell, percent, split_groups, targets
+
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+
+
+def best_unit(value: float) -> tuple[float, str]:
+    """The largest unit that is not larger than the value: 304,768 is counted in k."""
+    return next(((size, name) for size, name in UNITS if abs(value) >= size), UNITS[-1])
+
+
+def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -> Table:
+    """Two blocks of rows with the same columns: percent of multiply-adds pruned, and multiply-adds left."""
+    groups, sparsities = split_groups(frame), targets(frame)
+    known = frame["macs_dense"].dropna()
+    dense = float(known.iloc[0]) if len(known) else None
+    size, unit = best_unit(dense) if dense else UNITS[-1]
+    blocks = {"Multiply-adds pruned (%)": ("macs_pruned", 100.0, 1), _left(unit): ("macs_sparse", 1 / size, 2)}
+    rows = []
+    for block, (column, scale, digits) in blocks.items():
+        reference = 0.0 if column == "macs_pruned" else (dense or 0.0)
+        cell = Cell(value=reference * scale, digits=digits) if dense else Cell(text="missing")
+        rows.append(TableRow(label="Dense", cells=(cell,) * len(sparsities), block=block, is_reference=True))
+        for label in labels(frame):
+            cells = tuple(
+                measured_cell(groups.get((label, t)), column, scale=scale, digits=digits, stat=stat, chance=chance)
+                for t in sparsities
+            )
+            rows.append(TableRow(label=label, cells=cells, block=block))
+    return Table(
+        name="flops",
+        title=f"Multiply-adds of {subject(frame)} by sparsity",
+        corner="Method",
+        columns=tuple(Column(heading=percent(target)) for target in sparsities),
+        rows=tuple(rows),
+        caption=(
+            "Multiply-adds of convolution and linear layers for one input, each layer weighted by its density; "
+            "one multiply-add is two FLOPs. A machine that does not skip zeros saves none of them.",
+            *common_caption(frame, stat),
+        ),
+        facts={"macs_dense": dense, "unit": unit, "stat": stat},
+    )
+
+
+def _left(unit: str) -> str:
+    return f"Multiply-adds left ({unit})" if unit else "Multiply-adds left"

@@ -1,0 +1,59 @@
+"""What is left of each layer: a row for each layer, a column for each method, a block for each sparsity."""
+
+from __future__ import annotations
+
+from .cells import Cell, Column, Note, Table, TableRow
+from .report_types import Frame
+from .run import DENSE
+from .table_cells import STATS, Stat, percent, spread
+
+EMPTY = "no weight left in at least one run"
+
+
+def layers_table(layers: Frame, subject: str, stat: Stat = STATS[0]) -> Table:
+    """Percent of each layer's weights kept, mean over seeds; `layers` as from `report_frames.layer_frame`."""
+    pruned = layers[layers["method"] != DENSE]
+    labels = list(dict.fromkeys(pruned["label"]))
+    rows = [
+        row
+        for target, at_target in sorted(pruned.groupby("target"), key=lambda pair: pair[0])
+        for row in _block(float(target), at_target, labels, stat)
+    ]
+    seeds = pruned.groupby(["label", "target"])["id"].nunique()
+    runs = (
+        "one run"
+        if len(seeds) and seeds.max() == 1
+        else f"mean over up to {int(seeds.max()) if len(seeds) else 0} runs"
+    )
+    return Table(
+        name="layers",
+        title=f"Weights left in each layer (%), {subject}",
+        corner="Layer",
+        columns=(Column(heading="weights"), *(Column(heading=label) for label in labels)),
+        rows=tuple(rows),
+        caption=(f"Density of each layer in percent, {runs}; layers in the order of the network.",),
+    )
+
+
+def _block(target: float, layers: Frame, labels: list[str], stat: Stat) -> list[TableRow]:
+    rows = []
+    for (_, name), group in layers.groupby(["index", "layer"], sort=True):
+        by_label = {str(label): rows_of for label, rows_of in group.groupby("label", sort=False)}
+        cells = [Cell(value=float(group["total"].iloc[0]), digits=0)]
+        cells += [_cell(by_label.get(label), stat) for label in labels]
+        rows.append(TableRow(label=str(name), cells=tuple(cells), block=percent(target)))
+    return rows
+
+
+def _cell(rows: Frame | None, stat: Stat) -> Cell:
+    if rows is None:
+        return Cell(text="")
+    values = [100 * float(value) for value in rows["density"]]
+    notes = (Note("§", EMPTY),) if (rows["kept"] == 0).any() else ()
+    return Cell(
+        value=sum(values) / len(values),
+        spread=spread(values, stat),
+        count=len(values),
+        expected=len(values),
+        notes=notes,
+    )
