@@ -7,6 +7,16 @@ METHODS: dict[str, str] = {
     "snip": "snip:Snip",
     "grasp": "grasp:GraSP",
     "random": "random_pruning:RandomPruning",
+    # before training
+    "synflow": "synflow:SynFlow",
+    "force": "force:Force",
+    "iterative_snip": "force:IterativeSnip",
+    "magnitude_init": "at_initialisation:MagnitudeInit",
+    "random_init": "at_initialisation:RandomInit",
+    # after training
+    "lamp": "lamp:Lamp",
+    "erk_mp": "erk_magnitude:ErkMagnitude",
+    "uniform_plus_mp": "uniform_plus:UniformPlusMagnitude",
     # during training
     "gmp": "gradual_magnitude:GradualMagnitude",
     "ac_dc": "ac_dc:AcDc",
