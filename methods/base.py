@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..benchmark.pruning import Masks, Site
+from .option_types import check_types
 
 Batch = tuple[Tensor, Tensor]
 
@@ -82,6 +83,7 @@ class Pruner:
     context: Context = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not 0.0 <= self.sparsity < 1.0:
             raise ValueError(f"sparsity must be in [0, 1), not {self.sparsity}")
         if self.start not in ("trained", "init"):
@@ -97,7 +99,7 @@ class Pruner:
         return 0
 
     def attach(self, context: Context) -> nn.Module:
-        """Once a run, before the first round. Returns the model to train: the context's, unless the method builds one."""
+        """Once a run, before the first round. Returns the model to train: the context's or one the method builds."""
         self.context = context
         return context.model
 
