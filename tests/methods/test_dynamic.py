@@ -204,7 +204,7 @@ def test_nan_gradients_and_weights_are_errors() -> None:
     [
         ({"distribution": "er"}, "distribution must be one of"),
         ({"drop_fraction": 1.0}, r"drop_fraction must be in \(0, 1\)"),
-        ({"drop_fraction": math.nan}, r"drop_fraction must be in \(0, 1\)"),
+        ({"drop_fraction": math.nan}, "drop_fraction must be a finite number"),
         ({"final_drop_fraction": 0.4}, "final_drop_fraction must be in"),
         ({"every": -1}, "every must be >= 0"),
         ({"end": 0.0}, r"end must be in \(0, 1\]"),

@@ -85,7 +85,7 @@ def test_training_prunes_and_resumes() -> None:
     ("options", "message"),
     [
         ({"initial_threshold_logit": 1.0}, "initial_threshold_logit must be in"),
-        ({"initial_threshold_logit": math.nan}, "initial_threshold_logit must be in"),
+        ({"initial_threshold_logit": math.nan}, "initial_threshold_logit must be a finite number"),
         ({"threshold_decay": -0.1}, "threshold_decay must be None or in"),
     ],
 )
