@@ -18,7 +18,8 @@ class IterativeSnip(MaskPruner):
     """SNIP in rounds, each on other samples; what a round removes stays removed. de Jorge et al., 2021.
 
     arXiv 2006.09081. The score is |w * dL/dw| at the pruned network. 60 rounds with exponentially falling density, one
-    batch each, are those of the authors' CIFAR-10 example. Their threshold keeps everything where too few scores are not zero; here the count is exact.
+    batch each, are those of the authors' CIFAR-10 example. Their threshold keeps everything where too few scores are
+    not zero; here the count is exact.
     """
 
     label: ClassVar[str] = "Iterative SNIP"

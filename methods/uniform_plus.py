@@ -44,21 +44,22 @@ def uniform_plus_counts(sizes: Sequence[int], sparsity: float) -> list[int]:
     Raises ValueError where the first layer and a fifth of the last leave too little to remove.
     """
     total = num_kept(sum(sizes), sparsity)
-    removed = sum(sizes) - total
-    kept = [float(size) for size in sizes]
-    shared = list(range(1, len(sizes)))
     last_kept = math.ceil(LAST_LAYER_DENSITY * sizes[-1] - 1e-9)
-    if shared and sizes[-1] * (1 - removed / sum(sizes[1:])) < last_kept:
-        shared.pop()
-        kept[-1] = last_kept
-        removed -= sizes[-1] - last_kept
-    room = sum(sizes[i] for i in shared)
-    if removed > room:
-        most = sum(sizes) - total - removed + room
+    kept = _share(sizes[1:], total - sizes[0])
+    if kept is None or (kept and kept[-1] < last_kept):
+        kept = _share(sizes[1:-1], total - sizes[0] - last_kept)
+        kept = None if kept is None else [*kept, last_kept]
+    if kept is None:
         raise ValueError(
-            f"sparsity {sparsity} is too high for Uniform+: with the first layer dense and a fifth of the last, "
-            f"at most {most} of {sum(sizes)} weights can be removed"
+            f"sparsity {sparsity} is too high for Uniform+: the first layer and a fifth of the last are more than "
+            f"the {total} of {sum(sizes)} weights that it leaves"
         )
-    for i in shared:
-        kept[i] = sizes[i] * (1 - removed / room)
-    return apportion(kept, sizes, total, minimum=1 if total >= len(sizes) else 0)
+    return [sizes[0], *kept]
+
+
+def _share(sizes: Sequence[int], total: int) -> list[int] | None:
+    """`total` weights at one density, at least one a layer where that is possible; None if there are too few."""
+    if total < 0 or (total > 0 and not sizes):
+        return None
+    quotas = [size * total / sum(sizes) for size in sizes]
+    return apportion(quotas, sizes, total, minimum=1 if total >= len(sizes) else 0)
