@@ -17,6 +17,8 @@ METHODS: dict[str, str] = {
     "lamp": "lamp:Lamp",
     "erk_mp": "erk_magnitude:ErkMagnitude",
     "uniform_plus_mp": "uniform_plus:UniformPlusMagnitude",
+    "nm_magnitude": "nm_magnitude:NmMagnitude",
+    "global_mp_columns": "column_magnitude:ColumnMagnitude",
     # during training
     "gmp": "gradual_magnitude:GradualMagnitude",
     "ac_dc": "ac_dc:AcDc",

@@ -1,0 +1,81 @@
+"""N:M sparsity by magnitude, the pattern that sparse tensor cores run (2:4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ..benchmark.pruning import PRUNABLE_LAYERS, Site
+from .fixed_mask import FixedMask
+from .selection import select
+
+HARDWARE_MULTIPLES = (8, 16)
+"""Outputs and inputs that NVIDIA's ASP asks of a layer before it prunes it to 2:4."""
+
+
+@dataclass(kw_only=True)
+class NmMagnitude(FixedMask):
+    """Of every M weights in a row along the input channels keep the N largest. Mishra et al., 2021 (arXiv 2104.08378).
+
+    One-shot after training; then train with the same recipe, as ASP does. The sparsity is that of the pattern, 1 - N/M
+    of the layers it fits; give it as `sparsity`, or 0. Layers it does not fit stay dense and are listed with the
+    result. Ties go to the lower index. Groups never cross a pixel of the kernel: the axis of input channels is cut,
+    as in ASP and SR-STE.
+
+    Options:
+        n, m: weights kept of each group, and its size.
+        rule: a layer is pruned if its input channels are a multiple of m (`divisible`), or if also its outputs are a
+            multiple of 8 and its inputs of 16 (`hardware`, ASP's test).
+        dense: layers left dense, by keyword (first, last, depthwise, shortcut) or name pattern.
+    """
+
+    label: ClassVar[str] = "N:M magnitude"
+    family: ClassVar[str] = "structured"
+    paper: ClassVar[str] = "arXiv 2104.08378"
+    needs: ClassVar[str] = "weights"
+    reaches_target: ClassVar[bool] = False
+
+    n: int = 2
+    m: int = 4
+    rule: Literal["divisible", "hardware"] = "divisible"
+    dense: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.n < self.m:
+            raise ValueError(f"n and m must satisfy 1 <= n < m, not {self.n} and {self.m}")
+        if self.rule not in ("divisible", "hardware"):
+            raise ValueError(f"rule must be divisible or hardware, not {self.rule!r}")
+        pattern = 1 - self.n / self.m
+        if self.sparsity and abs(self.sparsity - pattern) > 1e-6:
+            raise ValueError(f"sparsity must be that of {self.n}:{self.m}, {pattern:g}, or 0, not {self.sparsity}")
+        if isinstance(self.dense, str):
+            self.dense = (self.dense,)
+
+    def choose_sites(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        chosen = tuple(site for site in select(sites, self.dense) if self._fits(site))
+        if not chosen:
+            raise ValueError(f"no layer fits {self.n}:{self.m} with rule: {self.rule}")
+        return chosen
+
+    def _fits(self, site: Site) -> bool:
+        if not isinstance(site.module, PRUNABLE_LAYERS):
+            return False
+        outputs, inputs = site.weight.shape[:2]
+        is_aligned = outputs % HARDWARE_MULTIPLES[0] == 0 and inputs % HARDWARE_MULTIPLES[1] == 0
+        return inputs % self.m == 0 and (self.rule == "divisible" or is_aligned)
+
+    def choose_masks(self) -> dict[str, Tensor]:
+        return {name: nm_mask(site.weight, self.n, self.m) for name, site in self._masks.sites.items()}
+
+
+def nm_mask(weight: Tensor, n: int, m: int) -> Tensor:
+    """Mask of the n largest magnitudes of every m weights along axis 1, whose length is a multiple of m."""
+    inputs_last = weight.detach().abs().movedim(1, -1)
+    groups = inputs_last.reshape(-1, m)
+    kept = groups.argsort(dim=1, descending=True, stable=True)[:, :n]
+    mask = torch.zeros_like(groups, dtype=torch.bool).scatter_(1, kept, True)
+    return mask.view(inputs_last.shape).movedim(-1, 1)
