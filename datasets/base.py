@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..benchmark.errors import UserError
 from .info import Augmentation, DataSetInfo, Normalisation, Report
+from .install import compare_with_manifest
 from .splits import Data
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class ResidentDataSet(ABC):
         """The arrays from the files under `root`."""
 
     @abstractmethod
+    def place(self, root: Path) -> Path:
+        """The folder that the data are in, or would be."""
+
+    @abstractmethod
     def prepare(self, root: Path, archive: Path | None, report: Report) -> Path:
         """See `registry.prepare`."""
 
@@ -69,10 +74,22 @@ class ResidentDataSet(ABC):
         """What `augment=True` does to training batches; None is nothing."""
         return None
 
+    def standardised(self, arrays: Arrays) -> Arrays:
+        """Float inputs as a network gets them. The fingerprint is taken before, of what the files hold."""
+        return arrays
+
+    def verified(self, root: Path) -> Arrays:
+        """The arrays, with published counts, shapes and classes."""
+        arrays = self.read(root)
+        check_arrays(arrays, self.describe())
+        return arrays
+
     def load(self, root: Path, validation: float) -> Data:
-        info, arrays = self.describe(), self.read(root)
-        check_arrays(arrays, info)
-        train, held_out = cut(arrays, validation, self.limit)
+        info, arrays = self.describe(), self.verified(root)
+        groups = None if arrays.train_groups is None else arrays.train_groups.numpy()
+        train, held_out = cut(arrays.train_targets.numpy(), validation, self.limit, groups)
+        digest = fingerprint(arrays, train, held_out)
+        arrays = self.standardised(arrays)
         return Data(
             name=info.name,
             train=self._split(arrays.train_inputs[train], arrays.train_targets[train], self.augmentation()),
@@ -80,17 +97,18 @@ class ResidentDataSet(ABC):
             test=self._split(arrays.test_inputs, arrays.test_targets),
             input_shape=info.input_shape,
             num_classes=info.num_classes,
-            fingerprint=fingerprint(arrays, train, held_out),
+            fingerprint=digest,
         )
 
     def check(self, root: Path) -> list[str]:
-        info, arrays = self.describe(), self.read(root)
-        check_arrays(arrays, info)
+        info, arrays = self.describe(), self.verified(root)
         least, most = arrays.train_targets.bincount().aminmax()
         return [
             f"{info.name}: {len(arrays.train_targets)} training and {len(arrays.test_targets)} test samples "
             f"of shape {'x'.join(map(str, info.input_shape))}",
             f"{info.name}: {info.num_classes} classes, {least} to {most} training samples each",
+            f"{info.name}: {compare_with_manifest(self.place(root), whole_fingerprint(arrays))}",
+            f"{info.name}: licence: {info.licence}; source: {info.source}",
         ]
 
     def _split(self, inputs: Tensor, targets: Tensor, augmentation: Augmentation | None = None) -> ResidentSplit:
@@ -125,16 +143,22 @@ def check_arrays(arrays: Arrays, info: DataSetInfo) -> None:
         raise UserError(f"{info.name}: training labels of {present} classes, not {info.num_classes}")
 
 
-def cut(arrays: Arrays, validation: float, limit: int | None) -> tuple[Indices, Indices]:
-    """Indices of the training and of the validation samples, from fixed seeds that are not the run's."""
+def cut(
+    targets: Indices, validation: float, limit: int | None, groups: Indices | None = None
+) -> tuple[Indices, Indices]:
+    """Indices of the training and of the validation samples, from fixed seeds that are not the run's.
+
+    Args:
+        targets: (n,) class of each sample.
+        groups: (n,) person of each sample, where validation is of whole persons.
+    """
     import numpy as np
 
     from .stratify import choose, choose_groups
 
-    targets = arrays.train_targets.numpy()
     train, held_out = np.arange(len(targets)), np.arange(0)
-    if validation > 0 and arrays.train_groups is not None:
-        held_out, train = choose_groups(arrays.train_groups.numpy(), validation, seed=VALIDATION_SEED)
+    if validation > 0 and groups is not None:
+        held_out, train = choose_groups(groups, validation, seed=VALIDATION_SEED)
     elif validation > 0:
         count = max(round(validation * len(targets)), int(targets.max()) + 1)
         held_out, train = choose(targets, count, seed=VALIDATION_SEED, keep_rest=True)
@@ -156,3 +180,8 @@ def fingerprint(arrays: Arrays, train: Indices, held_out: Indices) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def whole_fingerprint(arrays: Arrays) -> str:
+    """The fingerprint without validation or limit: what a folder of files is compared by."""
+    return fingerprint(arrays, *cut(arrays.train_targets.numpy(), validation=0.0, limit=None))

@@ -48,10 +48,14 @@ class Digits(ResidentDataSet):
         labels = torch.from_numpy(targets.astype(np.int64))
         return Arrays(inputs[train], labels[train], inputs[test], labels[test])
 
-    def prepare(self, root: Path, archive: Path | None, report: Report) -> Path:
-        """Nothing to fetch; returns the folder of the installed package."""
-        if archive is not None:
-            raise UserError(f"digits takes no archive ({archive}): it comes with scikit-learn")
+    def place(self, root: Path) -> Path:
+        """The folder of the installed package."""
         import sklearn.datasets
 
         return Path(sklearn.datasets.__file__).parent
+
+    def prepare(self, root: Path, archive: Path | None, report: Report) -> Path:
+        """Nothing to fetch."""
+        if archive is not None:
+            raise UserError(f"digits takes no archive ({archive}): it comes with scikit-learn")
+        return self.place(root)

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from .splits import Data
 
 DATASETS = {
+    "cifar10": "cifar10:Cifar10",
+    "cifar100": "cifar100:Cifar100",
     "digits": "digits:Digits",
     "fashion_mnist": "fashion_mnist:FashionMnist",
+    "har2": "har2:Har2",
+    "imagenet": "imagenet:ImageNet",
     "mnist": "mnist:Mnist",
     "synthetic": "synthetic:Synthetic",
 }

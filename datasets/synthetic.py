@@ -92,11 +92,15 @@ class Synthetic(ResidentDataSet):
         noisy = (patterns + random.standard_normal(patterns.shape, dtype=np.float32)) / math.sqrt(2)
         return (127.5 + CONTRAST * noisy).clip(0, 255).astype(np.uint8) if self.is_image() else noisy
 
+    def place(self, root: Path) -> Path:
+        """The data root, though nothing is read from it."""
+        return root
+
     def prepare(self, root: Path, archive: Path | None, report: Report) -> Path:
-        """Nothing to fetch; returns the data root."""
+        """Nothing to fetch."""
         if archive is not None:
             raise UserError(f"synthetic takes no archive ({archive}): it is computed")
-        return root
+        return self.place(root)
 
 
 def class_patterns(random: np.random.Generator, num_classes: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
