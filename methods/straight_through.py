@@ -28,7 +28,9 @@ def attach_masks(masks: Masks) -> None:
 
 
 def shadow(site: Site) -> Tensor:
-    """The dense weights behind a site with a parametrisation: the tensor that is trained."""
+    """The tensor that is trained: the dense one behind a parametrisation, or the site's weight itself."""
+    if not parametrize.is_parametrized(site.module, site.attribute):
+        return site.weight
     return site.module.parametrizations[site.attribute].original  # pyright: ignore
 
 

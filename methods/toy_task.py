@@ -23,7 +23,7 @@ NUM_CLASSES = 4
 
 
 class ToyNetwork(nn.Module):
-    """A convolution, a residual block (depthwise, pointwise, 1x1 shortcut) and a classifier, with batch norm."""
+    """A convolution, a residual block (depthwise, pointwise, 1x1 shortcut), another convolution and a classifier."""
 
     def __init__(self, width: int = 8) -> None:
         super().__init__()
@@ -33,20 +33,57 @@ class ToyNetwork(nn.Module):
         self.pointwise = nn.Conv2d(width, 2 * width, 1, stride=2)
         self.shortcut = nn.Conv2d(width, 2 * width, 1, stride=2, bias=False)
         self.norm2 = nn.BatchNorm2d(2 * width)
+        self.mix = nn.Conv2d(2 * width, 2 * width, 3, padding=1, bias=False)
+        self.norm3 = nn.BatchNorm2d(2 * width)
         self.head = nn.Linear(2 * width, NUM_CLASSES)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits (batch, classes) of inputs (batch, 3, 8, 8)."""
         hidden = torch.relu(self.norm1(self.stem(inputs)))
         hidden = self.norm2(self.pointwise(torch.relu(self.depthwise(hidden))) + self.shortcut(hidden))
+        hidden = self.norm3(self.mix(torch.relu(hidden)))
         return self.head(torch.relu(hidden).mean(dim=(2, 3)))
 
 
-def toy_network(seed: int = 0, width: int = 8) -> ToyNetwork:
+class ToyCell(nn.Module):
+    """A recurrent cell with low-rank matrices W1 W2 and U1 U2, for the methods that prune such cells only."""
+
+    prunable_weights: tuple[str, ...] = ("W1", "W2", "U1", "U2")
+    low_rank_pairs: tuple[tuple[str, str], ...] = (("W1", "W2"), ("U1", "U2"))
+
+    def __init__(self, num_features: int = 24, hidden: int = 16) -> None:
+        super().__init__()
+        self.W1 = nn.Parameter(0.2 * torch.randn(num_features, hidden))
+        self.W2 = nn.Parameter(0.2 * torch.randn(hidden, hidden))
+        self.U1 = nn.Parameter(0.2 * torch.randn(hidden, hidden))
+        self.U2 = nn.Parameter(0.2 * torch.randn(hidden, hidden))
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        """The last state (batch, hidden) of a sequence (batch, steps, features)."""
+        state = torch.zeros(len(sequence), self.U1.shape[0])
+        for inputs in sequence.unbind(dim=1):
+            state = torch.tanh(inputs @ self.W1 @ self.W2 + state @ self.U1 @ self.U2)
+        return state
+
+
+class ToyRecurrentNetwork(nn.Module):
+    """The cell over the rows of an image, and a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = ToyCell()
+        self.head = nn.Linear(16, NUM_CLASSES)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (batch, classes) of inputs (batch, 3, 8, 8)."""
+        return self.head(self.cell(inputs.permute(0, 2, 3, 1).flatten(2)))
+
+
+def toy_network(seed: int = 0, kind: type[nn.Module] = ToyNetwork, **options: Any) -> nn.Module:
     """A newly initialised network; the global random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ToyNetwork(width)
+        return kind(**options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +134,7 @@ class ToyTask:
             "epochs": self.epochs,
             "steps_per_epoch": self.steps_per_epoch,
             "generator": lambda purpose: torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {purpose}".encode())),
-            "rebuild": lambda **options: toy_network(self.seed, **options),
+            "rebuild": lambda **options: toy_network(self.seed, type(model), **options),
         }
         return Context(**{**fields, **changes})
 
@@ -125,16 +162,15 @@ class ToyRun:
     """
 
     pruner: Pruner
+    network: nn.Module = field(default_factory=toy_network)
     task: ToyTask = field(default_factory=ToyTask)
-    network: nn.Module | None = None
     on_step: Callable[[ToyRun], None] = lambda run: None
     on_epoch: Callable[[ToyRun], None] = lambda run: None
     index: int = 0
     epoch: int = 0
 
     def __post_init__(self) -> None:
-        network = toy_network(self.task.seed) if self.network is None else self.network
-        self.model = self.pruner.attach(self.task.context(network))
+        self.model = self.pruner.attach(self.task.context(self.network))
         self.optimizer: torch.optim.Optimizer | None = None
 
     def train(self, max_steps: int | None = None) -> ToyRun:
@@ -186,13 +222,12 @@ class ToyRun:
         return file.getvalue()
 
 
-def resume(pruner: Pruner, task: ToyTask, checkpoint: bytes) -> ToyRun:
-    """A new run, as in a new process, that stands where the checkpoint was written."""
-    run = ToyRun(pruner, task)
+def resume(run: ToyRun, checkpoint: bytes) -> ToyRun:
+    """Bring a new run, made as in a new process, to where the checkpoint was written."""
     state = torch.load(io.BytesIO(checkpoint), weights_only=True)
     run.index, run.epoch = state["position"]
     run.model.load_state_dict(state["model"])
-    pruner.load_state_dict(state["pruner"])
-    run.optimizer = task.make_optimizer(pruner)
+    run.pruner.load_state_dict(state["pruner"])
+    run.optimizer = run.task.make_optimizer(run.pruner)
     run.optimizer.load_state_dict(state["optimizer"])
     return run
