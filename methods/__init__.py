@@ -7,6 +7,10 @@ METHODS: dict[str, str] = {
     "snip": "snip:Snip",
     "grasp": "grasp:GraSP",
     "random": "random_pruning:RandomPruning",
+    # controls
+    "shuffled": "shuffled:Shuffled",
+    "reinit": "reinit:Reinit",
+    "small_dense": "small_dense:SmallDense",
     # before training
     "synflow": "synflow:SynFlow",
     "force": "force:Force",
