@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from ..benchmark.pruning import num_kept
-from .allocation import apportion, masks_by_count
+from .allocation import masks_by_count
 from .magnitude import GlobalMagnitude
+from .uniform_plus import uniform_plus_counts
 
 DISTRIBUTIONS: tuple[str, ...] = ("uniform", "first_dense", "extended")
-LAST_LAYER_DENSITY = 0.2
-"""The share of the last layer that Gale's extended recipe keeps at least."""
 
 
 @dataclass(kw_only=True)
@@ -57,28 +54,5 @@ class GradualMagnitude(GlobalMagnitude):
         if self.distribution != "extended":
             return super().allocate(scores, sparsity)
         sizes = [score.numel() for score in scores.values()]
-        counts = extended_counts(sizes, sparsity)
+        counts = uniform_plus_counts(sizes, sparsity)
         return masks_by_count(scores, dict(zip(scores, counts, strict=True)))
-
-
-def extended_counts(sizes: list[int], sparsity: float) -> list[int]:
-    """Weights each layer keeps in Gale's extended recipe, num_kept(N, sparsity) in all.
-
-    Raises ValueError for fewer than three layers, and where those in the middle cannot lose enough.
-    """
-    if len(sizes) < 3:
-        raise ValueError(f"distribution: extended needs at least 3 layers, not {len(sizes)}")
-    kept = num_kept(sum(sizes), sparsity)
-    first, middle, last = sizes[0], sizes[1:-1], sizes[-1]
-    removed = sum(sizes) - kept
-    least = math.ceil(LAST_LAYER_DENSITY * last - 1e-9)
-    rate = removed / (sum(middle) + last)
-    removed_from_last = min(rate * last, last - least)
-    rate = (removed - removed_from_last) / sum(middle)
-    if rate > 1.0:
-        raise ValueError(
-            f"distribution: extended keeps the first layer ({first} weights) and {least} of the last, "
-            f"more than the {kept} weights that sparsity {sparsity} leaves"
-        )
-    quotas = [float(first), *[(1.0 - rate) * size for size in middle], last - removed_from_last]
-    return apportion(quotas, sizes, kept)

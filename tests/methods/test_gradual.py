@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from prunebench.benchmark.pruning import num_kept
-from prunebench.methods.gradual_magnitude import GradualMagnitude, extended_counts
+from prunebench.methods.gradual_magnitude import GradualMagnitude
 from prunebench.methods.magnitude import GlobalMagnitude
 from prunebench.methods.mask_pruner import MaskPruner
 from prunebench.methods.schedule import cubic, events
@@ -112,27 +110,16 @@ def test_first_dense_keeps_the_first_layer_outside_the_sparsity() -> None:
 
 
 def test_extended_by_hand() -> None:
-    # N = 1000, 800 leave. One rate over the last two: 800 / 900, of which the last layer would lose 89 of 100; it
-    # keeps 20, so the middle loses 720 of 800.
-    assert extended_counts([100, 800, 100], 0.8) == [100, 80, 20]
-    # below 80 % the last layer takes part like the others: 450 of 900
-    assert extended_counts([100, 800, 100], 0.45) == [100, 400, 50]
-    with pytest.raises(ValueError, match=r"more than the 100 weights that sparsity 0\.9 leaves"):
-        extended_counts([100, 800, 100], 0.9)
-    with pytest.raises(ValueError, match="at least 3 layers"):
-        extended_counts([100, 100], 0.1)
-
-
-@given(st.lists(st.integers(1, 300), min_size=3, max_size=6), st.floats(0, 0.95))
-def test_extended_meets_total_and_guarantees(sizes: list[int], sparsity: float) -> None:
-    try:
-        counts = extended_counts(sizes, sparsity)
-    except ValueError:
-        return
-    assert sum(counts) == num_kept(sum(sizes), sparsity)
-    assert counts[0] == sizes[0]
-    assert counts[-1] >= math.floor(0.2 * sizes[-1])
-    assert all(0 <= count <= size for count, size in zip(counts, sizes, strict=True))
+    pruner = GradualMagnitude(sparsity=0.8, distribution="extended")
+    scores = {"first": torch.rand(100), "middle": torch.rand(800), "last": torch.rand(100)}
+    # 800 leave. One rate over the last two, 800 / 900, would take 89 of the last layer's 100; it keeps 20, so the
+    # middle loses 720
+    masks = pruner.allocate(scores, 0.8)
+    assert {name: int(mask.sum()) for name, mask in masks.items()} == {"first": 100, "middle": 80, "last": 20}
+    assert scores["last"][masks["last"]].min() > scores["last"][~masks["last"]].max()
+    # early in the ramp the last layer takes part like the others: 450 of 900
+    early = pruner.allocate(scores, 0.45)
+    assert {name: int(mask.sum()) for name, mask in early.items()} == {"first": 100, "middle": 400, "last": 50}
 
 
 def test_extended_trains_to_the_exact_total() -> None:
