@@ -1,17 +1,15 @@
-"""Commands that read: list, show, plan, status, logs."""
+"""Commands that read: list, show, plan."""
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 import typer
 
 from ..errors import UserError, unknown
-from ..plan import Plan, make_plan
+from ..plan import make_plan
 from ..run import to_dict
 from ..store import RunFolder
-from ..study import Study
 from .options import (
     DEFAULT_RESULTS,
     Assignments,
@@ -30,7 +28,7 @@ KINDS = ("methods", "models", "datasets", "studies", "profiles")
 
 
 def register(app: typer.Typer) -> None:
-    for name, command in {"list": list_names, "show": show, "plan": plan, "status": status, "logs": logs}.items():
+    for name, command in {"list": list_names, "show": show, "plan": plan}.items():
         app.command(name)(command)
 
 
@@ -182,43 +180,6 @@ def _job(job: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def status(
-    study: StudyName,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Renew every few seconds until nothing is open.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Print which runs are done, running, failed, interrupted or missing, with reasons and logs."""
-    opened = open_study(study, assignments, only, plugins)
-    while True:
-        made = make_plan(opened.name, opened.runs, open_store(results))
-        if as_json:
-            print_json({"study": opened.name, "counts": counts(made), "jobs": [_job(job) for job in made.jobs]})
-        else:
-            _print_status(opened, made, results)
-        if not watch or not made.to_do:
-            return
-        time.sleep(5)
-
-
-def counts(made: Plan) -> dict[str, int]:
-    """Runs by state, those that occur."""
-    states = ("done", "running", "failed", "interrupted", "missing")
-    return {state: made.count(state) for state in states if made.count(state)}
-
-
-def _print_status(study: Study, made: Plan, results: Any) -> None:
-    shown = ", ".join(f"{number} {state}" for state, number in counts(made).items())
-    print(f"{study.name}: {len(made.jobs)} runs: {shown or 'none'}")
-    for job in made.jobs:
-        if job.status.state in ("failed", "interrupted", "running"):
-            where = open_store(results).folder(study.name, job.run).path
-            print(f"  {job.status.state:<11} {describe_run(job.run)}  {job.status.reason}  [{where}]")
-
-
 def describe_run(run: Any) -> str:
     return f"{run.id} {run.method} {run.sparsity * 100:g}% seed {run.seed}"
 
@@ -230,15 +191,3 @@ def find_one(results: Any, run_id: str) -> RunFolder:
         names = ", ".join(folder.path.name for folder in found[:5])
         raise UserError(f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {results}")
     return found[0]
-
-
-def logs(run_id: Annotated[str, typer.Argument(metavar="RUN")], results: Results = DEFAULT_RESULTS) -> None:
-    """Print a run's attempts, with reasons and tracebacks, and its log."""
-    folder = find_one(results, run_id)
-    for index, record in enumerate(folder.attempts(), 1):
-        outcome = record.get("outcome") or "no ending recorded"
-        print(f"attempt {index} on {record.get('host')}: {outcome} {record.get('reason', '')}".rstrip())
-        if record.get("traceback"):
-            print(record["traceback"].rstrip())
-    if folder.log_path.exists():
-        print(folder.log_path.read_text(encoding="utf-8", errors="replace"), end="")

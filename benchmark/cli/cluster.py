@@ -1,0 +1,121 @@
+"""Commands for clusters: submit, cancel, clean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..settings import Settings
+from .options import DEFAULT_RESULTS, Assignments, Only, Plugins, Results, StudyName, open_study, say
+
+if TYPE_CHECKING:
+    from ...slurm.choice import Choice
+
+# Without the environment variable, which jobs inherit anyway: the profile's environment must be able to replace it.
+DataRoot = Annotated[Path | None, typer.Option("--data-root", metavar="DIR", help="Where data sets lie on the nodes.")]
+ProfileName = Annotated[
+    str, typer.Option("--profile", metavar="P", help="Name of a profile of the suite, or a YAML file of your own.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    for name, command in {"submit": submit, "cancel": cancel, "clean": clean}.items():
+        app.command(name)(command)
+
+
+def submit(
+    study: StudyName,
+    profile: ProfileName,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts, submit nothing.")] = False,
+    assignments: Assignments = None,
+    only: Only = None,
+    results: Results = DEFAULT_RESULTS,
+    plugins: Plugins = None,
+    data_root: DataRoot = None,
+    data_check: Annotated[bool, typer.Option(help="Look first whether the data is there.")] = True,
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Also store pruned weights.")] = False,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Deterministic algorithms on a GPU.")] = False,
+) -> None:
+    """Queue what is missing on a SLURM cluster and return at once; `status` tells later how it went."""
+    from ...slurm import choice as choices
+    from ...slurm import submit as submission
+    from ...slurm.profile import load_profile
+
+    chosen = load_profile(profile)
+    opened = open_study(study, assignments, only, plugins)
+    settings = Settings(
+        results=results.absolute(),
+        data_root=data_root.absolute() if data_root else None,
+        device=chosen.device,
+        threads=chosen.threads,
+        checkpoint_every=chosen.checkpoint_every,
+        keep_weights=keep_weights,
+        deterministic=deterministic,
+        plugins=tuple(str(Path(path).resolve()) for path in plugins or ()),
+    )
+    if dry_run:
+        found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
+        for script in submission.dry_run(opened.name, found, settings, chosen):
+            print(script)
+        return
+    if data_check:
+        _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
+    claim = submission.submitting(settings.results)
+    try:
+        found = choices.choose_for(opened.name, opened.runs, settings.results)
+        _explain(opened.name, found)
+        if found.runs:
+            sent = submission.submit(opened.name, found, settings, chosen, say)
+            say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
+            say(f"look with: prunebench status {study}; take back with: prunebench cancel {study}")
+    finally:
+        claim.release()
+    raise typer.Exit(1 if found.left_out else 0)
+
+
+def _check_data(dataset: str, root: Path | str | None) -> None:
+    """Compute nodes have no network: missing data is said now, not by a thousand failed jobs."""
+    from ...datasets.registry import check
+
+    check(dataset, root=root)
+
+
+def _explain(study: str, found: Choice) -> None:
+    """What is not submitted, and why."""
+    for line in found.left_out:
+        say(f"not submitted: {line}")
+    if found.left_out:
+        say("prunebench retry RUN... allows failed runs again")
+    if found.num_active:
+        say(f"{study}: {found.num_active} runs wait or run already")
+    if not found.runs:
+        say(f"{study}: nothing to submit")
+
+
+def cancel(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
+    """Take this study's jobs out of the queue, and no others. What is stored stays; `submit` goes on from there."""
+    from ...slurm.cancel import cancel as cancel_jobs
+
+    cancelled = cancel_jobs(_name_of(study), results)
+    if cancelled.num_jobs:
+        say(f"cancelled {cancelled.num_jobs} jobs: {', '.join(cancelled.arrays)}")
+    else:
+        say("no job of this study is in the queue")
+
+
+def clean(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
+    """Remove logs and pickles of finished submissions. Results stay."""
+    from ...slurm.cancel import clean as clean_submissions
+
+    removed = clean_submissions(_name_of(study), results)
+    for path in removed:
+        say(f"removed {path}")
+    if not removed:
+        say("nothing to remove")
+
+
+def _name_of(study: str) -> str:
+    """The study's name. Its file must be readable, so that a misspelt name is an error and not "no jobs"."""
+    return open_study(study).name

@@ -1,0 +1,131 @@
+"""Commands that follow a study while it is computed, here or on a cluster: status, logs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UserError
+from ..plan import Job
+from .options import (
+    DEFAULT_RESULTS,
+    Assignments,
+    Json,
+    Only,
+    Plugins,
+    Results,
+    StudyName,
+    open_store,
+    open_study,
+    print_json,
+    say,
+)
+from .reading import describe_run, find_one
+
+if TYPE_CHECKING:
+    from ...slurm.states import Overview
+
+WATCH_SECONDS = 5.0
+TOLD = ("running", "blocked", "failed", "lost", "interrupted")
+"""States whose runs are named one by one; queued ones are named if SLURM gives a reason that asks for attention."""
+
+USUAL_REASONS = ("", "None", "Priority", "Resources", "Dependency", "BeginTime", "JobArrayTaskLimit", "Cleaning",
+                 "its job has started")  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    app.command("status")(status)
+    app.command("logs")(logs)
+
+
+def status(
+    study: StudyName,
+    assignments: Assignments = None,
+    only: Only = None,
+    results: Results = DEFAULT_RESULTS,
+    plugins: Plugins = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Renew until nothing runs or waits any more.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print which runs are done, running, queued, blocked, failed, lost, interrupted or missing, and why."""
+    from ...slurm.states import overview
+
+    opened = open_study(study, assignments, only, plugins)
+    printed = ""
+    while True:
+        found = overview(opened.name, opened.runs, results)
+        if as_json:
+            print_json(_as_json(opened.name, found))
+        else:
+            text = "\n".join(_lines(opened.name, found, results))
+            if text != printed:
+                print(text, flush=True)
+            printed = text
+        if not watch or not found.has_active:
+            return
+        time.sleep(WATCH_SECONDS)
+
+
+def counts(found: Overview) -> dict[str, int]:
+    """Runs by state, those that occur."""
+    from ...slurm.states import STATES
+
+    return {state: found.count(state) for state in STATES if found.count(state)}
+
+
+def _lines(study: str, found: Overview, results: Path) -> list[str]:
+    shown = ", ".join(f"{number} {state}" for state, number in counts(found).items())
+    lines = [f"{study}: {len(found.plan.jobs)} runs: {shown or 'none'}"]
+    for job in found.plan.jobs:
+        state = found.states[job.run.id]
+        if state.state in TOLD or (state.state == "queued" and state.reason not in USUAL_REASONS):
+            where = state.log or open_store(results).folder(study, job.run).path
+            named = f"job {state.job}: " * bool(state.job)
+            lines.append(f"  {state.state:<11} {describe_run(job.run)}  {named}{state.reason}  [{where}]")
+    for what, error in (("queue", found.queue_error), ("accounting", found.accounting_error)):
+        if error:
+            lines.append(f"  the {what} cannot be asked: {error}")
+    return lines
+
+
+def _as_json(study: str, found: Overview) -> dict[str, Any]:
+    return {
+        "study": study,
+        "counts": counts(found),
+        "queue_error": found.queue_error,
+        "accounting_error": found.accounting_error,
+        "jobs": [_job(job, found) for job in found.plan.jobs],
+    }
+
+
+def _job(job: Job, found: Overview) -> dict[str, Any]:
+    run, state = job.run, found.states[job.run.id]
+    return {
+        "id": run.id, "method": run.method, "sparsity": run.sparsity, "seed": run.seed,
+        "parent": run.parent.id if run.parent else None, "state": state.state, "reason": state.reason,
+        "retryable": state.retryable, "job": state.job or None, "log": str(state.log) if state.log else None,
+    }  # fmt: skip
+
+
+def logs(run_id: Annotated[str, typer.Argument(metavar="RUN")], results: Results = DEFAULT_RESULTS) -> None:
+    """Print a run's attempts, with reasons and tracebacks, and the logs of the jobs it was submitted with."""
+    from ...slurm.submission import find_logs
+
+    try:
+        folder = find_one(results, run_id)
+    except UserError:
+        # A job that died before its run began has left a log, but no folder of the run.
+        if not find_logs(results, run_id):
+            raise
+        folder = None
+    for index, record in enumerate(folder.attempts() if folder else (), 1):
+        outcome = record.get("outcome") or "no ending recorded"
+        print(f"attempt {index} on {record.get('host')}: {outcome} {record.get('reason', '')}".rstrip())
+        if record.get("traceback"):
+            print(record["traceback"].rstrip())
+    for path in find_logs(results, folder.path.name if folder else run_id):
+        say(f"log of its job: {path}")
+        print(path.read_text(encoding="utf-8", errors="replace"), end="")

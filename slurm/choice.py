@@ -1,0 +1,58 @@
+"""Which runs a submission takes: what is neither stored nor queued, and can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..benchmark.errors import DataMissing
+from ..benchmark.run import Run
+from .states import Overview, overview
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a submission takes.
+
+    Attributes:
+        runs: to submit.
+        queued: jobs of dense trainings that wait or run already, by run id.
+        num_active: runs that wait or run already.
+        left_out: why others are not submitted, one line each.
+    """
+
+    runs: tuple[Run, ...]
+    queued: dict[str, str]
+    num_active: int = 0
+    left_out: tuple[str, ...] = ()
+
+
+def choose_for(study: str, runs: Sequence[Run], results: Path, *, needs_queue: bool = True) -> Choice:
+    """The choice from the present state of files and queue. Raises DataMissing if the queue is unknown but needed."""
+    found = overview(study, runs, results, use_cache=False)
+    if found.queue_error and needs_queue:
+        raise DataMissing(f"{found.queue_error}; nothing is submitted, because it might be queued already")
+    return choose(found)
+
+
+def choose(found: Overview) -> Choice:
+    """Everything but what is stored, what is active, what failed by its own fault, and what waits for such a run."""
+    states = found.states
+    active = {run_id: state for run_id, state in states.items() if state.is_active}
+    queued = {run_id: state.job for run_id, state in active.items() if state.is_in_queue}
+    left_out = [
+        f"{run_id} {state.state}: {state.reason}"
+        for run_id, state in states.items()
+        if state.state != "done" and not state.is_active and not state.retryable
+    ]
+    candidates = [job.run for job in found.plan.jobs if states[job.run.id].can_be_submitted]
+    available = {run.id for run in candidates} | queued.keys()
+    available |= {run_id for run_id, state in states.items() if state.state == "done"}
+    runs = []
+    for run in candidates:
+        if run.parent is None or run.parent.id in available:
+            runs.append(run)
+        else:
+            left_out.append(f"{run.id} needs {run.parent.id}, which is computed outside the queue")
+    return Choice(runs=tuple(runs), queued=queued, num_active=len(active), left_out=tuple(left_out))

@@ -1,0 +1,48 @@
+"""Calls of SLURM's commands: bounded in time, with an environment that holds nothing of a surrounding job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+_PREFIXES = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SUBMITIT_")
+_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
+_DISTRIBUTED = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+class SlurmError(Exception):
+    """A SLURM command failed, is not there, or did not answer."""
+
+
+def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for talking to SLURM.
+
+    Variables of a surrounding job would be inherited by the jobs, and `SBATCH_TIMELIMIT` and its like win over the
+    batch script, hence over the profile. Where the configuration lies must stay known.
+    """
+    given = os.environ if environment is None else environment
+    return {
+        name: value
+        for name, value in given.items()
+        if name in _KEPT or not (name.startswith(_PREFIXES) or name in _DISTRIBUTED)
+    }
+
+
+def call(command: Sequence[str], timeout: float = 30.0) -> str:
+    """Run a command and return its stdout. Raises SlurmError with the first line of its complaint."""
+    try:
+        done = subprocess.run(
+            list(command), capture_output=True, text=True, timeout=timeout, env=clean_environment(), check=False
+        )
+    except FileNotFoundError as error:
+        raise SlurmError(f"{command[0]} is not installed here") from error
+    except subprocess.TimeoutExpired as error:
+        raise SlurmError(f"{command[0]} did not answer within {timeout:g} s") from error
+    if done.returncode != 0:
+        raise SlurmError(f"{command[0]}: {_first_line(done.stderr) or f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

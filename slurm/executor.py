@@ -1,0 +1,113 @@
+"""submitit's SLURM executor with the defaults that a sweep needs: everything from the profile, always an array."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from submitit.core.core import Job
+from submitit.core.utils import DelayedSubmission
+from submitit.slurm.slurm import SlurmExecutor, SlurmJob
+
+from .commands import clean_environment
+from .profile import Profile
+
+SBATCH_SECONDS = 60
+"""sbatch blocks without end while the controller's job table is full; after this long it is stopped."""
+
+# submitit takes any signal for a time-out when the limit is under ten minutes, and counts these. Requeues are bounded
+# by our own count, max_requeues, so submitit's must never be reached.
+_NO_LIMIT = 1_000_000
+
+
+def parameters_of(profile: Profile, name: str, after: str | None) -> dict[str, Any]:
+    """submitit's parameters for an array: each default of submitit's is replaced."""
+    extra: dict[str, Any] = {"requeue": True, **profile.sbatch}
+    parameters: dict[str, Any] = {
+        "job_name": name,
+        "time": profile.minutes,
+        "signal_delay_s": profile.signal_before,
+        "array_parallelism": profile.array_parallelism,
+        "wckey": None,
+        "stderr_to_stdout": True,
+        "nodes": profile.nodes_per_run,
+        "ntasks_per_node": profile.num_tasks // profile.nodes_per_run,
+        "cpus_per_task": profile.cpus_per_task,
+        "mem": profile.memory,
+        "partition": profile.partition,
+        "account": profile.account,
+        "qos": profile.qos,
+        "constraint": profile.constraint,
+        "gres": profile.gres,
+        # Without it srun of newer SLURM gives each task one CPU; with it one dead process ends a distributed run.
+        "srun_args": [f"--cpus-per-task={profile.cpus_per_task}", "--kill-on-bad-exit=1"],
+        "setup": profile.shell_lines or None,
+        "dependency": None if after is None else f"afterany:{after}",
+        "additional_parameters": extra,
+    }
+    if profile.gpus_per_run and profile.gres is None:
+        parameters["gpus_per_node"] = profile.gpus_per_run // profile.nodes_per_run
+    return {key: value for key, value in parameters.items() if value is not None or key == "wckey"}
+
+
+class ArrayExecutor(SlurmExecutor):
+    """Submits jobs as one array, also a single one, so that every job has an id of the same form.
+
+    submitit makes arrays with a plain SlurmExecutor inside, which would not call this class's methods.
+    """
+
+    @classmethod
+    def affinity(cls) -> int:
+        # A dry run writes the script where there is no SLURM.
+        return 2
+
+    def _internal_process_submissions(self, delayed_submissions: Sequence[DelayedSubmission]) -> list[Job[Any]]:
+        pickles = []
+        for delayed in delayed_submissions:
+            path = self.folder / f"{uuid.uuid4().hex}.pkl"
+            delayed.set_timeout(self.parameters["time"], _NO_LIMIT)
+            delayed.dump(path)
+            pickles.append(path)
+        self.parameters["map_count"] = len(delayed_submissions)
+        first: Job[Any] = self._submit_command(self._submitit_command_str)
+        jobs = [SlurmJob(self.folder, f"{first.job_id}_{index}") for index in range(len(delayed_submissions))]
+        for job, path in zip(jobs, pickles, strict=True):
+            job.paths.move_temporary_file(path, "submitted_pickle")
+        return list(jobs)
+
+    def _make_submission_command(self, submission_file_path: Path) -> list[str]:
+        return ["timeout", f"{SBATCH_SECONDS}", "sbatch", str(submission_file_path)]
+
+    def script(self, num_elements: int) -> str:
+        """The batch script as it would be submitted."""
+        self.parameters["map_count"] = num_elements
+        return self._make_submission_file_text(self._submitit_command_str, "")
+
+
+def make_executor(folder: Path, profile: Profile, name: str, after: str | None) -> ArrayExecutor:
+    executor = ArrayExecutor(folder)
+    executor.parameters = parameters_of(profile, name, after)
+    return executor
+
+
+@contextlib.contextmanager
+def submission_environment() -> Iterator[None]:
+    """sbatch inherits the environment, and jobs inherit it from sbatch: without what a surrounding job has set."""
+    saved = dict(os.environ)
+    clean = clean_environment(saved)
+    try:
+        for name in saved.keys() - clean.keys():
+            del os.environ[name]
+        yield
+    finally:
+        os.environ.update(saved)
+
+
+def complaint(error: Exception) -> str:
+    """What sbatch said, in one line."""
+    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines) or f"sbatch did not answer within {SBATCH_SECONDS} s"

@@ -1,0 +1,228 @@
+"""Where every run of a study stands: its files first, then the queue, then the accounting.
+
+The files are trusted first, because SLURM's state of a job is not the outcome of a run: a job that was stopped within
+its grace time may have written its result, and one that COMPLETED may have found its dense training missing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from ..benchmark.claim import holder
+from ..benchmark.plan import Plan, make_plan
+from ..benchmark.run import Run
+from ..benchmark.store import Status, Store
+from .queue import Ended, Queued, Snapshot, cache_path, look
+from .submission import Manifest, Task, TaskRecord, find_submissions, newest_task_by_run, read_manifest
+
+State = Literal["done", "running", "queued", "blocked", "failed", "lost", "interrupted", "missing"]
+STATES: tuple[State, ...] = ("done", "running", "queued", "blocked", "failed", "lost", "interrupted", "missing")
+STARTED = "its job has started"
+_DEAD = ("failed", "lost", "interrupted", "blocked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """A run's state, with the job it was last submitted with and that job's log.
+
+    `lost`: its job is over, and nobody recorded why. `blocked`: its dense training did not end well.
+    """
+
+    state: State
+    reason: str = ""
+    retryable: bool = True
+    job: str = ""
+    log: Path | None = None
+    is_in_queue: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ("running", "queued")
+
+    @property
+    def can_be_submitted(self) -> bool:
+        return self.state != "done" and not self.is_active and self.retryable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """All runs of a study with their states by run id, and why the cluster could not be asked (empty if it could)."""
+
+    plan: Plan
+    states: dict[str, RunState]
+    queue_error: str = ""
+    accounting_error: str = ""
+
+    def count(self, state: str) -> int:
+        return sum(found.state == state for found in self.states.values())
+
+    @property
+    def has_active(self) -> bool:
+        return any(state.is_active for state in self.states.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Evidence:
+    """What is known of a run beside its own files."""
+
+    task: Task | None = None
+    queued: Queued | None = None
+    ended: Ended | None = None
+    record: TaskRecord = field(default_factory=TaskRecord)
+    queue_error: str = ""
+    is_cancelled: bool = False
+    claim_job: str = ""
+
+
+def overview(study: str, runs: Sequence[Run], results: Path, *, use_cache: bool = True) -> Overview:
+    """Look at everything: one query of the queue for all jobs, and none where nothing was submitted."""
+    store = Store(results)
+    submissions = [(path, read_manifest(path)) for path in find_submissions(results)]
+    tasks = newest_task_by_run(submissions)
+    open_runs = {job.run.id for job in make_plan(study, runs, store).jobs if job.status.state != "done"}
+    snapshot = _snapshot(tasks, open_runs, submissions, cache_path(results) if use_cache else None)
+    # After the queue: a job that has left it has written all its files, so none is taken for lost by a race.
+    plan = make_plan(study, runs, store)
+    names = {(entry.name, job.rpartition("_")[2]): job for job, entry in snapshot.queue.items()}
+    manifests = dict(submissions)
+    read_record = functools.cache(lambda task: task.record())
+    states: dict[str, RunState] = {}
+    for job in plan.jobs:
+        task = tasks.get(job.run.id) if job.status.state != "done" else None
+        if task is not None:
+            task = _with_job(task, names)
+            evidence = _gather(task, snapshot, manifests[task.submission], read_record(task), store, study, job.run)
+        else:
+            evidence = _Evidence()
+        states[job.run.id] = judge(job.run.id, job.status, evidence)
+    for job in plan.jobs:
+        states[job.run.id] = _blocked_by_parent(job.run, states)
+    return Overview(
+        plan=plan,
+        states=states,
+        queue_error=snapshot.queue_error,
+        accounting_error=snapshot.accounting_error,
+    )
+
+
+def _snapshot(
+    tasks: dict[str, Task], open_runs: set[str], submissions: list[tuple[Path, Manifest]], cache: Path | None
+) -> Snapshot:
+    wanted = [tasks[run_id] for run_id in open_runs if run_id in tasks]
+    if not wanted:
+        return Snapshot()
+    since = min(manifest.begin for path, manifest in submissions if any(task.submission == path for task in wanted))
+    return look({task.job for task in wanted if task.job}, since, cache)
+
+
+def _with_job(task: Task, names: dict[tuple[str, str], str]) -> Task:
+    """A submission that was killed between sbatch and its manifest knows no job id: found by its unique name."""
+    if task.array.job is not None:
+        return task
+    found = names.get((task.array.name, str(task.index)))
+    return task if found is None else replace(task, array=replace(task.array, job=found.split("_")[0]))
+
+
+def _gather(
+    task: Task, snapshot: Snapshot, manifest: Manifest, record: TaskRecord, store: Store, study: str, run: Run
+) -> _Evidence:
+    job = task.job or ""
+    queued = snapshot.queue.get(job)
+    if queued is not None and queued.name != task.array.name:
+        # job ids are used again after a controller has lost its state
+        queued = None
+    held = holder(store.folder(study, run).path) or {}
+    return _Evidence(
+        task=task,
+        queued=queued,
+        ended=snapshot.ended.get(job),
+        record=record,
+        queue_error=snapshot.queue_error,
+        is_cancelled=manifest.cancelled is not None,
+        claim_job=str(held.get("slurm_job", "")),
+    )
+
+
+def judge(run_id: str, status: Status, evidence: _Evidence) -> RunState:
+    """One run's state from its files (`status`) and its job."""
+    task = evidence.task
+    if status.state == "done" or task is None or task.job is None:
+        return RunState(state=status.state, reason=status.reason, retryable=status.retryable)
+    log = task.log_path if task.log_path.exists() else None
+    state = _judge_queued(run_id, status, evidence) if evidence.queued else _judge_gone(run_id, status, evidence)
+    return replace(state, job=task.job, log=log, is_in_queue=evidence.queued is not None)
+
+
+def _judge_queued(run_id: str, status: Status, evidence: _Evidence) -> RunState:
+    assert evidence.queued is not None
+    outcome = evidence.record.outcomes.get(run_id, {})
+    if outcome.get("outcome") == "failed":
+        return _failed(status, outcome)
+    requeued = f"requeued {evidence.record.requeues} times" if evidence.record.requeues else ""
+    if not evidence.queued.is_running:
+        return RunState(state="queued", reason=_join(evidence.queued.reason, requeued))
+    if status.state == "running":
+        return RunState(state="running", reason=requeued)
+    return RunState(state="queued", reason=_join(STARTED, requeued))
+
+
+def _judge_gone(run_id: str, status: Status, evidence: _Evidence) -> RunState:
+    """Its job is in the queue no more (or the queue cannot be asked)."""
+    outcome = evidence.record.outcomes.get(run_id, {})
+    if status.state == "failed" or outcome.get("outcome") == "failed":
+        return _failed(status, outcome)
+    own_jobs = {str(start.get("raw")) for start in evidence.record.starts}
+    if status.state == "running" and evidence.claim_job not in own_jobs:
+        return RunState(state="running", reason="not by its job: elsewhere")
+    if evidence.queue_error:
+        state = "running" if status.state == "running" else "queued"
+        return RunState(state=state, reason=f"when last known; {evidence.queue_error}")
+    if outcome.get("outcome") in ("blocked", "busy"):
+        return RunState(state="missing", reason=outcome["reason"])
+    if outcome.get("outcome") == "interrupted":
+        return RunState(state="interrupted", reason=outcome["reason"])
+    if evidence.is_cancelled:
+        return RunState(state="interrupted" if status.state != "missing" else "missing", reason="cancelled")
+    return RunState(state="lost", reason=_reason_of_loss(evidence))
+
+
+def _failed(status: Status, outcome: dict[str, str]) -> RunState:
+    """The run's own record counts; the job's stands in where the run's could not be written (a full disk)."""
+    if status.state == "failed":
+        return RunState(state="failed", reason=status.reason, retryable=status.retryable)
+    return RunState(state="failed", reason=outcome["reason"])
+
+
+def _reason_of_loss(evidence: _Evidence) -> str:
+    ended = evidence.ended
+    if evidence.record.ending:
+        return evidence.record.ending
+    if ended is None:
+        started = f"; it last ran on {evidence.record.starts[-1]['host']}" if evidence.record.starts else ""
+        return f"its job is neither in the queue nor in the accounting{started}"
+    place = f" on {ended.node}" if ended.node and ended.node != "None assigned" else ""
+    code = f", exit code {ended.exit_code}" if ended.exit_code not in ("", "0:0") else ""
+    return f"its job ended as {ended.state}{place}{code}"
+
+
+def _blocked_by_parent(run: Run, states: dict[str, RunState]) -> RunState:
+    """A run is blocked, whatever its job does, when its dense training is over without a result."""
+    own = states[run.id]
+    parent = states.get(run.parent.id) if run.parent else None
+    if parent is None or own.state in ("done", "running", "failed") or parent.state not in _DEAD:
+        return own
+    assert run.parent is not None
+    reason = f"its dense training {run.parent.id} {_verb(parent.state)}{': ' * bool(parent.reason)}{parent.reason}"
+    return replace(own, state="blocked", reason=reason, retryable=parent.retryable)
+
+
+def _verb(state: str) -> str:
+    return {"failed": "failed", "lost": "was lost", "interrupted": "was interrupted"}.get(state, f"is {state}")
+
+
+def _join(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,181 @@
+"""What was submitted, and how each job fared: a private folder for each submission, JSON files written atomically.
+
+    ROOT/<study>/submissions/<number>-<token>/
+        manifest.json            profile, revision, and for each array its job id and the runs of its elements
+        tasks/002-0013.json      written by the job of element 13 of array 2: starts, outcomes, the end
+        002-after-<parent>/      the array's folder: batch script, pickles, logs
+
+The folder is closed to others (mode 0700), because whoever can write a pickle can run code as its reader.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..benchmark.store import check_schema, now, read_json, write_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayRecord:
+    """An array as it was submitted. `job` is None until the controller has accepted it; the name is unique."""
+
+    name: str
+    folder: str
+    after: str | None
+    elements: tuple[tuple[str, ...], ...]
+    job: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A submission. `begin` is in seconds since the epoch; `code` is the digest of the code at that time."""
+
+    study: str
+    begin: float
+    profile: dict[str, Any]
+    command: list[str]
+    revision: str | None
+    code: str
+    arrays: tuple[ArrayRecord, ...] = ()
+    cancelled: float | None = None
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Task:
+    """One element of an array: where it stands in its submission, and its runs."""
+
+    submission: Path
+    array: ArrayRecord
+    number: int
+    index: int
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        return self.array.elements[self.index]
+
+    @property
+    def job(self) -> str | None:
+        """`<array job>_<index>`, as SLURM shows it."""
+        return None if self.array.job is None else f"{self.array.job}_{self.index}"
+
+    @property
+    def log_path(self) -> Path:
+        """The log of the job; of rank 0 if it has several processes."""
+        return self.submission / self.array.folder / f"{self.job}_0_log.out"
+
+    @property
+    def record_path(self) -> Path:
+        return task_record_path(self.submission, self.number, self.index)
+
+    def record(self) -> TaskRecord:
+        return read_task_record(self.record_path)
+
+
+@dataclass(kw_only=True)
+class TaskRecord:
+    """What the job says of itself: each start, how each run ended, and how it ended itself.
+
+    `outcomes` maps run ids to `{"outcome": ..., "reason": ...}`; `end` is None while the job is at work, or if it was
+    killed without warning.
+    """
+
+    starts: list[dict[str, Any]] = field(default_factory=list)
+    outcomes: dict[str, dict[str, str]] = field(default_factory=dict)
+    end: float | None = None
+    ending: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def requeues(self) -> int:
+        return max(0, len(self.starts) - 1)
+
+
+def task_record_path(submission: Path, number: int, index: int) -> Path:
+    return submission / "tasks" / f"{number:03d}-{index:04d}.json"
+
+
+def read_task_record(path: Path) -> TaskRecord:
+    """The record, an empty one if the job has not started."""
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        return TaskRecord()
+    check_schema(content, path)
+    return TaskRecord(**content)
+
+
+def write_task_record(path: Path, record: TaskRecord) -> None:
+    write_json(path, asdict(record))
+
+
+def submissions_folder(results: Path, study: str) -> Path:
+    return results / study / "submissions"
+
+
+def new_submission(results: Path, study: str) -> Path:
+    """Make and return a private folder with the next free number; the token tells results folders apart."""
+    folder = submissions_folder(results, study)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    numbers = [int(path.name.split("-")[0]) for path in folder.glob("[0-9]*-*")]
+    path = folder / f"{max(numbers, default=0) + 1:04d}-{secrets.token_hex(3)}"
+    path.mkdir(mode=0o700)
+    return path
+
+
+def write_manifest(submission: Path, manifest: Manifest) -> None:
+    write_json(submission / "manifest.json", asdict(manifest))
+
+
+def read_manifest(submission: Path) -> Manifest:
+    path = submission / "manifest.json"
+    content = read_json(path)
+    check_schema(content, path)
+    arrays = tuple(_array_record(record) for record in content.pop("arrays"))
+    return Manifest(**{**content, "arrays": arrays})
+
+
+def _array_record(content: Mapping[str, Any]) -> ArrayRecord:
+    return ArrayRecord(**{**content, "elements": tuple(tuple(runs) for runs in content["elements"])})
+
+
+def find_submissions(results: Path, study: str = "*") -> list[Path]:
+    """Folders of the submissions of a study, or of all studies, oldest first."""
+    return sorted(path.parent for path in results.glob(f"{study}/submissions/[0-9]*/manifest.json"))
+
+
+def tasks_of(submission: Path, manifest: Manifest) -> Iterator[Task]:
+    for number, array in enumerate(manifest.arrays):
+        for index in range(len(array.elements)):
+            yield Task(submission, array, number, index)
+
+
+def newest_task_by_run(submissions: Iterable[tuple[Path, Manifest]]) -> dict[str, Task]:
+    """For each run the job that it was last submitted with. Dense runs may come from another study's submission."""
+    found: dict[str, Task] = {}
+    for submission, manifest in sorted(submissions, key=lambda pair: pair[1].begin):
+        for task in tasks_of(submission, manifest):
+            found |= dict.fromkeys(task.run_ids, task)
+    return found
+
+
+def age(manifest: Manifest) -> float:
+    """Seconds since the submission."""
+    return now() - manifest.begin
+
+
+def find_logs(results: Path, run_id: str) -> list[Path]:
+    """Logs of all jobs that a run was submitted with, oldest first; the id may be a beginning."""
+    found = []
+    for submission in find_submissions(results):
+        for task in tasks_of(submission, read_manifest(submission)):
+            if any(name.startswith(run_id) for name in task.run_ids) and task.log_path.exists():
+                found.append(task.log_path)
+    return found

@@ -1,0 +1,162 @@
+"""Submit what is missing of a study, as job arrays, and return at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..benchmark.claim import Claim
+from ..benchmark.errors import DataMissing, UserError
+from ..benchmark.provenance import revision
+from ..benchmark.run import to_dict
+from ..benchmark.settings import Settings
+from ..benchmark.store import now
+from .arrange import Array, Element, Limits, Place, arrange
+from .choice import Choice
+from .code import code_digest
+from .commands import SlurmError
+from .limits import DEFAULT_MAX_ARRAY_SIZE, find_limits
+from .profile import Profile
+from .queue import ask_queue, forget
+from .submission import ArrayRecord, Manifest, new_submission, task_record_path, write_manifest
+from .task import RunTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What was submitted: ids of the arrays, number of jobs in them, the submission's folder."""
+
+    arrays: tuple[str, ...]
+    num_jobs: int
+    folder: Path
+
+
+def submitting(results: Path) -> Claim:
+    """Hold this while choosing and submitting, so that two submissions at once do not queue a run twice."""
+    claim = Claim.take(results / ".submitting")
+    if claim is None:
+        raise UserError(f"another submission into {results} is at work; try again when it has ended")
+    return claim
+
+
+def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say: Callable[[str], None]) -> Outcome:
+    """Submit all runs of a choice. Raises UserError or DataMissing with what SLURM said; what it took stays queued.
+
+    The manifest is written before the first array and after each one: a submission that is killed in between can be
+    read, and the array that it did not note is found by its name.
+    """
+    from .send import send
+
+    arrays = arrange(choice.runs, choice.queued, _limits(profile))
+    folder = new_submission(settings.results, study)
+    manifest = _manifest(study, folder, arrays, settings, profile)
+    write_manifest(folder, manifest)
+    (folder / "tasks").mkdir(mode=0o700)
+    try:
+        for number, array in enumerate(arrays):
+            record = manifest.arrays[number]
+            after = _job_of(array.after, manifest.arrays)
+            tasks = [
+                RunTask(_order(runs, task_record_path(folder, number, index), manifest, settings, profile))
+                for index, runs in enumerate(array.elements)
+            ]
+            job = send(folder / record.folder, tasks, profile, record.name, after, say)
+            sent = replace(record, job=job, after=after)
+            manifest = replace(manifest, arrays=(*manifest.arrays[:number], sent, *manifest.arrays[number + 1 :]))
+            write_manifest(folder, manifest)
+    finally:
+        forget(settings.results)
+    return Outcome(
+        arrays=tuple(str(record.job) for record in manifest.arrays),
+        num_jobs=sum(len(record.elements) for record in manifest.arrays),
+        folder=folder,
+    )
+
+
+def dry_run(study: str, choice: Choice, settings: Settings, profile: Profile) -> list[str]:
+    """The batch script of each array as `submit` would send it; nothing is written or submitted."""
+    from .executor import make_executor
+
+    try:
+        limits = _limits(profile)
+    except DataMissing:
+        # Scripts can be looked at where there is no SLURM to ask.
+        limits = Limits(
+            runs_per_job=profile.runs_per_job,
+            max_array_size=profile.max_array_size or DEFAULT_MAX_ARRAY_SIZE,
+            room=profile.max_submit,
+        )
+    arrays = arrange(choice.runs, choice.queued, limits)
+    folder = settings.results / study / "submissions" / "NUMBER"
+    scripts = []
+    for number, array in enumerate(arrays):
+        after = array.after
+        if isinstance(after, Place):
+            after = f"JOB_OF_{arrays[after.array].name}_{after.element}"
+        executor = make_executor(folder / _folder_name(number, array), profile, _job_name(study, folder, array), after)
+        scripts.append(executor.script(len(array.elements)))
+    return scripts
+
+
+def _limits(profile: Profile) -> Limits:
+    try:
+        return find_limits(profile, len(ask_queue()))
+    except SlurmError as error:
+        raise DataMissing(f"cannot submit: {error}") from error
+
+
+def _manifest(study: str, folder: Path, arrays: Sequence[Array], settings: Settings, profile: Profile) -> Manifest:
+    return Manifest(
+        study=study,
+        begin=now(),
+        profile=profile.model_dump(),
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        revision=revision(),
+        code=code_digest(settings.plugins),
+        arrays=tuple(
+            ArrayRecord(
+                name=_job_name(study, folder, array),
+                folder=_folder_name(number, array),
+                after=None,
+                elements=tuple(tuple(run.id for run in element) for element in array.elements),
+            )
+            for number, array in enumerate(arrays)
+        ),
+    )
+
+
+def _folder_name(number: int, array: Array) -> str:
+    return f"{number:03d}-{array.name}"
+
+
+def _job_name(study: str, folder: Path, array: Array) -> str:
+    return f"{study}.{folder.name}.{array.name}"
+
+
+def _job_of(after: Place | str | None, records: Sequence[ArrayRecord]) -> str | None:
+    return f"{records[after.array].job}_{after.element}" if isinstance(after, Place) else after
+
+
+def _order(runs: Element, record: Path, manifest: Manifest, settings: Settings, profile: Profile) -> str:
+    """What a job is told: text, so that no pickle holds anything of the suite but the name of RunTask."""
+    order: dict[str, Any] = {
+        "study": manifest.study,
+        "runs": [to_dict(run) for run in runs],
+        "settings": {
+            **vars(settings),
+            "results": str(settings.results),
+            "data_root": None if settings.data_root is None else str(settings.data_root),
+        },
+        "record": str(record),
+        "workers": profile.runs_per_job,
+        "num_tasks": profile.num_tasks,
+        "max_requeues": profile.max_requeues,
+        "warning_seconds": profile.signal_before,
+        "revision": manifest.revision,
+        "code": manifest.code,
+    }
+    return json.dumps(order)
