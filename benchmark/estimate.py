@@ -84,7 +84,6 @@ def estimate(study: Study, plan: Plan, store: Store, images_per_second: float | 
     samples = _train_samples(study, describe(study.file.dataset.name))
     macs = dense_macs(study.file.model.name, study.file.dataset.name)
     epochs_to_do = sum(run.recipe.epochs for run in to_do)
-    children = [run for run in runs if run.parent is not None]
     return Estimate(
         study=study.name,
         runs=len(runs),
@@ -93,7 +92,7 @@ def estimate(study: Study, plan: Plan, store: Store, images_per_second: float | 
         failed=sum(job.status.state == "failed" and not job.status.retryable for job in plan.jobs),
         epochs=sum(run.recipe.epochs for run in runs),
         epochs_to_do=epochs_to_do,
-        epochs_unshared=sum(run.recipe.epochs for run in runs if not run.is_dense) + _parent_epochs(children),
+        epochs_unshared=sum(run.recipe.epochs for run in runs) + _repeated_epochs(runs),
         training_macs_to_do=3.0 * macs * samples * epochs_to_do if macs and samples else None,
         images_to_do=samples * epochs_to_do if samples else None,
         images_per_second=images_per_second,
@@ -106,8 +105,10 @@ def _tally(plan: Plan, *, dense: bool) -> tuple[int, int]:
     return len(jobs), sum(job.status.state == "done" for job in jobs)
 
 
-def _parent_epochs(children: Iterable[Run]) -> int:
-    return sum(run.parent.recipe.epochs for run in children if run.parent is not None)
+def _repeated_epochs(runs: Iterable[Run]) -> int:
+    """Dense epochs that are computed once but would be needed again by every further run that starts from them."""
+    children = [run.parent for run in runs if run.parent is not None]
+    return sum(parent.recipe.epochs for parent in children) - sum(p.recipe.epochs for p in set(children))
 
 
 def _train_samples(study: Study, info: Any) -> int | None:

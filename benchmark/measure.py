@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..methods.base import Pruner
-from .flops import count_macs
+from .flops import count_macs, sparse_macs
 from .pruning import find_sites, num_kept
 
 SAME_SPARSITY = 5e-4
@@ -78,7 +78,7 @@ def summarize_layers(
     `original` holds `prunable` (weights) and `macs` (of one input) of the network before pruning.
     """
     kept = sum(layer["kept"] for layer in layers)
-    sparse_macs = sum(layer["macs"] * layer["density"] for layer in layers)
+    sparse = sparse_macs({x["name"]: x["macs"] for x in layers}, {x["name"]: x["density"] for x in layers})
     masks = pruner.masks
     parameters = sum(parameter.numel() for parameter in model.parameters())
     zeros = sum(layer["total"] - layer["kept"] for layer in layers)
@@ -100,8 +100,8 @@ def summarize_layers(
         "macs": {
             "convention": "multiply-adds of convolution and linear layers, batch 1, no bias, norm or pooling",
             "dense": original["macs"],
-            "sparse": sparse_macs,
-            "pruned": 1 - sparse_macs / original["macs"],
+            "sparse": sparse,
+            "pruned": 1 - sparse / original["macs"],
         },
         "layers": list(layers),
     }

@@ -52,7 +52,11 @@ def with_parents(runs: Iterable[Run]) -> list[Run]:
 def make_plan(study: str, runs: Sequence[Run], store: Store) -> Plan:
     """Look every run up in the store. A parent that is only needed by stored runs is left out, unless it is stored."""
     everything = with_parents(runs)
-    status = {run.id: store.folder(study, run).status() for run in everything}
+    # One listing instead of a look at every folder: most runs of a new study are simply not there.
+    existing = store.existing(study)
+    status = {
+        run.id: store.folder(study, run).status() if run.id in existing else Status("missing") for run in everything
+    }
     wanted = {run.id for run in runs}
     children: dict[str, int] = {}
     for run in everything:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache, cached_property
 from typing import Any, Literal
 
 DENSE = "dense"
@@ -65,15 +66,10 @@ class Run:
     parent: Run | None = None
     protocol: int = 1
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Twelve hex digits of the SHA-256 of the canonical JSON."""
-        # Plans hold each run many times; the hash of frozen data is computed once.
-        cached = self.__dict__.get("_id")
-        if cached is None:
-            cached = hashlib.sha256(canonical_json(self).encode()).hexdigest()[:12]
-            object.__setattr__(self, "_id", cached)
-        return cached
+        return hashlib.sha256(canonical_json(self).encode()).hexdigest()[:12]
 
     @property
     def is_dense(self) -> bool:
@@ -96,18 +92,23 @@ def _frozen(value: Any) -> Any:
 def to_dict(value: Recipe | Run) -> dict[str, Any]:
     """Plain data with default values left out; nested runs and recipes likewise."""
     plain: dict[str, Any] = {}
-    for field in fields(value):
-        item = getattr(value, field.name)
-        if item == field.default:
+    for name, default in _defaults(type(value)):
+        item = getattr(value, name)
+        if item is default or item == default:
             continue
         if isinstance(item, Recipe | Run):
             item = to_dict(item)
-        elif field.name.endswith("_options"):
+        elif name.endswith("_options"):
             item = {key: _thawed(option) for key, option in item}
         elif isinstance(item, tuple):
             item = list(item)
-        plain[field.name] = item
+        plain[name] = item
     return plain
+
+
+@cache
+def _defaults(kind: type[Recipe | Run]) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in fields(kind))
 
 
 def _thawed(value: Any) -> Any:

@@ -11,6 +11,7 @@ both break on the shared file systems of clusters. Nothing here imports torch.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -177,6 +178,14 @@ class Store:
 
     def study_folder(self, study: str) -> Path:
         return self.root / study
+
+    def existing(self, study: str) -> set[str]:
+        """Ids of all runs that have a folder: the study's and the shared dense ones."""
+        found: set[str] = set()
+        for base in (self.root / "dense", self.root / study / "runs"):
+            with contextlib.suppress(FileNotFoundError):
+                found.update(entry.name for entry in os.scandir(base))
+        return found
 
     def find(self, run_id: str) -> Iterator[RunFolder]:
         """Folders whose id starts with `run_id`, in any study."""

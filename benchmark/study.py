@@ -74,12 +74,16 @@ class Named(_Strict):
 
 
 class Entry(_Strict):
-    """One line of the study's grid: methods x grid of options x sparsities x seeds."""
+    """One line of the study's grid: methods x grid of options x sparsities x seeds.
+
+    `model_options` add to those of the study; an entry with `not_run` is listed in the tables with that reason.
+    """
 
     method: Annotated[list[str], BeforeValidator(_as_list)]
     sparsity: Annotated[list[Sparsity], BeforeValidator(_as_list)] = [0.0]
-    seeds: list[int] | None = None
+    seeds: list[Annotated[int, Field(ge=0)]] | None = None
     options: dict[str, Any] = {}
+    model_options: dict[str, Any] = {}
     grid: dict[str, list[Any]] = {}
     finetune: RecipeFile = RecipeFile()
     scratch: RecipeFile = RecipeFile()
@@ -88,7 +92,12 @@ class Entry(_Strict):
 
 
 class StudyFile(_Strict):
-    """The keys of a study file."""
+    """The keys of a study file.
+
+    `train` is the dense recipe. `finetune` (methods that start from trained weights) and `scratch` (methods that start
+    from initialisation) change what they name of it, and an entry's own what it names of those. `override` wins over
+    all of them: a smoke test of a study sets its epochs there.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
     title: str = ""
@@ -100,6 +109,7 @@ class StudyFile(_Strict):
     train: RecipeFile
     finetune: RecipeFile = RecipeFile()
     scratch: RecipeFile = RecipeFile()
+    override: RecipeFile = RecipeFile()
     runs: list[Entry] = Field(min_length=1)
     published: int | None = None
 
@@ -174,7 +184,7 @@ def _extend(source: Source, path: Path) -> Source:
     base = study_source(str(beside) if beside.exists() and path.parent != STUDIES else str(base_name))
     merged = dict(base.data)
     for key, value in source.data.items():
-        is_recipe = key in ("train", "finetune", "scratch") and isinstance(value, dict)
+        is_recipe = key in ("train", "finetune", "scratch", "override") and isinstance(value, dict)
         merged[key] = {**(merged.get(key) or {}), **value} if is_recipe else value
     return Source(source.name, merged, {**base.places, **source.places})
 
@@ -245,17 +255,24 @@ def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, A
     given = frozen_options({key: value for key, value in options.items() if value != info.options[key].default})
     label = entry.label or _label(info.label, given)
     starts_trained = options.get("start", info.start) == "trained"
-    for sparsity, seed in itertools.product(entry.sparsity, entry.seeds or file.seeds):
-        dense = _make_run(file, DENSE, merge_recipes(file.train), seed)
+    parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
+    dense_recipe = merge_recipes(file.train, file.override)
+    recipe = merge_recipes(file.train, *parts, file.override)
+    seeds = entry.seeds or file.seeds
+    # One dense run object a seed: ids are cached on the object
+    model_options = frozen_options({**file.model.options, **entry.model_options})
+    dense_runs = {seed: _make_run(file, DENSE, dense_recipe, seed, model_options=model_options) for seed in seeds}
+    for sparsity, seed in itertools.product(entry.sparsity, seeds):
+        dense = dense_runs[seed]
         if method == DENSE and not given:
             yield Row(label, method, given, 0.0, seed, dense)
             continue
-        parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
         run = _make_run(
             file,
             method,
-            merge_recipes(file.train, *parts),
+            recipe,
             seed,
+            model_options=model_options,
             sparsity=sparsity,
             method_options=given,
             method_version=info.version,
@@ -269,7 +286,6 @@ def _make_run(file: StudyFile, method: str, recipe: Recipe, seed: int, **rest: A
         dataset=file.dataset.name,
         dataset_options=frozen_options(file.dataset.options),
         model=file.model.name,
-        model_options=frozen_options(file.model.options),
         validation=file.validation,
         method=method,
         recipe=recipe,

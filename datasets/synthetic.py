@@ -27,12 +27,16 @@ class Synthetic(ResidentDataSet):
 
     Args:
         like: Data set whose input shape, number of classes and crops and flips are taken.
+        image_size: Height and width of images instead of those of `like`; 0 keeps them.
+        num_classes: Number of classes instead of that of `like`; 0 keeps it.
         num_samples: Training samples, validation included; at least one a class.
         num_test: Test samples.
         seed: Of patterns and noise.
     """
 
     like: str = "digits"
+    image_size: int = 0
+    num_classes: int = 0
     num_samples: int = 2000
     num_test: int = 500
     seed: int = 0
@@ -42,7 +46,11 @@ class Synthetic(ResidentDataSet):
         models = set(registry.DATASETS) - {"synthetic"}
         if self.like not in models:
             raise unknown("data set in option 'like'", str(self.like), models)
-        check_count("num_samples", self.num_samples, least=registry.describe(self.like).num_classes)
+        check_count("image_size", self.image_size, least=0)
+        check_count("num_classes", self.num_classes, least=0)
+        if self.image_size and not self.is_image():
+            raise UserError(f"image_size is {self.image_size}, but {self.like} holds no images")
+        check_count("num_samples", self.num_samples, least=self.describe().num_classes)
         check_count("num_test", self.num_test)
         check_count("seed", self.seed, least=0)
 
@@ -51,8 +59,8 @@ class Synthetic(ResidentDataSet):
         return DataSetInfo(
             name="synthetic",
             title=f"Synthetic, like {model.title}",
-            input_shape=model.input_shape,
-            num_classes=model.num_classes,
+            input_shape=(model.input_shape[0], *(self.image_size,) * 2) if self.image_size else model.input_shape,
+            num_classes=self.num_classes or model.num_classes,
             num_train=self.num_samples,
             num_test=self.num_test,
             licence="none needed: computed",
@@ -61,7 +69,7 @@ class Synthetic(ResidentDataSet):
 
     def is_image(self) -> bool:
         """Images are stored as uint8, anything else as float32 of mean 0 and variance 1."""
-        return len(self.describe().input_shape) == 3
+        return len(registry.describe(self.like).input_shape) == 3
 
     def normalisation(self) -> Normalisation | None:
         channels = self.describe().input_shape[0]

@@ -46,6 +46,7 @@ def table(
     format: Annotated[str, typer.Option("--format", help="md, latex, csv or html.")] = "md",
     accuracy: Accuracy = "last",
     stat: Stat = "std",
+    against: Annotated[str | None, typer.Option(help="published: ours beside the paper's numbers.")] = None,
     output: Output = None,
     strict: Strict = False,
     as_json: Json = False,
@@ -61,7 +62,7 @@ def table(
     opened = [open_study(name, assignments, only, plugins) for name in studies]
     store = open_store(results)
     kinds = ["accuracy", "flops"] if kind is None else [kind]
-    tables = _make_tables(kinds, opened, store, accuracy, stat)
+    tables = _make_tables(kinds, opened, store, accuracy, stat, against)
     if as_json:
         content = {"studies": [_completeness(study, store) for study in opened]}
         print_json({**content, "tables": [table_as_dict(made) for _, made in tables]})
@@ -77,14 +78,14 @@ def table(
 
 
 def _make_tables(
-    kinds: list[str], studies: list[Study], store: Store, accuracy: str, stat: str
+    kinds: list[str], studies: list[Study], store: Store, accuracy: str, stat: str, against: str | None
 ) -> list[tuple[Study, Table]]:
     """Each kind for each study; ranks are one table over all of them."""
     from ..table import make_table, ranks_over
 
-    if kinds == ["rank"]:
+    if kinds == ["rank"] and against is None:
         return [(studies[0], ranks_over(studies, store, accuracy))]
-    return [(study, make_table(kind, study, store, accuracy, stat)) for study in studies for kind in kinds]
+    return [(study, make_table(kind, study, store, accuracy, stat, against)) for study in studies for kind in kinds]
 
 
 def _emit(text: str, output: Path | None) -> None:

@@ -13,6 +13,8 @@ from ..local import Listener, run_local
 from ..plan import Plan, make_plan
 from ..run import Run
 from ..settings import Settings, default_jobs
+from ..study import load_study
+from .following import describe_run
 from .options import (
     DEFAULT_RESULTS,
     Assignments,
@@ -24,7 +26,7 @@ from .options import (
     open_study,
     say,
 )
-from .reading import describe_run, find_one
+from .reading import find_one
 
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", envvar="PRUNEBENCH_DATA", metavar="DIR", help="Where data sets lie.")
@@ -82,10 +84,7 @@ def _check_before(study: Any, settings: Settings) -> None:
     """What would stop every run is said once, before any starts: missing data, options of a method out of bounds."""
     from ...datasets.registry import check
 
-    try:
-        check(study.file.dataset.name, root=settings.data_root)
-    except UserError:
-        raise
+    check(study.file.dataset.name, root=settings.data_root)
 
 
 def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> list[Any]:
@@ -149,16 +148,24 @@ def retry(
 
 
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="Name of a data set.")],
+    name: Annotated[str, typer.Argument(metavar="DATASET|STUDY", help="A data set, or a study: its data and weights.")],
     archive: Annotated[Path | None, typer.Option("--from", help="An archive or folder fetched by hand.")] = None,
     only_check: Annotated[bool, typer.Option("--check", help="Only check the copy that is there.")] = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Fetch a data set, once, on a machine with a network; `run` never does."""
-    from ...datasets.registry import check
+    """Fetch data sets and published weights, once, on a machine with a network; `run` never does."""
+    from ...datasets.registry import check, dataset_names
     from ...datasets.registry import prepare as fetch
 
+    dataset, weights = name, None
+    if name not in dataset_names():
+        file = load_study(name).file
+        dataset, weights = file.dataset.name, file.model.options.get("weights")
     if not only_check:
-        say(f"{dataset}: in {fetch(dataset, root=data_root, archive=archive)}")
+        say(f"{dataset}: in {fetch(dataset, root=data_root, archive=archive, report=say)}")
+        if weights is not None and not Path(weights).exists():
+            from ..models.weights import fetch_weights
+
+            say(f"weights: in {fetch_weights(file.model.name, weights)}")
     for line in check(dataset, root=data_root):
         print(line)

@@ -1,0 +1,5 @@
+"""`python -m prunebench.benchmark.cli`, the same as the console script."""
+
+from . import main
+
+main()
