@@ -97,7 +97,12 @@ class MaskPruner(Pruner):
         self._masks = Masks(select(context.sites, self.dense))
         if self.schedule == "cubic":
             self._events = events(context.total_steps, context.steps_per_epoch, self.begin, self.end, self.every)
+            self.check_budget()
         return model
+
+    def check_budget(self) -> None:
+        """Raises ValueError if layers cannot share the final budget: now, not at an event late in the training."""
+        self.allocate({name: torch.zeros_like(site.weight) for name, site in self._masks.sites.items()}, self.sparsity)
 
     def begin_round(self, index: int) -> None:
         if index > 0:
