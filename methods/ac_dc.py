@@ -60,8 +60,10 @@ class AcDc(MaskPruner):
             )
 
     def attach(self, context: Context) -> nn.Module:
+        model = super().attach(context)
         self._phases = self.phases(context.total_steps)
-        return super().attach(context)
+        self.check_budget()
+        return model
 
     def begin_round(self, index: int) -> None:
         """The network starts dense."""

@@ -7,6 +7,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from prunebench.benchmark.pruning import num_kept
+from prunebench.methods.ac_dc import AcDc
 from prunebench.methods.gradual_magnitude import GradualMagnitude
 from prunebench.methods.magnitude import GlobalMagnitude
 from prunebench.methods.mask_pruner import MaskPruner
@@ -120,6 +121,20 @@ def test_extended_by_hand() -> None:
     # early in the ramp the last layer takes part like the others: 450 of 900
     early = pruner.allocate(scores, 0.45)
     assert {name: int(mask.sum()) for name, mask in early.items()} == {"first": 100, "middle": 400, "last": 50}
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        GradualMagnitude(sparsity=0.95, distribution="extended"),
+        GradualMagnitude(sparsity=0.95, minimum_threshold=10.0),
+        gradual_global_mp(sparsity=0.95, minimum_threshold=10.0),
+        AcDc(sparsity=0.95, minimum_threshold=10.0),
+    ],
+)
+def test_a_budget_that_cannot_be_met_fails_before_training(pruner: MaskPruner) -> None:
+    with pytest.raises(ValueError, match=r"sparsity|cannot keep"):
+        pruner.attach(toy_context(tiny_net()))
 
 
 def test_extended_trains_to_the_exact_total() -> None:
