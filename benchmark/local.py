@@ -59,7 +59,9 @@ class _Queue:
         return not (self.ready or self.busy or self.blocked)
 
 
-def run_local(jobs: Sequence[Job], study: str, settings: Settings, num_workers: int, listener: Listener) -> list[Ending]:
+def run_local(
+    jobs: Sequence[Job], study: str, settings: Settings, num_workers: int, listener: Listener
+) -> list[Ending]:
     """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
 
     On KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.

@@ -20,7 +20,10 @@ def main() -> None:
     for target in (0.9, 0.95, 0.98):
         if not means.loc[target, "Global MP"] > means.loc[target, "Random"]:
             sys.exit(f"Global MP does not beat random pruning at {target:.0%}: {means.loc[target].to_dict()}")
+    # At 99 % plain Global MP empties layers and cannot learn: there its minimum threshold has to beat random pruning.
     top = means.loc[0.99]
+    if not top["Global MP + MT 0.1%"] > top["Random"]:
+        sys.exit(f"Global MP with the minimum threshold does not beat random pruning at 99 %: {top.to_dict()}")
     if not (top["Global MP"] < 0.2 and top["Global MP + MT 0.1%"] > top["Global MP"] + 0.2):
         sys.exit(f"layer collapse at 99 % and its repair do not show: {top.to_dict()}")
     print("demo: the curves separate, Global MP collapses at 99 % and the minimum threshold repairs it")

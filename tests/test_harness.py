@@ -29,9 +29,7 @@ DENSE = Run(
 
 
 def pruned(method: str, sparsity: float = 0.9, parent: Run | None = DENSE, **options: Any) -> Run:
-    return replace(
-        DENSE, method=method, sparsity=sparsity, method_options=frozen_options(options), parent=parent
-    )
+    return replace(DENSE, method=method, sparsity=sparsity, method_options=frozen_options(options), parent=parent)
 
 
 def compute(run: Run, results: Path, **settings: Any) -> dict[str, Any]:

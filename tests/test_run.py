@@ -30,8 +30,7 @@ def test_ids_are_pinned() -> None:
 
 def test_canonical_json_leaves_defaults_out() -> None:
     assert canonical_json(DENSE) == (
-        '{"dataset":"digits","method":"dense","model":"convnet-small",'
-        '"recipe":{"batch_size":32,"epochs":20},"seed":0}'
+        '{"dataset":"digits","method":"dense","model":"convnet-small","recipe":{"batch_size":32,"epochs":20},"seed":0}'
     )
 
 

@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import UserError
-from . import cluster, developing, following, reading, running
+from . import cluster, developing, following, reading, reporting, running
 
 app = typer.Typer(
     name="prunebench",
@@ -35,7 +35,7 @@ def _main(
     pass
 
 
-for room in (reading, following, running, cluster, developing):
+for room in (reading, following, running, cluster, reporting, developing):
     room.register(app)
 
 

@@ -107,7 +107,7 @@ MT_CASES = [
 
 
 @pytest.mark.parametrize(("sizes", "start", "minimum", "expected", "kept"), MT_CASES)
-def test_minimum_threshold_examples(sizes, start, minimum, expected, kept) -> None:  # noqa: ANN001
+def test_minimum_threshold_examples(sizes, start, minimum, expected, kept) -> None:
     solved = solve_sparsities(sizes, start, minimum, 0.9)
     assert solved == pytest.approx(expected, abs=1e-12)
     # the authors' loop never ends on these three; ours stops beside the same fixed point
