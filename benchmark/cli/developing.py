@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UserError
+from ..errors import DataMissing, UserError
 from ..provenance import revision
 from .options import DEFAULT_RESULTS, Json, Plugins, Results, print_json, say
 
@@ -89,15 +89,37 @@ def check(
     raise typer.Exit(0 if all(result.passed for result in checks) else 1)
 
 
-def doctor(results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
-    """Print what is installed, what is missing, and what this machine can do."""
+def doctor(
+    results: Results = DEFAULT_RESULTS,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="P", help="Also check this profile on the cluster.")
+    ] = None,
+    probe: Annotated[bool, typer.Option(help="With --profile: ask a compute node, if one is free.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Print what is installed, what is missing, and what this machine or a cluster can do."""
+    checks = _cluster(profile, results, probe) if profile is not None else []
     findings = {**_packages(), **_machine(results)}
     if as_json:
-        print_json({"findings": findings})
-        return
-    width = max(map(len, findings))
-    for key, value in findings.items():
-        print(f"{key:<{width}}  {value}")
+        print_json({"findings": findings, "profile": [vars(check) for check in checks]})
+    else:
+        width = max(map(len, findings))
+        for key, value in findings.items():
+            print(f"{key:<{width}}  {value}")
+        for check in checks:
+            print(f"{_SIGNS[check.is_fine]}  {check.name}: {check.text}")
+    if any(check.is_fine is False for check in checks):
+        raise typer.Exit(DataMissing.exit_code)
+
+
+_SIGNS = {True: "ok    ", False: "FAILED", None: "?     "}
+
+
+def _cluster(profile: str, results: Path, probe: bool) -> list[Any]:
+    from ...slurm.doctor import examine
+    from ...slurm.profile import load_profile
+
+    return list(examine(load_profile(profile), results, probe=probe))
 
 
 def _packages() -> dict[str, str]:

@@ -1,0 +1,37 @@
+"""What a compute node sees, printed as JSON: run by `doctor --profile` through srun, with the profile's set-up."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from .code import code_digest
+
+
+def look_around(token: Path) -> dict[str, Any]:
+    """`token` is a file that the login node has just written in the results folder."""
+    return {
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "code": code_digest(),
+        "sees_results": token.is_file(),
+        "writes_results": os.access(token.parent, os.W_OK),
+        **_cuda(),
+    }
+
+
+def _cuda() -> dict[str, Any]:
+    import torch
+
+    available = torch.cuda.is_available()
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())] if available else []
+    return {"torch": torch.__version__, "cuda": available, "gpus": names}
+
+
+if __name__ == "__main__":
+    print(json.dumps(look_around(Path(sys.argv[1]))))
