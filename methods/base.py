@@ -77,7 +77,7 @@ class Pruner:
     needs: ClassVar[str] = "nothing"
     version: ClassVar[int] = 1
     reaches_target: ClassVar[bool] = True
-    # pruning also changes the weights that stay (second-order updates); the contract check asks for it
+    # pruning also changes what stays (second-order updates, a new initialisation); the contract check asks for it
     moves_weights: ClassVar[bool] = False
 
     sparsity: float = 0.0

@@ -1,0 +1,172 @@
+"""Every registered method keeps the contract; and the contract finds those that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from prunebench.benchmark.errors import UserError
+from prunebench.methods import registry
+from prunebench.methods.contract import CHECKS, CheckResult, check_method
+from prunebench.methods.registry import create, describe, method_names
+from toys import assert_equal_masks, train_on_two_ranks
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "force": {"prune_rounds": 4},
+    "iterative_snip": {"prune_rounds": 4},
+    "synflow": {"prune_rounds": 5},
+    "str": {"initial_threshold_logit": -3.0},  # from the paper's -3200 nothing is pruned in a short training
+}
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("reinit", "pruning leaves no trace"): "sets the whole network back to an initialisation: that is its purpose",
+    ("nm_magnitude", "NaN weights are an error"): "FixedMask does not check the weights that it ranks",
+    ("global_mp_columns", "NaN weights are an error"): "FixedMask does not check the weights that it ranks",
+}
+"""(method, check): why it does not hold. Such a check must fail, or the entry is out of date."""
+
+NOT_ON_TWO_RANKS: dict[str, str] = {
+    "global_mp_columns": "needs a low-rank cell, which the two-rank network has not",
+    "small_dense": "builds a network of another width, which the two-rank network cannot",
+    "reinit": "builds the network anew, which the two-rank setting cannot",
+}
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_every_method_keeps_the_contract(name: str) -> None:
+    results = {result.name: result for result in check_method(name, OPTIONS.get(name))}
+    assert list(results) == list(CHECKS)
+    failed = {check for check, result in results.items() if not result.passed}
+    expected = {check for method, check in EXCEPTIONS if method == name}
+    assert failed == expected, "\n".join(f"{r.name}: {r.detail}" for r in results.values() if not r.passed)
+
+
+@pytest.mark.parametrize("name", [name for name in method_names() if name not in NOT_ON_TWO_RANKS])
+def test_two_processes_agree_on_the_masks(name: str) -> None:
+    every = describe(name).options.get("every")
+    options = {**OPTIONS.get(name, {}), **({"every": 2} if every is not None and every.default > 2 else {})}
+    pruners = train_on_two_ranks(lambda: create(name, 0.5, options))
+    if name in ("dense", "str"):
+        assert pruners[0].masks is None
+    else:
+        assert_equal_masks(pruners)
+
+
+PLUGIN = """
+import torch
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from torch import Tensor
+from prunebench.methods.magnitude import GlobalMagnitude
+
+METHODS = {
+    "off_by_one": "OffByOne", "leaky": "Leaky", "noisy": "Noisy", "global_noise": "GlobalNoise",
+    "forgetful": "Forgetful", "wrapped": "Wrapped", "careless": "Careless", "trusting": "Trusting",
+    "good": "GlobalMagnitude2",
+}
+
+
+class GlobalMagnitude2(GlobalMagnitude):
+    pass
+
+
+@dataclass(kw_only=True)
+class OffByOne(GlobalMagnitude):
+    def begin_round(self, index: int) -> None:
+        super().begin_round(index)
+        name = next(iter(self._masks))
+        mask = self._masks[name].clone().view(-1)
+        mask[mask.nonzero()[0]] = False
+        self._masks.set({name: mask.view_as(self._masks[name])})
+
+
+@dataclass(kw_only=True)
+class Leaky(GlobalMagnitude):
+    def on_weights(self, step, optimizer) -> None:
+        pass
+
+
+@dataclass(kw_only=True)
+class Noisy(GlobalMagnitude):
+    def prepare_scores(self) -> None:
+        self.context.model.train()
+        self.context.model(torch.randn(2, 3, 8, 8))
+
+
+@dataclass(kw_only=True)
+class GlobalNoise(GlobalMagnitude):
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        return torch.rand_like(weight)
+
+
+@dataclass(kw_only=True)
+class Forgetful(GlobalMagnitude):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        pass
+
+
+@dataclass(kw_only=True)
+class Wrapped(GlobalMagnitude):
+    def attach(self, context):
+        model = super().attach(context)
+        model.register_buffer("left_behind", torch.zeros(1))
+        return model
+
+
+@dataclass(kw_only=True)
+class Careless(GlobalMagnitude):
+    strength: int = 1
+
+
+@dataclass(kw_only=True)
+class Trusting(GlobalMagnitude):
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        return weight.abs().nan_to_num()
+"""
+
+
+@pytest.fixture
+def broken_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_plugins", {})
+    path = tmp_path / "broken.py"
+    path.write_text(PLUGIN, encoding="utf-8")
+    registry.add_plugin(path)
+
+
+@pytest.mark.usefixtures("broken_methods")
+@pytest.mark.parametrize(
+    ("name", "check", "detail"),
+    [
+        ("off_by_one", "the target is met exactly", "weights are kept, not"),
+        ("leaky", "pruned weights stay zero under SGD", "are not zero"),
+        ("leaky", "pruned weights stay zero under Adam", "are not zero"),
+        ("noisy", "pruning leaves no trace", "the global random state has moved"),
+        ("global_noise", "same seed, same bits", "differs in a second run"),
+        ("forgetful", "killed and resumed equals uninterrupted", "when resumed"),
+        ("wrapped", "detach leaves a plain network", "not those of a fresh network"),
+        ("careless", "bad options are refused by name", "strength = -1 is accepted"),
+        ("trusting", "NaN weights are an error", "NaN weights are accepted"),
+    ],
+)
+def test_a_broken_method_is_found(name: str, check: str, detail: str) -> None:
+    result = next(result for result in check_method(name) if result.name == check)
+    assert not result.passed
+    assert detail in result.detail
+
+
+@pytest.mark.usefixtures("broken_methods")
+def test_a_good_plugin_passes() -> None:
+    assert [result for result in check_method("good") if not result.passed] == []
+
+
+def test_what_is_asked_for_is_what_is_checked() -> None:
+    with pytest.raises(UserError, match="did you mean 'rigl'"):
+        check_method("rigle")
+    with pytest.raises(UserError, match="drop_fraction must be in"):
+        check_method("rigl", {"drop_fraction": 2.0})
+    state = torch.get_rng_state()
+    results = check_method("rigl", {"distribution": "erk"})
+    assert torch.equal(state, torch.get_rng_state())
+    assert results[0] == CheckResult("the target is met exactly", True, results[0].detail)
