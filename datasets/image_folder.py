@@ -173,9 +173,11 @@ def _stack(images: list[Tensor | UserError]) -> Tensor | UserError:
 
 
 def restore_signals(worker: int) -> None:
-    """A forked worker inherits its job's handlers: one that bypasses SIGTERM would never die.
+    """A forked worker inherits the handlers of a job launcher, which are the main process's to run.
 
-    SIGUSR2, by which a scheduler announces the end to every process of a job, is the main process's to answer.
+    SIGUSR2 goes to every process of a job that is to stop: a worker would checkpoint and requeue the job once more.
+    A handler that lets SIGTERM pass would keep workers alive after their job. torch sets its own handler for SIGTERM
+    in workers, but does not promise it.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
