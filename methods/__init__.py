@@ -11,6 +11,7 @@ METHODS: dict[str, str] = {
     "shuffled": "shuffled:Shuffled",
     "reinit": "reinit:Reinit",
     "small_dense": "small_dense:SmallDense",
+    "random_subspace": "random_subspace:RandomSubspace",
     # before training
     "synflow": "synflow:SynFlow",
     "force": "force:Force",
@@ -29,6 +30,7 @@ METHODS: dict[str, str] = {
     "dpf": "dpf:DPF",
     "dnw": "dnw:DNW",
     "str": "soft_threshold:STR",
+    "edge_popup": "edge_popup:EdgePopup",
     # dynamic sparse training
     "set": "set_evolution:SET",
     "rigl": "rigl:RigL",

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import Site, keep_largest
+from ..benchmark.pruning import Site, check_finite, keep_largest
 from .fixed_mask import FixedMask
 
 
@@ -61,6 +61,7 @@ class ColumnMagnitude(FixedMask):
         return chosen
 
     def choose_masks(self) -> dict[str, Tensor]:
+        check_finite({name: site.weight for name, site in self._masks.sites.items()})
         masks: dict[str, Tensor] = {}
         for first, second, rank in self._factors():
             columns = first.weight.detach()

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import PRUNABLE_LAYERS, Site
+from ..benchmark.pruning import PRUNABLE_LAYERS, Site, check_finite
 from .fixed_mask import FixedMask
 from .selection import select
 
@@ -69,7 +69,9 @@ class NmMagnitude(FixedMask):
         return inputs % self.m == 0 and (self.rule == "divisible" or is_aligned)
 
     def choose_masks(self) -> dict[str, Tensor]:
-        return {name: nm_mask(site.weight, self.n, self.m) for name, site in self._masks.sites.items()}
+        weights = {name: site.weight for name, site in self._masks.sites.items()}
+        check_finite(weights)
+        return {name: nm_mask(weight, self.n, self.m) for name, weight in weights.items()}
 
 
 def nm_mask(weight: Tensor, n: int, m: int) -> Tensor:

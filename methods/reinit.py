@@ -20,14 +20,16 @@ class Reinit(BorrowedMask):
 
     Options:
         weights: `fresh`, drawn anew; or `original`, those the run's network began with, which makes the one-shot
-            lottery ticket. The fresh draw permutes each tensor of the original one: within a tensor the entries of an
-            initialisation are independent and alike, so every order is as likely.
+            lottery ticket. The fresh draw permutes each prunable tensor of the original one: within a tensor the
+            entries of an initialisation are independent and alike, so every order is as likely. Biases and batch
+            norm are the original ones in both.
     """
 
     label: ClassVar[str] = "Reinitialised"
     family: ClassVar[str] = "control"
     paper: ClassVar[str] = "arXiv 1803.03635"
     needs: ClassVar[str] = "what the other method needs"
+    moves_weights: ClassVar[bool] = True
 
     start: Literal["trained", "init"] = "trained"
     of: str = "global_mp"
@@ -54,5 +56,5 @@ class Reinit(BorrowedMask):
         model.load_state_dict(self.context.rebuild().state_dict())
         if self.weights == "fresh":
             generator = self.context.generator("fresh weights")
-            for parameter in model.parameters():
-                parameter.copy_(shuffled(parameter, generator))
+            for site in self.context.sites:
+                site.weight.copy_(shuffled(site.weight, generator))

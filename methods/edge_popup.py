@@ -1,0 +1,137 @@
+"""Edge-popup: find a subnetwork of random weights that are never trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..benchmark.pruning import Masks, check_finite, num_kept
+from .allocation import SCOPES, global_masks, layer_counts, masks_by_count
+from .base import Context, Pruner
+from .selection import select
+from .straight_through import materialise, shadow
+
+
+class Supermask(nn.Module):
+    """Parametrisation of a frozen weight by the mask of its largest |scores|; the gradient reaches every score."""
+
+    def __init__(self, masks: Masks, name: str, scores: Tensor) -> None:
+        super().__init__()
+        self._masks, self._name = masks, name
+        self.scores = nn.Parameter(scores)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        magnitude = self.scores.abs()
+        # The bracket is exactly zero: the values are those of the mask, the gradient is that of |scores|.
+        return weight * (self._masks[self._name] + (magnitude - magnitude.detach()))
+
+
+@dataclass(kw_only=True)
+class EdgePopup(Pruner):
+    """Train a score for each weight and use the weights of the largest |scores|. Ramanujan et al., 2020.
+
+    arXiv 1911.13299. Weights, biases and the scale and shift of batch norm keep their initial values; only scores are
+    trained, with the recipe's weight decay on them, through the mask as if it were not there. As in the authors' code
+    the absolute value of a score counts, scores start Kaiming-uniform, and weights are signed constants. The masks are
+    renewed after every step, with exact counts; the paper takes the same fraction of each layer and keeps best half.
+
+    Options:
+        weights: `signed_constant`, the sign of the initial weight times sqrt(2 / (fan-in * density)); or `initial`.
+        scope: of the largest scores: `layerwise` (the paper's), `erk` or `global`.
+        dense: layers whose weights all stay, by keyword (first, last, depthwise, shortcut) or name pattern.
+    """
+
+    label: ClassVar[str] = "Edge-popup"
+    family: ClassVar[str] = "learned"
+    paper: ClassVar[str] = "arXiv 1911.13299"
+    needs: ClassVar[str] = "gradients; weights stay random"
+    moves_weights: ClassVar[bool] = True
+
+    start: Literal["trained", "init"] = "init"
+    weights: Literal["signed_constant", "initial"] = "signed_constant"
+    scope: Literal["global", "layerwise", "erk"] = "layerwise"
+    dense: tuple[str, ...] = ()
+    _masks: Masks = field(init=False, repr=False)
+    _counts: dict[str, int] | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights not in ("signed_constant", "initial"):
+            raise ValueError(f"weights must be signed_constant or initial, not {self.weights!r}")
+        if self.scope not in SCOPES:
+            raise ValueError(f"scope must be one of {', '.join(SCOPES)}, not {self.scope!r}")
+        if isinstance(self.dense, str):
+            self.dense = (self.dense,)
+
+    @property
+    def masks(self) -> Masks:
+        return self._masks
+
+    def attach(self, context: Context) -> nn.Module:
+        model = super().attach(context)
+        self._masks = Masks(select(context.sites, self.dense))
+        generator = context.generator("supermask scores")
+        for name, site in self._masks.sites.items():
+            bound = 1 / math.sqrt(site.weight[0].numel())
+            scores = torch.empty(site.weight.shape).uniform_(-bound, bound, generator=generator)
+            supermask = Supermask(self._masks, name, scores.to(site.weight))
+            parametrize.register_parametrization(site.module, site.attribute, supermask)
+        self._counts = layer_counts(self._magnitudes(), self.sparsity, self.scope)
+        return model
+
+    def begin_round(self, index: int) -> None:
+        if index == 0:
+            check_finite({name: shadow(site) for name, site in self._masks.sites.items()})
+            if self.weights == "signed_constant":
+                self._set_signed_constants()
+            self._choose()
+
+    @torch.no_grad()
+    def _set_signed_constants(self) -> None:
+        for site in self._masks.sites.values():
+            weight = shadow(site)
+            weight.copy_(weight.sign() * math.sqrt(2 / (weight[0].numel() * (1 - self.sparsity))))
+
+    def param_groups(self, weight_decay: float, decay_norm: bool) -> list[dict[str, Any]]:
+        return [{"params": list(self._scores().values()), "weight_decay": weight_decay}]
+
+    def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
+        """Gradients of what is not trained are dropped: they must not add up, nor count when gradients are clipped."""
+        trained = {id(scores) for scores in self._scores().values()}
+        for parameter in self.context.model.parameters():
+            if id(parameter) not in trained:
+                parameter.grad = None
+        return False
+
+    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        self._choose()
+
+    def detach(self) -> None:
+        materialise(list(self._masks.sites.values()))
+
+    def _choose(self) -> None:
+        magnitudes = self._magnitudes()
+        if self._counts is None:
+            self._masks.set(global_masks(magnitudes, num_kept(self._masks.num_total, self.sparsity)))
+        else:
+            self._masks.set(masks_by_count(magnitudes, self._counts))
+
+    def _scores(self) -> dict[str, nn.Parameter]:
+        sites = self._masks.sites.items()
+        return {name: site.module.parametrizations[site.attribute][0].scores for name, site in sites}  # pyright: ignore
+
+    def _magnitudes(self) -> dict[str, Tensor]:
+        return {name: scores.detach().abs() for name, scores in self._scores().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Only the masks: scores and frozen weights are tensors of the model."""
+        return {"masks": self._masks.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._masks.load_state_dict(state["masks"])

@@ -1,0 +1,80 @@
+"""Training in a random subspace: how many numbers does the task need?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..benchmark.pruning import num_kept
+from .base import Context, Pruner
+from .fastfood import Fastfood
+
+
+@dataclass(kw_only=True)
+class RandomSubspace(Pruner):
+    """Train d numbers that move all parameters along fixed random directions. Li et al., 2018 (arXiv 1804.08838).
+
+    The parameters are theta = theta_0 + P x, with x of d = N - floor(sparsity * N) numbers, N prunable weights, and P a
+    fixed random matrix (Fastfood, as in the paper's large networks). Weight decay pulls towards theta_0. The network
+    that results is dense: d, not a sparsity of its weights, is its size, so its weights count as kept and it belongs
+    in no comparison by multiply-adds. Clipping by the recipe's `clip_norm` does not reach x.
+    """
+
+    label: ClassVar[str] = "Random subspace"
+    family: ClassVar[str] = "control"
+    paper: ClassVar[str] = "arXiv 1804.08838"
+    needs: ClassVar[str] = "gradients; few trained numbers, a dense network"
+    reaches_target: ClassVar[bool] = False
+
+    start: Literal["trained", "init"] = "init"
+    _position: nn.Parameter = field(init=False, repr=False)
+    _origin: Tensor = field(init=False, repr=False)
+    _projection: Fastfood = field(init=False, repr=False)
+
+    @property
+    def num_trained(self) -> int:
+        """How many numbers are trained: d."""
+        return self._position.numel()
+
+    def attach(self, context: Context) -> nn.Module:
+        model = super().attach(context)
+        dimension = num_kept(sum(site.weight.numel() for site in context.sites), self.sparsity)
+        self._origin = torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters()])
+        self._position = nn.Parameter(torch.zeros(dimension, device=context.device))
+        generator = context.generator("random subspace")
+        self._projection = Fastfood(self._origin.numel(), dimension, generator, context.device)
+        return model
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return list(self.context.model.parameters())
+
+    def param_groups(self, weight_decay: float, decay_norm: bool) -> list[dict[str, Any]]:
+        return [{"params": [self._position], "weight_decay": weight_decay}]
+
+    @torch.no_grad()
+    def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
+        """The chain rule: dL/dx = P^T dL/dtheta. The gradients of theta are dropped, or they would add up."""
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters()]
+        self._position.grad = self._projection.contract(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        for parameter in self._parameters():
+            parameter.grad = None
+        return False
+
+    @torch.no_grad()
+    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        moved = self._origin + self._projection.expand(self._position)
+        parameters = self._parameters()
+        for parameter, values in zip(parameters, moved.split([p.numel() for p in parameters]), strict=True):
+            parameter.copy_(values.view(parameter.shape))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self._position.detach().clone(), "origin": self._origin.clone()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._position.copy_(state["position"])
+        self._origin.copy_(state["origin"])
