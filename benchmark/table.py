@@ -9,8 +9,9 @@ from .cells import Table
 from .cells_csv import to_csv
 from .cells_html import to_html
 from .cells_markdown import to_markdown
-from .errors import unknown
+from .errors import UserError, unknown
 from .latex import to_latex
+from .report_types import Frame
 from .table_accuracy import accuracy_table
 from .table_caption import subject
 from .table_cells import STATS, Stat
@@ -22,6 +23,7 @@ from .table_rank import rank_table
 if TYPE_CHECKING:
     from .store import Store
     from .study import Study
+    from .table_published import Measure
 
 Kind = Literal["accuracy", "flops", "layers", "cost", "rank"]
 KINDS: tuple[Kind, ...] = ("accuracy", "flops", "layers", "cost", "rank")
@@ -41,14 +43,21 @@ def render(table: Table, format: str) -> str:
     return FORMATS[format](table)
 
 
-def make_table(kind: str, study: Study, store: Store, accuracy: str = "last", stat: str = "std") -> Table:
-    """Build a table from what is stored. Raises UserError for an unknown kind, accuracy or stat."""
+def make_table(
+    kind: str, study: Study, store: Store, accuracy: str = "last", stat: str = "std", against: str | None = None
+) -> Table:
+    """Build a table from what is stored, beside printed numbers where `against` names them.
+
+    Raises UserError for an unknown kind, accuracy or stat, and where there are no printed numbers to stand beside.
+    """
     from .frame import study_frame
 
     chosen = check_stat(stat)
     if kind not in KINDS:
         raise unknown("kind of table", kind, KINDS)
     frame = study_frame(study, store)
+    if against is not None:
+        return _against(kind, study, frame, accuracy, chosen, against)
     if kind == "layers":
         from .report_frames import layer_frame
 
@@ -60,6 +69,17 @@ def make_table(kind: str, study: Study, store: Store, accuracy: str = "last", st
     if kind == "flops":
         return flops_table(frame, chosen, chance_accuracy(study))
     return accuracy_table(frame, accuracy, chosen, chance_accuracy(study))
+
+
+def _against(kind: str, study: Study, frame: Frame, accuracy: str, stat: Stat, against: str) -> Table:
+    from .published import rows_for
+    from .table_published import published_table
+
+    measures: dict[str, Measure] = {"accuracy": "accuracy", "flops": "macs_pruned"}
+    if kind not in measures:
+        raise UserError(f"--against goes with --kind {' or '.join(measures)}, not {kind!r}")
+    printed = rows_for(study, against)
+    return published_table(study, frame, printed, measures[kind], accuracy, stat, chance_accuracy(study))
 
 
 def check_stat(stat: str) -> Stat:

@@ -9,7 +9,7 @@ from .report_types import Frame
 from .run import DENSE
 from .statistics import MIN_INTERVAL
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
-from .table_cells import Group, Stat, is_collapsed, labels, measured_cell, percent, split_groups, spread, targets
+from .table_cells import Group, Stat, heading, is_collapsed, labels, measured_cell, split_groups, spread, targets
 from .table_marks import RULE, marks_by_seed
 
 
@@ -33,7 +33,7 @@ def accuracy_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", cha
         name="accuracy",
         title=f"Test accuracy (%) of {subject(frame)} by sparsity",
         corner="Method",
-        columns=tuple(Column(heading=percent(target)) for target in sparsities),
+        columns=tuple(Column(heading=heading(target)) for target in sparsities),
         rows=(*dense_rows(frame, column, stat, max(1, len(sparsities))), *rows),
         caption=(f"{protocol[0].upper()}{protocol[1:]}.", *common_caption(frame, stat)),
         marks=RULE,
@@ -45,7 +45,7 @@ def column_marks(
     groups: dict[tuple[str, float], Group], target: float, column: str, chance: float | None
 ) -> dict[str, Mark]:
     """Marks of one sparsity. Rows off the target take no part, rows with a collapsed run never share a mark."""
-    there = [group for (_, at), group in groups.items() if at == target and not group.is_off_target]
+    there = [group for (_, at), group in groups.items() if at == target and group.is_comparable]
     barred = {group.label for group in there if is_collapsed(group.done, chance).any()}
     return marks_by_seed({group.label: group.done for group in there}, column, barred)
 

@@ -24,6 +24,7 @@ OFF_TARGET = "sparsity reached is more than 0.5 points off the target, so not co
 MISSING = "runs are missing; (stored/expected)"
 COLLAPSED = "collapsed: a layer without weights, or accuracy at chance"
 NOT_RUN = "not run in this study"
+NO_TARGET = "the method sets its own sparsity, so not compared for best"
 MIXED = "several settings share this row, and are averaged"
 
 
@@ -48,13 +49,29 @@ class Group:
         return bool((self.rows["state"] == "not run").all())
 
     @property
+    def has_target(self) -> bool:
+        """Pruned rows at 0 % are of methods whose sparsity follows from their options."""
+        return self.target > 0
+
+    @property
     def is_off_target(self) -> bool:
-        return len(self.done) > 0 and abs(float(self.done["sparsity"].mean()) - self.target) > MAX_MISS
+        is_known = self.has_target and len(self.done) > 0
+        return is_known and abs(float(self.done["sparsity"].mean()) - self.target) > MAX_MISS
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it is at the sparsity of its column, and so may be the best there."""
+        return self.has_target and not self.is_off_target
 
 
 def percent(fraction: float) -> str:
     """0.975 as `97.5 %`."""
     return f"{round(fraction * 100, 6):g} %"
+
+
+def heading(target: float) -> str:
+    """The heading of a column of pruned networks."""
+    return percent(target) if target > 0 else "own sparsity"
 
 
 def split_groups(frame: Frame) -> dict[tuple[str, float], Group]:
@@ -118,6 +135,8 @@ def _state(group: Group) -> str:
 def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
     """What a reader has to know about the runs of a group."""
     done, notes = group.done, []
+    if not group.has_target and len(done):
+        notes.append(Note("◦", NO_TARGET, f"{group.label} reached {percent(float(done['sparsity'].mean()))}"))
     if group.is_off_target:
         notes.append(Note("†", OFF_TARGET, f"{group.name} reached {percent(float(done['sparsity'].mean()))}"))
     if len(done) < len(group.rows):

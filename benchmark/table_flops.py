@@ -5,7 +5,7 @@ from __future__ import annotations
 from .cells import Cell, Column, Table, TableRow
 from .report_types import Frame
 from .table_caption import common_caption, subject
-from .table_cells import Stat, labels, measured_cell, percent, split_groups, targets
+from .table_cells import Stat, heading, labels, measured_cell, split_groups, targets
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
@@ -37,7 +37,7 @@ def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -
         name="flops",
         title=f"Multiply-adds of {subject(frame)} by sparsity",
         corner="Method",
-        columns=tuple(Column(heading=percent(target)) for target in sparsities),
+        columns=tuple(Column(heading=heading(target)) for target in sparsities),
         rows=tuple(rows),
         caption=(
             "Multiply-adds of convolution and linear layers for one input, each layer weighted by its density; "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
+from typing import TypeVar
 
 from .cells import Mark
 from .report_types import Frame
 from .statistics import MIN_INTERVAL, compare, paired_differences, resolution
+
+Key = TypeVar("Key", bound=Hashable)
 
 RULE = (
     f"Marked only where the difference is real: rows whose paired difference to the best (same seed, same dense "
@@ -48,9 +51,9 @@ def _is_worse(row: Frame, top: Frame, column: str, step: float) -> bool:
     return compare(paired_differences(top, row, column), smallest_std=step / 2).is_real
 
 
-def marks_by_value(values: Mapping[str, float]) -> dict[str, Mark]:
-    """Best and second best of printed numbers; equal numbers share a mark. Keys are rows, more is better."""
+def marks_by_value(values: Mapping[Key, float]) -> dict[Key, Mark]:
+    """Best and second best of printed numbers; equal numbers share a mark. More is better."""
     distinct = sorted(set(values.values()), reverse=True)
     names: tuple[Mark, ...] = ("best", "second")
     ranks = dict(zip(distinct, names, strict=False))
-    return {label: ranks[value] for label, value in values.items() if value in ranks}
+    return {key: ranks[value] for key, value in values.items() if value in ranks}

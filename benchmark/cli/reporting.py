@@ -36,7 +36,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="Leave with 3 where runs 
 
 
 def register(app: typer.Typer) -> None:
-    for name, command in {"table": table}.items():
+    for name, command in {"table": table, "plot": plot}.items():
         app.command(name)(command)
 
 
@@ -61,8 +61,7 @@ def table(
 
     opened = [open_study(name, assignments, only, plugins) for name in studies]
     store = open_store(results)
-    kinds = ["accuracy", "flops"] if kind is None else [kind]
-    tables = _make_tables(kinds, opened, store, accuracy, stat, against)
+    tables = _make_tables(kind, opened, store, accuracy, stat, against)
     if as_json:
         content = {"studies": [_completeness(study, store) for study in opened]}
         print_json({**content, "tables": [table_as_dict(made) for _, made in tables]})
@@ -77,15 +76,70 @@ def table(
         raise typer.Exit(INCOMPLETE)
 
 
+def plot(
+    studies: Studies,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="accuracy, macs, layers, training, ranks, critical or published; else those that fit."),
+    ] = None,
+    accuracy: Accuracy = "last",
+    stat: Stat = "std",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Not RESULTS/STUDY/plots.")
+    ] = None,
+    strict: Strict = False,
+    as_json: Json = False,
+    assignments: Assignments = None,
+    only: Only = None,
+    results: Results = DEFAULT_RESULTS,
+    plugins: Plugins = None,
+) -> None:
+    """Draw figures as PNG and PDF and print their paths."""
+    from ..plot import figures, save_figure
+
+    opened = [open_study(name, assignments, only, plugins) for name in studies]
+    store = open_store(results)
+    for study in opened:
+        _say_incomplete(study, store)
+    counts = [_completeness(study, store) for study in opened]
+    paths = []
+    if any(count["done"] for count in counts):
+        for (study_name, name), figure in figures(kind, opened, store, accuracy, stat).items():
+            paths += save_figure(figure, (output or store.study_folder(study_name) / "plots") / name)
+    else:
+        say("nothing is stored yet, so nothing is drawn")
+    if as_json:
+        print_json({"studies": counts, "paths": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            print(path)
+    if strict and not all(count["complete"] for count in counts):
+        raise typer.Exit(INCOMPLETE)
+
+
 def _make_tables(
-    kinds: list[str], studies: list[Study], store: Store, accuracy: str, stat: str, against: str | None
+    kind: str | None, studies: list[Study], store: Store, accuracy: str, stat: str, against: str | None
 ) -> list[tuple[Study, Table]]:
-    """Each kind for each study; ranks are one table over all of them."""
+    """The kind, or the standard ones, for each study; ranks are one table over all of them."""
     from ..table import make_table, ranks_over
 
-    if kinds == ["rank"] and against is None:
+    if kind == "rank" and against is None:
         return [(studies[0], ranks_over(studies, store, accuracy))]
-    return [(study, make_table(kind, study, store, accuracy, stat, against)) for study in studies for kind in kinds]
+    return [
+        (study, make_table(each, study, store, accuracy, stat, against))
+        for study in studies
+        for each in ([kind] if kind else _standard_kinds(study, against))
+    ]
+
+
+def _standard_kinds(study: Study, against: str | None) -> list[str]:
+    """Accuracy and FLOPs; beside a paper that prints no FLOPs, accuracy alone."""
+    if against is None:
+        return ["accuracy", "flops"]
+    from ..published import rows_for
+
+    prints_flops = any(row.macs_pruned for row in rows_for(study, against))
+    return ["accuracy", "flops"] if prints_flops else ["accuracy"]
 
 
 def _emit(text: str, output: Path | None) -> None:

@@ -1,0 +1,102 @@
+"""Figures by kind, and their files: the same results give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import UserError, unknown
+from .plot_style import style
+from .store import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .store import Store
+    from .study import Study
+    from .table_cells import Stat
+
+FORMATS = ("png", "pdf")
+KINDS = ("accuracy", "macs", "layers", "training", "ranks", "critical", "published")
+
+
+def figures(
+    kind: str | None, studies: Sequence[Study], store: Store, accuracy: str = "last", stat: str = "std"
+) -> dict[tuple[str, str], Figure]:
+    """Figures by (name of the study, kind); without a kind those that the studies have results for.
+
+    Raises UserError for an unknown kind, accuracy or stat.
+    """
+    from .table import check_stat
+
+    chosen = check_stat(stat)
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of plot", kind, KINDS)
+    made: dict[tuple[str, str], Figure] = {}
+    for study in studies:
+        for name in [kind] if kind else standard_kinds(study):
+            if name not in ("ranks", "critical"):
+                made[study.name, name] = _one(name, study, store, accuracy, chosen)
+    for name in [kind] if kind else ["ranks"]:
+        if name in ("ranks", "critical"):
+            made["+".join(study.name for study in studies), name] = _over(name, studies, store, accuracy)
+    return made
+
+
+def standard_kinds(study: Study) -> list[str]:
+    """What is drawn when no kind is asked for; the critical-difference diagram needs settings of several studies."""
+    return ["accuracy", "macs", "layers", "training", *(["published"] if study.file.published else [])]
+
+
+def _one(kind: str, study: Study, store: Store, accuracy: str, stat: Stat) -> Figure:
+    from . import plot_accuracy, plot_layers, plot_macs, plot_published, plot_training
+    from .frame import study_frame
+    from .published import rows_for
+    from .report_frames import epoch_frame, layer_frame
+    from .table_caption import subject
+
+    frame = study_frame(study, store)
+    drawn: dict[str, Callable[[], Figure]] = {
+        "accuracy": lambda: plot_accuracy.accuracy_figure(frame, accuracy, stat),
+        "macs": lambda: plot_macs.macs_figure(frame, accuracy, stat),
+        "layers": lambda: plot_layers.layers_figure(layer_frame(study, store), subject(frame)),
+        "training": lambda: plot_training.training_figure(epoch_frame(study, store), subject(frame)),
+        "published": lambda: plot_published.published_figure(
+            study, frame, rows_for(study, "published"), accuracy, stat
+        ),
+    }
+    return drawn[kind]()
+
+
+def _over(kind: str, studies: Sequence[Study], store: Store, accuracy: str) -> Figure:
+    import pandas as pd
+
+    from .frame import study_frame
+    from .plot_ranks import critical_figure, ranks_figure
+
+    frame = pd.concat([study_frame(study, store) for study in studies], ignore_index=True)
+    return (ranks_figure if kind == "ranks" else critical_figure)(frame, accuracy)
+
+
+def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write STEM.png and STEM.pdf without dates or versions in them. Raises UserError where that is not possible."""
+    # Files differ only where results do: matplotlib would write its version and the time.
+    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
+    with style():
+        # The layout is the same for every format, and costs more than drawing.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    paths = []
+    for format in formats:
+        buffer = BytesIO()
+        with style():
+            figure.savefig(buffer, format=format, metadata=metadata[format], bbox_inches="tight")
+        path = stem.with_name(f"{stem.name}.{format}")
+        try:
+            write_atomically(path, buffer.getvalue())
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from error
+        paths.append(path)
+    return paths

@@ -1,0 +1,108 @@
+"""Ranks of methods: a heat map over settings and sparsities, and the critical-difference diagram."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from .plot_style import MAX_LABEL, new_figure, style
+from .report_types import Frame
+from .run import DENSE
+from .statistics_ranks import RankTest, cell_ranks, rank_test, setting_scores
+from .table_caption import ACCURACIES, accuracy_column
+from .table_cells import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _ranks(frame: Frame, accuracy: str) -> Frame:
+    return cell_ranks(frame[(frame["method"] != DENSE) & (frame["state"] == "done")], accuracy_column(accuracy))
+
+
+def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
+    """Rank of each label (rows) in each setting and sparsity (columns), best mean rank on top."""
+    ranks = _ranks(frame, accuracy)
+    with style():
+        import seaborn as sns
+
+        if ranks.empty:
+            return _empty("no stored run to rank")
+        keys = ["dataset", "model", "target"]
+        wide = ranks.pivot_table(index="label", columns=keys, values="rank", sort=False).sort_index(axis="columns")
+        order = wide.mean(axis="columns").sort_values(kind="stable").index
+        wide = wide.loc[order]
+        figure, axes = new_figure(2.6 + 0.62 * len(wide.columns), 1.5 + 0.32 * len(wide))
+        panel = axes[0, 0]
+        sns.heatmap(wide, annot=True, fmt=".3g", cmap="cividis", ax=panel, linewidths=0.6,
+                    annot_kws={"size": 8}, cbar_kws={"label": "rank, 1 is best"})  # fmt: skip
+        panel.grid(visible=False)
+        settings = {place[:2] for place in wide.columns}
+        names = [_place(place, is_only=len(settings) == 1) for place in wide.columns]
+        turn = {} if len(settings) == 1 else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+        panel.set_xticklabels(names, **turn)
+        panel.set_yticklabels([textwrap.fill(str(label), MAX_LABEL) for label in wide.index], rotation=0)
+        panel.set(xlabel="", ylabel="")
+        where = f", {_setting(*settings.pop())}" if len(settings) == 1 else ""
+        panel.set_title(f"Ranks by {ACCURACIES[accuracy]}{where}")  # pyright: ignore[reportArgumentType]
+    return figure
+
+
+def _setting(dataset: str, model: str) -> str:
+    return f"{model} on {dataset}"
+
+
+def _place(place: tuple[str, str, float], *, is_only: bool) -> str:
+    dataset, model, target = place
+    return percent(target) if is_only else f"{_setting(dataset, model)}, {percent(target)}"
+
+
+def critical_figure(frame: Frame, accuracy: str = "last") -> Figure:
+    """Mean ranks over settings on a line; bars join methods that the tests do not tell apart, where there are tests."""
+    ranks = _ranks(frame, accuracy)
+    with style():
+        if ranks.empty:
+            return _empty("no stored run to rank")
+        test = rank_test(setting_scores(ranks))
+        if not test.mean_ranks:
+            return _empty("no method is in all settings and sparsities")
+        bars = test.cliques or []
+        side = -(-len(test.mean_ranks) // 2)
+        figure, axes = new_figure(7.0, 1.3 + 0.2 * (side + len(bars)))
+        _draw_critical(axes[0, 0], test, bars)
+        axes[0, 0].set_title(textwrap.fill(test.sentence(), 110), fontsize=7.5)
+    return figure
+
+
+def _draw_critical(axes: Axes, test: RankTest, bars: list[tuple[str, ...]]) -> None:
+    """The usual layout: the better half is named on the left, the other on the right."""
+    names = list(test.mean_ranks)
+    count, left = len(names), -(-len(names) // 2)
+    axes.set_axis_off()
+    axes.set_xlim(1 - 0.45 * max(1, count - 1), count + 0.45 * max(1, count - 1))
+    axes.set_ylim(-(len(bars) + left + 1.2), 1.6)
+    axes.plot([1, max(count, 2)], [0, 0], color="black", linewidth=1)
+    for tick in range(1, max(count, 2) + 1):
+        axes.plot([tick, tick], [0, 0.25], color="black", linewidth=1)
+        if count <= 15 or tick == 1 or tick % 5 == 0:
+            axes.text(tick, 0.45, str(tick), ha="center", va="bottom", fontsize=8)
+    for index, bar in enumerate(bars):
+        low, high = test.mean_ranks[bar[0]], test.mean_ranks[bar[-1]]
+        axes.plot([low - 0.04, high + 0.04], [-0.5 - index] * 2, color="black", linewidth=3.2, solid_capstyle="round")
+    for index, name in enumerate(names):
+        is_left = index < left
+        depth = -(len(bars) + 0.8 + (index if is_left else count - 1 - index))
+        end = 1 - 0.06 * count if is_left else count + 0.06 * count
+        rank = test.mean_ranks[name]
+        axes.plot([rank, rank, end], [0, depth, depth], color="0.35", linewidth=0.8)
+        text = textwrap.shorten(name, MAX_LABEL, placeholder="…")
+        axes.text(end, depth, f"{text} {rank:.2f} " if is_left else f" {rank:.2f} {text}",
+                  ha="right" if is_left else "left", va="center", fontsize=8)  # fmt: skip
+
+
+def _empty(message: str) -> Figure:
+    figure, axes = new_figure(4.0, 1.2)
+    axes[0, 0].set_axis_off()
+    axes[0, 0].text(0.5, 0.5, message, ha="center", va="center")
+    return figure

@@ -1,0 +1,167 @@
+"""How figures look: one colour a method in all figures, told apart in grey by marker and line, fonts for print."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .report_types import Frame
+from .run import DENSE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours without the yellow, which vanishes on paper, and four of Paul Tol's: told apart under the
+# common kinds of colour blindness. Dense training has black for itself.
+PALETTE = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#999933", "#117733",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
+DENSE_COLOR = "#000000"
+MAX_LABEL = 28
+"""Characters of a line in a legend; longer names are wrapped."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and line of one row of the study."""
+
+    color: str
+    marker: str
+    line: Any
+
+
+def looks(frame: Frame) -> dict[str, Look]:
+    """A look for each label of a study's frame.
+
+    A method prefers the colour of its place in the registry, so that it keeps it over studies; where two methods of a
+    study would share one, the later takes the next that is free. Labels of one method share the colour and differ in
+    marker and line.
+    """
+    pairs = frame.loc[frame["method"] != DENSE, ["label", "method"]].drop_duplicates("label")
+    by_label = {str(label): str(method) for label, method in pairs.itertuples(index=False)}
+    colors = _choose(dict.fromkeys(by_label.values()), _places(), len(PALETTE))
+    markers = _choose(by_label, {label: colors[method] for label, method in by_label.items()}, len(MARKERS))
+    used: dict[int, int] = {}
+    found = {}
+    for label, method in by_label.items():
+        color = colors[method]
+        found[label] = Look(PALETTE[color], MARKERS[markers[label]], LINES[used.get(color, 0) % len(LINES)])
+        used[color] = used.get(color, 0) + 1
+    return found
+
+
+def _places() -> dict[str, int]:
+    from ..methods import METHODS
+
+    return {name: index for index, name in enumerate(name for name in METHODS if name != DENSE)}
+
+
+def _choose(names: Iterable[str], preferred: Mapping[str, int], size: int) -> dict[str, int]:
+    """A slot of `size` for each name: the preferred one, or the next free one; all are reused when all are taken."""
+    chosen: dict[str, int] = {}
+    taken: set[int] = set()
+    for name in names:
+        if len(taken) == size:
+            taken.clear()
+        slot = preferred.get(name, len(chosen)) % size
+        while slot in taken:
+            slot = (slot + 1) % size
+        chosen[name] = slot
+        taken.add(slot)
+    return chosen
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Settings of matplotlib while a figure is made or saved; the caller's come back afterwards."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    settings = {
+        **sns.axes_style("ticks"),
+        **sns.plotting_context("paper"),
+        "font.family": "DejaVu Sans",  # shipped with matplotlib: figures are the same on every machine
+        "axes.titlesize": 9,
+        "axes.titlelocation": "left",
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "lines.markersize": 5,
+        "pdf.fonttype": 42,  # journals refuse Type 3 fonts
+        "axes.grid": True,
+        "grid.alpha": 0.35,
+        "grid.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "savefig.dpi": 160,
+    }
+    with mpl.rc_context(settings):  # pyright: ignore[reportArgumentType]
+        yield
+
+
+def new_figure(width: float, height: float, columns: int = 1, rows: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """A figure outside pyplot's global state, and its axes as a 2-D array; inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def panel_grid(count: int) -> tuple[int, int]:
+    """Columns and rows for a number of panels: at most three beside each other."""
+    columns = 2 if count == 4 else max(1, min(3, count))
+    return columns, max(1, -(-count // columns))
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """One legend beside the panels, in as many columns as there are rows for."""
+    handles, labels = axes.get_legend_handles_labels()
+    wrapped = [textwrap.fill(label, MAX_LABEL, break_long_words=True) for label in labels]
+    lines = sum(text.count("\n") + 1 for text in wrapped)
+    room = max(1, int((figure.get_figheight() - 0.3) / 0.17))
+    if handles:
+        figure.legend(
+            handles, wrapped, loc="outside right upper", ncols=-(-lines // room), handlelength=2.6, columnspacing=1.0
+        )
+
+
+def sparsity_axis(axes: Axes, targets: Iterable[float]) -> None:
+    """A logarithmic axis of density, denser to the left, labelled with the sparsities of the study."""
+    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+    ordered = sorted(target for target in targets if target < 1)
+    axes.set_xscale("log")
+    axes.set_xlim(*_limits(ordered))
+    axes.xaxis.set_major_locator(FixedLocator([1 - target for target in ordered]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticklabels(_thinned(ordered))
+    axes.set_xlabel("sparsity (%), density on a logarithmic scale")
+
+
+def _limits(ordered: list[float]) -> tuple[float, float]:
+    if not ordered:
+        return 1.0, 0.01
+    margin = 1.12 if len(ordered) == 1 else ((1 - ordered[0]) / (1 - ordered[-1])) ** 0.05
+    return (1 - ordered[0]) * margin, (1 - ordered[-1]) / margin
+
+
+def _thinned(ordered: list[float], smallest_gap: float = 0.045) -> list[str]:
+    """Tick labels, empty where they would touch the one before; the gap is a share of the axis."""
+    from math import log
+
+    if len(ordered) < 2:
+        return [f"{target * 100:g}" for target in ordered]
+    span = log((1 - ordered[0]) / (1 - ordered[-1]))
+    shown, last = [], -1.0
+    for target in ordered:
+        place = log((1 - ordered[0]) / (1 - target)) / span
+        is_clear = place - last >= smallest_gap
+        shown.append(f"{round(target * 100, 6):g}" if is_clear else "")
+        last = place if is_clear else last
+    return shown
