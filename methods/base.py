@@ -40,6 +40,7 @@ class Context:
         epochs, steps_per_epoch: of the training recipe that follows; `total_steps` is their product.
         generator: a fresh CPU generator for a purpose, fixed by the run's seed and the name of the purpose.
         reduce: sums a tensor over all processes, in place (nothing to do when there is one).
+        rank, num_ranks: which of the processes this is, and how many there are.
         rebuild: the same network, newly initialised, with other model options (e.g. a width); a model that lacks an
             option raises UserError.
     """
@@ -56,6 +57,8 @@ class Context:
     steps_per_epoch: int
     generator: Callable[[str], torch.Generator]
     reduce: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    rank: int = 0
+    num_ranks: int = 1
     rebuild: Callable[..., nn.Module] | None = None
 
     @property

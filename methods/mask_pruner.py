@@ -88,6 +88,9 @@ class MaskPruner(Pruner):
     def prepare_scores(self) -> None:
         """Before the scores of all layers are asked for: gradients, random numbers, statistics."""
 
+    def compensate(self, masks: Mapping[str, Tensor]) -> None:
+        """Before new masks are set: second-order methods move the weights that stay. State `moves_weights` then."""
+
     @property
     def masks(self) -> Masks:
         return self._masks
@@ -129,7 +132,9 @@ class MaskPruner(Pruner):
         scores = self.scores()
         for name, score in scores.items():
             score.masked_fill_(~self._masks[name], -torch.inf)
-        self._masks.set(self.allocate(scores, sparsity))
+        masks = self.allocate(scores, sparsity)
+        self.compensate(masks)
+        self._masks.set(masks)
         wanted = num_kept(self._masks.num_total, sparsity)
         assert self._masks.num_kept == wanted, f"{self._masks.num_kept} weights kept, {wanted} wanted"
 
