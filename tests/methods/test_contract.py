@@ -11,7 +11,7 @@ from prunebench.benchmark.errors import UserError
 from prunebench.methods import registry
 from prunebench.methods.contract import CHECKS, CheckResult, check_method
 from prunebench.methods.registry import create, describe, method_names
-from toys import assert_equal_masks, train_on_two_ranks
+from toys import assert_equal_masks, tiny_net, train_on_two_ranks
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "force": {"prune_rounds": 4},
@@ -19,18 +19,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "synflow": {"prune_rounds": 5},
     "str": {"initial_threshold_logit": -3.0},  # from the paper's -3200 nothing is pruned in a short training
 }
-EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("reinit", "pruning leaves no trace"): "sets the whole network back to an initialisation: that is its purpose",
-    ("nm_magnitude", "NaN weights are an error"): "FixedMask does not check the weights that it ranks",
-    ("global_mp_columns", "NaN weights are an error"): "FixedMask does not check the weights that it ranks",
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 """(method, check): why it does not hold. Such a check must fail, or the entry is out of date."""
 
 NOT_ON_TWO_RANKS: dict[str, str] = {
     "global_mp_columns": "needs a low-rank cell, which the two-rank network has not",
-    "small_dense": "builds a network of another width, which the two-rank network cannot",
-    "reinit": "builds the network anew, which the two-rank setting cannot",
+    "small_dense": "needs a network that takes a width",
 }
+WITHOUT_MASKS = ("dense", "str", "random_subspace")
 
 
 @pytest.mark.parametrize("name", method_names())
@@ -46,9 +42,9 @@ def test_every_method_keeps_the_contract(name: str) -> None:
 def test_two_processes_agree_on_the_masks(name: str) -> None:
     every = describe(name).options.get("every")
     options = {**OPTIONS.get(name, {}), **({"every": 2} if every is not None and every.default > 2 else {})}
-    pruners = train_on_two_ranks(lambda: create(name, 0.5, options))
-    if name in ("dense", "str"):
-        assert pruners[0].masks is None
+    pruners = train_on_two_ranks(lambda: create(name, 0.5, options), rebuild=tiny_net)
+    if pruners[0].masks is None:
+        assert name in WITHOUT_MASKS
     else:
         assert_equal_masks(pruners)
 
