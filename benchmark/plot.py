@@ -88,11 +88,12 @@ def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) ->
         # The layout is the same for every format, and costs more than drawing.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
+        box = figure.get_tightbbox().padded(0.05)
     paths = []
     for format in formats:
         buffer = BytesIO()
         with style():
-            figure.savefig(buffer, format=format, metadata=metadata[format], bbox_inches="tight")
+            figure.savefig(buffer, format=format, metadata=metadata[format], bbox_inches=box)
         path = stem.with_name(f"{stem.name}.{format}")
         try:
             write_atomically(path, buffer.getvalue())

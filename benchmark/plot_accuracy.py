@@ -60,7 +60,7 @@ def accuracy_panels(
     """One panel with all points, and one with the top magnified where the range is wide."""
     means = [point.mean for points in curves.values() for point in points]
     is_zoomed = bool(means) and max(means) - min(means) > ZOOM_BELOW
-    figure, axes = new_figure(10.0 if is_zoomed else 6.4, max(3.3, 0.1 * len(curves)), columns=2 if is_zoomed else 1)
+    figure, axes = new_figure(10.0 if is_zoomed else 6.4, 3.3, columns=2 if is_zoomed else 1)
     for panel in axes.flat:
         draw(panel)
         panel.set_ylabel("test accuracy (%)")

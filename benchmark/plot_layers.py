@@ -47,9 +47,10 @@ def layers_figure(layers: Frame, subject: str) -> Figure:
 
 
 def _draw_panel(axes: Axes, layers: Frame, look: dict[str, Look], floor: float) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, NullLocator
 
     axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylim(floor * 0.8, 130)
     for label, group in layers.groupby("label", sort=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from .plot_style import MAX_LABEL, Look, legend, looks, new_figure, panel_grid, style
+from .plot_style import Look, legend, looks, new_figure, panel_grid, shorten, style
 from .published import PAPER, Published
 from .report_types import Frame
 from .table_caption import ACCURACIES, accuracy_column, subject
@@ -61,6 +61,6 @@ def _draw_panel(axes: Axes, lines: list[Line], look: dict[str, Look], column: st
             shown = look[line.label]
             axes.errorbar(sum(values) / len(values), place - 0.12, xerr=spread(values, stat), marker=shown.marker,
                           color=shown.color, linewidth=1.1, capsize=2, zorder=3)  # fmt: skip
-    names = [textwrap.shorten(line.label, MAX_LABEL, placeholder="…") for line in lines]
+    names = [shorten(line.label) for line in lines]
     axes.set_yticks(range(len(lines)), names)
     axes.set_ylim(len(lines) - 0.4, -0.6)

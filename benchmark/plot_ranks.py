@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from .plot_style import MAX_LABEL, new_figure, style
+from .plot_style import MAX_LABEL, new_figure, shorten, style
 from .report_types import Frame
 from .run import DENSE
 from .statistics_ranks import RankTest, cell_ranks, rank_test, setting_scores
@@ -33,10 +33,10 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
         wide = ranks.pivot_table(index="label", columns=keys, values="rank", sort=False).sort_index(axis="columns")
         order = wide.mean(axis="columns").sort_values(kind="stable").index
         wide = wide.loc[order]
-        figure, axes = new_figure(2.6 + 0.62 * len(wide.columns), 1.5 + 0.32 * len(wide))
+        figure, axes = new_figure(3.0 + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide))
         panel = axes[0, 0]
         sns.heatmap(wide, annot=True, fmt=".3g", cmap="cividis", ax=panel, linewidths=0.6,
-                    annot_kws={"size": 8}, cbar_kws={"label": "rank, 1 is best"})  # fmt: skip
+                    annot_kws={"size": 8}, cbar_kws={"label": "rank, 1 is best", "pad": 0.02})  # fmt: skip
         panel.grid(visible=False)
         settings = {place[:2] for place in wide.columns}
         names = [_place(place, is_only=len(settings) == 1) for place in wide.columns]
@@ -96,7 +96,7 @@ def _draw_critical(axes: Axes, test: RankTest, bars: list[tuple[str, ...]]) -> N
         end = 1 - 0.06 * count if is_left else count + 0.06 * count
         rank = test.mean_ranks[name]
         axes.plot([rank, rank, end], [0, depth, depth], color="0.35", linewidth=0.8)
-        text = textwrap.shorten(name, MAX_LABEL, placeholder="…")
+        text = shorten(name)
         axes.text(end, depth, f"{text} {rank:.2f} " if is_left else f" {rank:.2f} {text}",
                   ha="right" if is_left else "left", va="center", fontsize=8)  # fmt: skip
 

@@ -25,6 +25,9 @@ LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 DENSE_COLOR = "#000000"
 MAX_LABEL = 28
 """Characters of a line in a legend; longer names are wrapped."""
+LINE_HEIGHT = 0.185
+COLUMN_WIDTH = 2.6
+"""Of a legend, inches."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +122,24 @@ def panel_grid(count: int) -> tuple[int, int]:
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """One legend beside the panels, in as many columns as there are rows for."""
+    """One legend for all panels: beside them where it fits in a column, else below, in a figure made taller for it."""
     handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
     wrapped = [textwrap.fill(label, MAX_LABEL, break_long_words=True) for label in labels]
-    lines = sum(text.count("\n") + 1 for text in wrapped)
-    room = max(1, int((figure.get_figheight() - 0.3) / 0.17))
-    if handles:
-        figure.legend(
-            handles, wrapped, loc="outside right upper", ncols=-(-lines // room), handlelength=2.6, columnspacing=1.0
-        )
+    num_lines = sum(text.count("\n") + 1 for text in wrapped)
+    if num_lines * LINE_HEIGHT < figure.get_figheight():
+        figure.legend(handles, wrapped, loc="outside right upper", handlelength=2.6)
+        return
+    columns = max(1, int(figure.get_figwidth() / COLUMN_WIDTH))
+    tallest = max(text.count("\n") + 1 for text in wrapped)
+    figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * tallest * -(-len(labels) // columns))
+    figure.legend(handles, wrapped, loc="outside lower left", ncols=columns, handlelength=2.6, columnspacing=1.0)
+
+
+def shorten(name: str, width: int = MAX_LABEL) -> str:
+    """A long name with its middle left out: labels of one method differ at the end."""
+    return name if len(name) <= width else f"{name[: width // 2 - 1]}…{name[-(width - width // 2) :]}"
 
 
 def sparsity_axis(axes: Axes, targets: Iterable[float]) -> None:
@@ -135,8 +147,8 @@ def sparsity_axis(axes: Axes, targets: Iterable[float]) -> None:
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
     ordered = sorted(target for target in targets if target < 1)
-    axes.set_xscale("log")
     axes.set_xlim(*_limits(ordered))
+    axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator([1 - target for target in ordered]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -32,10 +32,14 @@ class RankTest:
         settings = f"{self.num_settings} {'setting' if self.num_settings == 1 else 'settings'}"
         if self.friedman_p is None:
             return f"Mean ranks over {settings}; no test below {MIN_SETTINGS} settings and 3 methods."
-        return (
-            f"Friedman test over {settings}: p = {self.friedman_p:.3g}. Cliques: methods that Wilcoxon signed-rank "
-            f"tests with Holm's correction do not tell apart at {ALPHA:.0%}."
+        text = (
+            f"Friedman test over {settings}: p = {self.friedman_p:.3g}. Bars join methods that Wilcoxon signed-rank "
+            f"tests with Holm's correction do not tell apart at {ALPHA * 100:g} %."
         )
+        smallest = smallest_adjusted(self.num_settings, len(self.mean_ranks))
+        if smallest <= ALPHA:
+            return text
+        return f"{text} With so few settings they cannot: the smallest adjusted p-value is {smallest:.2g}."
 
 
 def cell_ranks(frame: Frame, column: str) -> Frame:
@@ -74,6 +78,11 @@ def rank_test(scores: Frame) -> RankTest:
     friedman: Any = friedmanchisquare(*(scores[label] for label in means))
     pairs = holm({pair: _wilcoxon(scores, *pair) for pair in combinations(means, 2)})
     return RankTest(means, len(scores), float(friedman.pvalue), pairs, cliques(list(means), pairs))
+
+
+def smallest_adjusted(num_settings: int, num_methods: int) -> float:
+    """The smallest p-value that a pair can have: an exact signed-rank test of n values, times the number of pairs."""
+    return min(1.0, 2.0 ** (1 - num_settings) * num_methods * (num_methods - 1) / 2)
 
 
 def _wilcoxon(scores: Frame, first: str, second: str) -> float:
