@@ -11,18 +11,23 @@ from torch import Tensor, nn
 from ..methods.base import Pruner
 from .flops import count_macs, sparse_macs
 from .pruning import find_sites, num_kept
+from .training import Diverged
 
 SAME_SPARSITY = 5e-4
 """Epochs count as 'at the final sparsity' within this tolerance: learned thresholds drift by a few weights."""
 
 
 def check_masks(pruner: Pruner, *, at_end: bool) -> None:
-    """Weights outside the masks are exactly zero; at the end the number kept is exactly that of the target."""
+    """Weights outside the masks are exactly zero; at the end the number kept is exactly that of the target.
+
+    Raises Diverged for weights that are not finite (which no mask can bring back to zero), RuntimeError otherwise.
+    """
     masks = pruner.masks
     if masks is None:
         return
     for name, site in masks.sites.items():
-        # a NaN is not equal to zero either, so it is found here
+        if not torch.isfinite(site.weight.detach()).all():
+            raise Diverged(f"weights of layer {name!r} are not finite")
         leaked = int((site.weight.detach().masked_select(~masks[name]) != 0).sum())
         if leaked:
             raise RuntimeError(f"{leaked} pruned weights of layer {name!r} are not zero")

@@ -74,7 +74,11 @@ def run(
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         raise typer.Exit(1 if failed_before else 0)
     say(f"{opened.name}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
-    endings = _compute(made, opened.name, settings, jobs or default_jobs(device))
+    try:
+        endings = _compute(made, opened.name, settings, jobs or default_jobs(device))
+    except KeyboardInterrupt:
+        say(f"{opened.name}: interrupted; the same command goes on from here")
+        raise typer.Exit(130) from None
     num_failed = sum(ending.outcome != "done" for ending in endings) + len(failed_before)
     say(f"{opened.name}: {sum(e.outcome == 'done' for e in endings)} computed, {num_failed} failed")
     raise typer.Exit(1 if num_failed else 0)
@@ -125,7 +129,7 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
             finished += 1
             progress.advance(task, max(1, run.recipe.epochs) - seen.get(run.id, 0))
             if ending.outcome != "done":
-                console.print(f"{ending.outcome}: {describe_run(run)}: {ending.reason}", markup=False, highlight=False)
+                console.print(f"{ending.outcome}: {describe_run(run)}: {ending.reason}", markup=False, highlight=False, soft_wrap=True)
             elif not console.is_terminal:
                 say(f"[{finished}/{len(made.to_do)}] {describe_run(run)}")
 
