@@ -114,11 +114,11 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def unpickle(content: bytes, path: Path) -> dict[str, Any]:
-    """A dictionary of arrays, lists and strings, written by Python 2."""
+    """A dictionary of arrays and lists, written by Python 2. Its strings stay bytes, as most are pixels."""
     try:
-        entry = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
+        entry = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
     except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a CIFAR pickle: {error}") from error
     if not isinstance(entry, dict):
         raise UserError(f"{path} is not a CIFAR pickle: it holds a {type(entry).__name__}")
-    return entry
+    return {key.decode() if isinstance(key, bytes) else key: value for key, value in entry.items()}

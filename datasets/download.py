@@ -49,10 +49,10 @@ def take(path: Path, remote: Remote) -> Path:
     return path
 
 
-def download(name: str, remote: Remote, folder: Path, report: Report) -> Path:
+def download(name: str, remote: Remote, folder: Path, report: Report, *, by_hand: str = "FILE") -> Path:
     """Fetch `remote` into `folder`, from the first of its addresses that answers.
 
-    What a lost connection leaves, <name>.part, is continued by the next call.
+    What a lost connection leaves, <name>.part, is continued by the next call. `by_hand` is what `--from` would take.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / remote.name, folder / f"{remote.name}.part"
@@ -68,7 +68,7 @@ def download(name: str, remote: Remote, folder: Path, report: Report) -> Path:
     else:
         raise DataMissing(
             f"{name}: cannot download {remote.name} ({'; '.join(failures)}); fetch it on another machine and run "
-            f"`prunebench prepare {name} --from FILE`"
+            f"`prunebench prepare {name} --from {by_hand}`"
         )
     difference = mismatch(part, remote)
     if difference:

@@ -66,7 +66,7 @@ class IdxImages(ResidentDataSet):
                 if archive is not None:
                     path = copy_in(take(archive / remote.name, remote), staging)
                 else:
-                    path = download(name, remote, root / DOWNLOADS, report)
+                    path = download(name, remote, root / DOWNLOADS, report, by_hand="FOLDER")
                 put({remote.name: path}, self.raw(root))
             for name in FILES:
                 # the copy that could not be read; it would be preferred to the good compressed one

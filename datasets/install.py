@@ -135,7 +135,7 @@ def compare_with_manifest(folder: Path, fingerprint: str) -> str:
     try:
         noted = json.loads((folder / MANIFEST).read_text())["fingerprint"]
     except FileNotFoundError:
-        return f"fingerprint {fingerprint} (not put in {folder} by prepare: nothing to compare with)"
+        return f"fingerprint {fingerprint} (no {MANIFEST} in {folder} to compare with)"
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / MANIFEST} is damaged: {error}") from error
     if noted != fingerprint:

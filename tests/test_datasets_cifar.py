@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
+import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,9 +25,29 @@ CPU = torch.device("cpu")
 KINDS: dict[str, type[Cifar]] = {"cifar10": Cifar10, "cifar100": Cifar100}
 
 
+class Python2Pickler(pickle._Pickler):
+    """Writes both kinds of strings as Python 2 wrote its byte strings."""
+
+    dispatch: ClassVar[dict[type, Any]] = {**pickle._Pickler.dispatch}
+    write: Any  # known to the pure Python class only
+    memoize: Any
+
+    def save_string(self, value: str | bytes) -> None:
+        content = value.encode("latin-1") if isinstance(value, str) else value
+        if len(content) < 256:
+            self.write(pickle.SHORT_BINSTRING + bytes([len(content)]) + content)
+        else:
+            self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)
+        self.memoize(value)
+
+    dispatch[str] = dispatch[bytes] = save_string
+
+
 def pickled(entry: dict[str, Any]) -> bytes:
-    """As Python 2 with an early numpy wrote it: protocol 2, and numpy's functions at their old address."""
-    return pickle.dumps(entry, protocol=2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    """Protocol 2, and numpy's functions at the address that they had when the files were written."""
+    buffer = io.BytesIO()
+    Python2Pickler(buffer, protocol=2).dump(entry)
+    return buffer.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
 
 
 def write_set(root: Path, kind: type[Cifar], *, per_file: int = 200) -> dict[str, dict[str, Any]]:

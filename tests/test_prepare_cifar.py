@@ -161,4 +161,4 @@ def test_check_notices_data_that_changed_since(
     with pytest.raises(UserError, match=r"prunebench\.json is damaged"):
         registry.check("cifar10", root=root)
     (place / MANIFEST).unlink()
-    assert "nothing to compare with" in registry.check("cifar10", root=root)[2]
+    assert "no prunebench.json in" in registry.check("cifar10", root=root)[2]
