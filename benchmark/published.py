@@ -31,7 +31,7 @@ class Published:
     Attributes:
         block: heading of the paper's block that the row stands in.
         target: sparsity of that block; None for table 6, whose blocks are ranks.
-        ours: the suite's method that it stands beside, empty for none; `condition` are option values of that method.
+        ours: the suite's method that it stands beside; `condition` are option values of that method or of its network.
     """
 
     table: int
@@ -97,10 +97,14 @@ def marks(rows: Iterable[Published], measure: str = "accuracy") -> dict[Publishe
 
 
 def stands_beside(printed: Published, row: Row) -> bool:
-    """Whether a printed row is of the same method, options and sparsity (within half a point) as a row of a study."""
-    if printed.ours != row.method:
+    """Whether a printed row is of the same method and options as a row of a study, at its sparsity or in its block.
+
+    Half a point of sparsity is near enough. A row that is only listed has no options to compare.
+    """
+    if printed.ours != row.method or (row.run is None and printed.sparsity is None):
         return False
-    if printed.sparsity is not None and abs(printed.sparsity - row.sparsity) > MAX_MISS + 1e-9:
+    near = [known for known in (printed.sparsity, printed.target) if known is not None]
+    if near and min(abs(known - row.sparsity) for known in near) > MAX_MISS + 1e-9:
         return False
     options = _resolved(row)
     return all(_holds(options.get(name), value) for name, value in printed.condition)
@@ -110,7 +114,8 @@ def _resolved(row: Row) -> dict[str, Any]:
     from ..methods.registry import describe
 
     defaults = {name: option.default for name, option in describe(row.method).options.items()}
-    return {**defaults, **dict(row.options)}
+    network = dict(row.run.model_options) if row.run is not None else {}
+    return {**network, **defaults, **dict(row.options)}
 
 
 def _holds(actual: Any, wanted: Any) -> bool:
@@ -159,7 +164,7 @@ def _by_rank(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapping[
         dataset=row["dataset"],
         model=row["model"],
         method=row["method"],
-        variant="",
+        variant=variant["variant"],
         label=variant["label"],
         block=f"ranks {ranks['rank_w']} and {ranks['rank_u']}",
         target=None,
@@ -169,7 +174,7 @@ def _by_rank(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapping[
         macs_pruned=None,
         note="",
         ours=variant["ours"],
-        condition=tuple(ranks.items()) if row["method"] == "global_mp" else (),
+        condition=tuple(ranks.items()) if row["method"] != DENSE else (),
     )
 
 

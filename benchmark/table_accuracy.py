@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .cells import Cell, Column, Mark, Table, TableRow
@@ -44,24 +45,37 @@ def accuracy_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", cha
 def column_marks(
     groups: dict[tuple[str, float], Group], target: float, column: str, chance: float | None
 ) -> dict[str, Mark]:
-    """Marks of one sparsity. Rows off the target take no part, rows with a collapsed run never share a mark."""
-    there = [group for (_, at), group in groups.items() if at == target and group.is_comparable]
-    barred = {group.label for group in there if is_collapsed(group.done, chance).any()}
-    return marks_by_seed({group.label: group.done for group in there}, column, barred)
+    """Marks of the labels of one sparsity; rows off it take no part."""
+    there = {group.label: group for (_, at), group in groups.items() if at == target and group.is_comparable}
+    return group_marks(there, column, chance)
+
+
+def group_marks(groups: Mapping[str, Group], column: str, chance: float | None) -> dict[str, Mark]:
+    """Best and second best of groups that may be compared; one with a collapsed run never shares a mark."""
+    barred = {name for name, group in groups.items() if is_collapsed(group.done, chance).any()}
+    return marks_by_seed({name: group.done for name, group in groups.items()}, column, barred)
 
 
 def dense_rows(frame: Frame, column: str, stat: Stat, width: int) -> list[TableRow]:
-    """The dense network over every column: trainings that the study lists, else those that its runs start from."""
+    """A row for each label of dense training, over every column; without one, that of the trainings runs start from."""
     dense = frame[(frame["method"] == DENSE) & (frame["target"] == 0)]
-    values = [float(value) for value in dense[column].dropna()]
-    expected = len(dense)
-    if dense.empty and column == "accuracy_last":
+    rows = []
+    for label, group in dense.groupby("label", sort=False):
+        values = [float(value) for value in group[column].dropna()]
+        rows.append(_dense_row(str(label), values, len(group), stat, width))
+    if not rows and column == "accuracy_last":
         # Before pruning, a run is its dense training at its last epoch.
         parents = frame[frame["parent"].notna()].drop_duplicates("parent")
-        values, expected = [float(value) for value in parents["accuracy_before"].dropna()], len(parents)
+        values = [float(value) for value in parents["accuracy_before"].dropna()]
+        rows = [_dense_row("Dense", values, len(parents), stat, width)] if len(parents) else []
+    return rows
+
+
+def _dense_row(label: str, values: list[float], expected: int, stat: Stat, width: int) -> TableRow:
     if not values:
-        missing = Cell(text="missing", count=0, expected=expected)
-        return [TableRow(label="Dense", cells=(missing,) * width, is_reference=True)] if expected else []
+        return TableRow(
+            label=label, cells=(Cell(text="missing", count=0, expected=expected),) * width, is_reference=True
+        )
     cell = Cell(
         value=100 * sum(values) / len(values),
         spread=_percent(spread(values, stat)),
@@ -69,7 +83,7 @@ def dense_rows(frame: Frame, column: str, stat: Stat, width: int) -> list[TableR
         expected=expected,
         shows_count=len(values) < MIN_INTERVAL and expected > 1,
     )
-    return [TableRow(label="Dense", cells=(cell,) * width, is_reference=True)]
+    return TableRow(label=label, cells=(cell,) * width, is_reference=True)
 
 
 def _percent(value: float | None) -> float | None:

@@ -135,7 +135,7 @@ def _state(group: Group) -> str:
 def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
     """What a reader has to know about the runs of a group."""
     done, notes = group.done, []
-    if not group.has_target and len(done):
+    if not group.has_target and len(done) and not (done["method"] == DENSE).any():
         notes.append(Note("◦", NO_TARGET, f"{group.label} reached {percent(float(done['sparsity'].mean()))}"))
     if group.is_off_target:
         notes.append(Note("†", OFF_TARGET, f"{group.name} reached {percent(float(done['sparsity'].mean()))}"))

@@ -35,7 +35,7 @@ def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str
     leaders = _leaders({label: done[label] for label in judged}, means, column, step)
     marks: dict[str, Mark] = dict.fromkeys(leaders, "best")
     rest = {label: done[label] for label in judged if label not in leaders}
-    if len(leaders) == 1 and rest:
+    if len(leaders) == 1 and len(rest) > 1:
         marks |= dict.fromkeys(_leaders(rest, means, column, step), "second")
     # all equal: nothing to point at
     return {} if len(leaders) == len(judged) else marks
@@ -52,8 +52,11 @@ def _is_worse(row: Frame, top: Frame, column: str, step: float) -> bool:
 
 
 def marks_by_value(values: Mapping[Key, float]) -> dict[Key, Mark]:
-    """Best and second best of printed numbers; equal numbers share a mark. More is better."""
+    """Best and second best of printed numbers; equal numbers share a mark. More is better.
+
+    Of two rows, only the best is marked: second is the other word for last.
+    """
     distinct = sorted(set(values.values()), reverse=True)
-    names: tuple[Mark, ...] = ("best", "second")
+    names: tuple[Mark, ...] = ("best", "second") if len(values) > 2 else ("best",)
     ranks = dict(zip(distinct, names, strict=False))
     return {key: ranks[value] for key, value in values.items() if value in ranks}

@@ -9,16 +9,17 @@ from .cells import Cell, Column, Mark, Note, Table, TableRow
 from .published import PAPER, Published, marks, stands_beside
 from .report_types import Frame
 from .run import DENSE
-from .table_accuracy import column_marks, dense_rows
+from .table_accuracy import dense_rows, group_marks
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
-from .table_cells import MAX_MISS, Group, Stat, heading, measured_cell, percent, split_groups
+from .table_cells import MAX_MISS, Group, Stat, heading, measured_cell, split_groups
 from .table_marks import PRINTED_RULE, RULE
 
 if TYPE_CHECKING:
     from .study import Study
 
 Measure = Literal["accuracy", "macs_pruned"]
-OFF_BLOCK = "the cited sparsity is more than 0.5 points off that of its block in the paper"
+CITED_OFF_BLOCK = "the cited sparsity is more than 0.5 points off that of its block in the paper"
+OFF_BLOCK = "the sparsity reached is more than 0.5 points off that of the paper's block, so not compared for best"
 COLUMNS = ("sparsity reached", "ours", "cited sparsity", "cited", "ours - cited")
 
 
@@ -32,30 +33,46 @@ class Line:
     group: Group | None
     printed: Published | None
 
+    @property
+    def is_off_block(self) -> bool:
+        """Whether ours reached another sparsity than the block's."""
+        if self.group is None or self.target == 0 or self.group.done.empty:
+            return False
+        return abs(float(self.group.done["sparsity"].mean()) - self.target) > MAX_MISS
+
 
 def pair_lines(study: Study, frame: Frame, printed: list[Published]) -> list[Line]:
-    """Every pruned group of the study with the printed row beside it, then the printed rows that have none."""
-    groups = split_groups(frame)
+    """Every group of the study with the printed row beside it, then the printed rows that have none.
+
+    Lines stand in the blocks of the paper; a group of ours that it has no block for makes its own.
+    """
+    candidates = [row for row in printed if row.method != DENSE]
     lines, used = [], set()
-    for (label, target), group in groups.items():
+    for (label, target), group in _groups(frame).items():
         row = next(row for row in study.rows if row.label == label and row.sparsity == target)
-        beside = [p for p in printed if p.method != DENSE and stands_beside(p, row)]
+        beside = [p for p in candidates if stands_beside(p, row)]
         nearest = min(beside, key=lambda p: abs((p.sparsity or 0.0) - target), default=None)
-        block = nearest.block if nearest and nearest.target is None else heading(target)
-        lines.append(Line(block, target, label, group, nearest))
+        if nearest is None and row.method == DENSE:
+            continue
+        block, at = (nearest.block, nearest.target or 0.0) if nearest else _block_of(target, candidates)
+        lines.append(Line(block, at, label, group, nearest))
         used.add(nearest)
-    targets = sorted({line.target for line in lines if line.group is not None})
-    lines += [_cited(p, targets) for p in printed if p.method != DENSE and p not in used]
+    lines += [Line(p.block, p.target or 0.0, p.label, None, p) for p in candidates if p not in used]
     return sorted(lines, key=lambda line: line.target)
 
 
-def _cited(printed: Published, targets: list[float]) -> Line:
-    """A printed row alone, in the block of the study that is nearest, where one is near enough."""
-    if printed.target is None:
-        return Line(printed.block, 0.0, printed.label, None, printed)
-    nearest = min(targets, key=lambda target: abs(target - (printed.target or 0.0)), default=printed.target)
-    target = nearest if abs(nearest - printed.target) <= MAX_MISS + 1e-9 else printed.target
-    return Line(percent(target), target, printed.label, None, printed)
+def _groups(frame: Frame) -> dict[tuple[str, float], Group]:
+    """The pruned groups, and dense trainings of other networks than the study's, which a paper may list as a row."""
+    dense = frame[frame["method"] == DENSE].groupby("label", sort=False)
+    others = {(str(label), 0.0): Group(str(label), 0.0, rows) for label, rows in dense}
+    return {**others, **split_groups(frame)}
+
+
+def _block_of(target: float, printed: list[Published]) -> tuple[str, float]:
+    """The paper's block of a sparsity, if one is near enough, else one of its own."""
+    near = [p for p in printed if p.target is not None and abs(p.target - target) <= MAX_MISS + 1e-9]
+    nearest = min(near, key=lambda p: abs((p.target or 0.0) - target), default=None)
+    return (nearest.block, nearest.target or 0.0) if nearest else (heading(target), target)
 
 
 def published_table(
@@ -69,8 +86,9 @@ def published_table(
 ) -> Table:
     """Accuracy, or share of multiply-adds pruned, in percent. Differences are ours minus printed."""
     column = accuracy_column(accuracy) if measure == "accuracy" else "macs_pruned"
-    made = _Builder(frame, printed, measure, column, stat, chance)
-    rows = [*made.dense(), *(made.row(line) for line in pair_lines(study, frame, printed))]
+    lines = pair_lines(study, frame, printed)
+    made = _Builder(frame, printed, lines, measure, column, stat, chance)
+    rows = [*made.dense(), *(made.row(line) for line in lines)]
     what = "Test accuracy (%)" if measure == "accuracy" else "Multiply-adds pruned (%)"
     return Table(
         name="accuracy_published" if measure == "accuracy" else "flops_published",
@@ -95,17 +113,37 @@ def _protocol(measure: Measure, accuracy: str) -> list[str]:
     return [f"Ours: {ACCURACIES[accuracy]}{like}.", printed]  # pyright: ignore[reportArgumentType]
 
 
+def _block_marks(lines: list[Line], column: str, chance: float | None) -> dict[tuple[str, str], Mark]:
+    """Marks of ours within each block, by (block, name of the group)."""
+    blocks: dict[str, list[Group]] = {}
+    for line in lines:
+        if line.group is not None and not line.is_off_block:
+            blocks.setdefault(line.block, []).append(line.group)
+    return {
+        (block, name): mark
+        for block, groups in blocks.items()
+        for name, mark in group_marks({group.name: group for group in groups}, column, chance).items()
+    }
+
+
 class _Builder:
     """The cells of a line, given everything that is the same for all lines."""
 
     def __init__(
-        self, frame: Frame, printed: list[Published], measure: Measure, column: str, stat: Stat, chance: float | None
+        self,
+        frame: Frame,
+        printed: list[Published],
+        lines: list[Line],
+        measure: Measure,
+        column: str,
+        stat: Stat,
+        chance: float | None,
     ) -> None:
         self.frame, self.printed, self.measure, self.column = frame, printed, measure, column
         self.stat: Stat = stat
         self.chance = chance
         self.digits = 2 if measure == "accuracy" else 1
-        self.groups = split_groups(frame)
+        self.marks = _block_marks(lines, column, chance) if measure == "accuracy" else {}
         self.printed_marks = marks(printed, measure) if measure == "accuracy" else {}
         self.shows_count = has_uneven_counts(frame)
 
@@ -119,22 +157,22 @@ class _Builder:
         return [TableRow(label="Dense", cells=cells, block="dense", is_reference=True)]
 
     def row(self, line: Line) -> TableRow:
-        reached, ours = self._ours(line.group)
+        reached, ours = self._ours(line)
         printed = self._cited(line.printed)
         cells = (reached, ours, self._printed_sparsity(line.printed), printed, self._difference(ours, line.printed))
         return TableRow(label=line.label, cells=cells, block=line.block, cited=line.group is None)
 
-    def _ours(self, group: Group | None) -> tuple[Cell, Cell]:
+    def _ours(self, line: Line) -> tuple[Cell, Cell]:
+        group = line.group
         if group is None:
             return Cell(), Cell()
-        mark: Mark = ""
-        if self.measure == "accuracy":
-            mark = column_marks(self.groups, group.target, self.column, self.chance).get(group.label, "")
+        mark = self.marks.get((line.block, group.name), "")
         cell = measured_cell(
             group, self.column, scale=100, digits=self.digits, stat=self.stat, mark=mark, chance=self.chance
         )
         done = group.done["sparsity"]
-        reached = Cell(value=100 * float(done.mean())) if len(done) else Cell()
+        notes = (Note("△", OFF_BLOCK),) if line.is_off_block else ()
+        reached = Cell(value=100 * float(done.mean()), notes=notes) if len(done) else Cell()
         return reached, replace(cell, shows_count=self.shows_count)
 
     def _cited(self, printed: Published | None) -> Cell:
@@ -143,13 +181,13 @@ class _Builder:
             return Cell(text="–" if printed is not None else "")
         spread = printed.accuracy_std if self.measure == "accuracy" else None
         mark = self.printed_marks.get(printed, "")
-        notes = (Note("*", "said in the paper", f"{printed.label}: {printed.note}"),) if printed.note else ()
+        notes = (Note("¹", "said in the paper", f"{printed.label}: {printed.note}"),) if printed.note else ()
         return Cell(value=value, spread=spread, digits=self.digits, mark=mark, cited=True, notes=notes)
 
     def _printed_sparsity(self, printed: Published | None) -> Cell:
         if printed is None or printed.sparsity is None:
             return Cell()
-        notes = (Note("⋄", OFF_BLOCK),) if printed.is_off_block else ()
+        notes = (Note("⋄", CITED_OFF_BLOCK),) if printed.is_off_block else ()
         return Cell(value=100 * printed.sparsity, cited=True, notes=notes)
 
     def _difference(self, ours: Cell, printed: Published | None) -> Cell:
