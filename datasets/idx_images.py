@@ -68,9 +68,9 @@ class IdxImages(ResidentDataSet):
                 else:
                     path = download(name, remote, root / DOWNLOADS, report, by_hand="FOLDER")
                 put({remote.name: path}, self.raw(root))
-            for name in FILES:
+            for file in FILES:
                 # the copy that could not be read; it would be preferred to the good compressed one
-                (self.raw(root) / name).unlink(missing_ok=True)
+                (self.raw(root) / file).unlink(missing_ok=True)
             source = str(archive or self.mirrors[0])
             write_manifest(self.raw(root), name, source, whole_fingerprint(self.verified(root)))
         return self.raw(root)

@@ -47,7 +47,7 @@ class Synthetic(ResidentDataSet):
         if self.like not in models:
             raise unknown("data set in option 'like'", str(self.like), models)
         check_count("image_size", self.image_size, least=0)
-        check_count("num_classes", self.num_classes, least=0)
+        check_count("num_classes", self.num_classes, least=2 if self.num_classes else 0)
         if self.image_size and not self.is_image():
             raise UserError(f"image_size is {self.image_size}, but {self.like} holds no images")
         check_count("num_samples", self.num_samples, least=self.describe().num_classes)

@@ -158,6 +158,14 @@ def test_synthetic_has_the_shape_of_its_model(like: str) -> None:
     assert abs(inputs.std() - 1) < 0.2
 
 
+def test_synthetic_in_another_size() -> None:
+    options = {"like": "cifar100", "image_size": 8, "num_classes": 5, "num_samples": 60, "num_test": 10}
+    data = registry.load("synthetic", **options)
+    assert (data.input_shape, data.num_classes) == ((3, 8, 8), 5)
+    assert everything(data.test)[0].shape == (10, 3, 8, 8)
+    assert registry.describe("synthetic", **options).input_shape == (3, 8, 8)
+
+
 def test_synthetic_depends_on_its_seed_only() -> None:
     prints = [registry.load("synthetic", seed=seed).fingerprint for seed in (0, 0, 1)]
     assert prints[0] == prints[1] != prints[2]
@@ -178,6 +186,9 @@ def test_synthetic_can_be_learned() -> None:
         ({"num_samples": 9}, "num_samples is 9; .* at least 10"),
         ({"num_test": 0}, "num_test is 0"),
         ({"seed": -1}, "seed is -1"),
+        ({"num_classes": 1}, "num_classes is 1; it must be a whole number of at least 2"),
+        ({"num_classes": 50, "num_samples": 49}, "num_samples is 49; .* at least 50"),
+        ({"like": "har2", "image_size": 8}, "image_size is 8, but har2 holds no images"),
     ],
 )
 def test_synthetic_refuses_impossible_numbers(options: dict, message: str) -> None:

@@ -129,6 +129,10 @@ def test_draws_cover_all_offsets_evenly() -> None:
     assert abs(torch.corrcoef(torch.stack([down, right, flipped]).float()).triu(1)).max() < 0.02
 
 
+def test_crops_without_flips() -> None:
+    assert not draw(100, Augmentation(padding=4, flips=False), generator())[2].any()
+
+
 def test_augmented_pixels_are_distributed_as_torchvision_s() -> None:
     """A ramp from left to right: its crops and flips have a known set of values in each place, equally often."""
     ramp = torch.arange(8, dtype=torch.uint8).repeat(4000, 3, 8, 1)

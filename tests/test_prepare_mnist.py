@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def test_mnist_from_mirrors(server: Server, mnist_files: Path, tmp_path: Path, m
     registry.prepare("mnist", root=root)
     assert len(server.requests) == 4
     assert registry.check("mnist", root=root)[2].endswith("as prepared")
+    noted = json.loads((root / "MNIST" / "raw" / "prunebench.json").read_text())
+    assert (noted["name"], noted["source"]) == ("mnist", server.url)
     assert left_behind(root) == []
     (root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
     registry.prepare("mnist", root=root)
