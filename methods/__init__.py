@@ -22,6 +22,9 @@ METHODS: dict[str, str] = {
     "lamp": "lamp:Lamp",
     "erk_mp": "erk_magnitude:ErkMagnitude",
     "uniform_plus_mp": "uniform_plus:UniformPlusMagnitude",
+    "imp": "lottery_ticket:IterativeMagnitude",
+    "obd": "obd:DiagonalFisher",
+    "woodfisher": "woodfisher:WoodFisher",
     "nm_magnitude": "nm_magnitude:NmMagnitude",
     "global_mp_columns": "column_magnitude:ColumnMagnitude",
     # during training

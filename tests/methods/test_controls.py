@@ -50,7 +50,7 @@ def trained_net(seed: int = 5) -> nn.Module:
 
 
 def test_shuffled_keeps_the_layers_counts_and_moves_the_weights() -> None:
-    options = {"score_samples": 32, "score_batch": 16}
+    options: dict[str, Any] = {"score_samples": 32, "score_batch": 16}
     snip = prune_now(Snip(sparsity=0.7, **options), toy_context(tiny_net()))
     model = tiny_net()
     masks = prune_now(Shuffled(sparsity=0.7, of="snip", of_options=options), toy_context(model))

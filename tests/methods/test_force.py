@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from toys import (
 )
 
 METHODS = [Force, IterativeSnip]
-ONE_SAMPLE = {"score_samples": 1, "score_batch": 1}
+ONE_SAMPLE: dict[str, Any] = {"score_samples": 1, "score_batch": 1}
 
 
 def rounds_of(pruner: MaskPruner, context) -> list[dict[str, torch.Tensor]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from prunebench.benchmark.pruning import num_kept
@@ -27,7 +29,7 @@ class OnesInput(TwoLayerLinear):
         return super().forward(inputs * torch.tensor([1.0, 2.0], dtype=inputs.dtype))
 
 
-def attached(pruner: SynFlow, model: nn.Module, **changes: object) -> SynFlow:
+def attached(pruner: SynFlow, model: nn.Module, **changes: Any) -> SynFlow:
     pruner.attach(toy_context(model, **changes))
     return pruner
 

@@ -119,6 +119,8 @@ def toy_context(
         "device": torch.device("cpu"),
         "epochs": epochs,
         "steps_per_epoch": steps_per_epoch,
+        "rank": rank,
+        "num_ranks": world,
         "generator": lambda purpose: torch.Generator().manual_seed(seed + sum(map(ord, purpose))),
     }
     return Context(**{**values, **changes})
