@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
 
@@ -61,6 +62,9 @@ def held_back() -> Iterator[None]:
     """Block both signals while a worker is started: it inherits that until it has handlers of its own."""
     both = {WARNING, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, both)
+    # Started with the first worker, it unblocks SIGTERM behind our back; so it is started before, and blocked again.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
     try:
         yield
     finally:

@@ -185,6 +185,8 @@ def _judge_gone(run_id: str, status: Status, evidence: _Evidence) -> RunState:
         return RunState(state="missing", reason=outcome["reason"])
     if outcome.get("outcome") == "interrupted":
         return RunState(state="interrupted", reason=outcome["reason"])
+    if evidence.record.ending:
+        return RunState(state="interrupted", reason=evidence.record.ending)
     if evidence.is_cancelled:
         return RunState(state="interrupted" if status.state != "missing" else "missing", reason="cancelled")
     return RunState(state="lost", reason=_reason_of_loss(evidence))
@@ -199,8 +201,6 @@ def _failed(status: Status, outcome: dict[str, str]) -> RunState:
 
 def _reason_of_loss(evidence: _Evidence) -> str:
     ended = evidence.ended
-    if evidence.record.ending:
-        return evidence.record.ending
     if ended is None:
         started = f"; it last ran on {evidence.record.starts[-1]['host']}" if evidence.record.starts else ""
         return f"its job is neither in the queue nor in the accounting{started}"
