@@ -47,13 +47,12 @@ class SparseMomentum(DynamicPruner):
 
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
         require_momentum(optimizer, "sm")
-        return False
-
-    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        super().on_weights(step, optimizer)
-        if self.is_due(step + 1):
+        # At the first step of an epoch, and not at the last of the one before: the network is evaluated between them,
+        # with the masks that it was trained with. Momentum and weights are the same.
+        if step > 0 and self.is_due(step):
             sites = self._masks.sites
-            self.update(step + 1, {name: momentum(optimizer, sites[name].weight).abs() for name in sites})
+            self.update(step, {name: momentum(optimizer, sites[name].weight).abs() for name in sites})
+        return False
 
     def update(self, num_steps: int, momenta: Mapping[str, Tensor]) -> None:
         """One update from the absolute momentum of all layers."""
