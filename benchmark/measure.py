@@ -152,21 +152,16 @@ def training_cost(history: Sequence[Mapping[str, Any]], dense_macs: int, num_sam
 
 
 def scoring_indices(targets: Tensor, num_samples: int, balanced: bool, generator: torch.Generator) -> Tensor:
-    """Which training samples a score sees: drawn without replacement, as long as there are enough of them.
+    """Which training samples a score sees: drawn without replacement, the whole split if it has no more.
 
-    `balanced` takes num_samples / classes of each class, in shuffled order. Raises ValueError for more than there are.
+    `balanced` takes num_samples / classes of each class (all of a smaller class), in shuffled order.
     """
     if not balanced:
-        if num_samples > len(targets):
-            raise ValueError(f"{num_samples} scoring samples asked for, the training split has {len(targets)}")
         return torch.randperm(len(targets), generator=generator)[:num_samples]
     classes = targets.unique()
-    per_class = num_samples // len(classes)
     chosen = []
     for label in classes:
         members = (targets == label).nonzero().squeeze(1)
-        if per_class > len(members):
-            raise ValueError(f"{per_class} scoring samples of class {int(label)} asked for, there are {len(members)}")
-        chosen.append(members[torch.randperm(len(members), generator=generator)[:per_class]])
+        chosen.append(members[torch.randperm(len(members), generator=generator)[: num_samples // len(classes)]])
     indices = torch.cat(chosen)
     return indices[torch.randperm(len(indices), generator=generator)]
