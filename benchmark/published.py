@@ -157,7 +157,7 @@ def _by_sparsity(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapp
 
 
 def _by_rank(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapping[str, str]]) -> Published:
-    variant = variants[row["method"], "ranks" if row["method"] == "global_mp" else ""]
+    variant = variants.get((row["method"], "ranks")) or variants[row["method"], ""]
     ranks = {"rank_w": int(row["rank_w"]), "rank_u": int(row["rank_u"])}
     return Published(
         table=int(row["table"]),
