@@ -22,8 +22,9 @@ def choose(targets: Indices, count: int, *, seed: int, keep_rest: bool) -> tuple
     # RandomState, not default_rng: its streams are frozen by numpy's compatibility policy
     random = np.random.RandomState(seed)
     chosen = np.zeros(len(targets), dtype=bool)
-    for label, wanted in enumerate(counts):
-        chosen[random.permutation(np.flatnonzero(targets == label))[:wanted]] = True
+    by_class = np.split(np.argsort(targets, kind="stable"), np.cumsum(sizes)[:-1])
+    for members, wanted in zip(by_class, counts, strict=True):
+        chosen[random.permutation(members)[:wanted]] = True
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 

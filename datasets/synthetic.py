@@ -86,10 +86,14 @@ class Synthetic(ResidentDataSet):
 
         info = self.describe()
         random = np.random.default_rng(self.seed)
-        patterns = class_patterns(random, info.num_classes, info.input_shape)
+        cells = random.standard_normal((info.num_classes, *info.input_shape[:-2], COARSE, COARSE), dtype=np.float32)
         targets = np.arange(self.num_samples + self.num_test) % info.num_classes
-        chunks = [patterns[targets[start : start + CHUNK]] for start in range(0, len(targets), CHUNK)]
-        inputs = np.concatenate([self._with_noise(random, chunk) for chunk in chunks])
+        inputs = np.concatenate(
+            [
+                self._with_noise(random, spread(cells[targets[start : start + CHUNK]], info.input_shape[-2:]))
+                for start in range(0, len(targets), CHUNK)
+            ]
+        )
         x, y = torch.from_numpy(inputs), torch.from_numpy(targets.astype(np.int64))
         cut = self.num_samples
         return Arrays(x[:cut], y[:cut], x[cut:], y[cut:])
@@ -111,11 +115,9 @@ class Synthetic(ResidentDataSet):
         return self.place(root)
 
 
-def class_patterns(random: np.random.Generator, num_classes: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """(num_classes, *shape) standard normal values, equal within each cell of a grid over the last two dimensions."""
+def spread(cells: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Each value of (n, ..., COARSE, COARSE) over a rectangle, so that the last two dimensions become `shape`."""
     import numpy as np
 
-    height, width = shape[-2:]
-    cells = random.standard_normal((num_classes, *shape[:-2], COARSE, COARSE), dtype=np.float32)
-    rows, columns = np.arange(height) * COARSE // height, np.arange(width) * COARSE // width
+    rows, columns = (np.arange(length) * COARSE // length for length in shape)
     return cells[..., rows[:, None], columns[None, :]]
