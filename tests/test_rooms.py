@@ -78,3 +78,10 @@ def test_the_well_known_package_datasets_is_not_shadowed(tmp_path: Path) -> None
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_table_of_methods_in_the_readme_is_that_of_the_registry() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/update_readme.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
