@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COARSE = 4  # cells a side of a class's pattern: wide enough to survive a crop that is a few pixels off
-CHUNK = 256  # samples made at a time, so that the float32 noise of a large set never exists as a whole
+CHUNK = 16  # samples made at a time, so that the float32 noise of a large set never exists as a whole
 CONTRAST = 45.0  # grey levels per standard deviation: 127.5 is 2.8 deviations away
 
 
