@@ -27,6 +27,9 @@ METHODS: dict[str, str] = {
     "woodfisher": "woodfisher:WoodFisher",
     "nm_magnitude": "nm_magnitude:NmMagnitude",
     "global_mp_columns": "column_magnitude:ColumnMagnitude",
+    "global_mp_flops": "macs_magnitude:MacsMagnitude",
+    "filter_l1": "filter_norm:FilterL1",
+    "filter_l2": "filter_norm:FilterL2",
     # during training
     "gmp": "gradual_magnitude:GradualMagnitude",
     "ac_dc": "ac_dc:AcDc",
