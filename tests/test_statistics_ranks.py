@@ -1,0 +1,108 @@
+"""Ranks, Holm's adjustment and cliques against worked examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from prunebench.benchmark.statistics_ranks import (
+    MIN_SETTINGS,
+    cell_ranks,
+    cliques,
+    holm,
+    rank_test,
+    setting_scores,
+    smallest_adjusted,
+)
+
+
+def frame(means: dict[tuple[str, float, str], float]) -> pd.DataFrame:
+    """Two seeds around each mean, by (data set, target, label)."""
+    return pd.DataFrame(
+        [
+            {"dataset": dataset, "model": "m", "target": target, "label": label, "accuracy": mean + shift}
+            for (dataset, target, label), mean in means.items()
+            for shift in (-0.01, 0.01)
+        ]
+    )
+
+
+def test_ranks_are_by_mean_and_equal_means_share_the_mean_rank() -> None:
+    ranks = cell_ranks(frame({("d", 0.9, "a"): 0.9, ("d", 0.9, "b"): 0.9, ("d", 0.9, "c"): 0.95}), "accuracy")
+    assert dict(zip(ranks["label"], ranks["rank"], strict=True)) == {"a": 2.5, "b": 2.5, "c": 1.0}
+
+
+def test_sparsities_of_one_network_are_one_setting() -> None:
+    cells = {
+        ("d", 0.8, "a"): 0.9, ("d", 0.8, "b"): 0.8, ("d", 0.9, "a"): 0.5, ("d", 0.9, "b"): 0.6,
+        ("e", 0.9, "a"): 0.7, ("e", 0.9, "b"): 0.6,
+    }  # fmt: skip
+    scores = setting_scores(cell_ranks(frame(cells), "accuracy"))
+    assert scores.loc[("d", "m")].to_dict() == {"a": 1.5, "b": 1.5}
+    assert scores.loc[("e", "m")].to_dict() == {"a": 1.0, "b": 2.0}
+
+
+def test_a_method_that_is_not_everywhere_gets_no_mean_rank_and_leaves_no_gap() -> None:
+    cells = {
+        ("d", 0.8, "a"): 0.7,
+        ("d", 0.8, "b"): 0.8,
+        ("d", 0.8, "c"): 0.75,
+        ("d", 0.9, "a"): 0.7,
+        ("d", 0.9, "b"): 0.8,
+    }
+    scores = setting_scores(cell_ranks(frame(cells), "accuracy"))
+    assert scores.loc[("d", "m")].to_dict() == {"a": 2.0, "b": 1.0}
+
+
+def table(settings: int, order: str = "abcd") -> pd.DataFrame:
+    """Every setting ranks in the same order, with small differences in size."""
+    noise = np.random.default_rng(0).random((settings, len(order))) * 0.1
+    return pd.DataFrame(np.arange(len(order)) + noise, columns=list(order))
+
+
+def test_there_is_no_test_below_six_settings_and_the_words_say_so() -> None:
+    test = rank_test(table(MIN_SETTINGS - 1))
+    assert test.cliques is None
+    assert test.friedman_p is None
+    assert "no test below 6 settings" in test.sentence()
+    assert test.mean_ranks == {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}
+
+
+def test_the_friedman_statistic_of_perfect_agreement() -> None:
+    # N settings, k methods always in the same order: chi2 = N (k - 1), here 18 with 3 degrees of freedom
+    from scipy.stats import chi2
+
+    assert rank_test(table(6)).friedman_p == pytest.approx(float(chi2.sf(18, 3)))
+
+
+def test_six_settings_cannot_tell_six_pairs_apart_and_ten_can() -> None:
+    few, many = rank_test(table(6)), rank_test(table(10))
+    assert few.cliques == [("a", "b", "c", "d")]
+    assert "smallest adjusted p-value is 0.19" in few.sentence()
+    assert many.cliques == []
+    assert "smallest adjusted" not in many.sentence()
+
+
+def test_the_smallest_p_value_is_that_of_the_test() -> None:
+    assert rank_test(table(10)).pair_p is not None
+    assert min((rank_test(table(10)).pair_p or {}).values()) == pytest.approx(smallest_adjusted(10, 4))
+
+
+def test_holm_by_hand() -> None:
+    # sorted 0.01, 0.02, 0.04 times 3, 2, 1: 0.03, 0.04, 0.04
+    found = holm({("a", "b"): 0.04, ("a", "c"): 0.01, ("b", "c"): 0.02})
+    assert found == pytest.approx({("a", "c"): 0.03, ("b", "c"): 0.04, ("a", "b"): 0.04})
+    assert holm({("a", "b"): 0.9, ("a", "c"): 0.8}) == {("a", "c"): 1.0, ("a", "b"): 1.0}
+
+
+def test_cliques_are_the_longest_runs_without_a_difference() -> None:
+    same, apart = 0.5, 0.01
+    pairs = {
+        ("a", "b"): same,
+        ("a", "c"): apart,
+        ("a", "d"): apart,
+        ("b", "c"): same,
+        ("b", "d"): same,
+        ("c", "d"): same,
+    }
+    assert cliques(list("abcd"), pairs) == [("a", "b"), ("b", "c", "d")]

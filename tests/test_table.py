@@ -1,0 +1,271 @@
+"""Tables of small studies written through the store: numbers by hand, and everything that can be missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prunebench.benchmark.cells import Cell, Table
+from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.frame import study_frame
+from prunebench.benchmark.run import Run
+from prunebench.benchmark.store import Store
+from prunebench.benchmark.study import Study
+from prunebench.benchmark.table import KINDS, chance_accuracy, make_table, ranks_over, render
+from prunebench.benchmark.table_accuracy import accuracy_table
+from synthetic_results import STUDY, fill, same_keys, store_failure, store_result, write_study
+
+ACCURACY = {"dense": 0.98, "global_mp": 0.96, "snip": 0.94, "random": 0.80}
+
+
+def made(tmp_path: Path, text: str = STUDY) -> tuple[Study, Store]:
+    return write_study(tmp_path, text), Store(tmp_path / "results")
+
+
+def by_seed(run: Run) -> float:
+    """The same order of methods at every seed, with a common shift: differences are exact and real."""
+    return ACCURACY[run.method] + 0.002 * run.seed - (0.01 if run.sparsity > 0.9 else 0)
+
+
+def cell(table: Table, label: str, column: str) -> Cell:
+    index = [c.heading for c in table.columns].index(column)
+    return next(row.cells[index] for row in table.rows if row.label == label)
+
+
+def build(study: Study, store: Store, **options: str) -> Table:
+    return accuracy_table(study_frame(study, store), chance=chance_accuracy(study), **options)  # pyright: ignore[reportArgumentType]
+
+
+def test_cells_are_means_and_sample_deviations_in_percent(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    found = cell(build(study, store), "Global MP", "90 %")
+    assert found.value == pytest.approx(96.2)
+    assert found.spread == pytest.approx(0.2)
+    assert found.count == found.expected == 3
+    # t(0.975, 2) * 0.2 / sqrt(3)
+    assert cell(build(study, store, stat="ci"), "Global MP", "90 %").spread == pytest.approx(0.4968, abs=1e-4)
+
+
+def test_rows_are_in_the_order_of_the_study_with_dense_on_top_and_without_a_mark(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    table = build(study, store)
+    assert [row.label for row in table.rows] == ["Dense", "Global MP", "SNIP", "Random"]
+    assert table.rows[0].is_reference
+    assert not table.rows[0].cells[0].mark
+    assert table.rows[0].cells[0].value == pytest.approx(98.2)
+
+
+def test_best_and_second_are_marked_where_the_paired_difference_is_real(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    table = build(study, store)
+    assert [cell(table, label, "95 %").mark for label in ("Global MP", "SNIP", "Random")] == ["best", "second", ""]
+
+
+def test_rows_that_cannot_be_told_apart_share_the_mark_and_nobody_is_second(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    # SNIP - Global MP: +0.01, -0.01, +0.001: the interval holds zero
+    shift = {0: 0.03, 1: 0.01, 2: 0.021}
+    fill(store, study, lambda run: by_seed(run) + (shift[run.seed] if run.method == "snip" else 0))
+    table = build(study, store)
+    assert [cell(table, label, "90 %").mark for label in ("Global MP", "SNIP", "Random")] == ["best", "best", ""]
+
+
+def test_below_three_seeds_nothing_is_marked(tmp_path: Path) -> None:
+    study, store = made(tmp_path, STUDY.replace("[0, 1, 2]", "[0, 1]"))
+    fill(store, study, by_seed)
+    assert not build(study, store).has_marks
+
+
+def test_a_leader_with_missing_runs_takes_all_marks_away(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, lambda run: None if run.method == "global_mp" and run.seed == 2 else by_seed(run))
+    table = build(study, store)
+    assert not table.has_marks
+    found = cell(table, "Global MP", "90 %")
+    assert found.runs == "2/3"
+    assert found.notes[0].symbol == "‡"
+
+
+def test_failed_runs_are_counted_and_said(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, lambda run: None if run.method == "snip" else by_seed(run))
+    for run in study.runs:
+        if run.method == "snip" and run.sparsity == 0.9:
+            store_failure(store, study.name, run, "RuntimeError: no")
+    table = build(study, store)
+    found = cell(table, "SNIP", "90 %")
+    assert (found.text, found.runs) == ("failed", "0/3")
+    assert ("‡", "runs are missing; (stored/expected): SNIP at 90 %: 3 failed.") in table.footnotes
+    assert any("6 of 21 runs are not stored (3 failed, 3 missing)" in sentence for sentence in table.caption)
+
+
+def test_a_sparsity_off_the_target_is_flagged_and_not_compared(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    for run in study.runs:
+        if run.method == "global_mp" and run.sparsity == 0.9:
+            store_result(store, study.name, run, by_seed(run), sparsity__achieved=0.8949)
+    table = build(study, store)
+    assert ("†", cell(table, "Global MP", "90 %").mark) == (cell(table, "Global MP", "90 %").notes[0].symbol, "")
+    assert cell(table, "SNIP", "90 %").mark == "best"
+    assert any("Global MP at 90 % reached 89.49 %" in text for _, text in table.footnotes)
+    assert not cell(table, "Global MP", "95 %").notes
+
+
+def test_half_a_point_off_the_target_is_not_flagged(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    for run in study.runs:
+        if run.method == "global_mp":
+            store_result(store, study.name, run, by_seed(run), sparsity__achieved=run.sparsity - 0.0049)
+    assert not build(study, store).footnotes
+
+
+@pytest.mark.parametrize("how", ["empty layer", "chance"])
+def test_collapsed_runs_are_marked_and_never_best(tmp_path: Path, how: str) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    for run in study.runs:
+        if run.method == "global_mp" and run.seed == 0 and run.sparsity == 0.9:
+            if how == "empty layer":
+                store_result(store, study.name, run, 0.98, sparsity__empty_layers=["mid.weight"])
+            else:
+                store_result(store, study.name, run, 0.115)
+    table = build(study, store)
+    found = cell(table, "Global MP", "90 %")
+    assert [note.symbol for note in found.notes] == ["§"]
+    assert found.notes[0].detail == "Global MP at 90 %: 1 of 3"
+    assert not found.mark
+
+
+def test_rows_that_are_only_listed_say_why(tmp_path: Path) -> None:
+    text = STUDY + "  - {method: secret, label: Secret, sparsity: 90%, not_run: its code is not public}\n"
+    study, store = made(tmp_path, text)
+    fill(store, study, by_seed)
+    table = build(study, store)
+    assert cell(table, "Secret", "90 %").text == "not run"
+    assert cell(table, "Secret", "95 %").text == ""
+    assert ("¶", "not run in this study: Secret: its code is not public.") in table.footnotes
+    assert not any("Incomplete" in sentence for sentence in table.caption)
+
+
+def test_without_a_dense_row_the_parents_are_the_reference(tmp_path: Path) -> None:
+    study, store = made(tmp_path, STUDY.replace("  - method: dense\n", ""))
+    fill(store, study, by_seed)
+    first = build(study, store).rows[0]
+    assert (first.label, first.cells[0].value) == ("Dense", pytest.approx(98.5))
+    assert build(study, store, accuracy="best_test").rows[0].label == "Global MP"
+
+
+def test_captions_state_the_protocol_the_prunable_set_and_the_seeds(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    caption = " ".join(build(study, store).caption)
+    assert "Test accuracy of the last epoch." in caption
+    assert "(1,384 of 1,410 parameters)" in caption
+    assert "n = 3" in caption
+    best = build(study, store, accuracy="best_test")
+    assert best.caption[0].startswith("Best TEST epoch (paper's protocol, selected on test)")
+    assert cell(best, "SNIP", "90 %").value == pytest.approx(94.4)
+
+
+def test_uneven_seeds_show_their_number_in_every_cell(tmp_path: Path) -> None:
+    text = STUDY + "  - {method: grasp, sparsity: 90%, seeds: [0]}\n"
+    study, store = made(tmp_path, text)
+    fill(store, study, lambda run: ACCURACY.get(run.method, 0.9))
+    table = build(study, store)
+    assert (cell(table, "GraSP", "90 %").runs, cell(table, "SNIP", "90 %").runs) == ("1", "3")
+    assert any("n = 1 to 3" in sentence for sentence in table.caption)
+
+
+def test_flops_are_shown_pruned_and_left(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    table = make_table("flops", study, store)
+    rows = {(row.block, row.label): row.cells for row in table.rows}
+    assert rows["Multiply-adds pruned (%)", "SNIP"][0].value == pytest.approx(90.0)
+    assert rows["Multiply-adds left (k)", "SNIP"][0].value == pytest.approx(2.32)
+    assert rows["Multiply-adds left (k)", "Dense"][0].value == pytest.approx(23.2)
+
+
+def test_the_layers_table_has_a_block_a_sparsity_and_marks_empty_layers(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    run = next(run for run in study.runs if run.method == "snip" and run.sparsity == 0.95)
+    folder = store.folder(study.name, run)
+    layers = (folder.read_result() or {})["layers"]
+    store_result(store, study.name, run, 0.5, layers=[{**layers[0], "kept": 0, "density": 0.0}, *layers[1:]])
+    table = make_table("layers", study, store)
+    assert [block for block, _ in table.blocks] == ["90 %", "95 %"]
+    first = {row.label: row for row in table.blocks[1][1]}["conv.weight"]
+    snip = first.cells[[c.heading for c in table.columns].index("SNIP")]
+    assert snip.value == pytest.approx(100 * (0.05 + 0.05 + 0) / 3)
+    assert snip.notes[0].symbol == "§"
+
+
+def test_the_cost_table_counts_dense_training_once_a_run(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    table = make_table("cost", study, store)
+    cells = {row.label: dict(zip([c.heading for c in table.columns], row.cells, strict=True)) for row in table.rows}
+    assert cells["Global MP"]["epochs, own"].value == 3
+    assert cells["Global MP"]["with dense"].value == 5
+    assert cells["SNIP"]["with dense"].value == 2
+    # six runs of 36 seconds
+    assert cells["SNIP"]["device-hours"].value == pytest.approx(0.06)
+    assert cells["SNIP"]["epochs, own"].runs == "6"
+
+
+def test_ranks_over_two_studies_are_two_settings(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    (tmp_path / "b").mkdir()
+    other = write_study(tmp_path / "b", STUDY.replace("name: small", "name: other").replace("digits", "mnist"))
+    fill(store, other, lambda run: {"snip": 0.9, "global_mp": 0.8, "random": 0.7}.get(run.method, 0.95))
+    table = ranks_over([study, other], store)
+    means = {row.label: row.cells[0].value for row in table.rows}
+    assert means == {"Global MP": 1.5, "SNIP": 1.5, "Random": 3.0}
+    assert any("over 2 settings; no test below 6" in sentence for sentence in table.caption)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("format", ["md", "latex", "csv", "html"])
+def test_every_kind_and_format_shows_an_empty_study(tmp_path: Path, kind: str, format: str) -> None:
+    study, store = made(tmp_path)
+    assert render(make_table(kind, study, store), format)
+
+
+def test_unknown_choices_are_refused_with_the_known_ones(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    with pytest.raises(UserError, match="kind of table 'acuracy'; did you mean 'accuracy'"):
+        make_table("acuracy", study, store)
+    with pytest.raises(UserError, match="stat 'se'"):
+        make_table("accuracy", study, store, stat="se")
+    with pytest.raises(UserError, match="accuracy 'best'"):
+        make_table("accuracy", study, store, accuracy="best")
+    with pytest.raises(UserError, match=r"format 'tex'.*known: csv, html, latex, md"):
+        render(make_table("accuracy", study, store), "tex")
+
+
+def test_synthetic_results_have_the_keys_of_real_ones(tmp_path: Path, tiny_study: Path) -> None:
+    """One real run through the harness; also what its table says of it."""
+    from prunebench.benchmark.attempt import attempt
+    from prunebench.benchmark.settings import Settings
+    from prunebench.benchmark.study import load_study
+
+    study = load_study(str(tiny_study), ["train.epochs=1", "finetune.epochs=1"], ["method=dense,global_mp"])
+    store = Store(tmp_path / "results")
+    for run in study.runs:
+        assert attempt(run, study.name, Settings(results=store.root)).outcome == "done"
+    run = study.runs[-1]
+    real = store.folder(study.name, run).read_result()
+    assert real is not None
+    synthetic = store_result(Store(tmp_path / "other"), study.name, run, 0.5)
+    assert same_keys(real, synthetic.read_result() or {}) == []
+    assert set(real["layers"][0]) == set((synthetic.read_result() or {})["layers"][0])
+    assert set(store.folder(study.name, run).history()[0]) == set(synthetic.history()[0])
+    table = build(study, store)
+    assert cell(table, "Global MP", "90 %").value == pytest.approx(100 * real["accuracy"]["last"])
