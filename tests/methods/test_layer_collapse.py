@@ -60,7 +60,7 @@ def test_without_it_a_layer_falls_below(method: type[MaskPruner], options: dict[
 @pytest.mark.parametrize(("method", "options"), SCORES, ids=IDS)
 def test_too_high_a_minimum_is_refused(method: type[MaskPruner], options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="minimum_threshold"):
-        masks_of(method, options, minimum_threshold=5.1)
+        masks_of(method, options, minimum_threshold=5.4)
 
 
 def test_it_is_an_option_of_every_method_with_a_global_score() -> None:
