@@ -49,9 +49,13 @@ def test_an_installed_package_offers_methods_by_entry_point(tmp_path: Path) -> N
     package = tmp_path / "site"
     info = package / "my_package-1.0.dist-info"
     info.mkdir(parents=True)
-    (package / "row_scaled.py").write_text(example().replace('METHODS = {"row_scaled": "RowScaled"}', ""), encoding="utf-8")
+    (package / "row_scaled.py").write_text(
+        example().replace('METHODS = {"row_scaled": "RowScaled"}', ""), encoding="utf-8"
+    )
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text("[prunebench.methods]\nrow_scaled = row_scaled:RowScaled\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(
+        "[prunebench.methods]\nrow_scaled = row_scaled:RowScaled\n", encoding="utf-8"
+    )
     script = (
         f"import sys; sys.path.insert(0, {str(package)!r})\n"
         "from prunebench.methods.registry import create, describe\n"

@@ -32,7 +32,12 @@ runs:
 
 def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*COMMAND, *arguments], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
@@ -136,7 +141,7 @@ def test_two_processes_that_want_the_same_share_it(undisturbed: Path, tmp_path: 
         assert outcome(folder) == outcome(folders(undisturbed)[name])
 
 
-PLUGIN = '''
+PLUGIN = """
 import os
 from dataclasses import dataclass
 from typing import ClassVar
@@ -173,7 +178,7 @@ class Dies(Raises):
 class NoMemory(Raises):
     def score(self, name, weight):
         return torch.empty(2**60)
-'''
+"""
 
 
 def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:

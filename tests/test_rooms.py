@@ -23,7 +23,9 @@ def imports(path: Path) -> set[str]:
             parts = list(path.relative_to(ROOT).parts[: depth - node.level + 1])
             parts += (node.module or "").split(".") if node.module else []
             if node.level == depth + 1 or parts:
-                found |= {".".join([*parts, alias.name]) if not node.module else ".".join(parts) for alias in node.names}
+                found |= {
+                    ".".join([*parts, alias.name]) if not node.module else ".".join(parts) for alias in node.names
+                }
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("prunebench."):
             found.add((node.module or "").removeprefix("prunebench."))
     return found

@@ -42,7 +42,9 @@ def test_recipes_are_those_of_the_paper(row: dict[str, str]) -> None:
             rank_w, rank_u = (int(part) for part in row["stage"].split("rank ")[1].rstrip(")").split())
             wanted = {"rank_w": rank_w, "rank_u": rank_u}
             defaults = {"rank_w": 9, "rank_u": 8}
-            candidates = [run for run in candidates if {**defaults, **dict(run.method_options)}.items() >= wanted.items()]
+            candidates = [
+                run for run in candidates if {**defaults, **dict(run.method_options)}.items() >= wanted.items()
+            ]
     assert candidates
     for run in candidates:
         recipe = run.recipe
@@ -70,7 +72,9 @@ def test_every_sparsity_and_method_of_the_table_is_in_its_study(table: int) -> N
         assert sum("Vanilla" in label for label in labels) == 3
         return
     text = (resources.files("prunebench.results.published") / "published.csv").read_text(encoding="utf-8")
-    printed = [row for row in csv.DictReader(text.splitlines()) if row["table"] == str(table) and row["method"] != "dense"]
+    printed = [
+        row for row in csv.DictReader(text.splitlines()) if row["table"] == str(table) and row["method"] != "dense"
+    ]
     rows = load_study(f"table{table}").rows
     for row in printed:
         wanted = float(row["sparsity_pct"]) / 100
