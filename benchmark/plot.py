@@ -47,7 +47,11 @@ def figures(
 
 def standard_kinds(study: Study) -> list[str]:
     """What is drawn when no kind is asked for; the critical-difference diagram needs settings of several studies."""
-    return ["accuracy", "macs", "layers", "training", *(["published"] if study.file.published else [])]
+    from .published import is_of, published_rows
+
+    number = study.file.published
+    has_printed = number is not None and is_of(published_rows(number), study)
+    return ["accuracy", "macs", "layers", "training", *(["published"] if has_printed else [])]
 
 
 def _one(kind: str, study: Study, store: Store, accuracy: str, stat: Stat) -> Figure:

@@ -31,7 +31,7 @@ class Published:
     Attributes:
         block: heading of the paper's block that the row stands in.
         target: sparsity of that block; None for table 6, whose blocks are ranks.
-        ours: the suite's method that it stands beside; `condition` are option values of that method or of its network.
+        ours: the suite's method that it stands beside, empty for none; `condition` are option values of that method or of its network.
     """
 
     table: int
@@ -77,13 +77,17 @@ def rows_for(study: Study, against: str) -> list[Published]:
             f"{', '.join(map(str, published_tables()))} (a table of {PAPER})"
         )
     rows = published_rows(study.file.published)
-    printed, here = (rows[0].model, rows[0].dataset), (study.file.model.name, study.file.dataset.name)
-    if printed != here:
+    if not is_of(rows, study):
         raise UserError(
-            f"study {study.name!r}: published table {study.file.published} is of {' on '.join(printed)}, "
-            f"this study is of {' on '.join(here)}"
+            f"study {study.name!r}: published table {study.file.published} is of {rows[0].model} on "
+            f"{rows[0].dataset}, this study is of {study.file.model.name} on {study.file.dataset.name}"
         )
     return rows
+
+
+def is_of(rows: list[Published], study: Study) -> bool:
+    """Whether a printed table is of the study's network and data; smoke versions of a study are not."""
+    return (rows[0].model, rows[0].dataset) == (study.file.model.name, study.file.dataset.name)
 
 
 def marks(rows: Iterable[Published], measure: str = "accuracy") -> dict[Published, Mark]:
