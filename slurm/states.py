@@ -183,10 +183,10 @@ def _judge_gone(run_id: str, status: Status, evidence: _Evidence) -> RunState:
         return RunState(state=state, reason=f"when last known; {evidence.queue_error}")
     if outcome.get("outcome") in ("blocked", "busy"):
         return RunState(state="missing", reason=outcome["reason"])
-    if outcome.get("outcome") == "interrupted":
-        return RunState(state="interrupted", reason=outcome["reason"])
     if evidence.record.ending:
         return RunState(state="interrupted", reason=evidence.record.ending)
+    if outcome.get("outcome") == "interrupted":
+        return RunState(state="interrupted", reason=outcome["reason"])
     if evidence.is_cancelled:
         return RunState(state="interrupted" if status.state != "missing" else "missing", reason="cancelled")
     return RunState(state="lost", reason=_reason_of_loss(evidence))

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, cast
 
 from ..benchmark.attempt import Ending
 from ..benchmark.claim import STALE_SECONDS, holder
@@ -33,7 +33,27 @@ BUSY_SECONDS = STALE_SECONDS + 60.0
 def work_in_job(pipe: Connection, study: str, settings: Settings) -> None:
     """The life of a worker: the local launcher's, with signals left to the supervisor."""
     leave_to_supervisor()
-    work(pipe, study, settings)
+    work(cast(Connection, _DeafPipe(pipe)), study, settings)
+
+
+@dataclass(frozen=True)
+class _DeafPipe:
+    """A pipe that does not mind if nobody listens: a worker whose supervisor was killed stops at its next epoch, with
+    a checkpoint, and its run must not look as if it had failed by itself.
+    """
+
+    pipe: Connection
+
+    def send(self, message: object) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send(message)
+
+    def poll(self) -> bool:
+        """Also true when the other end is closed."""
+        return self.pipe.poll()
+
+    def recv(self) -> Any:
+        return self.pipe.recv()
 
 
 @dataclass

@@ -1,0 +1,236 @@
+"""Submitting to a real controller. The jobs are to begin in an hour, so that none of them computes anything."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import STUDY, Place
+from prunebench.benchmark.errors import DataMissing, UserError
+from prunebench.slurm.queue import Queued, ask_queue
+from prunebench.slurm.submission import find_submissions, read_manifest, write_manifest
+
+pytestmark = pytest.mark.slurm
+
+LATER = {"begin": "now+1hour"}
+
+
+def jobs_of(place: Place) -> dict[str, Queued]:
+    """The queue's jobs of one place, by the names in its manifests."""
+    names = {array.name for path in find_submissions(place.results) for array in read_manifest(path).arrays}
+    return {job: entry for job, entry in ask_queue().items() if entry.name in names}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path / "here", seeds="[0, 1]")
+    yield made
+    made.command("cancel", chooses=False)
+
+
+def test_each_run_waits_for_its_own_dense_training(place: Place) -> None:
+    said = place.submit(sbatch=LATER)
+    assert "submitted 6 runs as 6 jobs" in said
+    manifest = read_manifest(find_submissions(place.results)[0])
+    dense, *dependants = manifest.arrays
+    shown = subprocess.run(
+        ["squeue", "--noheader", "--array", "--format=%F %E"], capture_output=True, text=True, check=True
+    ).stdout
+    waits_for = dict(line.split() for line in set(shown.splitlines()))
+    for array in dependants:
+        parents = {run.parent.id for run in place.runs if run.parent and (run.id,) in array.elements}
+        index = dense.elements.index(tuple(parents))
+        assert waits_for[str(array.job)].startswith(f"afterany:{dense.job}_{index}"), waits_for
+    assert place.counts() == {"queued": 6}
+
+
+def test_what_is_queued_is_not_submitted_again(place: Place) -> None:
+    place.submit(sbatch=LATER)
+    before = ask_queue()
+    said = place.submit(sbatch=LATER)
+    assert "6 runs wait or run already" in said
+    assert "nothing to submit" in said
+    assert ask_queue().keys() == before.keys()
+    assert len(find_submissions(place.results)) == 1
+
+
+def test_a_submission_that_was_killed_before_it_noted_its_jobs_is_still_known(place: Place) -> None:
+    place.submit(sbatch=LATER)
+    path = find_submissions(place.results)[0]
+    manifest = read_manifest(path)
+    forgetful = replace(manifest, arrays=tuple(replace(array, job=None) for array in manifest.arrays))
+    write_manifest(path, forgetful)
+    assert place.counts() == {"queued": 6}
+    assert "nothing to submit" in place.submit(sbatch=LATER)
+
+
+def test_another_study_waits_for_a_dense_training_that_is_queued_already(place: Place) -> None:
+    place.submit(sbatch=LATER)
+    other = Place(
+        place.folder / "other", seeds="[0]", sparsities="[80%]", study=STUDY.replace("name: fault", "name: other")
+    )
+    other.results = place.results
+    assert "submitted 1 runs as 1 jobs" in other.submit(sbatch=LATER)
+    manifest = read_manifest(find_submissions(place.results, "other")[0])
+    dense = read_manifest(find_submissions(place.results, "fault")[0]).arrays[0]
+    parent = other.runs[0].parent
+    assert parent is not None
+    assert manifest.arrays[0].after == f"{dense.job}_{dense.elements.index((parent.id,))}"
+    assert other.command("cancel", chooses=False)[2].startswith("cancelled 1 jobs")
+    assert place.counts() == {"queued": 6}, "the other study's jobs are not touched"
+
+
+def test_a_waiting_job_that_is_cancelled_alone_is_found(place: Place) -> None:
+    """It leaves no trace in the accounting. Its dense training makes two more runs wait for nothing: blocked."""
+    place.submit(sbatch=LATER)
+    dense = next(run.parent for run in place.runs if run.seed == 0)
+    assert dense is not None
+    subprocess.run(["scancel", place.state(dense).job], check=True)
+    assert place.state(dense).state == "lost"
+    assert place.counts() == {"blocked": 2, "lost": 1, "queued": 3}
+    # the dependants still wait in the queue; they are not submitted a second time, and so end as blocked
+    said = place.submit(sbatch=LATER)
+    assert "submitted" in said
+    assert place.counts() == {"queued": 6}
+
+
+def test_arrays_respect_what_the_controller_accepts(place: Place) -> None:
+    place.submit(sbatch=LATER, max_array_size=1)
+    assert sorted(job.rpartition("_")[2] for job in jobs_of(place)) == ["0"] * 6
+    place.command("cancel", chooses=False)
+    place.submit(sbatch=LATER, max_submit=len(ask_queue()) + 3)
+    assert len(jobs_of(place)) == 3
+    assert place.counts() == {"queued": 6}
+    place.command("cancel", chooses=False)
+    with pytest.raises(UserError, match=r"at least 2 jobs are needed, the cluster takes 1 more"):
+        place.submit(sbatch=LATER, max_submit=len(ask_queue()) + 1)
+
+
+def test_a_job_that_can_never_start_shows_why(place: Place) -> None:
+    place.submit(partition="short", time="10m")
+    code, shown, _ = place.command("status")
+    assert code == 0
+    assert "PartitionTimeLimit" in shown
+
+
+def test_a_refusal_is_one_line_and_leaves_nothing_queued(place: Place) -> None:
+    with pytest.raises(UserError, match=r"sbatch refused the array .*: .*invalid partition specified: nowhere"):
+        place.submit(partition="nowhere")
+    assert jobs_of(place) == {}
+    assert place.counts() == {"missing": 6}
+
+
+def test_cancelled_runs_are_missing_and_clean_takes_the_folder_away(place: Place) -> None:
+    place.submit(sbatch=LATER)
+    assert "nothing to remove" in place.command("clean", chooses=False)[2]
+    assert "cancelled 6 jobs" in place.command("cancel", chooses=False)[2]
+    assert jobs_of(place) == {}
+    states = place.look().states.values()
+    assert {(state.state, state.reason) for state in states} == {("missing", "cancelled")}
+    assert "no job of this study is in the queue" in place.command("cancel", chooses=False)[2]
+    assert "removed" in place.command("clean", chooses=False)[2]
+    assert find_submissions(place.results) == []
+    assert place.counts() == {"missing": 6}
+
+
+def test_folders_with_pickles_are_private(place: Place) -> None:
+    place.submit(sbatch=LATER)
+    path = find_submissions(place.results)[0]
+    pickles = list(path.glob("*/*.pkl"))
+    assert len(pickles) == 6
+    for folder in {path.parent, path, *(pickle.parent for pickle in pickles)}:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+class Names(pickle.Unpickler):
+    """Notes which names a pickle refers to."""
+
+    def __init__(self, path: Path) -> None:
+        self.found: set[str] = set()
+        super().__init__(path.open("rb"))
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.found.add(f"{module}.{name}")
+        return super().find_class(module, name)
+
+
+def test_pickles_hold_text_and_one_name_of_the_suite(place: Place) -> None:
+    place.submit(sbatch=LATER)
+    for path in find_submissions(place.results)[0].glob("*/*.pkl"):
+        names = Names(path)
+        delayed = names.load()
+        assert names.found == {"submitit.core.utils.DelayedSubmission", "prunebench.slurm.task.RunTask"}
+        assert json.loads(delayed.function.order)["study"] == "fault"
+        assert vars(delayed.function).keys() == {"order"}
+
+
+def test_the_users_sbatch_variables_do_not_replace_the_profile(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SBATCH_ variable wins over the batch script."""
+    monkeypatch.setenv("SBATCH_PARTITION", "short")
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    place.submit(sbatch=LATER)
+    array = read_manifest(find_submissions(place.results)[0]).arrays[0]
+    shown = subprocess.run(["scontrol", "show", "job", f"{array.job}_0"], capture_output=True, text=True, check=True)
+    assert "Partition=debug" in shown.stdout
+    assert "TimeLimit=00:15:00" in shown.stdout
+
+
+def test_two_submissions_at_once_do_not_queue_twice(place: Place) -> None:
+    from prunebench.slurm.submit import submitting
+
+    claim = submitting(place.results)
+    with pytest.raises(UserError, match=r"another submission into .* is at work"):
+        place.submit(sbatch=LATER)
+    claim.release()
+    assert "submitted 6 runs" in place.submit(sbatch=LATER)
+
+
+def test_nothing_is_submitted_where_the_queue_is_silent(place: Place, tmp_path: Path) -> None:
+    place.submit(sbatch=LATER)
+    nowhere = tmp_path / "slurm.conf"
+    nowhere.write_text("ClusterName=none\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort=1\nMessageTimeout=2\n")
+    place.environment = {"SLURM_CONF": str(nowhere)}
+    with pytest.raises(DataMissing, match="nothing is submitted, because it might be queued already"):
+        place.submit(sbatch=LATER)
+    assert place.counts() == {"queued": 6}, "as when last known"
+    code, shown, _ = place.command("status")
+    assert code == 0
+    assert "the queue cannot be asked: squeue" in shown
+    place.environment = {}
+
+
+def num_queue_questions() -> int:
+    """How often the controller was asked for jobs since it started."""
+    shown = subprocess.run(["sdiag"], capture_output=True, text=True, check=True).stdout
+    return sum(int(count) for count in re.findall(r"REQUEST_JOB_(?:USER_)?INFO\s*\(.*?count:(\d+)", shown))
+
+
+@pytest.mark.timeout(200)
+def test_a_thousand_runs_within_a_minute(tmp_path: Path) -> None:
+    """One command; then `status` asks the controller once, and not again for half a minute."""
+    sparsities = [round(0.5 + 0.004 * index, 3) for index in range(100)]
+    place = Place(tmp_path, seeds=str(list(range(10))), sparsities=str(sparsities))
+    begin = time.monotonic()
+    said = place.submit(sbatch=LATER)
+    seconds = time.monotonic() - begin
+    try:
+        assert "submitted 1010 runs as 1010 jobs" in said
+        assert seconds < 60.0, f"{seconds:.0f} s"
+        assert len(jobs_of(place)) == 1010
+        before = num_queue_questions()
+        assert place.command("status")[1].startswith("fault: 1010 runs: 1010 queued")
+        assert place.command("status")[1].startswith("fault: 1010 runs: 1010 queued")
+        assert num_queue_questions() - before == 1
+    finally:
+        said = place.command("cancel", chooses=False)[2]
+    assert "cancelled 1010 jobs" in said
+    assert jobs_of(place) == {}
