@@ -18,8 +18,9 @@ from .toy_task import ToyNetwork, ToyRecurrentNetwork
 
 SPARSITIES = (0.8, 0.5, 0.0)
 """The first that the method takes: some know only a pattern's sparsity, some set it by other options."""
-SHORT_INTERVAL = 2
-"""Steps between mask updates here: at the default of 100 none would fall into a training of a dozen steps."""
+QUICK: dict[str, int] = {"every": 2, "prune_rounds": 10, "fisher_gradients": 20}
+"""Options whose defaults suit real networks and are cut to this much here: steps between mask updates, of which none
+would fall into a training of a dozen steps, and counts that only cost time."""
 
 CHECKS: dict[str, Callable[[Subject], str]] = {
     "the target is met exactly": checks.check_target,
@@ -51,7 +52,7 @@ def check_method(name: str, options: Mapping[str, Any] | None = None) -> list[Ch
     """
     info = describe(name)
     with torch.random.fork_rng(devices=[]):
-        subject = _fit(info, {**_short_intervals(info), **(options or {})})
+        subject = _fit(info, {**quick_options(info), **(options or {})})
         return [_run(label, check, subject) for label, check in CHECKS.items()]
 
 
@@ -70,9 +71,10 @@ def _fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
     raise UserError(f"method {info.name!r} takes neither a toy network nor a sparsity of {SPARSITIES}: {refusals[0]}")
 
 
-def _short_intervals(info: MethodInfo) -> dict[str, int]:
-    every = info.options.get("every")
-    return {"every": SHORT_INTERVAL} if every is not None and every.default > SHORT_INTERVAL else {}
+def quick_options(info: MethodInfo) -> dict[str, int]:
+    """The options of a method that are cut for the toy task."""
+    known = info.options
+    return {name: limit for name, limit in QUICK.items() if name in known and known[name].default > limit}
 
 
 def _run(label: str, check: Callable[[Subject], str], subject: Subject) -> CheckResult:

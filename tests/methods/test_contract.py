@@ -9,14 +9,11 @@ import pytest
 import torch
 from prunebench.benchmark.errors import UserError
 from prunebench.methods import registry
-from prunebench.methods.contract import CHECKS, CheckResult, check_method
+from prunebench.methods.contract import CHECKS, CheckResult, check_method, quick_options
 from prunebench.methods.registry import create, describe, method_names
 from toys import assert_equal_masks, tiny_net, train_on_two_ranks
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "force": {"prune_rounds": 4},
-    "iterative_snip": {"prune_rounds": 4},
-    "synflow": {"prune_rounds": 5},
     "str": {"initial_threshold_logit": -3.0},  # from the paper's -3200 nothing is pruned in a short training
 }
 EXCEPTIONS: dict[tuple[str, str], str] = {}
@@ -40,8 +37,7 @@ def test_every_method_keeps_the_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in method_names() if name not in NOT_ON_TWO_RANKS])
 def test_two_processes_agree_on_the_masks(name: str) -> None:
-    every = describe(name).options.get("every")
-    options = {**OPTIONS.get(name, {}), **({"every": 2} if every is not None and every.default > 2 else {})}
+    options = {**quick_options(describe(name)), **OPTIONS.get(name, {})}
     pruners = train_on_two_ranks(lambda: create(name, 0.5, options), rebuild=tiny_net)
     if pruners[0].masks is None:
         assert name in WITHOUT_MASKS
