@@ -31,7 +31,8 @@ class Published:
     Attributes:
         block: heading of the paper's block that the row stands in.
         target: sparsity of that block; None for table 6, whose blocks are ranks.
-        ours: the suite's method that it stands beside, empty for none; `condition` are option values of that method or of its network.
+        ours: the suite's method that it stands beside, empty for none.
+        condition: option values of that method, or of its network, that the row has.
     """
 
     table: int

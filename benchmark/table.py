@@ -18,6 +18,7 @@ from .table_cells import STATS, Stat
 from .table_cost import cost_table
 from .table_flops import flops_table
 from .table_layers import layers_table
+from .table_paired import paired_table
 from .table_rank import rank_table
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from .study import Study
     from .table_published import Measure
 
-Kind = Literal["accuracy", "flops", "layers", "cost", "rank"]
-KINDS: tuple[Kind, ...] = ("accuracy", "flops", "layers", "cost", "rank")
+Kind = Literal["accuracy", "flops", "layers", "cost", "rank", "paired"]
+KINDS: tuple[Kind, ...] = ("accuracy", "flops", "layers", "cost", "rank", "paired")
 FORMATS: dict[str, Callable[[Table], str]] = {
     "md": to_markdown,
     "latex": to_latex,
@@ -66,6 +67,8 @@ def make_table(
         return cost_table(frame)
     if kind == "rank":
         return ranks_over([study], store, accuracy)
+    if kind == "paired":
+        return paired_table(frame, accuracy)
     if kind == "flops":
         return flops_table(frame, chosen, chance_accuracy(study))
     return accuracy_table(frame, accuracy, chosen, chance_accuracy(study))
