@@ -43,13 +43,14 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     (FastGRNN's low-rank factors do). A tensor that is shared counts once.
     """
     sites: list[Site] = []
-    seen: set[int] = set()
+    # The tensors themselves are held: behind a parametrisation each look makes a new one, whose id may be reused.
+    seen: dict[int, Tensor] = {}
     for path, module in model.named_modules():
         names = ("weight",) if isinstance(module, PRUNABLE_LAYERS) else getattr(module, "prunable_weights", ())
         for attribute in names:
             tensor = getattr(module, attribute)
             if id(tensor) not in seen:
-                seen.add(id(tensor))
+                seen[id(tensor)] = tensor
                 sites.append(Site(f"{path}.{attribute}" if path else attribute, module, attribute))
     return tuple(sites)
 

@@ -45,6 +45,6 @@ class Events:
 def events(total_steps: int, steps_per_epoch: int, begin: float, end: float, every: int) -> Events:
     """Events between two fractions of the training; `every` = 0 means once an epoch, at its first step."""
     interval = every or steps_per_epoch
-    first = round(begin * total_steps)
+    first = min(round(begin * total_steps), max(0, total_steps - 1))
     last = max(first, min(round(end * total_steps), total_steps) - 1)
     return Events(first=first, last=last, interval=max(1, interval))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prunebench.benchmark.pruning import Masks, check_finite, find_sites, keep_largest, num_kept
 from torch import nn
+from torch.nn.utils import parametrize
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,14 @@ def test_sites_are_conv_and_linear_weights_in_order_and_shared_tensors_count_onc
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), shared, nn.Linear(4, 4))
     model[4].weight = shared.weight
     assert [site.name for site in find_sites(model)] == ["0.weight", "3.weight"]
+
+
+def test_sites_behind_a_parametrisation_are_all_found() -> None:
+    """Each look at such a weight makes a new tensor; one that reuses a dead one's memory must not count as shared."""
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(6)))
+    for layer in model:
+        parametrize.register_parametrization(layer, "weight", nn.ReLU())
+    assert all(len(find_sites(model)) == 6 for _ in range(50))
 
 
 def test_depthwise_is_seen() -> None:

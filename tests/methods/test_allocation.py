@@ -17,6 +17,7 @@ from prunebench.methods.minimum_threshold import (
     solve_sparsities,
     threshold_count,
 )
+from prunebench.methods.schedule import cubic, events, exponential
 
 TINY = {"a": (16, 3, 3, 3), "b": (32, 16, 3, 3), "c": (10, 32)}
 SIZES = st.lists(st.integers(1, 400), min_size=1, max_size=6)
@@ -149,3 +150,27 @@ def test_minimum_threshold_meets_total_and_minimum(
     counts = [int(mask.sum()) for mask in masks.values()]
     assert sum(counts) == kept
     assert all(count >= min(minimum, size) for count, size in zip(counts, sizes, strict=True))
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0.9, 1.0), (0.0, 0.1), (0.5, 0.51), (0.99, 1.0)])
+@pytest.mark.parametrize("total", [1, 4, 100])
+def test_a_schedule_always_has_a_last_event_that_reaches_the_target(begin: float, end: float, total: int) -> None:
+    times = events(total, 1, begin, end, 0)
+    due = [step for step in range(total) if times.is_due(step)]
+    assert due
+    assert cubic(times.progress(due[-1]), 0.9) == 0.9
+
+
+def test_cubic_ramp_values() -> None:
+    values = [cubic(p, 0.9) for p in (0, 0.25, 0.5, 0.75, 1)]
+    assert values == pytest.approx([0, 0.5203125, 0.7875, 0.8859375, 0.9], abs=1e-12)
+
+
+@given(st.floats(0.01, 0.99), st.integers(1, 50))
+def test_exponential_rounds_multiply_to_the_density(sparsity: float, rounds: int) -> None:
+    density = 1.0
+    for step in range(1, rounds + 1):
+        next_density = 1 - exponential(step / rounds, sparsity)
+        assert next_density <= density + 1e-12
+        density = next_density
+    assert density == pytest.approx(1 - sparsity)
