@@ -267,7 +267,7 @@ def test_class_count_is_checked() -> None:
 
 
 def test_options_are_listed_with_their_defaults() -> None:
-    assert model_options("wrn-28-8") == {"dropout": 0.3, "weights": None}
+    assert model_options("wrn-28-8") == {"dropout": 0.3, "width": 8, "weights": None}
     assert model_options("resnet-32") == {"shortcut": "A", "weights": None}
 
 

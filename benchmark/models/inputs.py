@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from ..errors import UserError
+
+Width = Annotated[int, Field(ge=1)]
+"""Channels of a network in its own unit: the option that makes it smaller."""
 
 
 def image_shape(

@@ -8,19 +8,28 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from .inputs import image_shape
+from .inputs import Width, image_shape
 
 # beyond this the stem without stride makes every layer cost as much as the input has pixels
 _LARGEST_SMALL_IMAGE = 96
 
 
-def resnet_50(*, num_classes: int, input_shape: tuple[int, ...], zero_init_residual: bool = False) -> nn.Module:
+def resnet_50(
+    *, num_classes: int, input_shape: tuple[int, ...], zero_init_residual: bool = False, width: Width = 64
+) -> nn.Module:
     """ResNet-50 v1.5, the stride of 2 on the 3x3 convolution; 25,557,032 parameters for 1,000 classes.
 
-    `zero_init_residual` starts the last batch norm of every block at zero.
+    `zero_init_residual` starts the last batch norm of every block at zero. `width` is torchvision's width_per_group:
+    the channels inside the first bottleneck, whose output stays at 256.
     """
     image_shape(input_shape, smallest=32, channels=3)
-    return ResNet(Bottleneck, [3, 4, 6, 3], num_classes=num_classes, zero_init_residual=zero_init_residual)
+    return ResNet(
+        Bottleneck,
+        [3, 4, 6, 3],
+        num_classes=num_classes,
+        zero_init_residual=zero_init_residual,
+        width_per_group=width,
+    )
 
 
 def resnet_18(*, num_classes: int, input_shape: tuple[int, ...], zero_init_residual: bool = False) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .inputs import image_shape
+from .inputs import Width, image_shape
 
 _WIDTHS_AND_STRIDES = ((1, 1), (2, 2), (2, 1), (4, 2))  # in units of the network's width
 
@@ -30,10 +30,11 @@ class ConvNetSmall(nn.Module):
         return self.classifier(self.features(images).mean(dim=(2, 3)))
 
 
-def convnet_small(*, num_classes: int, input_shape: tuple[int, ...], width: int = 16) -> nn.Module:
+def convnet_small(*, num_classes: int, input_shape: tuple[int, ...], width: Width = 16) -> nn.Module:
     """33,040 prunable weights for one channel, ten classes and a width of 16; images of at least 8 x 8.
 
-    The layers have `width`, twice, twice and four times as many channels. Weights start as torch's layers do: Kaiming-uniform with a = sqrt(5).
+    The layers have `width`, twice, twice and four times as many channels. Weights start as torch's layers do:
+    Kaiming-uniform with a = sqrt(5).
     """
     channels, _, _ = image_shape(input_shape, smallest=8)
     return ConvNetSmall(num_classes, channels, width)

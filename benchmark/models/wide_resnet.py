@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from .inputs import image_shape
+from .inputs import Width, image_shape
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -67,29 +67,31 @@ class WideResNet(nn.Module):
         return self.fc(F.relu(self.bn(planes), inplace=True).mean(dim=(2, 3)))
 
 
-def wrn_16_8(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3) -> nn.Module:
+def wrn_16_8(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3, width: Width = 8) -> nn.Module:
     """10,961,370 parameters for three channels and ten classes."""
-    return _build(16, 8, num_classes, input_shape, dropout)
+    return _build(16, width, num_classes, input_shape, dropout)
 
 
-def wrn_22_8(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3) -> nn.Module:
+def wrn_22_8(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3, width: Width = 8) -> nn.Module:
     """17,158,106 parameters for three channels and ten classes."""
-    return _build(22, 8, num_classes, input_shape, dropout)
+    return _build(22, width, num_classes, input_shape, dropout)
 
 
-def wrn_28_2(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3) -> nn.Module:
+def wrn_28_2(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3, width: Width = 2) -> nn.Module:
     """1,467,610 parameters for three channels and ten classes."""
-    return _build(28, 2, num_classes, input_shape, dropout)
+    return _build(28, width, num_classes, input_shape, dropout)
 
 
-def wrn_28_8(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3) -> nn.Module:
+def wrn_28_8(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3, width: Width = 8) -> nn.Module:
     """23,354,842 parameters for three channels and ten classes. Global MP trains it with dropout 0.3."""
-    return _build(28, 8, num_classes, input_shape, dropout)
+    return _build(28, width, num_classes, input_shape, dropout)
 
 
-def wrn_28_10(*, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3) -> nn.Module:
+def wrn_28_10(
+    *, num_classes: int, input_shape: tuple[int, ...], dropout: Fraction = 0.3, width: Width = 10
+) -> nn.Module:
     """36,479,194 parameters for three channels and ten classes."""
-    return _build(28, 10, num_classes, input_shape, dropout)
+    return _build(28, width, num_classes, input_shape, dropout)
 
 
 def _build(depth: int, width: int, num_classes: int, input_shape: tuple[int, ...], dropout: float) -> WideResNet:
