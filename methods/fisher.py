@@ -21,15 +21,16 @@ def batch_gradients(
     With several processes each yields those of its own samples. Batch norm stands still, so that the gradient of a
     batch of one is that of a sample.
     """
-    for inputs, targets in context.samples(num_gradients * batch_size, batch_size):
-        with untouched(context.model, training=False):
-            weights = [site.weight.requires_grad_(True) for site in sites]
+    # Once around all batches: to save and restore the network's state takes longer than one small gradient.
+    with untouched(context.model, training=False):
+        weights = [site.weight.requires_grad_(True) for site in sites]
+        for inputs, targets in context.samples(num_gradients * batch_size, batch_size):
             loss = context.loss(context.model(inputs), targets)
             gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-        yield {
-            site.name: torch.zeros_like(site.weight) if gradient is None else gradient
-            for site, gradient in zip(sites, gradients, strict=True)
-        }
+            yield {
+                site.name: torch.zeros_like(site.weight) if gradient is None else gradient
+                for site, gradient in zip(sites, gradients, strict=True)
+            }
 
 
 def fisher_diagonal(context: Context, sites: Sequence[Site], num_gradients: int, batch_size: int) -> dict[str, Tensor]:

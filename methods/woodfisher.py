@@ -12,6 +12,9 @@ from torch import Tensor
 from .fisher import Block, InverseBlock, cut_into_blocks, group_blocks, stack_gradients
 from .mask_pruner import MaskPruner
 
+BYTES_PER_GRADIENT = 12
+"""Of memory for one entry of one gradient: as it is computed, and in float64."""
+
 
 @dataclass(kw_only=True)
 class WoodFisher(MaskPruner):
@@ -46,7 +49,7 @@ class WoodFisher(MaskPruner):
     update: bool = True
     memory_mb: int = 2048
     _inverse_diagonal: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
-    _stored: list[tuple[Block, Tensor]] = field(init=False, repr=False, default_factory=list)
+    _stored: list[tuple[Block, InverseBlock]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,8 +65,8 @@ class WoodFisher(MaskPruner):
             name: torch.empty(site.weight.shape, dtype=torch.float64, device=site.weight.device)
             for name, site in self._masks.sites.items()
         }
-        for block, gradients in self._blocks():
-            block.of(self._inverse_diagonal).copy_(InverseBlock(gradients, self.damping).diagonal())
+        for block, inverse in self._inverses():
+            block.of(self._inverse_diagonal).copy_(inverse.diagonal())
 
     def score(self, name: str, weight: Tensor) -> Tensor:
         return weight.double().square() / (2 * self._inverse_diagonal[name])
@@ -78,25 +81,29 @@ class WoodFisher(MaskPruner):
             }
             changes = {name: torch.zeros_like(quotient) for name, quotient in quotients.items()}
             # All changes before the first is made: gradients that are recomputed must be those of these weights.
-            for block, gradients in self._blocks():
-                block.of(changes).copy_(-InverseBlock(gradients, self.damping).times(block.of(quotients)))
+            for block, inverse in self._inverses():
+                block.of(changes).copy_(-inverse.times(block.of(quotients)))
             for name, site in self._masks.sites.items():
                 site.weight.add_(changes[name].to(site.weight.dtype))
         self._stored, self._inverse_diagonal = [], {}
 
-    def _blocks(self) -> Iterator[tuple[Block, Tensor]]:
-        """Each block with its gradients as rows, zero where pruned before: from memory if they all fit, or computed."""
+    def _inverses(self) -> Iterator[tuple[Block, InverseBlock]]:
+        """Each block with its inverse, where gradients are zero at what was pruned before.
+
+        From memory if all of them fit; else their gradients are computed group by group, and again the next time.
+        """
         if self._stored:
             yield from self._stored
             return
-        sites, masks = self._masks.sites, dict(self._masks.items())
+        sites = self._masks.sites
         blocks = cut_into_blocks({name: site.weight.numel() for name, site in sites.items()}, self.block_size)
-        groups = group_blocks(blocks, self.memory_mb * 2**20 // (4 * self.fisher_gradients))
-        flat_masks = {name: mask.contiguous() for name, mask in masks.items()}
+        groups = group_blocks(blocks, self.memory_mb * 2**20 // (BYTES_PER_GRADIENT * self.fisher_gradients))
+        masks = {name: mask.contiguous() for name, mask in self._masks.items()}
         for group in groups:
             with torch.enable_grad():
                 stacks = stack_gradients(self.context, sites, group, self.fisher_gradients, self.fisher_batch)
-            pairs = [(block, stack * block.of(flat_masks)) for block, stack in zip(group, stacks, strict=True)]
-            if len(groups) == 1:
-                self._stored = pairs
-            yield from pairs
+            for block, stack in zip(group, stacks, strict=True):
+                inverse = InverseBlock(stack * block.of(masks), self.damping)
+                if len(groups) == 1:
+                    self._stored.append((block, inverse))
+                yield block, inverse
