@@ -104,8 +104,9 @@ def test_training_images_are_those_of_torchvision_for_the_same_draws(small: Path
 
 
 def test_workers_and_ranks_change_nothing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = [*augmented_pass(small)]
     before = torch.get_rng_state()
+    alone = [*augmented_pass(small)]
+    assert torch.equal(before, torch.get_rng_state())
     monkeypatch.setenv("PRUNEBENCH_WORKERS", "2")
     split = registry.load("imagenet", root=small, validation=0).train
     for _ in range(2):  # the second pass is by the same workers

@@ -51,6 +51,18 @@ def survives(split: Split, number: signal.Signals) -> bool:
             signal.signal(name, handler)
 
 
+def test_training_workers_live_from_pass_to_pass(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNEBENCH_WORKERS", "1")
+    split = registry.load("imagenet", root=small, validation=0).train
+    assert isinstance(split, ImageFolderSplit)
+    pids = set()
+    for seed in (1, 2):
+        order = torch.Generator().manual_seed(seed)
+        assert len([*split.batches(8, device=torch.device("cpu"), order=order, augment=True)]) == 3
+        pids.add(split._loaders[True, False][1]._iterator._workers[0].pid)  # type: ignore[union-attr]
+    assert len(pids) == 1
+
+
 def test_workers_do_not_run_the_handlers_of_their_job(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRUNEBENCH_WORKERS", "1")
     assert survives(registry.load("imagenet", root=small).train, signal.SIGUSR2)

@@ -110,7 +110,9 @@ def test_a_lost_connection_is_continued_by_the_next_call(server: Server, tmp_pat
 def test_a_server_without_ranges_is_read_from_the_start(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.bin.part").write_bytes(b"something old")
     server.knows_ranges = False
-    assert download("toy", remote(server), tmp_path, silent).read_bytes() == CONTENT
+    lines: list[str] = []
+    assert download("toy", remote(server), tmp_path, lines.append).read_bytes() == CONTENT
+    assert lines == [f"fetching {server.url}set.bin (0.3 MB)"]
 
 
 def test_a_part_that_is_too_long_is_dropped(server: Server, tmp_path: Path) -> None:
