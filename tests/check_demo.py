@@ -12,10 +12,11 @@ from prunebench.benchmark.study import load_study
 
 def main() -> None:
     frame = study_frame(load_study("demo"), Store(Path("results")))
-    if not (frame["state"] == "done").all():
+    if set(frame["state"]) != {"done"}:
         sys.exit(f"not all runs are done: {frame['state'].value_counts().to_dict()}")
     means = frame.groupby(["label", "target"])["accuracy_last"].mean().unstack(0)
-    if len(means.columns) < 6 or len(means.index) < 6 or frame.groupby(["label", "target"]).size().min() < 3:
+    num_seeds = int(frame.groupby(["label", "target"]).size().to_numpy().min())
+    if len(means.columns) < 6 or len(means.index) < 6 or num_seeds < 3:
         sys.exit(f"the table is too small: {means.shape}")
     for target in (0.9, 0.95, 0.98):
         if not means.loc[target, "Global MP"] > means.loc[target, "Random"]:

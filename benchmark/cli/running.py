@@ -129,7 +129,12 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
             finished += 1
             progress.advance(task, max(1, run.recipe.epochs) - seen.get(run.id, 0))
             if ending.outcome != "done":
-                console.print(f"{ending.outcome}: {describe_run(run)}: {ending.reason}", markup=False, highlight=False, soft_wrap=True)
+                console.print(
+                    f"{ending.outcome}: {describe_run(run)}: {ending.reason}",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
             elif not console.is_terminal:
                 say(f"[{finished}/{len(made.to_do)}] {describe_run(run)}")
 
@@ -161,15 +166,15 @@ def prepare(
     from ...datasets.registry import check, dataset_names
     from ...datasets.registry import prepare as fetch
 
-    dataset, weights = name, None
+    dataset, model, weights = name, "", None
     if name not in dataset_names():
         file = load_study(name).file
-        dataset, weights = file.dataset.name, file.model.options.get("weights")
+        dataset, model, weights = file.dataset.name, file.model.name, file.model.options.get("weights")
     if not only_check:
         say(f"{dataset}: in {fetch(dataset, root=data_root, archive=archive, report=say)}")
         if weights is not None and not Path(weights).exists():
             from ..models.weights import fetch_weights
 
-            say(f"weights: in {fetch_weights(file.model.name, weights)}")
+            say(f"weights: in {fetch_weights(model, weights)}")
     for line in check(dataset, root=data_root):
         print(line)
