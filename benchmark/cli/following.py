@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,10 +87,20 @@ def _lines(study: str, found: Overview, results: Path) -> list[str]:
             where = state.log or open_store(results).folder(study, job.run).path
             named = f"job {state.job}: " * bool(state.job)
             lines.append(f"  {state.state:<11} {describe_run(job.run)}  {named}{state.reason}  [{where}]")
+    lines += _complaints_of_disk(results)
     for what, error in (("queue", found.queue_error), ("accounting", found.accounting_error)):
         if error:
             lines.append(f"  the {what} cannot be asked: {error}")
     return lines
+
+
+def _complaints_of_disk(results: Path) -> list[str]:
+    """Where jobs cannot write, they cannot leave a reason either."""
+    if not results.exists():
+        return []
+    if not os.access(results, os.W_OK):
+        return [f"  the results folder {results} cannot be written"]
+    return [f"  the results folder {results} is full"] if shutil.disk_usage(results).free == 0 else []
 
 
 def _as_json(study: str, found: Overview) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from cluster import Place
+from scenarios import Scenario, play
 from tool import why_no_cluster
 
 
@@ -11,3 +13,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = why_no_cluster() if marked else ""
     for item in marked if reason else ():
         item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where the undisturbed results come to lie; `played` computes them while its first jobs run."""
+    return Place(tmp_path_factory.mktemp("reference"), seeds="[0, 1]")
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory, reference: Place) -> dict[str, Scenario]:
+    return play(tmp_path_factory.mktemp("faults"), reference)

@@ -145,9 +145,9 @@ def test_cancelled_runs_are_missing_and_clean_takes_the_folder_away(place: Place
 def test_folders_with_pickles_are_private(place: Place) -> None:
     place.submit(sbatch=LATER)
     path = find_submissions(place.results)[0]
-    pickles = list(path.glob("*/*.pkl"))
-    assert len(pickles) == 6
-    for folder in {path.parent, path, *(pickle.parent for pickle in pickles)}:
+    found = list(path.glob("*/*.pkl"))
+    assert len(found) == 6
+    for folder in {path.parent, path, *(file.parent for file in found)}:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 

@@ -1,0 +1,245 @@
+"""All faults side by side, on two clusters: submit, disturb, wait; look; repair, submit again, wait.
+
+They take half a minute to three minutes each, nearly all of it waiting, so they are played together.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster import PLUGIN, Place, wait_until
+from prunebench.benchmark.claim import Claim
+from prunebench.benchmark.run import Run
+from prunebench.benchmark.store import Store
+from prunebench.slurm.states import RunState
+from tool import slurm_local
+
+PATIENCE = 400.0
+SLOW = {"SLOW_SECONDS": "1"}
+NEEDS_ROOT = ("full disk", "closed folder")
+
+
+@dataclass
+class Scenario:
+    """A place with a fault: what was seen right after it, and after everything came to rest."""
+
+    place: Place
+    disturb: Callable[[Scenario], None]
+    repair: Callable[[Scenario], None] = lambda scenario: None
+    profile: dict[str, object] = field(default_factory=dict)
+    at_fault: dict[str, RunState] = field(default_factory=dict)
+    at_rest: dict[str, RunState] = field(default_factory=dict)
+    shown: str = ""
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Run:
+        return self.place.runs[0]
+
+    @property
+    def second(self) -> Run:
+        return self.place.runs[1]
+
+    def wait_for_epochs(self, number: int) -> None:
+        wait_until(lambda: self.place.num_epochs(self.first) >= number, PATIENCE, f"{number} epochs of {self.first.id}")
+
+
+def compute_here(place: Place) -> None:
+    """Undisturbed results, by the local launcher."""
+    command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", str(place.study_path), "--jobs", "2"]
+    results = ["--results", str(place.results), "--plugin", str(PLUGIN)]
+    subprocess.run([*command, *results], check=True, capture_output=True)
+
+
+def play(root: Path, reference: Place) -> dict[str, Scenario]:
+    """Everything, on the running cluster and on a second one without accounting."""
+    # The blank in its name must survive batch scripts and command lines.
+    dead_seed = Scenario(Place(root / "dead seed", seeds="[0, 1]"), cancel_dense_of_seed_one)
+    dead_seed.place.submit()
+    dead_seed.disturb(dead_seed)
+    compute_here(reference)
+    second = SecondCluster(root)
+    try:
+        scenarios = {**on_the_first_cluster(root), **second.scenarios()}
+        for scenario in scenarios.values():
+            scenario.place.take_dense_from(reference)
+            scenario.place.submit(**{"environment": SLOW, **scenario.profile})
+            if scenario.disturb is hold:
+                scenario.disturb(scenario)
+        for scenario in scenarios.values():
+            if scenario.disturb is not hold:
+                scenario.disturb(scenario)
+        slurm_local("restart-controller")
+        scenarios["dead seed"] = dead_seed
+        finish(scenarios)
+    finally:
+        second.stop()
+    return scenarios
+
+
+def finish(scenarios: dict[str, Scenario]) -> None:
+    for name, scenario in scenarios.items():
+        wait_until(scenario.place.is_idle, PATIENCE, f"{name} to come to rest")
+        scenario.at_rest = scenario.place.look().states
+        scenario.shown = scenario.place.command("status")[1]
+    for scenario in scenarios.values():
+        scenario.repair(scenario)
+        if scenario.place.counts().keys() != {"done"}:
+            scenario.place.submit()
+    for name, scenario in scenarios.items():
+        wait_until(scenario.place.is_idle, PATIENCE, f"{name} to be completed")
+        scenario.numbers = scenario.place.numbers()
+
+
+def on_the_first_cluster(root: Path) -> dict[str, Scenario]:
+    def place(name: str) -> Place:
+        return Place(root / name, sparsities="[50%]")
+
+    slower = {"SLOW_SECONDS": "4"}
+    return {
+        "held": Scenario(place("held"), hold, profile={"environment": {}}),
+        "killed": Scenario(Place(root / "killed"), kill_process),
+        "given up": Scenario(place("given-up"), warn, profile={"max_requeues": 0}),
+        "preempted": Scenario(place("preempted"), preempt, profile={"partition": "preempt", "gpus_per_run": 1}),
+        # thirty epochs of four seconds do not fit into two minutes
+        "time limit": Scenario(place("limit"), lambda scenario: None, profile={"environment": slower, "time": "2m"}),
+    }
+
+
+class SecondCluster:
+    """Two nodes, no accounting, no GPUs; and a small disk, where the tests may mount one."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.disk = root / "disk"
+        self.disk.mkdir()
+        # Before the start, because nodes have their own view of what is mounted.
+        self.has_disk = is_allowed("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(self.disk))
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-second-"))
+        self.settings = {"SLURM_LOCAL_DIR": str(self.folder), "SLURM_LOCAL_ACCOUNTING": "no", "SLURM_LOCAL_GPUS": "0"}
+        slurm_local("start", "2", "6", **self.settings)
+        self.environment = {"SLURM_CONF": str(self.folder / "etc" / "slurm.conf")}
+
+    def scenarios(self) -> dict[str, Scenario]:
+        """The lost node must not take the others' jobs along, so they have the first one."""
+        first_node: dict[str, object] = {"sbatch": {"nodelist": "node1"}}
+        made = {"vanished": Scenario(self.place("vanished"), kill_process, profile=first_node)}
+        if self.has_disk:
+            place = self.place("user of a disk", self.disk / "results")
+            made["full disk"] = Scenario(place, fill, make_room, profile=first_node)
+        if is_allowed("chattr", "+i", str(self.root)):
+            subprocess.run(["chattr", "-i", str(self.root)], check=True)
+            made["closed folder"] = Scenario(self.place("closed"), close, reopen, profile=first_node)
+        node = Place(self.root / "node", environment=self.environment)
+        made["node lost"] = Scenario(node, self.lose_node, self.bring_node_back, profile={"cpus_per_task": 3})
+        return made
+
+    def place(self, name: str, results: Path | None = None) -> Place:
+        return Place(self.root / name, sparsities="[50%]", environment=self.environment, results_folder=results)
+
+    def lose_node(self, scenario: Scenario) -> None:
+        for run in scenario.place.runs:
+            wait_until(lambda run=run: scenario.place.num_epochs(run) >= 2, PATIENCE, f"two epochs of {run.id}")
+        slurm_local("node-down", "node2", **self.settings)
+
+    def bring_node_back(self, scenario: Scenario) -> None:
+        slurm_local("node-up", "node2", **self.settings)
+
+    def stop(self) -> None:
+        slurm_local("stop", **self.settings)
+        if self.has_disk:
+            subprocess.run(["umount", str(self.disk)], check=True)
+
+
+def is_allowed(*command: str) -> bool:
+    """Whether a command that needs root works here; tests run without root as well."""
+    return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+
+def cancel_dense_of_seed_one(scenario: Scenario) -> None:
+    dense = next(run.parent for run in scenario.place.runs if run.seed == 1)
+    assert dense is not None
+    job = scenario.place.state(dense).job
+    wait_until(lambda: scenario.place.record(dense).starts, PATIENCE, "the dense training to start")
+    subprocess.run(["scancel", job], check=True)
+    wait_until(lambda: not scenario.place.state(dense).is_active, PATIENCE, "the cancelled job to leave")
+    scenario.at_fault = scenario.place.look().states
+
+
+def process_of(scenario: Scenario, run: Run) -> int:
+    """The process that submitit started for a run's job, found by the environment that SLURM gave it."""
+    array, index = scenario.place.state(run).job.split("_")
+    wanted = {f"SLURM_ARRAY_JOB_ID={array}".encode(), f"SLURM_ARRAY_TASK_ID={index}".encode()}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = set((path / "environ").read_bytes().split(b"\0"))
+            command = (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if wanted <= environment and b"submitit.core._submit" in command and b"srun" not in command:
+            return int(path.name)
+    raise AssertionError(f"no process of job {array}_{index}")
+
+
+def kill_process(scenario: Scenario) -> None:
+    scenario.wait_for_epochs(2)
+    os.kill(process_of(scenario, scenario.first), signal.SIGKILL)
+
+
+def warn(scenario: Scenario) -> None:
+    """SLURM's warning, to all processes of the step as SLURM sends it."""
+    scenario.wait_for_epochs(2)
+    subprocess.run(["scancel", "--signal=USR2", scenario.place.state(scenario.first).job], check=True)
+
+
+def preempt(scenario: Scenario) -> None:
+    """A job of a higher partition that needs every GPU of the cluster."""
+    scenario.wait_for_epochs(2)
+    urgent = ["sbatch", "--partition=debug", "--nodes=2", "--gpus-per-node=2", "--output=/dev/null", "--wrap=sleep 3"]
+    subprocess.run(urgent, check=True, capture_output=True)
+
+
+def hold(scenario: Scenario) -> None:
+    """Another process holds the run when its job starts, and lets it go some time after the job has noticed."""
+    folder = Store(scenario.place.results).folder("fault", scenario.first)
+    claim = Claim.take(folder.path)
+    assert claim is not None, "a job needs seconds to load torch before it claims its run"
+    wait_until(lambda: scenario.place.record(scenario.first).starts, PATIENCE, "the job to start")
+    time.sleep(15.0)
+    scenario.at_fault = scenario.place.look().states
+    assert not folder.attempts()
+    claim.release()
+
+
+def fill(scenario: Scenario) -> None:
+    scenario.wait_for_epochs(2)
+    with (scenario.place.results.parent / "filler").open("wb", buffering=0) as file:
+        try:
+            while file.write(b"\0" * 4096):
+                pass
+        except OSError:
+            return
+
+
+def make_room(scenario: Scenario) -> None:
+    (scenario.place.results.parent / "filler").unlink()
+
+
+def close(scenario: Scenario) -> None:
+    """From now on nothing can be created, replaced or removed in the folder, not even by root."""
+    scenario.wait_for_epochs(2)
+    subprocess.run(["find", str(scenario.place.results), "-type", "d", "-exec", "chattr", "+i", "{}", "+"], check=True)
+
+
+def reopen(scenario: Scenario) -> None:
+    subprocess.run(["find", str(scenario.place.results), "-type", "d", "-exec", "chattr", "-i", "{}", "+"], check=True)
