@@ -17,7 +17,7 @@ SECONDS = 5.0
 
 def measure_throughput(run: Run, seconds: float = SECONDS) -> float:
     """Images a second of forward, backward and optimiser step, over about `seconds`."""
-    info = describe(run.dataset)
+    info = describe(run.dataset, **dict(run.dataset_options))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     options = {key: value for key, value in run.model_options if key != "weights"}
     model = create_model(run.model, num_classes=info.num_classes, input_shape=info.input_shape, **options).to(device)

@@ -81,7 +81,7 @@ def estimate(study: Study, plan: Plan, store: Store, images_per_second: float | 
         source = (
             "throughput of the stored runs" if images_per_second else "no throughput known: run a part, or give one"
         )
-    samples = _train_samples(study, describe(study.file.dataset.name))
+    samples = _train_samples(study, describe(study.file.dataset.name, **study.file.dataset.options))
     macs = dense_macs(study.file.model.name, study.file.dataset.name)
     epochs_to_do = sum(run.recipe.epochs for run in to_do)
     return Estimate(
@@ -115,8 +115,8 @@ def _train_samples(study: Study, info: Any) -> int | None:
     if info.num_train is None:
         return None
     limit = study.file.dataset.options.get("limit")
-    total = min(info.num_train, limit) if limit else info.num_train
-    return round(total * (1 - study.file.validation))
+    left = round(info.num_train * (1 - study.file.validation))
+    return min(left, limit) if limit else left
 
 
 def _measured(store: Store, study: Study, plan: Plan) -> float | None:

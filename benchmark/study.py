@@ -201,11 +201,15 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
 
 def _check_names(file: StudyFile, source: Source) -> None:
     """Names of data set and model, before anything runs and without torch."""
-    from ..datasets.registry import dataset_names
+    from ..datasets.registry import create, dataset_names
     from .models.registry import model_names
 
     if file.dataset.name not in dataset_names():
         raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, dataset_names())}")
+    try:
+        create(file.dataset.name, **file.dataset.options)
+    except (UserError, TypeError) as error:
+        raise UserError(f"{source.place(['dataset', 'options'])}: {error}") from error
     if file.model.name not in model_names():
         raise UserError(f"{source.place(['model'])}: {unknown('model', file.model.name, model_names())}")
 

@@ -73,6 +73,12 @@ runs:
 BAD_STUDIES = [
     ("method: global_mp", "method: globalmp", "bad.yaml:6: unknown method 'globalmp'; did you mean 'global_mp'?"),
     ("dataset: digits", "dataset: digit", "bad.yaml:2: unknown data set 'digit'; did you mean 'digits'?"),
+    (
+        "dataset: digits",
+        "dataset: {name: digits, options: {limt: 3}}",
+        "option of data set 'digits' 'limt'; did you mean",
+    ),
+    ("dataset: digits", "dataset: {name: digits, options: {limit: -3}}", "limit"),
     ("model: convnet-small", "model: convnet", "unknown model 'convnet'; did you mean"),
     ("sparsity: [0.9]", "sparsity: [1.0]", "bad.yaml:7: 'runs.0.sparsity.0' is 1.0: input should be less than 1"),
     ("sparsity: [0.9]", "sparsity: [-10%]", "input should be greater than or equal to 0"),
