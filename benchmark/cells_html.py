@@ -10,7 +10,7 @@ from .cells import Cell, Column, Table, TableRow, symbols
 
 def to_html(table: Table) -> str:
     """A `figure` element with caption, table and footnotes; classes but no style and no script."""
-    parts = [f'<figure class="table" id="table-{escape(table.name)}">', f"<figcaption>{_caption(table)}</figcaption>"]
+    parts = ['<figure class="table">', f"<figcaption>{_caption(table)}</figcaption>"]
     parts += ["<table>", *_head(table)]
     for block, rows in table.blocks:
         parts.append("<tbody>")

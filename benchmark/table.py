@@ -45,18 +45,25 @@ def render(table: Table, format: str) -> str:
 
 
 def make_table(
-    kind: str, study: Study, store: Store, accuracy: str = "last", stat: str = "std", against: str | None = None
+    kind: str,
+    study: Study,
+    store: Store,
+    accuracy: str = "last",
+    stat: str = "std",
+    against: str | None = None,
+    frame: Frame | None = None,
 ) -> Table:
     """Build a table from what is stored, beside printed numbers where `against` names them.
 
-    Raises UserError for an unknown kind, accuracy or stat, and where there are no printed numbers to stand beside.
+    `frame` is that of `study_frame`, for callers who have it already. Raises UserError for an unknown kind, accuracy
+    or stat, and where there are no printed numbers to stand beside.
     """
     from .frame import study_frame
 
     chosen = check_stat(stat)
     if kind not in KINDS:
         raise unknown("kind of table", kind, KINDS)
-    frame = study_frame(study, store)
+    frame = study_frame(study, store) if frame is None else frame
     if against is not None:
         return _against(kind, study, frame, accuracy, chosen, against)
     if kind == "layers":
@@ -66,7 +73,7 @@ def make_table(
     if kind == "cost":
         return cost_table(frame)
     if kind == "rank":
-        return ranks_over([study], store, accuracy)
+        return rank_table(frame, accuracy)
     if kind == "paired":
         return paired_table(frame, accuracy)
     if kind == "flops":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from .cells import Cell, Mark, Note
@@ -40,7 +41,7 @@ class Group:
     def name(self) -> str:
         return f"{self.label} at {percent(self.target)}"
 
-    @property
+    @cached_property
     def done(self) -> Frame:
         return self.rows[self.rows["state"] == "done"]
 

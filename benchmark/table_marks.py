@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from .cells import Mark
 from .report_types import Frame
-from .statistics import MIN_INTERVAL, compare, paired_differences, resolution
+from .statistics import MIN_INTERVAL, differs, paired_differences, resolution
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -48,7 +48,7 @@ def _leaders(rows: Mapping[str, Frame], means: Mapping[str, float], column: str,
 
 
 def _is_worse(row: Frame, top: Frame, column: str, step: float) -> bool:
-    return compare(paired_differences(top, row, column), smallest_std=step / 2).is_real
+    return differs(paired_differences(top, row, column), smallest_std=step / 2)
 
 
 def marks_by_value(values: Mapping[Key, float]) -> dict[Key, Mark]:

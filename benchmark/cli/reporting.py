@@ -14,6 +14,7 @@ from .options import (
     Only,
     Plugins,
     Results,
+    StudyName,
     open_store,
     open_study,
     print_json,
@@ -36,7 +37,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="Leave with 3 where runs 
 
 
 def register(app: typer.Typer) -> None:
-    for name, command in {"table": table, "plot": plot}.items():
+    for name, command in {"table": table, "plot": plot, "report": report}.items():
         app.command(name)(command)
 
 
@@ -119,6 +120,30 @@ def plot(
         raise typer.Exit(INCOMPLETE)
 
 
+def report(
+    study: StudyName,
+    accuracy: Accuracy = "last",
+    output: Output = None,
+    strict: Strict = False,
+    assignments: Assignments = None,
+    only: Only = None,
+    results: Results = DEFAULT_RESULTS,
+    plugins: Plugins = None,
+) -> None:
+    """Write one HTML file with tables, curves, runs and raw results; it opens without a network."""
+    from ..report import Asked, html_report
+
+    opened = open_study(study, assignments, only, plugins)
+    store = open_store(results)
+    asked = Asked(study=study, assignments=assignments or (), only=only or (), plugins=plugins or ())
+    path = output or store.study_folder(opened.name) / "report.html"
+    _write(path, html_report(opened, store, asked, accuracy))
+    _say_incomplete(opened, store)
+    print(path)
+    if strict and not _completeness(opened, store)["complete"]:
+        raise typer.Exit(INCOMPLETE)
+
+
 def _make_tables(
     kind: str | None, studies: list[Study], store: Store, accuracy: str, stat: str, against: str | None
 ) -> list[tuple[Study, Table]]:
@@ -149,15 +174,23 @@ def _emit(text: str, output: Path | None) -> None:
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
         return
+    _write(output, text)
+    say(f"wrote {output}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Raises UserError for a place that cannot be written."""
+    from ..errors import UserError
     from ..store import write_atomically
 
-    write_atomically(output, text)
-    say(f"wrote {output}")
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> None:
     """Write the standard tables beside the runs, unless they show a part of the study or no run at all."""
-    from ..store import write_atomically
     from ..table import SUFFIXES, render
 
     if is_partial:
@@ -169,7 +202,7 @@ def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> 
         folder = store.study_folder(study.name) / "tables"
         for format in ("md", "csv"):
             path = folder / f"{made.name}{SUFFIXES[format]}"
-            write_atomically(path, render(made, format))
+            _write(path, render(made, format))
             say(f"wrote {path}")
 
 
