@@ -11,6 +11,7 @@ METHODS: dict[str, str] = {
     "shuffled": "shuffled:Shuffled",
     "reinit": "reinit:Reinit",
     "small_dense": "small_dense:SmallDense",
+    "dense_longer": "dense_longer:DenseLonger",
     "random_subspace": "random_subspace:RandomSubspace",
     # before training
     "synflow": "synflow:SynFlow",

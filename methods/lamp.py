@@ -34,8 +34,9 @@ def lamp_scores(weight: Tensor) -> Tensor:
 
     Among equal magnitudes the later one counts as larger, as in a stable ascending sort.
     """
-    squares = weight.detach().reshape(-1).double().square()
+    # On the CPU: a GPU's parallel sums may differ in the last bit between two processes, and masks with them.
+    squares = weight.detach().reshape(-1).cpu().double().square()
     ascending, order = squares.sort(stable=True)
     at_least = ascending.flip(0).cumsum(0).flip(0)
     ratios = torch.where(ascending > 0, ascending / at_least, 0.0)
-    return torch.empty_like(ratios).scatter_(0, order, ratios).view(weight.shape)
+    return torch.empty_like(ratios).scatter_(0, order, ratios).view(weight.shape).to(weight.device)

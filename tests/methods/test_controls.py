@@ -10,6 +10,7 @@ from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.measure import kept_by_layer
 from prunebench.benchmark.pruning import find_sites
 from prunebench.methods.borrowed_mask import shuffled
+from prunebench.methods.dense_longer import DenseLonger
 from prunebench.methods.magnitude import GlobalMagnitude
 from prunebench.methods.reinit import Reinit
 from prunebench.methods.shuffled import Shuffled
@@ -141,6 +142,13 @@ def test_bad_options_are_refused_at_once() -> None:
         Reinit(sparsity=0.5, start="init", weights="original")
     with pytest.raises(ValueError, match="start"):
         SmallDense(sparsity=0.5, start="trained")
+
+
+def test_dense_longer_prunes_nothing() -> None:
+    model, _ = train_all(DenseLonger(), toy_context(tiny_net()))
+    assert all((site.weight != 0).all() for site in find_sites(model))
+    with pytest.raises(ValueError, match="sparsity must be 0"):
+        DenseLonger(sparsity=0.5)
 
 
 @pytest.mark.parametrize(("sparsity", "width"), [(0.0, 20), (0.5, 10), (0.9, 2), (0.93, 1), (0.949, 1)])
