@@ -6,6 +6,7 @@ The same function computes every run, here or on a cluster, whatever the method.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from ..datasets.registry import load
 from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
-from . import memory, provenance
+from . import distributed, memory, provenance
 from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
 from .errors import DataMissing
 from .flops import count_macs
@@ -36,7 +37,11 @@ from .pruning import find_sites
 from .run import Run, derive_seed, to_dict
 from .settings import Settings
 from .store import SCHEMA, Store, now, write_atomically, write_json
+from .sync_batch_norm import synchronize
 from .training import Clock, Evaluation, Position, Training, evaluate, num_steps
+
+SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
+"""Set in jobs of a cluster: the revision at submission, which may be hours older than the code that runs."""
 
 
 class Interrupted(Exception):
@@ -76,7 +81,9 @@ def execute(run: Run, study: str, settings: Settings, watch: Watch) -> dict[str,
     """Compute a run and store its result; resumes from its checkpoint if there is one.
 
     Raises Interrupted after a stop, Diverged, UserError, or whatever a method raises; nothing is half-written.
+    Of several processes, the leader calls the others, and writes.
     """
+    distributed.announce(run)
     with torch.random.fork_rng():
         return _Execution(run, study, settings, watch).compute()
 
@@ -88,7 +95,7 @@ class _Execution:
         self.run, self.study, self.settings, self.watch = run, study, settings, watch
         self.store = Store(settings.results)
         self.folder = self.store.folder(study, run)
-        self.device = choose_device(settings.device)
+        self.device = distributed.own_device(choose_device(settings.device))
         torch.set_num_threads(settings.threads)
         torch.use_deterministic_algorithms(settings.deterministic)
         self.clock = Clock()
@@ -123,12 +130,13 @@ class _Execution:
     def _new_model(self, **options: Any) -> nn.Module:
         # Every run of a seed starts from the same initialisation, which makes comparisons paired.
         torch.manual_seed(derive_seed(self.run.seed, "init"))
-        return create_model(
+        model = create_model(
             self.run.model,
             num_classes=self.data.num_classes,
             input_shape=self.data.input_shape,
             **{**dict(self.run.model_options), **options},
         )
+        return synchronize(model) if self.run.recipe.sync_batch_norm and distributed.is_active() else model
 
     def _context(self, model: nn.Module) -> Context:
         seed = self.run.seed
@@ -144,6 +152,7 @@ class _Execution:
             epochs=self.run.recipe.epochs,
             steps_per_epoch=num_steps(len(self.data.train), self.run.recipe.batch_size),
             generator=lambda purpose: torch.Generator().manual_seed(derive_seed(seed, "method", purpose)),
+            reduce=distributed.total,
             rebuild=lambda **options: self._new_model(**options).to(self.device),
         )
 
@@ -153,7 +162,8 @@ class _Execution:
         generator = torch.Generator().manual_seed(derive_seed(self.run.seed, "samples", draw))
         indices = scoring_indices(self.data.train.targets, num_samples, balanced, generator)
         for part in indices.split(batch_size):
-            yield self.data.train.sample(part, device=self.device)
+            own = part.tensor_split(distributed.world())[distributed.rank()]
+            yield self.data.train.sample(own, device=self.device)
 
     def _train(self) -> None:
         training = Training(
@@ -179,6 +189,7 @@ class _Execution:
         with self.clock.measure("prune"):
             self.pruner.begin_round(index)
         check_masks(self.pruner, at_end=False)
+        distributed.check_same(self.pruner.masks)
         if index == 0:
             self.progress.pruned = self._evaluate() if self.pruner.masks is not None else self.progress.before
         self.progress.position = Position(index, self.pruner.first_epoch(index))
@@ -190,19 +201,23 @@ class _Execution:
 
     def _after_epoch(self, record: dict[str, Any], optimizer: torch.optim.Optimizer, position: Position) -> None:
         check_masks(self.pruner, at_end=False)
+        distributed.check_same(self.pruner.masks)
         record |= self._density()
         self.progress.position = position
         self.history.append(record)
-        with self.folder.history_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        self.watch.on_epoch(record)
-        is_stopping = self.watch.stop()
+        if distributed.is_leader():
+            with self.folder.history_path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            self.watch.on_epoch(record)
+        is_stopping = distributed.agreed(self.watch.stop())
         if is_stopping or position.epoch % self.settings.checkpoint_every == 0:
             self._save_checkpoint(optimizer)
         if is_stopping:
             raise Interrupted(f"stopped after epoch {position.epoch} of {self.run.recipe.epochs}")
 
     def _save_checkpoint(self, optimizer: torch.optim.Optimizer) -> None:
+        if not distributed.is_leader():
+            return
         progress = self.progress
         save_checkpoint(
             self.folder.checkpoint_path,
@@ -243,7 +258,8 @@ class _Execution:
 
     def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
         self.history = list(records)
-        write_atomically(self.folder.history_path, "".join(json.dumps(record) + "\n" for record in records))
+        if distributed.is_leader():
+            write_atomically(self.folder.history_path, "".join(json.dumps(record) + "\n" for record in records))
 
     def _density(self) -> dict[str, Any]:
         """Density and multiply-adds of the network as it stands."""
@@ -257,10 +273,6 @@ class _Execution:
         last = self._evaluate()
         original = {"prunable": self.num_prunable, "macs": sum(self.macs.values())}
         layers = count_layers(self.model, self.pruner, self.data.input_shape)
-        if self.pruner.masks is not None:
-            save_masks(self.folder.masks_path, dict(self.pruner.masks.items()))
-        if self.run.is_dense or self.settings.keep_weights:
-            save_weights(self.folder.model_path, self.model.state_dict())
         result = {
             "schema": SCHEMA,
             "id": self.run.id,
@@ -273,11 +285,21 @@ class _Execution:
             "data": {"fingerprint": self.data.fingerprint, "train": len(self.data.train),
                      "validation": len(self.data.validation), "test": len(self.data.test)},
             "provenance": {**provenance.environment(), **provenance.device_facts(self.device),
-                           "plugins": plugin_sources(), "finished": now()},
+                           "submitted_revision": os.environ.get(SUBMITTED_REVISION),
+                           "processes": distributed.world(), "plugins": plugin_sources(), "finished": now()},
         }  # fmt: skip
+        if distributed.is_leader():
+            self._store(result)
+        return result
+
+    def _store(self, result: dict[str, Any]) -> None:
+        """Masks and weights first: the result says that all is there."""
+        if self.pruner.masks is not None:
+            save_masks(self.folder.masks_path, dict(self.pruner.masks.items()))
+        if self.run.is_dense or self.settings.keep_weights:
+            save_weights(self.folder.model_path, self.model.state_dict())
         write_json(self.folder.result_path, result)
         self.folder.checkpoint_path.unlink(missing_ok=True)
-        return result
 
     def _cost(self) -> dict[str, Any]:
         """Epochs, multiply-adds and seconds; those of the shared dense training stand beside, under `parent`."""

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from ..datasets.splits import Data, Split
 from ..methods.base import Pruner
+from . import distributed
 from .run import Recipe, derive_seed
 
 EVALUATION_BATCH = 1000
@@ -97,7 +98,9 @@ def evaluate(model: nn.Module, split: Split, recipe: Recipe, device: torch.devic
     was_training = model.training
     model.eval()
     totals = torch.zeros(3, dtype=torch.float64, device=device)
-    for inputs, targets in split.batches(EVALUATION_BATCH, device=device):
+    num_processes = distributed.world()
+    batch_size = math.ceil(EVALUATION_BATCH / num_processes) * num_processes
+    for inputs, targets in split.batches(batch_size, device=device, rank=distributed.rank(), world=num_processes):
         with forward_precision(recipe, device):
             logits = model(inputs)
         logits = logits.float()
@@ -105,6 +108,7 @@ def evaluate(model: nn.Module, split: Split, recipe: Recipe, device: torch.devic
         loss = cross_entropy(logits, targets, reduction="sum")
         totals += torch.stack([top[:, 0].sum(), top.any(dim=1).sum(), loss.double()]).double()
     model.train(was_training)
+    distributed.total(totals)
     correct, correct_top5, loss_sum = totals.tolist()
     return Evaluation(int(correct), int(correct_top5), loss_sum, len(split))
 
@@ -158,30 +162,40 @@ class Training:
         optimizer = make_optimizer(self.recipe, self.pruner)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
+        distributed.check_shares(len(self.data.train), self.recipe.batch_size)
+        network = distributed.parallel(self.model)
         for epoch in range(first_epoch, self.recipe.epochs):
             # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
-            torch.manual_seed(derive_seed(self.seed, "noise", index, epoch))
+            torch.manual_seed(derive_seed(self.seed, "noise", index, epoch) + distributed.rank())
             order = torch.Generator().manual_seed(derive_seed(self.seed, "order", index, epoch))
             with self.clock.measure("train"):
-                loss = self._train_epoch(epoch, optimizer, order)
+                loss = self._train_epoch(network, epoch, optimizer, order)
                 self.pruner.on_epoch_end(index, epoch, optimizer)
             record = {"round": index, "epoch": epoch, "lr": optimizer.param_groups[0]["lr"], "train_loss": loss}
             with self.clock.measure("evaluate"):
                 record |= self._evaluate_epoch()
             self.on_epoch(record, optimizer, Position(index, epoch + 1))
 
-    def _train_epoch(self, epoch: int, optimizer: torch.optim.Optimizer, order: torch.Generator) -> float:
+    def _train_epoch(
+        self, network: nn.Module, epoch: int, optimizer: torch.optim.Optimizer, order: torch.Generator
+    ) -> float:
+        """Mean training loss of the epoch. `network` is the model, or what spreads it over several processes."""
         recipe, pruner, device = self.recipe, self.pruner, self.device
-        self.model.train()
+        network.train()
         losses = torch.zeros((), device=device)
-        batches = self.data.train.batches(recipe.batch_size, device=device, order=order, augment=True)
+        rank, world = distributed.rank(), distributed.world()
+        batches = self.data.train.batches(
+            recipe.batch_size, device=device, order=order, augment=True, rank=rank, world=world
+        )
         steps = self.steps_per_epoch
         for i, (inputs, targets) in zip(range(steps), batches, strict=False):
             step = epoch * steps + i
             self._set_rate(optimizer, epoch, step)
             optimizer.zero_grad(set_to_none=True)
             with forward_precision(recipe, device):
-                loss = self._loss(self.model(inputs), targets)
+                loss = self._loss(network(inputs), targets)
+            batch_size = min(recipe.batch_size, len(self.data.train) - i * recipe.batch_size)
+            loss = distributed.weighted(loss, len(targets), batch_size)
             loss.backward()
             with self.clock.measure("prune"):
                 skips = pruner.on_gradients(step, optimizer)
@@ -192,7 +206,8 @@ class Training:
             with self.clock.measure("masks"):
                 pruner.on_weights(step, optimizer)
             losses += loss.detach()
-        mean = losses.item() / steps
+        distributed.average_statistics(self.model)
+        mean = distributed.total(losses).item() / world / steps
         if not math.isfinite(mean):
             raise Diverged(f"training loss is {mean} in epoch {epoch}")
         return mean
