@@ -153,6 +153,8 @@ class _Execution:
             steps_per_epoch=num_steps(len(self.data.train), self.run.recipe.batch_size),
             generator=lambda purpose: torch.Generator().manual_seed(derive_seed(seed, "method", purpose)),
             reduce=distributed.total,
+            rank=distributed.rank(),
+            num_ranks=distributed.world(),
             rebuild=lambda **options: self._new_model(**options).to(self.device),
         )
 
