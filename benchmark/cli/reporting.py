@@ -1,12 +1,13 @@
-"""Commands that present results: table, plot, report, compare, export."""
+"""Commands that present results: table, plot, report."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import exchanging
 from .options import (
     DEFAULT_RESULTS,
     Assignments,
@@ -20,25 +21,22 @@ from .options import (
     print_json,
     say,
 )
+from .output import Output, Strict, completeness, emit, finish, write
 
 if TYPE_CHECKING:
     from ..cells import Table
     from ..store import Store
     from ..study import Study
 
-INCOMPLETE = 3
-"""Exit code of --strict where results are incomplete."""
-
 Studies = Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies, or YAML files.")]
 Accuracy = Annotated[str, typer.Option("--accuracy", help="last, selected (on validation) or best_test (the paper's).")]
 Stat = Annotated[str, typer.Option("--stat", help="std: sample standard deviation; ci: 95 % t-interval.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Leave with 3 where runs are missing.")]
 
 
 def register(app: typer.Typer) -> None:
     for name, command in {"table": table, "plot": plot, "report": report}.items():
         app.command(name)(command)
+    exchanging.register(app)
 
 
 def table(
@@ -66,17 +64,14 @@ def table(
     store = open_store(results)
     tables = _make_tables(kind, opened, store, accuracy, stat, against)
     if as_json:
-        content = {"studies": [_completeness(study, store) for study in opened]}
+        content = {"studies": [completeness(study, store) for study in opened]}
         print_json({**content, "tables": [table_as_dict(made) for _, made in tables]})
     else:
         text = "\n".join(render(made, format) for _, made in tables)
-        _emit(text, output)
+        emit(text, output)
     if kind is None and output is None and not as_json:
         _keep(tables, store, is_partial=bool(assignments or only))
-    for study in opened:
-        _say_incomplete(study, store)
-    if strict and not all(_completeness(study, store)["complete"] for study in opened):
-        raise typer.Exit(INCOMPLETE)
+    finish(opened, store, strict)
 
 
 def plot(
@@ -102,9 +97,7 @@ def plot(
 
     opened = [open_study(name, assignments, only, plugins) for name in studies]
     store = open_store(results)
-    for study in opened:
-        _say_incomplete(study, store)
-    counts = [_completeness(study, store) for study in opened]
+    counts = [completeness(study, store) for study in opened]
     paths = []
     if any(count["done"] for count in counts):
         for (study_name, name), figure in figures(kind, opened, store, accuracy, stat).items():
@@ -116,8 +109,7 @@ def plot(
     else:
         for path in paths:
             print(path)
-    if strict and not all(count["complete"] for count in counts):
-        raise typer.Exit(INCOMPLETE)
+    finish(opened, store, strict)
 
 
 def report(
@@ -137,11 +129,9 @@ def report(
     store = open_store(results)
     asked = Asked(study=study, assignments=assignments or (), only=only or (), plugins=plugins or ())
     path = output or store.study_folder(opened.name) / "report.html"
-    _write(path, html_report(opened, store, asked, accuracy))
-    _say_incomplete(opened, store)
+    write(path, html_report(opened, store, asked, accuracy))
     print(path)
-    if strict and not _completeness(opened, store)["complete"]:
-        raise typer.Exit(INCOMPLETE)
+    finish([opened], store, strict)
 
 
 def _make_tables(
@@ -169,26 +159,6 @@ def _standard_kinds(study: Study, against: str | None) -> list[str]:
     return ["accuracy", "flops"] if prints_flops else ["accuracy"]
 
 
-def _emit(text: str, output: Path | None) -> None:
-    """To stdout, or to a file and its name to stderr."""
-    if output is None:
-        print(text, end="" if text.endswith("\n") else "\n")
-        return
-    _write(output, text)
-    say(f"wrote {output}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Raises UserError for a place that cannot be written."""
-    from ..errors import UserError
-    from ..store import write_atomically
-
-    try:
-        write_atomically(path, text)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-
-
 def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> None:
     """Write the standard tables beside the runs, unless they show a part of the study or no run at all."""
     from ..table import SUFFIXES, render
@@ -197,23 +167,10 @@ def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> 
         say("not written to the results folder: --set and --only show other runs than the study's")
         return
     for study, made in tables:
-        if _completeness(study, store)["done"] == 0:
+        if completeness(study, store)["done"] == 0:
             continue
         folder = store.study_folder(study.name) / "tables"
         for format in ("md", "csv"):
             path = folder / f"{made.name}{SUFFIXES[format]}"
-            _write(path, render(made, format))
+            write(path, render(made, format))
             say(f"wrote {path}")
-
-
-def _completeness(study: Study, store: Store) -> dict[str, Any]:
-    """How many of the study's runs are stored."""
-    states = [store.folder(study.name, run).status().state for run in study.runs]
-    done = states.count("done")
-    return {"study": study.name, "runs": len(states), "done": done, "complete": done == len(states)}
-
-
-def _say_incomplete(study: Study, store: Store) -> None:
-    counts = _completeness(study, store)
-    if not counts["complete"]:
-        say(f"{study.name}: {counts['done']} of {counts['runs']} runs are stored; prunebench run {study.name}")

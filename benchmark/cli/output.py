@@ -1,0 +1,58 @@
+"""Where the output of commands goes, and how complete results are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import say
+
+if TYPE_CHECKING:
+    from ..store import Store
+    from ..study import Study
+
+INCOMPLETE = 3
+"""Exit code of --strict where results are incomplete."""
+
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Leave with 3 where runs are missing.")]
+
+
+def emit(text: str, output: Path | None) -> None:
+    """To stdout, or to a file and its name to stderr."""
+    if output is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+        return
+    write(output, text)
+    say(f"wrote {output}")
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Raises UserError for a place that cannot be written."""
+    from ..errors import UserError
+    from ..store import write_atomically
+
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+def completeness(study: Study, store: Store) -> dict[str, Any]:
+    """How many of the study's runs are stored."""
+    states = [store.folder(study.name, run).status().state for run in study.runs]
+    done = states.count("done")
+    return {"study": study.name, "runs": len(states), "done": done, "complete": done == len(states)}
+
+
+def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:
+    """Say what is missing; leave with INCOMPLETE if something is and `strict` asks for all."""
+    counts = [completeness(study, store) for study in studies]
+    for study, count in zip(studies, counts, strict=True):
+        if not count["complete"]:
+            say(f"{study.name}: {count['done']} of {count['runs']} runs are stored (prunebench run computes the rest)")
+    if strict and not all(count["complete"] for count in counts):
+        raise typer.Exit(INCOMPLETE)

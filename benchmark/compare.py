@@ -1,0 +1,199 @@
+"""Two results folders against each other: which runs differ, by how much, and whether that is more than seed noise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .run import Run, from_dict, to_dict
+from .statistics import MIN_INTERVAL, PairedComparison, compare, differs, resolution
+from .store import RunFolder
+
+PROVENANCE = ("prunebench", "revision", "python", "device_name", "threads", "deterministic")
+"""What may change a number though the run is the same; packages are compared as well."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored result and the study that it lies in; dense trainings lie in `dense`, shared by all."""
+
+    study: str
+    run: Run
+    result: Mapping[str, Any]
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.result["accuracy"]["last"])
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """What a row of a table is: everything but the seed, the recipe and the version of the method."""
+        run = self.run
+        options = json.dumps([list(run.method_options), list(run.dataset_options), list(run.model_options)])
+        return (self.study, run.dataset, run.model, run.method, options, repr(run.sparsity))
+
+    @property
+    def row_name(self) -> str:
+        options = ", ".join(f"{key}={value}" for key, value in self.run.method_options)
+        method = f"{self.run.method} ({options})" if options else self.run.method
+        return f"{self.study}: {method} {self.run.sparsity * 100:g} %"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same row and seed in both folders; `changes` tells where their specifications differ, if they do."""
+
+    first: Stored
+    second: Stored
+    changes: tuple[str, ...]
+
+    @property
+    def difference(self) -> float:
+        return self.second.accuracy - self.first.accuracy
+
+    @property
+    def is_same_run(self) -> bool:
+        return self.first.run.id == self.second.run.id
+
+
+@dataclass(frozen=True)
+class RowDifference:
+    """All pairs of a row. Differences are second minus first, fractions of the test set."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+    comparison: PairedComparison
+    smallest_std: float
+
+    @property
+    def verdict(self) -> str:
+        """`equal`, `within seed noise`, `beyond seed noise`, or that there are too few pairs to tell."""
+        differences = self.comparison.differences
+        if not any(differences):
+            return "equal"
+        if len(differences) < MIN_INTERVAL:
+            return f"too few pairs to tell ({len(differences)})"
+        return "beyond seed noise" if differs(differences, self.smallest_std) else "within seed noise"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two results folders have in common and what not."""
+
+    rows: tuple[RowDifference, ...]
+    only_first: tuple[Stored, ...]
+    only_second: tuple[Stored, ...]
+    provenance: tuple[tuple[str, str, str, int], ...]
+    """(Name, first value, second value, number of pairs) of versions and devices that differ."""
+
+    @property
+    def changed(self) -> list[Pair]:
+        """Pairs whose accuracy differs, the largest difference first."""
+        pairs = [pair for row in self.rows for pair in row.pairs if pair.difference]
+        return sorted(pairs, key=lambda pair: -abs(pair.difference))
+
+
+def compare_folders(first: Path, second: Path, study: str | None = None) -> Comparison:
+    """Compare all stored results, or those of one study and the dense trainings. Raises UserError for an empty side."""
+    return compare_stored(read_stored(first, study), read_stored(second, study))
+
+
+def read_stored(root: Path, study: str | None = None) -> list[Stored]:
+    """Every finished run under a results folder. Raises UserError where there is none."""
+    if not root.is_dir():
+        raise UserError(f"no results folder {root}")
+    pattern = f"{study}/runs/*" if study else "*/runs/*"
+    folders = [*sorted(root.glob("dense/*")), *sorted(root.glob(pattern))]
+    found = [stored for folder in folders if (stored := _read(folder)) is not None]
+    if not any(stored.study == study or study is None for stored in found):
+        raise UserError(f"no stored result of {f'study {study!r}' if study else 'any study'} in {root}")
+    return found
+
+
+def _read(path: Path) -> Stored | None:
+    result = RunFolder(path).read_result()
+    if result is None:
+        return None
+    try:
+        run = from_dict(result["run"])
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{RunFolder(path).result_path} does not describe a run of this version: {error}") from error
+    return Stored(path.parent.name if path.parent.name == "dense" else path.parent.parent.name, run, result)
+
+
+def compare_stored(first: Iterable[Stored], second: Iterable[Stored]) -> Comparison:
+    """Pair runs by id; what is left by row and seed, where that names one run on each side."""
+    left = {(stored.study, stored.run.id): stored for stored in first}
+    right = {(stored.study, stored.run.id): stored for stored in second}
+    pairs = [Pair(left[key], right[key], ()) for key in left if key in right]
+    rest_left = [stored for key, stored in left.items() if key not in right]
+    rest_right = [stored for key, stored in right.items() if key not in left]
+    by_row = _pair_by_row(rest_left, rest_right)
+    used = {id(stored) for pair in by_row for stored in (pair.first, pair.second)}
+    return Comparison(
+        rows=tuple(_row_differences([*pairs, *by_row])),
+        only_first=tuple(stored for stored in rest_left if id(stored) not in used),
+        only_second=tuple(stored for stored in rest_right if id(stored) not in used),
+        provenance=tuple(_provenance([*pairs, *by_row])),
+    )
+
+
+def _pair_by_row(first: list[Stored], second: list[Stored]) -> list[Pair]:
+    left, right = _by_row_and_seed(first), _by_row_and_seed(second)
+    return [
+        Pair(left[key][0], right[key][0], tuple(_changes(to_dict(left[key][0].run), to_dict(right[key][0].run))))
+        for key in left
+        if key in right and len(left[key]) == len(right[key]) == 1
+    ]
+
+
+def _by_row_and_seed(stored: list[Stored]) -> dict[tuple[Any, ...], list[Stored]]:
+    found: dict[tuple[Any, ...], list[Stored]] = {}
+    for one in stored:
+        found.setdefault((*one.row, one.run.seed), []).append(one)
+    return found
+
+
+def _changes(first: Mapping[str, Any], second: Mapping[str, Any], place: str = "") -> list[str]:
+    """`recipe.lr: 0.1 -> 0.05` for everything that two specifications say differently."""
+    found = []
+    for key in sorted(first.keys() | second.keys()):
+        one, other = first.get(key), second.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += _changes(one, other, f"{place}{key}.")
+        elif one != other:
+            shown = ["default" if value is None else json.dumps(value) for value in (one, other)]
+            found.append(f"{place}{key}: {shown[0]} -> {shown[1]}")
+    return found
+
+
+def _row_differences(pairs: list[Pair]) -> list[RowDifference]:
+    rows: dict[tuple[str, ...], list[Pair]] = {}
+    for pair in pairs:
+        rows.setdefault(pair.first.row, []).append(pair)
+    found = []
+    for members in rows.values():
+        ordered = sorted(members, key=lambda pair: pair.first.run.seed)
+        step = resolution(stored.accuracy for pair in ordered for stored in (pair.first, pair.second))
+        comparison = compare([pair.difference for pair in ordered], smallest_std=step / 2)
+        found.append(RowDifference(ordered[0].first.row_name, tuple(ordered), comparison, step / 2))
+    return found
+
+
+def _provenance(pairs: list[Pair]) -> list[tuple[str, str, str, int]]:
+    counts: dict[tuple[str, str, str], int] = {}
+    for pair in pairs:
+        one, other = (_facts(stored.result["provenance"]) for stored in (pair.first, pair.second))
+        for name in one:
+            if one[name] != other.get(name):
+                key = (name, str(one[name]), str(other.get(name)))
+                counts[key] = counts.get(key, 0) + 1
+    return [(*key, count) for key, count in counts.items()]
+
+
+def _facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: provenance[name] for name in PROVENANCE}, **provenance["packages"]}

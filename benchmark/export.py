@@ -1,0 +1,93 @@
+"""Results as one tidy file for other programs: a row for each run, columns with a documented meaning and a version."""
+
+from __future__ import annotations
+
+import importlib.util
+from io import BytesIO
+from pathlib import Path
+
+from .errors import DataMissing, UserError, unknown
+from .report_types import Frame
+
+EXPORT_SCHEMA = 1
+"""Version of the columns; it stands in every row, so that no reader can miss it."""
+
+FORMATS = ("csv", "parquet")
+
+TEXTS = frozenset(
+    ("study", "id", "label", "method", "options", "dataset", "model", "parent", "state", "reason", "device", "host",
+     "revision")
+)  # fmt: skip
+INTEGERS = frozenset(
+    ("seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
+     "peak_memory_bytes")
+)  # fmt: skip
+"""Columns of words and of whole numbers; all others are numbers with a fraction."""
+
+
+def export_frame(frame: Frame) -> Frame:
+    """The frame with its version as first column and one type a column, missing values included."""
+    typed = {name: _type(name) for name in frame.columns}
+    made = frame.astype(typed)
+    made.insert(0, "schema", EXPORT_SCHEMA)
+    return made
+
+
+def _type(column: str) -> str:
+    return "string" if column in TEXTS else "Int64" if column in INTEGERS else "Float64"
+
+
+def describe_columns() -> list[tuple[str, str, str]]:
+    """(Name, type, meaning) of every column of an export."""
+    from .frame import COLUMNS
+
+    types = {"string": "text", "Int64": "integer", "Float64": "number"}
+    rows = [(name, types[_type(name)], meaning) for name, meaning in COLUMNS.items()]
+    return [("schema", "integer", f"version of these columns, {EXPORT_SCHEMA}"), *rows]
+
+
+def export_bytes(frame: Frame, format: str) -> bytes:
+    """The file as bytes. Raises UserError for an unknown format, DataMissing where a package for it is absent."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    made = export_frame(frame)
+    if format == "csv":
+        return made.to_csv(index=False, lineterminator="\n").encode()
+    _need_pyarrow()
+    buffer = BytesIO()
+    made.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _need_pyarrow() -> None:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise DataMissing("format 'parquet' needs the package pyarrow: pip install pyarrow (csv needs nothing)")
+
+
+def read_export(path: Path) -> Frame:
+    """An exported file as a frame. Raises UserError naming another version, or a file that is no export."""
+    import pandas as pd
+
+    try:
+        if path.suffix == ".parquet":
+            _need_pyarrow()
+            made = pd.read_parquet(path)
+        else:
+            # without this, pandas reads an empty reason or a label such as "NA" as missing
+            made = pd.read_csv(path, dtype="string", keep_default_na=False, na_values={})
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    if "schema" not in made.columns:
+        raise UserError(f"{path} is no export of prunebench: it has no column 'schema'")
+    found = sorted(set(made["schema"].astype(str)))
+    if found not in ([], [str(EXPORT_SCHEMA)]):
+        raise UserError(f"{path} has export format {', '.join(found)}, this version reads {EXPORT_SCHEMA}")
+    rest = made.drop(columns="schema")
+    return rest.apply(_parse) if path.suffix != ".parquet" else rest
+
+
+def _parse(column: Frame) -> Frame:
+    """A column of a CSV in its type; an empty cell is missing."""
+    kind = _type(str(column.name))
+    known = column.where(column != "")
+    return known if kind == "string" else known.astype("Float64").astype(kind)

@@ -1,0 +1,97 @@
+"""The export: documented columns, one type each, read back as it was, other versions refused."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from prunebench.benchmark.errors import DataMissing, UserError
+from prunebench.benchmark.export import (
+    EXPORT_SCHEMA,
+    INTEGERS,
+    TEXTS,
+    describe_columns,
+    export_bytes,
+    export_frame,
+    read_export,
+)
+from prunebench.benchmark.frame import COLUMNS, study_frame
+from prunebench.benchmark.store import Store
+from synthetic_results import STUDY, fill, store_failure, write_study
+
+needs_pyarrow = pytest.mark.skipif(
+    importlib.util.find_spec("pyarrow") is None, reason="needs pyarrow: pip install pyarrow"
+)
+
+
+@pytest.fixture
+def frame(tmp_path: Path) -> pd.DataFrame:
+    """Stored, failed and missing runs, a row that is only listed, and labels that are hard on CSV."""
+    text = STUDY + '  - {method: secret, label: "NA", sparsity: 90%, not_run: "commas, \\"quotes\\"\\nand lines"}\n'
+    study, store = write_study(tmp_path, text), Store(tmp_path / "results")
+    fill(store, study, lambda run: None if run.method == "snip" else 0.9 + 0.1 * run.sparsity / 3)
+    store_failure(store, study.name, next(run for run in study.runs if run.method == "snip"), "Diverged: nan")
+    return study_frame(study, store)
+
+
+def write(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def test_a_csv_is_read_back_as_it_was(frame: pd.DataFrame, tmp_path: Path) -> None:
+    back = read_export(write(tmp_path, "e.csv", export_bytes(frame, "csv")))
+    wanted = export_frame(frame).drop(columns="schema")
+    # an empty reason and none are both an empty cell
+    wanted["reason"] = wanted["reason"].replace("", pd.NA)
+    pd.testing.assert_frame_equal(back, wanted, check_exact=True)
+
+
+@needs_pyarrow
+def test_parquet_is_read_back_as_it_was(frame: pd.DataFrame, tmp_path: Path) -> None:
+    back = read_export(write(tmp_path, "e.parquet", export_bytes(frame, "parquet")))
+    pd.testing.assert_frame_equal(back, export_frame(frame).drop(columns="schema"), check_exact=True)
+
+
+def test_parquet_without_its_package_is_one_line_and_exit_code_4(
+    frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DataMissing, match="needs the package pyarrow: pip install pyarrow") as caught:
+        export_bytes(frame, "parquet")
+    assert caught.value.exit_code == 4
+
+
+def test_every_run_is_a_row_and_every_column_is_documented(frame: pd.DataFrame) -> None:
+    made = export_frame(frame)
+    assert len(made) == len(frame) == 22
+    assert list(made.columns) == [name for name, _, _ in describe_columns()] == ["schema", *COLUMNS]
+    assert set(made["schema"]) == {EXPORT_SCHEMA}
+    assert all(meaning for _, _, meaning in describe_columns())
+
+
+def test_the_types_name_columns_that_exist() -> None:
+    assert set(COLUMNS) >= TEXTS | INTEGERS
+
+
+def test_other_versions_are_refused_by_name(frame: pd.DataFrame, tmp_path: Path) -> None:
+    text = export_bytes(frame, "csv").decode().replace("\n1,small,", "\n7,small,")
+    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1"):
+        read_export(write(tmp_path, "e.csv", text.encode()))
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"x\.csv is no export of prunebench: it has no column 'schema'"):
+        read_export(write(tmp_path, "x.csv", b"a,b\n1,2\n"))
+    with pytest.raises(UserError, match=r"cannot read .*empty\.csv"):
+        read_export(write(tmp_path, "empty.csv", b""))
+    with pytest.raises(UserError, match=r"cannot read .*absent\.csv"):
+        read_export(tmp_path / "absent.csv")
+
+
+def test_an_unknown_format_is_refused(frame: pd.DataFrame) -> None:
+    with pytest.raises(UserError, match="unknown format 'xlsx'"):
+        export_bytes(frame, "xlsx")

@@ -1,0 +1,236 @@
+"""Figures: what they draw, for studies of every size and state, and that their files depend on results alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.frame import study_frame
+from prunebench.benchmark.plot import KINDS, figures, save_figure, standard_kinds
+from prunebench.benchmark.plot_accuracy import accuracy_figure, curves_of
+from prunebench.benchmark.plot_layers import layers_figure
+from prunebench.benchmark.plot_macs import macs_figure, pareto_front
+from prunebench.benchmark.plot_style import LINES, MARKERS, PALETTE, looks, shorten
+from prunebench.benchmark.report_frames import layer_frame
+from prunebench.benchmark.run import Run
+from prunebench.benchmark.store import Store
+from prunebench.benchmark.study import Study, load_study
+from synthetic_results import STUDY, fill, store_result, write_study
+
+
+def accuracy(run: Run) -> float:
+    base = {"dense": 0.98, "global_mp": 0.96, "snip": 0.94, "random": 0.80}.get(run.method, 0.9)
+    return base + 0.002 * run.seed - (0.01 if run.sparsity > 0.9 else 0)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Study, Store]:
+    study, store = write_study(tmp_path), Store(tmp_path / "results")
+    fill(store, study, accuracy)
+    return study, store
+
+
+def line(axes: Any, label: str) -> tuple[list[float], list[float]]:
+    found = next(line for line in axes.get_lines() if line.get_label() == label)
+    return list(found.get_xdata()), list(found.get_ydata())
+
+
+def test_the_curve_joins_means_at_the_densities(made: tuple[Study, Store]) -> None:
+    axes = accuracy_figure(study_frame(*made)).axes[0]
+    x, y = line(axes, "Global MP")
+    assert x == pytest.approx([0.1, 0.05])
+    assert y == pytest.approx([96.2, 95.2])
+    assert axes.get_xscale() == "log"
+    # density falls to the right
+    assert axes.get_xlim()[0] > axes.get_xlim()[1]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["90", "95"]
+    assert line(axes, "Dense")[1] == pytest.approx([98.2, 98.2])
+
+
+def test_bands_are_the_spread_asked_for(made: tuple[Study, Store]) -> None:
+    frame = study_frame(*made)
+    for stat, half in (("std", 0.2), ("ci", 0.4968)):
+        point = curves_of(frame, "accuracy_last", stat)["SNIP"][0]  # pyright: ignore[reportArgumentType]
+        assert point.spread == pytest.approx(half, abs=1e-4)
+        band = accuracy_figure(frame, stat=stat).axes[0].collections[0]  # pyright: ignore[reportArgumentType]
+        heights = band.get_paths()[0].vertices[:, 1]  # pyright: ignore[reportIndexIssue]
+        # the first band is that of Global MP: 96.2 and 95.2
+        assert (max(heights), min(heights)) == pytest.approx((96.2 + half, 95.2 - half), abs=1e-3)
+
+
+def test_there_is_a_point_for_each_seed(made: tuple[Study, Store]) -> None:
+    axes = accuracy_figure(study_frame(*made)).axes[0]
+    seeds = [line for line in axes.get_lines() if line.get_linestyle() == "None"]
+    assert sorted(len(line.get_xdata()) for line in seeds) == [6, 6, 6]  # pyright: ignore[reportArgumentType]
+
+
+def test_a_wide_range_gets_a_second_panel_with_the_top(made: tuple[Study, Store]) -> None:
+    figure = accuracy_figure(study_frame(*made))
+    assert len(figure.axes) == 2
+    low, high = figure.axes[1].get_ylim()
+    assert high - low < 7 < figure.axes[0].get_ylim()[1] - figure.axes[0].get_ylim()[0]
+
+
+def test_the_pareto_front_by_hand() -> None:
+    assert pareto_front([(10, 90), (5, 80), (7, 70), (5, 60), (20, 90), (30, 95)]) == [(5, 80), (10, 90), (30, 95)]
+    assert pareto_front([]) == []
+
+
+def test_multiply_adds_are_those_left(made: tuple[Study, Store]) -> None:
+    x, y = line(macs_figure(study_frame(*made)).axes[0], "SNIP")
+    assert x == pytest.approx([10.0, 5.0])
+    assert y == pytest.approx([94.2, 93.2])
+
+
+def test_an_emptied_layer_is_a_cross(made: tuple[Study, Store]) -> None:
+    study, store = made
+    run = next(run for run in study.runs if run.method == "snip" and run.sparsity == 0.95)
+    layers = (store.folder(study.name, run).read_result() or {})["layers"]
+    store_result(store, study.name, run, 0.5, layers=[{**layers[0], "kept": 0, "density": 0.0}, *layers[1:]])
+    axes = layers_figure(layer_frame(study, store), "x").axes[1]
+    crosses = [list(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "x"]  # pyright: ignore[reportArgumentType]
+    assert sorted(crosses) == [[], [], [0]]
+
+
+def test_a_method_keeps_its_colour_over_studies(tmp_path: Path) -> None:
+    def colours(text: str) -> dict[str, str]:
+        study = write_study(tmp_path, text)
+        return {label: look.color for label, look in looks(study_frame(study, Store(tmp_path))).items()}
+
+    first = colours(STUDY)
+    second = colours(STUDY.replace("[global_mp, snip, random]", "[random, grasp, snip]"))
+    assert first["SNIP"] == second["SNIP"]
+    assert first["Random"] == second["Random"]
+    assert len(set(first.values())) == 3
+
+
+def test_labels_of_one_method_share_the_colour_and_differ_in_marker_and_line(tmp_path: Path) -> None:
+    text = STUDY + "  - {method: global_mp, label: MT, sparsity: 90%, options: {minimum_threshold: 0.1}}\n"
+    found = looks(study_frame(write_study(tmp_path, text), Store(tmp_path)))
+    one, other = found["Global MP"], found["MT"]
+    assert one.color == other.color
+    assert (one.marker, one.line) != (other.marker, other.line)
+    assert one.marker != other.marker
+    assert one.line != other.line
+
+
+def test_looks_are_told_apart_without_colour() -> None:
+    assert len(set(MARKERS)) == len(MARKERS) >= len(PALETTE)
+    assert len({str(line) for line in LINES}) == len(LINES)
+
+
+# Machado, Oliveira & Fernandes 2009, severity 1
+COLOUR_BLINDNESS = {
+    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLINDNESS)
+def test_the_first_colours_are_told_apart_by_colour_blind_readers(kind: str) -> None:
+    def seen(color: str) -> np.ndarray:
+        red_green_blue = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        return np.clip(np.array(COLOUR_BLINDNESS[kind]) @ red_green_blue**2.2, 0, 1) ** (1 / 2.2)
+
+    distances = [np.linalg.norm(seen(a) - seen(b)) for a, b in itertools.combinations(PALETTE[:8], 2)]
+    # 0.1 is 25 steps of 255 in one channel
+    assert min(distances) > 0.1
+
+
+def test_forty_methods_with_long_names_have_forty_looks_and_a_legend_that_fits(tmp_path: Path) -> None:
+    grid = ", ".join(str(round(0.01 * i, 2)) for i in range(1, 41))
+    text = STUDY.split("runs:")[0] + (
+        f"runs:\n  - {{method: global_mp, sparsity: [90%, 95%], grid: {{minimum_threshold: [{grid}]}}}}\n"
+    )
+    study, store = write_study(tmp_path, text), Store(tmp_path / "results")
+    fill(store, study, accuracy)
+    frame = study_frame(study, store)
+    found = looks(frame)
+    assert len({(look.color, look.marker, str(look.line)) for look in found.values()}) == 40
+    figure = accuracy_figure(frame)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.y1 <= figure.axes[0].get_window_extent().y0
+    assert (box.x0, box.y0) >= (0, 0)
+    assert box.x1 <= figure.bbox.x1
+    assert len(figure.legends[0].get_texts()) == 41
+
+
+def test_a_long_name_keeps_what_tells_it_apart() -> None:
+    assert shorten("short") == "short"
+    assert shorten("Global MP (minimum_threshold=0.15)", 20) == "Global MP…hold=0.15)"
+
+
+STATES: dict[str, Callable[[Run], float | None]] = {
+    "empty": lambda run: None,
+    "dense only": lambda run: 0.98 if run.method == "dense" else None,
+    "one run": lambda run: 0.9 if (run.method, run.seed, run.sparsity) == ("snip", 1, 0.9) else None,
+    "without dense": lambda run: None if run.method == "dense" else accuracy(run),
+    "all at chance": lambda run: 0.1,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.filterwarnings("error")
+def test_every_kind_draws_every_state(tmp_path: Path, state: str) -> None:
+    study, store = write_study(tmp_path), Store(tmp_path / "results")
+    fill(store, study, STATES[state])
+    for kind in KINDS:
+        if kind != "published":
+            for figure in figures(kind, [study], store).values():
+                figure.draw_without_rendering()
+
+
+def test_files_depend_on_results_alone(made: tuple[Study, Store], tmp_path: Path) -> None:
+    study, store = made
+    for folder in ("a", "b"):
+        save_figure(accuracy_figure(study_frame(study, store)), tmp_path / folder / "accuracy")
+    for name in ("accuracy.png", "accuracy.pdf"):
+        one, other = (tmp_path / folder / name for folder in ("a", "b"))
+        assert one.read_bytes() == other.read_bytes()
+        assert one.stat().st_size > 5000
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone(made: tuple[Study, Store]) -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    accuracy_figure(study_frame(*made))
+    assert dict(mpl.rcParams) == before
+
+
+def test_printed_numbers_are_rings_beside_ours(tmp_path: Path) -> None:
+    text = STUDY.replace("dataset: digits", "dataset: cifar10").replace("convnet-small", "wrn-28-8")
+    study, store = write_study(tmp_path, text + "published: 2\n"), Store(tmp_path / "results")
+    fill(store, study, accuracy)
+    assert "published" in standard_kinds(study)
+    figure = figures("published", [study], store)["small", "published"]
+    axes = figure.axes[0]
+    assert axes.get_title("left") == "90 %"
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == ["Global MP", "SNIP", "Random", "SM", "DSR", "DPF"]
+    rings = [line for line in axes.get_lines() if line.get_markerfacecolor() == "none" and len(line.get_xdata()) == 1]  # pyright: ignore[reportArgumentType]
+    assert sorted(float(line.get_xdata()[0]) for line in rings) == [95.49, 95.67, 95.81, 96.08, 96.30]  # pyright: ignore[reportIndexIssue,reportArgumentType]
+
+
+def test_a_smoke_study_draws_no_printed_numbers() -> None:
+    assert "published" not in standard_kinds(load_study("table2-smoke"))
+    assert "published" in standard_kinds(load_study("table2"))
+
+
+def test_an_unknown_kind_is_refused(made: tuple[Study, Store]) -> None:
+    study, store = made
+    with pytest.raises(UserError, match="unknown kind of plot 'acc'"):
+        figures("acc", [study], store)
+
+
+def test_a_place_that_cannot_be_written_is_named(made: tuple[Study, Store], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match=r"cannot write .*accuracy\.png"):
+        save_figure(accuracy_figure(study_frame(*made)), tmp_path / "file" / "accuracy")
