@@ -67,9 +67,22 @@ class Odd(nn.Module):
         return self.last(self.free(hidden.view(1, 4, 8, 8))).mean(dim=(2, 3))
 
 
+class Rows(nn.Module):
+    """A linear layer along the rows of the planes: its inputs are pixels, not channels, though four fit into eight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 4, 1)
+        self.rows = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.rows(self.convolution(images)).flatten(1)
+
+
 def test_channels_of_unknown_use_stay() -> None:
-    model = Odd()
-    assert [group.producer for group in find_channel_groups(model, find_sites(model))] == ["free.weight"]
+    odd, rows = Odd(), Rows()
+    assert [group.producer for group in find_channel_groups(odd, find_sites(odd))] == ["free.weight"]
+    assert find_channel_groups(rows, find_sites(rows)) == []
 
 
 def test_norms_rank_filters_as_worked_out_by_hand() -> None:

@@ -27,6 +27,10 @@ def test_uniform_plus_keeps_a_fifth_of_the_last_layer() -> None:
     assert uniform_plus_counts([20, 530, 450], 0.88) == [20, 10, 90]
 
 
+def test_uniform_plus_empties_no_layer_by_rounding() -> None:
+    assert uniform_plus_counts([100, 2, 5000, 450], 0.9) == [100, 1, 365, 90]
+
+
 def test_uniform_plus_refuses_what_it_cannot_remove() -> None:
     with pytest.raises(ValueError, match="100 of 1000"):
         uniform_plus_counts([30, 520, 450], 0.9)

@@ -69,6 +69,14 @@ def test_surgeon_scores_and_update_of_the_worked_example() -> None:
     assert fixed.layer.weight.tolist() == [[1.0, 2.0, 0.0]]
 
 
+def test_what_was_pruned_before_is_out_of_the_fisher_matrix() -> None:
+    pruner = WoodFisher(fisher_gradients=2, damping=1.0, block_size=3)
+    pruner.attach(example_context(Example()))
+    pruner.masks.set({"layer.weight": torch.tensor([[True, True, False]])})
+    # F + I = diag (1.5, 1.5) on what is left
+    assert [round(score, 6) for score in pruner.scores()["layer.weight"][0].tolist()] == [0.75, 3.0, 0.0]
+
+
 def test_blocks_do_not_see_each_other() -> None:
     # blocks (w1, w2) and (w3): F = diag(0.5, 0.5) and 4, so the inverse is diagonal and nothing moves
     model = Example()
