@@ -33,7 +33,15 @@ BUSY_SECONDS = STALE_SECONDS + 60.0
 def work_in_job(pipe: Connection, study: str, settings: Settings) -> None:
     """The life of a worker: the local launcher's, with signals left to the supervisor."""
     leave_to_supervisor()
-    work(cast(Connection, _DeafPipe(pipe)), study, settings)
+    deaf = cast(Connection, _DeafPipe(pipe))
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        work(deaf, study, settings)
+        return
+    from ..benchmark import distributed
+
+    with distributed.joined():
+        work(deaf, study, settings)
+        distributed.announce(None)
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,8 @@ class _Worker:
 class Supervisor:
     """Feeds runs to workers until all have ended or a signal came.
 
-    `on_end(run, ending)` hears how each run ended, `on_epoch(run, record)` every epoch.
+    `on_end(run, ending)` hears how each run ended, `on_epoch(run, record)` every epoch. `leads`: the worker is the
+    first of several processes, which must all be there before one can go, and end together when one has failed.
     """
 
     study: str
@@ -76,6 +85,7 @@ class Supervisor:
     notice: Notice
     on_end: Callable[[Run, Ending], None]
     on_epoch: Callable[[Run, dict[str, Any]], None]
+    leads: bool = False
     _workers: list[_Worker] = field(default_factory=list)
     _waiting: deque[Run] = field(default_factory=deque)
     _busy: list[tuple[float, Run]] = field(default_factory=list)
@@ -84,6 +94,8 @@ class Supervisor:
     def compute(self, runs: Sequence[Run]) -> None:
         """Returns when every run has ended, or when the notice came and the workers have stopped."""
         self._waiting.extend(runs)
+        if self.leads:
+            self._start()
         try:
             while self._is_open() and self.notice.signal is None:
                 self._assign()
@@ -144,6 +156,9 @@ class Supervisor:
                 self.on_epoch(worker.run, message)
 
     def _end(self, run: Run, ending: Ending) -> None:
+        if self.leads and (ending.outcome == "failed" or ending.reason):
+            # The other processes wait for this one in the middle of the run; nothing more can be computed with them.
+            self._waiting.clear()
         if ending.outcome == "busy" and not ending.reason:
             current = time.monotonic()
             if current - self._busy_since.setdefault(run.id, current) < BUSY_SECONDS:

@@ -24,6 +24,10 @@ from .profile import THREAD_VARIABLES
 from .signals import WARNING, Notice, noticing
 from .submission import TaskRecord, read_task_record, write_task_record
 from .supervisor import Supervisor, forget_earlier_start
+from .together import follow, meet
+
+SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
+"""Read by the harness, which notes it beside the revision of the code that runs."""
 
 PARENT_SECONDS = 10.0
 """A network file system may show the result of a dense training some seconds after its job has ended."""
@@ -81,9 +85,16 @@ class _JobOfRuns:
         self.notice = Notice(self.order["warning_seconds"])
 
     def compute(self) -> dict[str, str]:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(self.settings.threads)))
+        if self.order["revision"] is not None:
+            os.environ[SUBMITTED_REVISION] = self.order["revision"]
+        num_tasks: int = self.order["num_tasks"]
+        if meet(num_tasks) > 0:
+            with noticing(self.notice):
+                follow(self.study, self.settings)
+            return {}
         with noticing(self.notice) as requeue:
             self._note_start()
-            os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(self.settings.threads)))
             supervisor = Supervisor(
                 study=self.study,
                 settings=self.settings,
@@ -91,6 +102,7 @@ class _JobOfRuns:
                 notice=self.notice,
                 on_end=self._note_end,
                 on_epoch=_print_epoch,
+                leads=num_tasks > 1,
             )
             supervisor.compute([run for run in self.runs if self._can_start(run)])
             open_runs = [run for run in self.runs if self._is_open(run)]
