@@ -18,13 +18,18 @@ def batch_gradients(
 ) -> Iterator[dict[str, Tensor]]:
     """The gradient of the mean loss of each of `num_gradients` batches, by site name, in eval mode.
 
-    With several processes each yields those of its own samples. Batch norm stands still, so that the gradient of a
-    batch of one is that of a sample.
+    With several processes each yields its part of them; together they are those that one process would yield. Batch
+    norm stands still, so that the gradient of a batch of one is that of a sample. Raises ValueError where the
+    gradients cannot be shared out evenly.
     """
+    if num_gradients % context.num_ranks:
+        raise ValueError(f"fisher_gradients = {num_gradients} must be a multiple of the {context.num_ranks} processes")
+    # Every process is given its share of each batch: asked for so many, its share is one whole batch.
+    batches = context.samples(num_gradients * batch_size, batch_size * context.num_ranks)
     # Once around all batches: to save and restore the network's state takes longer than one small gradient.
     with untouched(context.model, training=False):
         weights = [site.weight.requires_grad_(True) for site in sites]
-        for inputs, targets in context.samples(num_gradients * batch_size, batch_size):
+        for inputs, targets in batches:
             loss = context.loss(context.model(inputs), targets)
             gradients = torch.autograd.grad(loss, weights, allow_unused=True)
             yield {

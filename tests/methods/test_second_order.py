@@ -183,15 +183,21 @@ def test_resumes_and_agrees_between_ranks(method: type[MaskPruner]) -> None:
     assert_equal_masks(train_on_two_ranks(make, epochs=1))
 
 
-def test_two_ranks_see_the_gradients_of_one() -> None:
-    def make() -> WoodFisher:
-        return WoodFisher(sparsity=0.8, start="init", **FEW)
+@pytest.mark.parametrize("fisher_batch", [1, 3])
+@pytest.mark.parametrize("method", [DiagonalFisher, WoodFisher])
+def test_two_ranks_see_the_gradients_of_one(method: type[MaskPruner], fisher_batch: int) -> None:
+    def make() -> MaskPruner:
+        return method(sparsity=0.8, start="init", fisher_batch=fisher_batch, **FEW)
 
-    alone = make()
-    masks = prune_now(alone, toy_context(tiny_net()))
+    masks = prune_now(make(), toy_context(tiny_net()))
     for pruner in train_on_two_ranks(make, epochs=1):
         assert pruner.masks is not None
         assert all(torch.equal(pruner.masks[name], mask) for name, mask in masks.items())
+
+
+def test_gradients_that_cannot_be_shared_out_are_refused() -> None:
+    with pytest.raises(ValueError, match="fisher_gradients = 15 must be a multiple of the 2 processes"):
+        prune_now(WoodFisher(sparsity=0.5, fisher_gradients=15), toy_context(tiny_net(), world=2))
 
 
 def test_a_reduce_that_does_not_fit_the_ranks_is_an_error() -> None:

@@ -79,7 +79,10 @@ def linear_context(model: nn.Module | None = None, **changes: Any) -> Context:
 
 
 class Samples:
-    """Scoring data in memory. Every `draw` is another permutation; asked for more than there are, it starts over."""
+    """Scoring data in memory. Every `draw` is another permutation; asked for more than there are, it starts over.
+
+    As in the suite, a process gets its share of every batch.
+    """
 
     def __init__(self, inputs: Tensor, targets: Tensor, rank: int = 0, world: int = 1) -> None:
         self.inputs, self.targets, self.rank, self.world = inputs, targets, rank, world
@@ -90,8 +93,9 @@ class Samples:
             per_class = num_samples // len(self.targets.unique())
             order = torch.cat([order[self.targets[order] == label][:per_class] for label in self.targets.unique()])
         repeated = order.repeat(math.ceil(num_samples / len(order)))[:num_samples]
-        for indices in repeated[self.rank :: self.world].split(batch_size):
-            yield self.inputs[indices], self.targets[indices]
+        for batch in repeated.split(batch_size):
+            own = batch.tensor_split(self.world)[self.rank]
+            yield self.inputs[own], self.targets[own]
 
 
 def toy_context(
