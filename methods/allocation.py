@@ -83,7 +83,9 @@ def layer_counts(scores: Mapping[str, Tensor], sparsity: float, scope: str, mini
         raise ValueError(f"scope must be one of {', '.join(SCOPES)}, not {scope!r}")
     # A layer-by-layer rule that empties a layer cuts the network by rounding alone: one weight stays if it can.
     floor = minimum or (1 if total >= len(sizes) else 0)
-    return dict(zip(scores, apportion(quotas, sizes, total, floor), strict=True))
+    # What an earlier event has pruned is at -inf and stays away: rounding must not hand its place back.
+    alive = [int((score > -math.inf).sum()) for score in scores.values()]
+    return dict(zip(scores, apportion(quotas, alive, total, floor), strict=True))
 
 
 def masks_by_count(scores: Mapping[str, Tensor], counts: Mapping[str, int]) -> dict[str, Tensor]:

@@ -31,6 +31,8 @@ runs:
 
 
 def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A command in a process group of its own, which takes Ctrl-C as on a terminal even if these tests were started
+    in the background, where shells let interrupts be ignored."""
     return subprocess.Popen(
         [*COMMAND, *arguments],
         cwd=cwd,
@@ -38,6 +40,7 @@ def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -174,3 +174,18 @@ def test_exponential_rounds_multiply_to_the_density(sparsity: float, rounds: int
         assert next_density <= density + 1e-12
         density = next_density
     assert density == pytest.approx(1 - sparsity)
+
+
+@settings(deadline=None, max_examples=50)
+@given(SIZES, st.sampled_from(["layerwise", "erk"]), st.integers(0, 1000))
+def test_masks_are_nested_while_the_sparsity_rises(sizes: list[int], scope: str, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    scores = {str(i): torch.rand(size, 1, generator=generator) for i, size in enumerate(sizes)}
+    kept = {name: torch.ones_like(score, dtype=torch.bool) for name, score in scores.items()}
+    for sparsity in (0.1, 0.35, 0.5, 0.62, 0.8, 0.9):
+        live = {name: score.masked_fill(~kept[name], -torch.inf) for name, score in scores.items()}
+        counts = layer_counts(live, sparsity, scope)
+        assert counts is not None
+        renewed = masks_by_count(live, counts)
+        assert all((kept[name] | ~renewed[name]).all() for name in renewed)
+        kept = renewed
