@@ -25,7 +25,10 @@ ZOOM_SPAN = 6.0
 
 @dataclass(frozen=True)
 class Point:
-    """The stored runs of a label at one sparsity: mean accuracy in percent, spread, each run, MACs left in percent."""
+    """The stored runs of a label at one sparsity: mean accuracy in percent, spread, each run, MACs left in percent.
+
+    `target` is the sparsity asked for, and the one reached where the method sets its own.
+    """
 
     target: float
     mean: float
@@ -39,11 +42,13 @@ def accuracy_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") ->
     column = accuracy_column(accuracy)
     curves, dense, look = curves_of(frame, column, stat), dense_level(frame, column, stat), looks(frame)
 
+    aims = {target for target in targets(frame) if target > 0}
+
     def draw(panel: Axes) -> None:
         _draw_dense(panel, dense)
         for label, points in curves.items():
             _draw_curve(panel, label, points, look[label], alpha=min(0.18, 1.4 / len(curves)))
-        sparsity_axis(panel, targets(frame))
+        sparsity_axis(panel, {point.target for points in curves.values() for point in points} | aims)
 
     with style():
         title = f"{subject(frame)}, {_spread_words(frame, stat)}"
@@ -90,7 +95,8 @@ def curves_of(frame: Frame, column: str, stat: Stat) -> dict[str, list[Point]]:
             values = [100 * float(value) for value in done[column]]
             macs = 100 * float((1 - done["macs_pruned"].astype(float)).mean())
             mean = sum(values) / len(values)
-            curves[label].append(Point(target, mean, spread(values, stat), tuple(values), macs))
+            at = target if target > 0 else round(float(done["sparsity"].mean()), 4)
+            curves[label].append(Point(at, mean, spread(values, stat), tuple(values), macs))
     return curves
 
 

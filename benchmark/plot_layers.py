@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .plot_style import Look, legend, looks, new_figure, panel_grid, style
 from .report_types import Frame
 from .run import DENSE
-from .table_cells import percent
+from .table_cells import heading, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def layers_figure(layers: Frame, subject: str) -> Figure:
         figure, axes = new_figure(2.2 + 3.0 * columns, 0.9 + 2.4 * rows, columns, rows, sharex=True, sharey=True)
         for panel, target in zip(axes.flat, targets, strict=False):
             _draw_panel(panel, pruned[pruned["target"] == target], looks(pruned), floor)
-            panel.set_title(f"sparsity {percent(target)}")
+            panel.set_title(f"sparsity {percent(target)}" if target > 0 else heading(target))
         for panel in axes.flat[len(targets) :]:
             panel.set_visible(False)
         for panel in axes[:, 0]:

@@ -9,7 +9,7 @@ from .plot_style import Look, legend, looks, new_figure, panel_grid, shorten, st
 from .published import PAPER, Published
 from .report_types import Frame
 from .table_caption import ACCURACIES, accuracy_column, subject
-from .table_cells import Stat, spread
+from .table_cells import Stat, percent, spread
 from .table_published import Line, pair_lines
 
 if TYPE_CHECKING:
@@ -47,6 +47,14 @@ def published_figure(
     return figure
 
 
+def _name(line: Line) -> str:
+    """The label, with the cited sparsity where it is not that of the block."""
+    printed = line.printed
+    if printed is None or printed.sparsity is None or printed.sparsity == printed.target:
+        return shorten(line.label)
+    return shorten(f"{line.label}, {percent(printed.sparsity)}")
+
+
 def _wrapped(text: str) -> str:
     return textwrap.shorten(text, 60, placeholder="…")
 
@@ -61,6 +69,6 @@ def _draw_panel(axes: Axes, lines: list[Line], look: dict[str, Look], column: st
             shown = look[line.label]
             axes.errorbar(sum(values) / len(values), place - 0.12, xerr=spread(values, stat), marker=shown.marker,
                           color=shown.color, linewidth=1.1, capsize=2, zorder=3)  # fmt: skip
-    names = [shorten(line.label) for line in lines]
+    names = [_name(line) for line in lines]
     axes.set_yticks(range(len(lines)), names)
     axes.set_ylim(len(lines) - 0.4, -0.6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,13 +43,15 @@ class Look:
 def looks(frame: Frame) -> dict[str, Look]:
     """A look for each label of a study's frame.
 
-    A method prefers the colour of its place in the registry, so that it keeps it over studies; where two methods of a
-    study would share one, the later takes the next that is free. Labels of one method share the colour and differ in
-    marker and line.
+    A method has the colour of its place in the registry, so that it keeps it over studies; where two methods of a study
+    would share one, that of the later place takes the next that is free. Labels of one method share the colour and
+    differ in marker and line.
     """
     pairs = frame.loc[frame["method"] != DENSE, ["label", "method"]].drop_duplicates("label")
     by_label = {str(label): str(method) for label, method in pairs.itertuples(index=False)}
-    colors = _choose(dict.fromkeys(by_label.values()), _places(), len(PALETTE))
+    places = _places()
+    methods = sorted(dict.fromkeys(by_label.values()), key=lambda name: places.get(name, len(places)))
+    colors = _choose(methods, places, len(PALETTE))
     markers = _choose(by_label, {label: colors[method] for label, method in by_label.items()}, len(MARKERS))
     used: dict[int, int] = {}
     found = {}
@@ -149,10 +152,11 @@ def sparsity_axis(axes: Axes, targets: Iterable[float]) -> None:
     ordered = sorted(target for target in targets if target < 1)
     axes.set_xlim(*_limits(ordered))
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator([1 - target for target in ordered]))
+    shown = _spaced(ordered)
+    axes.xaxis.set_major_locator(FixedLocator([1 - target for target in shown]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xticklabels(_thinned(ordered))
+    axes.set_xticklabels([_name(target) for target in shown])
     axes.set_xlabel("sparsity (%), density on a logarithmic scale")
 
 
@@ -163,17 +167,16 @@ def _limits(ordered: list[float]) -> tuple[float, float]:
     return (1 - ordered[0]) * margin, (1 - ordered[-1]) / margin
 
 
-def _thinned(ordered: list[float], smallest_gap: float = 0.045) -> list[str]:
-    """Tick labels, empty where they would touch the one before; the gap is a share of the axis."""
-    from math import log
+def _name(target: float) -> str:
+    return f"{round(target * 100, 6):g}"
 
-    if len(ordered) < 2:
-        return [f"{target * 100:g}" for target in ordered]
-    span = log((1 - ordered[0]) / (1 - ordered[-1]))
-    shown, last = [], -1.0
-    for target in ordered:
-        place = log((1 - ordered[0]) / (1 - target)) / span
-        is_clear = place - last >= smallest_gap
-        shown.append(f"{round(target * 100, 6):g}" if is_clear else "")
-        last = place if is_clear else last
-    return shown
+
+def _spaced(ordered: list[float], smallest_gap: float = 0.045) -> list[float]:
+    """Sparsities whose labels do not touch, rounder ones first: of 79.55 and 80, 80. The gap is a share of the axis."""
+    span = math.log((1 - ordered[0]) / (1 - ordered[-1])) if len(ordered) > 1 else 1.0
+    places = {target: math.log((1 - ordered[0]) / (1 - target)) / span for target in ordered}
+    shown: list[float] = []
+    for target in sorted(ordered, key=lambda target: len(_name(target))):
+        if all(abs(places[target] - places[other]) >= smallest_gap for other in shown):
+            shown.append(target)
+    return sorted(shown)

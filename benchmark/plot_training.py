@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .plot_style import Look, legend, looks, new_figure, panel_grid, style
 from .report_types import Frame
 from .run import DENSE
-from .table_cells import percent
+from .table_cells import heading, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ def training_figure(epochs: Frame, subject: str) -> Figure:
         look = looks(pruned)
         for index, (panel, target) in enumerate(zip(axes.flat, targets, strict=False)):
             _draw_panel(panel, pruned[pruned["target"] == target], column, look, ramps)
-            panel.set_title(f"sparsity {percent(target)}")
+            panel.set_title(f"sparsity {percent(target)}" if target > 0 else heading(target))
             if index + columns >= len(targets):
                 panel.tick_params(labelbottom=True)
                 panel.set_xlabel("epoch")

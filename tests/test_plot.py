@@ -20,6 +20,8 @@ from prunebench.benchmark.report_frames import layer_frame
 from prunebench.benchmark.run import Run
 from prunebench.benchmark.store import Store
 from prunebench.benchmark.study import Study, load_study
+from prunebench.methods import METHODS
+from prunebench.methods.registry import describe
 from synthetic_results import STUDY, fill, store_result, write_study
 
 
@@ -107,6 +109,33 @@ def test_a_method_keeps_its_colour_over_studies(tmp_path: Path) -> None:
     assert first["SNIP"] == second["SNIP"]
     assert first["Random"] == second["Random"]
     assert len(set(first.values())) == 3
+
+
+def test_an_earlier_place_in_the_registry_keeps_its_colour_against_a_later_one(tmp_path: Path) -> None:
+    methods = [name for name in METHODS if name != "dense"]
+    late, early = methods[len(PALETTE)], methods[0]
+    study = write_study(tmp_path, STUDY.replace("[global_mp, snip, random]", f"[{late}, {early}]"))
+    found = looks(study_frame(study, Store(tmp_path)))
+    assert found[describe(early).label].color == PALETTE[0]
+    assert found[describe(late).label].color == PALETTE[1]
+
+
+def test_of_labels_that_would_touch_the_rounder_is_shown(tmp_path: Path) -> None:
+    text = STUDY.replace("[90%, 95%]", "[79.55%, 80%, 94.8%, 95%, 95.3%, 98.05%]")
+    axes = accuracy_figure(study_frame(write_study(tmp_path, text), Store(tmp_path))).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["80", "95", "98.05"]
+
+
+def test_a_method_that_sets_its_own_sparsity_stands_at_what_it_reached(tmp_path: Path) -> None:
+    text = STUDY + "  - {method: nm_magnitude, label: Own}\n"
+    study, store = write_study(tmp_path, text), Store(tmp_path / "results")
+    fill(store, study, accuracy)
+    for run in study.runs:
+        if run.method == "nm_magnitude":
+            store_result(store, study.name, run, 0.9, sparsity__achieved=0.5)
+    axes = accuracy_figure(study_frame(study, store)).axes[0]
+    assert line(axes, "Own") == ([0.5], [90.0])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["50", "90", "95"]
 
 
 def test_labels_of_one_method_share_the_colour_and_differ_in_marker_and_line(tmp_path: Path) -> None:

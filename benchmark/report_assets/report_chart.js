@@ -20,16 +20,19 @@ const Chart = (() => {
 
   // What is left, as a fraction: density, or multiply-adds; the axis is its logarithm.
   function leftOf(run) {
-    return select("against").value === "macs" ? 1 - run.macs_pruned : 1 - run.target;
+    if (select("against").value === "macs") return 1 - run.macs_pruned;
+    // a method that sets its own sparsity stands at what it reached
+    return 1 - (run.target > 0 ? run.target : run.sparsity);
   }
 
   function pruned() {
     return DATA.runs.filter(
-      (run) => run.state === "done" && run.target > 0 && typeof accuracyOf(run) === "number" && leftOf(run) > 0);
+      (run) => run.state === "done" && run.method !== "dense" && typeof accuracyOf(run) === "number" && leftOf(run) > 0);
   }
 
   function scales(runs) {
-    const lefts = select("against").value === "macs" ? runs.map(leftOf) : DATA.targets.filter((t) => t > 0).map((t) => 1 - t);
+    const aims = select("against").value === "macs" ? [] : DATA.targets.filter((t) => t > 0).map((t) => 1 - t);
+    const lefts = runs.map(leftOf).concat(aims);
     const most = Math.max(...lefts, 0.001) * 1.05, least = Math.min(...lefts, 1) / 1.05;
     const dense = DATA.dense[select("accuracy").value];
     const values = runs.map((run) => 100 * accuracyOf(run)).concat(dense === null ? [] : [dense]);
@@ -55,14 +58,15 @@ const Chart = (() => {
     }
     const isMacs = select("against").value === "macs";
     const places = isMacs ? [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001] : DATA.targets.map((t) => 1 - t);
-    let last = -100;
-    for (const left of places) {
-      if (left > scale.most || left < scale.least * 0.999) continue;
-      const x = scale.x(left);
-      group.append(shape("line", { class: "axis", x1: x, x2: x, y1: bottom, y2: bottom + 5 }));
-      if (x - last < 34) continue;
-      last = x;
-      group.append(shape("text", { x, y: bottom + 19, "text-anchor": "middle" }, plainPercent(isMacs ? left : 1 - left)));
+    // rounder numbers first: where 79.55 and 80 would touch, 80 is shown
+    const named = places.filter((left) => left <= scale.most && left >= scale.least * 0.999)
+      .map((left) => [scale.x(left), plainPercent(isMacs ? left : 1 - left)]).sort((a, b) => a[1].length - b[1].length);
+    const taken = [];
+    for (const [x, name] of named) {
+      if (taken.some((other) => Math.abs(other - x) < 34)) continue;
+      taken.push(x);
+      group.append(shape("line", { class: "axis", x1: x, x2: x, y1: bottom, y2: bottom + 5 }),
+        shape("text", { x, y: bottom + 19, "text-anchor": "middle" }, name));
     }
     group.append(shape("line", { class: "axis", x1: LEFT, x2: right, y1: bottom, y2: bottom }),
       shape("line", { class: "axis", x1: LEFT, x2: LEFT, y1: TOP, y2: bottom }),
@@ -162,9 +166,11 @@ const Chart = (() => {
     svg.style.cursor = found ? "pointer" : "";
     if (!found) return;
     const run = found.run, zoom = svg.getBoundingClientRect().width / WIDTH;
-    tip.textContent = `${run.label}, seed ${run.seed}\nsparsity ${plainPercent(run.sparsity)} %, multiply-adds left ` +
-      `${percent(1 - run.macs_pruned, 1)} %\naccuracy ${percent(accuracyOf(run), 2)} %\nrun ${run.id}`;
-    tip.style.left = `${Math.min(found.x * zoom + 12, svg.clientWidth - 300)}px`;
+    tip.textContent = `${run.label}, seed ${run.seed}\nsparsity ${percent(run.sparsity, 2)} %\n` +
+      `multiply-adds left ${percent(1 - run.macs_pruned, 1)} %\naccuracy ${percent(accuracyOf(run), 2)} %\nrun ${run.id}`;
+    // to the side with more room, so that it never widens the page
+    const x = found.x * zoom, isRight = x > svg.clientWidth / 2;
+    tip.style.left = `${isRight ? Math.max(0, x - tip.offsetWidth - 12) : x + 12}px`;
     tip.style.top = `${found.y * zoom + 12}px`;
   }
 
