@@ -41,7 +41,8 @@ def cost_table(frame: Frame) -> Table:
             for sentence in (
                 "Means over stored runs of all sparsities and seeds; device-hours are their sum, wall time of the run "
                 "itself, counted once where several processes share a run. Epochs and multiply-adds count the dense "
-                "training a run starts from, which the runs of a seed share; device-hours do not. Forward and backward together count as three forward passes.",
+                "training a run starts from, which the runs of a seed share; device-hours do not. "
+                "Forward and backward together count as three forward passes.",
                 f"Measured on {', '.join(devices)}." if devices else "",
                 missing_sentence(frame),
             )
