@@ -15,8 +15,9 @@ WARMUP_STEPS = 2
 SECONDS = 5.0
 
 
-def measure_throughput(run: Run, seconds: float = SECONDS) -> float:
-    """Images a second of forward, backward and optimiser step, over about `seconds`."""
+def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> float:
+    """Images a second of forward, backward and optimiser step, over about `seconds`; as many threads as a run has."""
+    torch.set_num_threads(threads)
     info = describe(run.dataset, **dict(run.dataset_options))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     options = {key: value for key, value in run.model_options if key != "weights"}

@@ -69,13 +69,21 @@ class Estimate:
         return {**vars(self), "device_hours": self.device_hours}
 
 
-def estimate(study: Study, plan: Plan, store: Store, images_per_second: float | None = None) -> Estimate:
-    """Sum a plan up. Without a given throughput, that of the study's stored runs is used, if there are any."""
+def estimate(
+    study: Study,
+    plan: Plan,
+    store: Store,
+    images_per_second: float | None = None,
+    source: str = "throughput as given",
+) -> Estimate:
+    """Sum a plan up. Without a throughput, that of the study's stored runs is used, if there are any.
+
+    `source` says where a given throughput comes from.
+    """
     from ..datasets.registry import describe
 
     runs = [job.run for job in plan.jobs]
     to_do = [job.run for job in plan.to_do]
-    source = "throughput as given"
     if images_per_second is None:
         images_per_second = _measured(store, study, plan)
         source = (

@@ -194,3 +194,13 @@ def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
     assert findings["torch"][0].isdigit()
     assert findings["data digits"] == "present"
     assert "writable" in findings["results folder"]
+
+
+def test_plan_measures_the_throughput_when_asked(tmp_path: Path) -> None:
+    asked = json.loads(prunebench("plan", "demo", "--json", "--throughput", "1000", cwd=tmp_path).stdout)
+    measured = json.loads(prunebench("plan", "demo", "--json", "--calibrate", cwd=tmp_path).stdout)
+    unknown = json.loads(prunebench("plan", "demo", "--json", cwd=tmp_path).stdout)
+    assert asked["device_hours"] == pytest.approx(asked["images_to_do"] / 1000 / 3600)
+    assert measured["images_per_second"] > 0
+    assert "measured here" in measured["throughput_source"]
+    assert unknown["device_hours"] is None, "not known, so not invented"

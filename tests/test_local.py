@@ -79,6 +79,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (cwd / "study.yaml").write_text(STUDY, encoding="utf-8")
     done = run(cwd, "run", "study.yaml", "--jobs", "2")
     assert done.returncode == 0, done.stderr
+    assert "start: convnet-small dense, seed 0: test accuracy " in done.stderr
     return cwd
 
 

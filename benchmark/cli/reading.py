@@ -160,11 +160,13 @@ def plan(
 
     opened = open_study(study, assignments, only, plugins)
     made = make_plan(opened.name, opened.runs, open_store(results))
+    source = "throughput as given"
     if calibrate:
         from ..calibrate import measure_throughput
 
         images_per_second = measure_throughput(opened.runs[0])
-    figures = estimate(opened, made, open_store(results), images_per_second)
+        source = f"{images_per_second:.0f} images a second in training steps, measured here"
+    figures = estimate(opened, made, open_store(results), images_per_second, source)
     if as_json:
         print_json({"study": opened.name, **figures.as_dict(), "jobs": [_job(job) for job in made.jobs]})
         return

@@ -13,6 +13,7 @@ from ..local import Listener, run_local
 from ..plan import Plan, make_plan
 from ..run import Run
 from ..settings import Settings, default_jobs
+from ..store import Store
 from ..study import load_study
 from .following import describe_run
 from .options import (
@@ -79,9 +80,19 @@ def run(
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command goes on from here")
         raise typer.Exit(130) from None
+    _say_starts(made, store)
     num_failed = sum(ending.outcome != "done" for ending in endings) + len(failed_before)
     say(f"{opened.name}: {sum(e.outcome == 'done' for e in endings)} computed, {num_failed} failed")
     raise typer.Exit(1 if num_failed else 0)
+
+
+def _say_starts(made: Plan, store: Store) -> None:
+    """The accuracy that pruning starts from is never left to be looked up: a start from other weights shows here."""
+    for job in made.jobs:
+        result = store.folder(made.study, job.run).read_result() if job.run.is_dense else None
+        if result is not None:
+            accuracy = result["accuracy"]["last"]
+            say(f"start: {job.run.model} dense, seed {job.run.seed}: test accuracy {accuracy:.2%} ({job.run.id})")
 
 
 def _check_before(study: Any, settings: Settings) -> None:
