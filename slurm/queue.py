@@ -25,7 +25,6 @@ class Queued:
     state: str
     reason: str
     name: str
-    raw: str
 
     @property
     def is_running(self) -> bool:
@@ -55,21 +54,16 @@ class Snapshot:
     queue_error: str = ""
     accounting_error: str = ""
 
-    @property
-    def raw_ids(self) -> set[str]:
-        """The ids that SLURM_JOB_ID has inside the jobs."""
-        return {job.raw for job in self.queue.values()}
-
 
 def ask_queue() -> dict[str, Queued]:
     """All unfinished jobs of this user, in one call. Raises SlurmError."""
     # Fields are separated by a character that neither job names nor reasons contain.
-    output = call(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%A|%T|%j|%r"])
+    output = call(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%j|%r"])
     jobs = {}
     for line in output.splitlines():
-        array, index, raw, state, name, reason = line.strip().split("|", 5)
+        array, index, state, name, reason = line.strip().split("|", 4)
         job = array if index == "N/A" else f"{array}_{index}"
-        jobs[job] = Queued(state, "" if reason == "None" else reason, name, raw)
+        jobs[job] = Queued(state, "" if reason == "None" else reason, name)
     return jobs
 
 

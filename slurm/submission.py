@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.store import check_schema, now, read_json, write_json
+from ..benchmark.store import check_schema, read_json, write_json
 
 SCHEMA = 1
 
@@ -164,11 +164,6 @@ def newest_task_by_run(submissions: Iterable[tuple[Path, Manifest]]) -> dict[str
         for task in tasks_of(submission, manifest):
             found |= dict.fromkeys(task.run_ids, task)
     return found
-
-
-def age(manifest: Manifest) -> float:
-    """Seconds since the submission."""
-    return now() - manifest.begin
 
 
 def find_logs(results: Path, run_id: str) -> list[Path]:

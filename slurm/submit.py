@@ -49,8 +49,6 @@ def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say
     The manifest is written before the first array and after each one: a submission that is killed in between can be
     read, and the array that it did not note is found by its name.
     """
-    from .send import send
-
     arrays = arrange(choice.runs, choice.queued, _limits(profile))
     folder = new_submission(settings.results, study)
     manifest = _manifest(study, folder, arrays, settings, profile)
@@ -58,14 +56,11 @@ def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say
     (folder / "tasks").mkdir(mode=0o700)
     try:
         for number, array in enumerate(arrays):
-            record = manifest.arrays[number]
-            after = _job_of(array.after, manifest.arrays)
             tasks = [
                 RunTask(_order(runs, task_record_path(folder, number, index), manifest, settings, profile))
                 for index, runs in enumerate(array.elements)
             ]
-            job = send(folder / record.folder, tasks, profile, record.name, after, say)
-            sent = replace(record, job=job, after=after)
+            sent = _send(folder, number, tasks, _job_of(array.after, manifest.arrays), manifest, profile, say)
             manifest = replace(manifest, arrays=(*manifest.arrays[:number], sent, *manifest.arrays[number + 1 :]))
             write_manifest(folder, manifest)
     finally:
@@ -75,6 +70,21 @@ def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say
         num_jobs=sum(len(record.elements) for record in manifest.arrays),
         folder=folder,
     )
+
+
+def _send(
+    folder: Path, number: int, tasks: Sequence[RunTask], after: str | None, manifest: Manifest, profile: Profile,
+    say: Callable[[str], None],
+) -> ArrayRecord:  # fmt: skip
+    from .send import send
+
+    record = manifest.arrays[number]
+    try:
+        job = send(folder / record.folder, tasks, profile, record.name, after, say)
+    except UserError as error:
+        rest = f"; the {number} arrays before it are queued, submit again for the rest" if number else ""
+        raise UserError(f"{error}{rest}") from error
+    return replace(record, job=job, after=after)
 
 
 def dry_run(study: str, choice: Choice, settings: Settings, profile: Profile) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,8 @@ def test_local_jobs_give_what_run_gives(tmp_path: Path, tiny_study: Path) -> Non
         assert read_task_record(record).starts[0]["job"] == job.job_id
     command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", str(tiny_study), "--jobs", "1"]
     subprocess.run([*command, "--results", str(tmp_path / "run")], check=True, capture_output=True, timeout=200)
+    result = json.loads(next((tmp_path / "job").glob("dense/*/result.json")).read_text(encoding="utf-8"))
+    assert result["provenance"]["submitted_revision"] == manifest.revision
     found = all_numbers(tmp_path / "job")
     assert len(found) == 3
     assert found == all_numbers(tmp_path / "run")

@@ -42,7 +42,7 @@ def test_without_slurm_the_answer_says_so(tmp_path: Path) -> None:
 def test_an_answer_is_remembered_until_it_is_forgotten_or_old(tmp_path: Path) -> None:
     cache = cache_path(tmp_path)
     remembered = {
-        "time": time.time(), "queue": {"1_0": {"state": "RUNNING", "reason": "", "name": "n", "raw": "1"}},
+        "time": time.time(), "queue": {"1_0": {"state": "RUNNING", "reason": "", "name": "n"}},
         "ended": {}, "asked": [], "queue_error": "", "accounting_error": "",
     }  # fmt: skip
     cache.write_text(json.dumps(remembered), encoding="utf-8")

@@ -27,7 +27,7 @@ def record(outcome: str = "", reason: str = "", starts: int = 1) -> TaskRecord:
 
 
 def in_queue(state: str, reason: str = "") -> Queued:
-    return Queued(state, reason, "n", "70")
+    return Queued(state, reason, "n")
 
 
 CASES = {
