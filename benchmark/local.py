@@ -124,9 +124,10 @@ def _make_queue(jobs: Sequence[Job]) -> _Queue:
 
 
 def _start(study: str, settings: Settings) -> _Worker:
+    """Not a daemon: those may have no children, and ImageNet's loader has. A worker ends when its pipe is closed."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=work, args=(there, study, settings), daemon=True)
+    process = context.Process(target=work, args=(there, study, settings))
     process.start()
     there.close()
     return _Worker(process, here)
@@ -188,13 +189,19 @@ def work(pipe: Connection, study: str, settings: Settings) -> None:
 
     for path in settings.plugins:
         add_plugin(path)
-    with contextlib.suppress(EOFError, BrokenPipeError):
+
+    def send(message: object) -> None:
+        # A parent that was killed listens no more: the run stops at its next epoch, and has not failed by itself.
+        with contextlib.suppress(BrokenPipeError):
+            pipe.send(message)
+
+    with contextlib.suppress(EOFError, ConnectionResetError):
         while (task := pipe.recv()) is not None:
-            watch = Watch(on_epoch=pipe.send, stop=pipe.poll)
+            watch = Watch(on_epoch=send, stop=pipe.poll)
             try:
                 ending = attempt(from_dict(task), study, settings, watch)
             except OSError as error:
                 ending = Ending("failed", f"{type(error).__name__}: {error}", retryable=True)
-            pipe.send(ending)
+            send(ending)
             if ending.outcome == "interrupted":
                 return

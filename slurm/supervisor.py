@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any, cast
+from typing import Any
 
 from ..benchmark.attempt import Ending
 from ..benchmark.claim import STALE_SECONDS, holder
@@ -33,35 +33,14 @@ BUSY_SECONDS = STALE_SECONDS + 60.0
 def work_in_job(pipe: Connection, study: str, settings: Settings) -> None:
     """The life of a worker: the local launcher's, with signals left to the supervisor."""
     leave_to_supervisor()
-    deaf = cast(Connection, _DeafPipe(pipe))
     if os.environ.get("WORLD_SIZE", "1") == "1":
-        work(deaf, study, settings)
+        work(pipe, study, settings)
         return
     from ..benchmark import distributed
 
     with distributed.joined():
-        work(deaf, study, settings)
+        work(pipe, study, settings)
         distributed.announce(None)
-
-
-@dataclass(frozen=True)
-class _DeafPipe:
-    """A pipe that does not mind if nobody listens: a worker whose supervisor was killed stops at its next epoch, with
-    a checkpoint, and its run must not look as if it had failed by itself.
-    """
-
-    pipe: Connection
-
-    def send(self, message: object) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            self.pipe.send(message)
-
-    def poll(self) -> bool:
-        """Also true when the other end is closed."""
-        return self.pipe.poll()
-
-    def recv(self) -> Any:
-        return self.pipe.recv()
 
 
 @dataclass

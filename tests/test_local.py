@@ -238,3 +238,52 @@ def test_results_of_a_plugin_name_its_file(tmp_path: Path) -> None:
     (plugin,) = json.loads(paths[0].read_text())["provenance"]["plugins"].items()
     assert plugin[0].endswith("my_method.py")
     assert len(plugin[1]) == 64
+
+
+LOADER = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from prunebench.methods.mask_pruner import MaskPruner
+
+METHODS = {"loads": "Loads"}
+
+
+@dataclass(kw_only=True)
+class Loads(MaskPruner):
+    label: ClassVar[str] = "Loads"
+    paper: ClassVar[str] = "none"
+    needs: ClassVar[str] = "weights"
+
+    def prepare_scores(self):
+        loader = torch.utils.data.DataLoader(range(4), num_workers=1)
+        assert [int(batch) for batch in loader] == [0, 1, 2, 3]
+
+    def score(self, name, weight):
+        return weight.abs()
+"""
+
+
+def test_a_run_may_start_processes_of_its_own(tmp_path: Path) -> None:
+    """As ImageNet's loader does: daemonic workers could not."""
+    (tmp_path / "loads.py").write_text(LOADER, encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(
+        STUDY.replace("epochs: 6", "epochs: 1").replace("[global_mp, snip]", "[loads]"), encoding="utf-8"
+    )
+    done = run(tmp_path, "run", "study.yaml", "--plugin", "loads.py", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+
+
+def test_workers_whose_parent_is_killed_stop_with_a_checkpoint(undisturbed: Path, tmp_path: Path) -> None:
+    """Only the parent is killed: its worker stops after the epoch, and the run counts as interrupted, not failed."""
+    (tmp_path / "study.yaml").write_text(STUDY.replace("epochs: 6", "epochs: 60"), encoding="utf-8")
+    process = start(tmp_path, "run", "study.yaml", "--jobs", "1", "--checkpoint-every", "1000")
+    folder = folders(tmp_path)["dense"]
+    wait_for(lambda: len(folder.history()) >= 1)
+    process.kill()
+    process.wait()
+    wait_for(lambda: folder.status().state != "running", 60)
+    assert folder.status().state == "interrupted"
+    assert folder.attempts()[-1]["outcome"] == "interrupted"
+    assert folder.checkpoint_path.exists()
