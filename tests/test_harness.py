@@ -228,6 +228,21 @@ def test_the_test_set_decides_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_start_from_a_weights_file_is_a_dense_run_of_no_epoch(shared: Path, tmp_path: Path) -> None:
+    """Its accuracy is that of the weights, and runs that start from it begin there."""
+    trained = folder(DENSE, shared)
+    start = replace(
+        DENSE,
+        model_options=frozen_options({"weights": str(trained.model_path)}),
+        recipe=replace(RECIPE, epochs=0),
+    )
+    expected = trained.read_result()
+    assert expected is not None
+    assert compute(start, tmp_path)["accuracy"]["last"] == expected["accuracy"]["last"]
+    child = replace(pruned("global_mp"), model_options=start.model_options, parent=start)
+    assert compute(child, tmp_path)["accuracy"]["before"] == expected["accuracy"]["last"]
+
+
 def test_top5_is_recorded_for_more_than_ten_classes(tmp_path: Path) -> None:
     run = replace(
         DENSE,

@@ -209,6 +209,8 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     logged = run(tmp_path, "logs", failed["raises"]["id"])
     assert "this method is broken" in logged.stdout
     assert "Traceback" in logged.stdout
+    as_json = json.loads(run(tmp_path, "logs", failed["raises"]["id"], "--json").stdout)
+    assert as_json["attempts"][-1]["outcome"] == "failed"
 
     # trouble of the machine is tried again, trouble of the run only when asked
     again = run(tmp_path, "run", "study.yaml", "--plugin", "broken.py", "--jobs", "1")

@@ -122,7 +122,9 @@ def _job(job: Job, found: Overview) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def logs(run_id: Annotated[str, typer.Argument(metavar="RUN")], results: Results = DEFAULT_RESULTS) -> None:
+def logs(
+    run_id: Annotated[str, typer.Argument(metavar="RUN")], results: Results = DEFAULT_RESULTS, as_json: Json = False
+) -> None:
     """Print a run's attempts, with reasons and tracebacks, and the logs of the jobs it was submitted with."""
     from ...slurm.submission import find_logs
 
@@ -133,6 +135,11 @@ def logs(run_id: Annotated[str, typer.Argument(metavar="RUN")], results: Results
         if not find_logs(results, run_id):
             raise
         folder = None
+    if as_json:
+        paths = find_logs(results, folder.path.name if folder else run_id)
+        attempts = folder.attempts() if folder else []
+        print_json({"run": run_id, "attempts": attempts, "logs": [str(path) for path in paths]})
+        return
     for index, record in enumerate(folder.attempts() if folder else (), 1):
         outcome = record.get("outcome") or "no ending recorded"
         print(f"attempt {index} on {record.get('host')}: {outcome} {record.get('reason', '')}".rstrip())
