@@ -254,19 +254,35 @@ def resume_equals_uninterrupted(
 
 
 class Ranks:
-    """Sums over simulated processes: one thread a rank, which meet at a barrier."""
+    """Sums over simulated processes: one thread a rank, which meet at a barrier.
+
+    Only one rank runs at a time: real processes share no state, but threads share what torch patches for the whole
+    process (a trace by torch.fx replaces ``nn.Module.__call__`` while it lasts, and two at once never put it back).
+    """
 
     def __init__(self, world: int) -> None:
         self.world = world
+        self.turn = threading.Lock()
         self._slots: list[Tensor | None] = [None] * world
-        self._barrier = threading.Barrier(world, timeout=30)
+        self._barrier = threading.Barrier(world, timeout=120)
+
+    def abort(self) -> None:
+        """Ends the wait of the other ranks with an error."""
+        self._barrier.abort()
+
+    def _meet(self) -> None:
+        self.turn.release()
+        try:
+            self._barrier.wait()
+        finally:
+            self.turn.acquire()
 
     def reduce(self, rank: int) -> Callable[[Tensor], Tensor]:
         def sum_over_ranks(tensor: Tensor) -> Tensor:
             self._slots[rank] = tensor.clone()
-            self._barrier.wait()
+            self._meet()
             tensor.copy_(torch.stack([slot for slot in self._slots if slot is not None]).sum(dim=0))
-            self._barrier.wait()
+            self._meet()
             return tensor
 
         return sum_over_ranks
@@ -287,11 +303,12 @@ def train_on_two_ranks(
     ]
 
     def work(rank: int) -> None:
-        try:
-            train_all(pruners[rank], contexts[rank], average=ranks.average(rank))
-        except BaseException as error:
-            failures.append(error)
-            ranks._barrier.abort()
+        with ranks.turn:
+            try:
+                train_all(pruners[rank], contexts[rank], average=ranks.average(rank))
+            except BaseException as error:
+                failures.append(error)
+                ranks.abort()
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
     for thread in threads:
