@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .index import Index
 from .run import Run, from_dict, to_dict
 from .statistics import MIN_INTERVAL, PairedComparison, compare, differs, resolution
 from .store import RunFolder
@@ -106,23 +108,27 @@ def read_stored(root: Path, study: str | None = None) -> list[Stored]:
     """Every finished run under a results folder. Raises UserError where there is none."""
     if not root.is_dir():
         raise UserError(f"no results folder {root}")
-    pattern = f"{study}/runs/*" if study else "*/runs/*"
-    folders = [*sorted(root.glob("dense/*")), *sorted(root.glob(pattern))]
-    found = [stored for folder in folders if (stored := _read(folder)) is not None]
+    folders = [root / "dense", *sorted(root.glob(f"{study or '*'}/runs"))]
+    found = [stored for folder in folders if folder.is_dir() for stored in _read_all(folder)]
     if not any(stored.study == study or study is None for stored in found):
         raise UserError(f"no stored result of {f'study {study!r}' if study else 'any study'} in {root}")
     return found
 
 
-def _read(path: Path) -> Stored | None:
-    result = RunFolder(path).read_result()
-    if result is None:
-        return None
-    try:
-        run = from_dict(result["run"])
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{RunFolder(path).result_path} does not describe a run of this version: {error}") from error
-    return Stored(path.parent.name if path.parent.name == "dense" else path.parent.parent.name, run, result)
+def _read_all(folder: Path) -> Iterator[Stored]:
+    """The results of one folder of runs, in the order of their ids."""
+    study, index = folder.name if folder.name == "dense" else folder.parent.name, Index(folder)
+    for run_id in sorted(os.listdir(folder)):  # noqa: PTH208  thousands of them
+        result = index.read(run_id)
+        if result is None:
+            continue
+        try:
+            run = from_dict(result["run"])
+        except (TypeError, KeyError) as error:
+            place = RunFolder(folder / run_id).result_path
+            raise UserError(f"{place} does not describe a run of this version: {error}") from error
+        yield Stored(study, run, result)
+    index.save()
 
 
 def compare_stored(first: Iterable[Stored], second: Iterable[Stored]) -> Comparison:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .index import summaries
 from .plan import Plan
 from .run import Run
 from .store import Store
@@ -130,12 +131,13 @@ def _train_samples(study: Study, info: Any) -> int | None:
 def _measured(store: Store, study: Study, plan: Plan) -> float | None:
     """Training images a second over the stored runs, evaluation and scoring included."""
     images, seconds = 0.0, 0.0
-    for job in plan.jobs:
-        if job.status.state == "done" and job.run.recipe.epochs:
-            result = store.folder(study.name, job.run).read_result()
-            if result is not None:
-                images += result["cost"]["epochs"] * result["data"]["train"]
-                seconds += result["cost"]["seconds"]
+    with summaries(store, study.name) as read:
+        for job in plan.jobs:
+            if job.status.state == "done" and job.run.recipe.epochs:
+                result = read(job.run)
+                if result is not None:
+                    images += result["cost"]["epochs"] * result["data"]["train"]
+                    seconds += result["cost"]["seconds"]
     return images / seconds if seconds else None
 
 

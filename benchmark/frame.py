@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pandas as pd
 
-from .store import Store
+from .index import Read, summaries
+from .store import Status, Store
 from .study import Row, Study
 
 COLUMNS: dict[str, str] = {
@@ -57,13 +59,13 @@ COLUMNS: dict[str, str] = {
 
 def study_frame(study: Study, store: Store) -> pd.DataFrame:
     """One row for each run of the study, stored or not; columns as in COLUMNS, numbers missing where not stored."""
-    records = [_record(study, row, store) for row in study.rows]
+    existing = store.existing(study.name)
+    with summaries(store, study.name) as read:
+        records = [_record(study, row, store, existing, read) for row in study.rows]
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
-def _record(study: Study, row: Row, store: Store) -> dict[str, Any]:
-    import json
-
+def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "study": study.name,
         "label": row.label,
@@ -75,11 +77,11 @@ def _record(study: Study, row: Row, store: Store) -> dict[str, Any]:
     }
     if row.run is None:
         return {**plain, "state": "not run", "reason": row.not_run}
-    folder = store.folder(study.name, row.run)
     plain |= {"id": row.run.id, "seed": row.seed, "parent": row.run.parent.id if row.run.parent else None}
-    result = folder.read_result()
+    # One listing instead of a look at every folder: most runs of a new study are simply not there.
+    result = read(row.run) if row.run.id in existing else None
     if result is None:
-        status = folder.status()
+        status = store.folder(study.name, row.run).status() if row.run.id in existing else Status("missing")
         return {**plain, "state": status.state, "reason": status.reason}
     return {**plain, "state": "done", "reason": "", **result_columns(result)}
 

@@ -43,9 +43,8 @@ def write(path: Path, content: str | bytes) -> None:
 
 def completeness(study: Study, store: Store) -> dict[str, Any]:
     """How many of the study's runs are stored."""
-    states = [store.folder(study.name, run).status().state for run in study.runs]
-    done = states.count("done")
-    return {"study": study.name, "runs": len(states), "done": done, "complete": done == len(states)}
+    total, done = len(study.runs), store.num_done(study.name, study.runs)
+    return {"study": study.name, "runs": total, "done": done, "complete": done == total}
 
 
 def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:

@@ -138,15 +138,17 @@ def _make_tables(
     kind: str | None, studies: list[Study], store: Store, accuracy: str, stat: str, against: str | None
 ) -> list[tuple[Study, Table]]:
     """The kind, or the standard ones, for each study; ranks are one table over all of them."""
+    from ..frame import study_frame
     from ..table import make_table, ranks_over
 
     if kind == "rank" and against is None:
         return [(studies[0], ranks_over(studies, store, accuracy))]
-    return [
-        (study, make_table(each, study, store, accuracy, stat, against))
-        for study in studies
-        for each in ([kind] if kind else _standard_kinds(study, against))
-    ]
+    made = []
+    for study in studies:
+        frame = study_frame(study, store)
+        for each in [kind] if kind else _standard_kinds(study, against):
+            made.append((study, make_table(each, study, store, accuracy, stat, against, frame)))
+    return made
 
 
 def _standard_kinds(study: Study, against: str | None) -> list[str]:

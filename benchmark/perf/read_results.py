@@ -1,0 +1,241 @@
+"""Seconds that tables and `plan` need to read many results, with and without the index beside the run folders.
+
+    python -m prunebench.benchmark.perf.read_results [--runs 10000] [--repeats 3] [--folder DIR]
+
+A real run of the suite is copied under other ids, with other numbers and the layers of a ResNet-50. Each row of the
+Markdown table that is printed is measured in a process of its own, so that none profits from what another one loaded
+(files stay in the cache of the operating system, as they do between two commands).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..run import Run, to_dict
+from ..store import Store
+from ..study import Study, load_study
+
+METHODS = ("global_mp", "snip", "grasp", "random", "layerwise_mp")
+SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.965, 0.98, 0.99)
+RUNS_A_SEED = len(METHODS) * len(SPARSITIES) + 1
+CHANGED = 0.01
+
+SEED_STUDY = """\
+name: seed
+dataset: {name: digits, options: {limit: 100}}
+model: convnet-small
+seeds: [0]
+train: {epochs: 1, batch_size: 50}
+runs: [{method: global_mp, sparsity: 90%}]
+"""
+
+
+def study_text(num_runs: int) -> str:
+    seeds = max(1, round(num_runs / RUNS_A_SEED))
+    return f"""\
+name: many
+dataset: imagenet
+model: resnet-50
+seeds: {list(range(seeds))}
+train: {{epochs: 100, batch_size: 256, lr: 0.1}}
+runs:
+  - method: dense
+  - {{method: [{", ".join(METHODS)}], sparsity: [{", ".join(map(str, SPARSITIES))}]}}
+"""
+
+
+def real_result(folder: Path) -> dict[str, Any]:
+    """The result of a small run, as the suite writes it."""
+    study = folder / "seed.yaml"
+    study.write_text(SEED_STUDY, encoding="utf-8")
+    command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", str(study), "--results", str(folder / "seed")]
+    subprocess.run(command, check=True, capture_output=True)
+    path = next((folder / "seed" / "seed" / "runs").glob("*/result.json"))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def resnet_layers() -> list[dict[str, Any]]:
+    """The layers of a dense ResNet-50, in the keys of a result."""
+    import torch
+
+    from ..flops import count_macs
+    from ..models.registry import create_model
+    from ..pruning import find_sites
+
+    shape = (3, 224, 224)
+    with torch.device("meta"):
+        model = create_model("resnet-50", num_classes=1000, input_shape=shape)
+    macs = count_macs(model, shape)
+    return [
+        {"name": site.name, "shape": list(site.weight.shape), "total": site.weight.numel(),
+         "kept": site.weight.numel(), "density": 1.0, "zeros_kept": 0, "macs": macs[site.name]}
+        for site in find_sites(model)
+    ]  # fmt: skip
+
+
+def make_store(folder: Path, num_runs: int) -> Path:
+    """Write a study and a result for each of its runs; returns the study's path."""
+    path = folder / "many.yaml"
+    path.write_text(study_text(num_runs), encoding="utf-8")
+    study, store = load_study(str(path)), Store(folder / "results")
+    template, layers = real_result(folder), resnet_layers()
+    draw = random.Random(0)
+    # Old enough to be taken as settled: results are usually older than the moment they are read.
+    written = time.time() - 3600
+    for run in study.runs:
+        result_path = store.folder(study.name, run).result_path
+        result_path.parent.mkdir(parents=True)
+        result_path.write_text(json.dumps(_result(template, layers, run, draw), indent=1) + "\n", encoding="utf-8")
+        os.utime(result_path, (written, written))
+    return path
+
+
+def _result(template: dict[str, Any], layers: list[dict[str, Any]], run: Run, draw: random.Random) -> dict[str, Any]:
+    made = copy.copy(template) | {"id": run.id, "study": "many", "run": to_dict(run)}
+    made["parent"] = run.parent.id if run.parent else None
+    kept = [round(layer["total"] * (1 - run.sparsity) * draw.uniform(0.9, 1.0)) for layer in layers]
+    made["layers"] = [
+        {**layer, "kept": count, "density": count / layer["total"]}
+        for layer, count in zip(layers, kept, strict=True)
+    ]  # fmt: skip
+    total = sum(layer["total"] for layer in layers)
+    made["sparsity"] = template["sparsity"] | {"target": run.sparsity, "achieved": 1 - sum(kept) / total}
+    made["accuracy"] = template["accuracy"] | {"last": 0.76 - 0.3 * run.sparsity**8 + draw.gauss(0, 0.002)}
+    return made
+
+
+def read_table(study: Study, store: Store) -> None:
+    """The work of `prunebench table STUDY --kind accuracy`."""
+    from ..frame import study_frame
+    from ..table import make_table, render
+
+    render(make_table("accuracy", study, store, frame=study_frame(study, store)), "md")
+
+
+def read_export(study: Study, store: Store) -> None:
+    """The work of `prunebench export STUDY`."""
+    from ..export import export_bytes
+    from ..frame import study_frame
+
+    export_bytes(study_frame(study, store), "csv")
+
+
+def read_plan(study: Study, store: Store) -> None:
+    """The work of `prunebench plan STUDY`."""
+    from ..estimate import estimate
+    from ..plan import make_plan
+
+    estimate(study, make_plan(study.name, study.runs, store), store)
+
+
+def read_status(study: Study, store: Store) -> None:
+    """The work of `prunebench status STUDY` where nothing was submitted to a cluster."""
+    from ...slurm.states import overview
+
+    overview(study.name, study.runs, store.root)
+
+
+WORK: dict[str, Callable[[Study, Store], None]] = {
+    "table": read_table,
+    "export": read_export,
+    "plan": read_plan,
+    "status": read_status,
+}
+
+
+def remove_indexes(results: Path) -> None:
+    for path in (results / ".dense.index", results / "many" / ".runs.index"):
+        path.unlink(missing_ok=True)
+
+
+def touch_some(results: Path) -> None:
+    """Give one result in a hundred another time, so that its entry counts no more."""
+    paths = sorted((results / "many" / "runs").glob("*/result.json"))
+    written = time.time() - random.Random(time.time_ns()).uniform(600, 3000)
+    for path in paths[:: round(1 / CHANGED)]:
+        os.utime(path, (written, written))
+
+
+def fail_all(results: Path) -> None:
+    """Turn every pruned run into one that failed."""
+    attempt = {"host": "here", "outcome": "failed", "reason": "CUDA error: device-side assert", "retryable": False}
+    for path in sorted((results / "many" / "runs").glob("*/result.json")):
+        path.unlink()
+        (path.parent / "attempts").mkdir()
+        (path.parent / "attempts" / "0001.json").write_text(json.dumps(attempt), encoding="utf-8")
+
+
+def measure(work: str, study: Path, results: Path, *, keeps_index: bool = True) -> float:
+    """Seconds of a new process that does the work, its start and imports included."""
+    command = [sys.executable, "-m", __spec__.name, "--one", work, "--study", str(study), "--results", str(results)]
+    begin = time.perf_counter()
+    subprocess.run([*command, *(() if keeps_index else ("--no-index",))], check=True)
+    return time.perf_counter() - begin
+
+
+def measure_all(study: Path, results: Path, repeats: int) -> Iterator[tuple[str, float]]:
+    """(What, median of seconds). The four ways to read a table take turns, so that a busy machine is busy for all."""
+    ways: dict[str, tuple[Callable[[], None], bool]] = {
+        "without an index": (lambda: None, False),
+        "the index is built": (lambda: remove_indexes(results), True),
+        "from the index": (lambda: None, True),
+        "from the index, 1 % of the results changed": (lambda: touch_some(results), True),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, (prepare, keeps_index) in ways.items():
+            prepare()
+            seconds[name].append(measure("table", study, results, keeps_index=keeps_index))
+    for name, values in seconds.items():
+        yield f"table, {name}", statistics.median(values)
+    for work in ("export", "plan"):
+        for name, keeps_index in (("without an index", False), ("from the index", True)):
+            yield f"{work}, {name}", _median(work, study, results, repeats, keeps_index)
+    yield "status, all runs done", _median("status", study, results, repeats)
+    fail_all(results)
+    yield "status, all pruned runs failed", _median("status", study, results, repeats)
+    yield "table, all pruned runs failed", _median("table", study, results, repeats)
+
+
+def _median(work: str, study: Path, results: Path, repeats: int, keeps_index: bool = True) -> float:
+    return statistics.median(measure(work, study, results, keeps_index=keeps_index) for _ in range(repeats))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the results are made (and left); else a temporary one")
+    for name in ("--one", "--study", "--results"):
+        parser.add_argument(name, help=argparse.SUPPRESS)
+    parser.add_argument("--no-index", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        store = Store(Path(arguments.results), keeps_index=not arguments.no_index)
+        WORK[arguments.one](load_study(arguments.study), store)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        study = make_store(folder, arguments.runs)
+        print(f"{len(load_study(str(study)).runs)} results of ResNet-50, each measured {arguments.repeats} times\n")
+        print("| work | seconds | of the table without an index |\n|---|---|---|")
+        first = None
+        for name, seconds in measure_all(study, folder / "results", arguments.repeats):
+            first = first or seconds
+            print(f"| {name} | {seconds:.2f} | {seconds / first:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
