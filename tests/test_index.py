@@ -256,7 +256,7 @@ def void(_: object) -> None:
     pass
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 17), st.integers(0, 999)), max_size=6))
 def test_whatever_happens_readers_see_the_files(actions: list[tuple[str, int, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

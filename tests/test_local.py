@@ -103,6 +103,8 @@ def test_kill_minus_nine_loses_nothing(victim: str, undisturbed: Path, tmp_path:
     folder = folders(tmp_path)[victim]
     wait_for(lambda: len(folder.history()) >= 3)
     kill_group(process)
+    # a killed process is there until the kernel has taken it down
+    wait_for(lambda: folder.status().state != "running", 60)
     assert folder.status().state == "interrupted"
     assert not folder.result_path.exists()
     finished = {name for name, other in folders(tmp_path).items() if other.result_path.exists()}

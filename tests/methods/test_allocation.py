@@ -69,7 +69,6 @@ def test_erk_power_zero_is_uniform_and_dense_layers_stand_outside() -> None:
     assert erk_densities(TINY, 0.9, dense=["a"])["a"] == 1.0
 
 
-@settings(deadline=None)
 @given(SIZES, st.sampled_from([0.0, 0.5, 0.9, 0.98]), st.sampled_from(["global", "layerwise", "erk"]), st.booleans())
 def test_every_scope_keeps_exactly_the_target(sizes: list[int], sparsity: float, scope: str, equal: bool) -> None:
     generator = torch.Generator().manual_seed(len(sizes))
@@ -133,7 +132,7 @@ def test_minimum_threshold_counts_of_the_paper(total: int, percent: float, count
     assert threshold_count(total, percent) == count
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SIZES, st.floats(0.05, 0.95), st.floats(0.1, 20), st.sampled_from(MODES), st.integers(0, 1000))
 def test_minimum_threshold_meets_total_and_minimum(
     sizes: list[int], sparsity: float, percent: float, mode: str, seed: int
@@ -176,7 +175,7 @@ def test_exponential_rounds_multiply_to_the_density(sparsity: float, rounds: int
     assert density == pytest.approx(1 - sparsity)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(SIZES, st.sampled_from(["layerwise", "erk"]), st.integers(0, 1000))
 def test_masks_are_nested_while_the_sparsity_rises(sizes: list[int], scope: str, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

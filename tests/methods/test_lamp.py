@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prunebench.methods.lamp import Lamp, lamp_scores
 from toys import kept_positions, linear_context, prune_now, resume_equals_uninterrupted, tiny_net, toy_context
@@ -33,7 +33,6 @@ def test_scores_rank_as_magnitudes_do_and_the_largest_is_one(values: list[float]
     assert not scores[weight == 0].any()
 
 
-@settings(deadline=None)
 @given(WEIGHTS, st.sampled_from([0.125, 2.0, 1024.0]))
 def test_scores_do_not_depend_on_the_scale_of_a_layer(values: list[float], factor: float) -> None:
     weight = torch.tensor(values, dtype=torch.float64)

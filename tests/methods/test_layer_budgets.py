@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prunebench.benchmark.pruning import num_kept
 from prunebench.methods.at_initialisation import MagnitudeInit, RandomInit
@@ -39,7 +39,6 @@ def test_uniform_plus_refuses_what_it_cannot_remove() -> None:
     assert uniform_plus_counts([7], 0.0) == [7]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=2, max_size=6), st.floats(0, 0.95))
 def test_uniform_plus_meets_the_total_and_its_two_rules(sizes: list[int], sparsity: float) -> None:
     try:

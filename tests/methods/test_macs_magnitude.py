@@ -57,7 +57,7 @@ def test_power_zero_is_global_mp() -> None:
     assert all(torch.equal(masks[name], expected[name]) for name in masks)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(0.3, 0.95), st.floats(0.3, 0.97), st.integers(0, 50))
 def test_both_targets_are_met_and_not_a_swap_is_wasted(sparsity: float, macs_sparsity: float, seed: int) -> None:
     context = toy_context(tiny_net(seed), macs=TINY_MACS)

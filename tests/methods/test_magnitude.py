@@ -44,7 +44,7 @@ def test_ties_at_the_cut_do_not_change_the_count() -> None:
     assert masks(GlobalMagnitude(sparsity=0.5), network([[1, -2], [3, 0.5]], [[2, -1]])) == ([[0, 1], [1, 0]], [[1, 0]])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(0.0, 0.99), st.floats(0.0, 0.99), st.integers(0, 5))
 def test_masks_are_nested_in_sparsity_and_invariant_to_a_common_scale(low: float, high: float, seed: int) -> None:
     low, high = sorted((low, high))

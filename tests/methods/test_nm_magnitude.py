@@ -26,7 +26,7 @@ def test_groups_run_along_the_input_channels_of_a_convolution() -> None:
     assert mask[0, :, 0, 1].int().tolist() == [0, 0, 1, 1]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.sampled_from([(1, 2), (2, 4), (1, 4), (4, 8)]))
 def test_every_group_keeps_its_n_largest(outputs: int, groups: int, kernel: int, pattern: tuple[int, int]) -> None:
     n, m = pattern

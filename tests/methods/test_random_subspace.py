@@ -29,7 +29,7 @@ def test_hadamard_is_the_textbook_matrix(width: int) -> None:
     assert torch.equal(hadamard(torch.eye(width)), expected)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 100))
 def test_contract_is_the_transpose_of_expand(total: int, dimension: int, seed: int) -> None:
     fastfood = projection(total, dimension, seed)

@@ -84,7 +84,7 @@ def test_blocks_do_not_see_each_other() -> None:
     assert model.layer.weight.tolist() == [[1.0, 2.0, 0.0]]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1.0, 1e-3, 1e-5]), st.integers(0, 100))
 def test_inverse_is_that_of_the_damped_fisher_matrix(m: int, width: int, damping: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
