@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shutil
 import sys
@@ -13,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import DataMissing, UserError
-from ..provenance import revision
 from .options import DEFAULT_RESULTS, Json, Plugins, Results, print_json, say
 
 _TEMPLATE = Template('''"""$title: what it does, in one line."""
@@ -123,6 +121,10 @@ def _cluster(profile: str, results: Path, probe: bool) -> list[Any]:
 
 
 def _packages() -> dict[str, str]:
+    import importlib.metadata
+
+    from ..provenance import revision
+
     found = {"prunebench": f"{importlib.metadata.version('prunebench')} ({revision() or 'no git revision'})"}
     found["python"] = sys.version.split()[0]
     for requirement in importlib.metadata.requires("prunebench") or ():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..store import Store
-from ..study import Study, load_study
+
+if TYPE_CHECKING:
+    from ..study import Study
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study of the suite, or a YAML file.")]
 Assignments = Annotated[
@@ -36,6 +38,7 @@ def open_study(
 ) -> Study:
     """Register plug-ins, then read the study."""
     from ...methods.registry import add_plugin
+    from ..study import load_study
 
     for path in plugins or ():
         add_plugin(path)

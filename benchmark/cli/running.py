@@ -9,12 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
-from ..local import Listener, run_local
 from ..plan import Plan, make_plan
 from ..run import Run
 from ..settings import Settings, default_jobs
 from ..store import Store
-from ..study import load_study
 from .following import describe_run
 from .options import (
     DEFAULT_RESULTS,
@@ -114,6 +112,8 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
         TimeRemainingColumn,
     )
 
+    from ..local import Listener, run_local
+
     # A plain kill stops as gently as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=True)
@@ -176,6 +176,7 @@ def prepare(
     """Fetch data sets and published weights, once, on a machine with a network; `run` never does."""
     from ...datasets.registry import check, dataset_names
     from ...datasets.registry import prepare as fetch
+    from ..study import load_study
 
     dataset, model, weights = name, "", None
     if name not in dataset_names():
