@@ -6,7 +6,9 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
-_PREFIXES = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SUBMITIT_")
+_PREFIXES = (
+    "SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_", "SUBMITIT_",
+)  # fmt: skip
 _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SUBMITIT_PREEMPT_SIGNAL")
 _DISTRIBUTED = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -19,7 +21,8 @@ def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str,
     """The environment for talking to SLURM.
 
     Variables of a surrounding job would be inherited by the jobs, and `SBATCH_TIMELIMIT` and its like win over the
-    batch script, hence over the profile. Where the configuration lies must stay known.
+    batch script, hence over the profile. `SQUEUE_STATES` would hide jobs, which would be submitted again. Where the
+    configuration lies must stay known.
     """
     given = os.environ if environment is None else environment
     return {
