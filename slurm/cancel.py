@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ def cancel(study: str, results: Path) -> Cancelled:
     """Cancel exactly the jobs that were submitted for this study. Raises DataMissing where the queue is silent.
 
     Whole arrays are cancelled: a single job that is cancelled while it waits leaves no trace in the accounting. The
-    manifest notes it, so that `status` can tell a cancelled run from a lost one.
+    manifest notes it, so that `status` can tell a cancelled run from a lost one; on a full disk it cannot.
     """
     queued = _ask()
     found = [(path, read_manifest(path)) for path in find_submissions(results, study)]
@@ -35,7 +36,8 @@ def cancel(study: str, results: Path) -> Cancelled:
     for path, manifest in found:
         jobs = jobs_in_queue(manifest, queued)
         if jobs:
-            write_manifest(path, replace(manifest, cancelled=now()))
+            with contextlib.suppress(OSError):
+                write_manifest(path, replace(manifest, cancelled=now()))
             arrays += sorted({job.split("_")[0] for job in jobs})
             num_jobs += len(jobs)
     if arrays:

@@ -134,7 +134,9 @@ def cache_path(results: Path) -> Path:
 
 def forget(results: Path) -> None:
     """After a submission or a cancellation the remembered queue is not the queue any more."""
-    cache_path(results).unlink(missing_ok=True)
+    # Where nothing can be removed, nothing could be remembered either, or it is old soon.
+    with contextlib.suppress(OSError):
+        cache_path(results).unlink(missing_ok=True)
 
 
 def _read(cache: Path | None) -> Snapshot | None:
