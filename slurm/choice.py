@@ -18,12 +18,14 @@ class Choice:
     Attributes:
         runs: to submit.
         queued: jobs of dense trainings that wait or run already, by run id.
+        replaced: jobs that wait in vain, for a dense training that is over; all their runs are submitted again.
         num_active: runs that wait or run already.
         left_out: why others are not submitted, one line each.
     """
 
     runs: tuple[Run, ...]
     queued: dict[str, str]
+    replaced: tuple[str, ...] = ()
     num_active: int = 0
     left_out: tuple[str, ...] = ()
 
@@ -55,4 +57,13 @@ def choose(found: Overview) -> Choice:
             runs.append(run)
         else:
             left_out.append(f"{run.id} needs {run.parent.id}, which is computed outside the queue")
-    return Choice(runs=tuple(runs), queued=queued, num_active=len(active), left_out=tuple(left_out))
+    chosen = {run.id for run in runs}
+    in_vain = {states[run_id].job for run_id in chosen if states[run_id].is_in_queue}
+    whole = {state.job for state in states.values() if state.job in in_vain and chosen.issuperset(state.job_runs)}
+    return Choice(
+        runs=tuple(runs),
+        queued=queued,
+        replaced=tuple(sorted(whole)),
+        num_active=len(active),
+        left_out=tuple(left_out),
+    )

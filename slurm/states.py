@@ -27,7 +27,7 @@ _DEAD = ("failed", "lost", "interrupted", "blocked")
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """A run's state, with the job it was last submitted with and that job's log.
+    """A run's state, with the job it was last submitted with, all runs of that job, and the job's log.
 
     `lost`: its job is over, and nobody recorded why. `blocked`: its dense training did not end well.
     """
@@ -36,6 +36,7 @@ class RunState:
     reason: str = ""
     retryable: bool = True
     job: str = ""
+    job_runs: tuple[str, ...] = ()
     log: Path | None = None
     is_in_queue: bool = False
 
@@ -50,10 +51,14 @@ class RunState:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """All runs of a study with their states by run id, and why the cluster could not be asked (empty if it could)."""
+    """All runs of a study with their states by run id, and why the cluster could not be asked (empty if it could).
+
+    `code_changed`: ids of runs whose job found other code when it started than at the submission.
+    """
 
     plan: Plan
     states: dict[str, RunState]
+    code_changed: tuple[str, ...] = ()
     queue_error: str = ""
     accounting_error: str = ""
 
@@ -94,8 +99,9 @@ def overview(study: str, runs: Sequence[Run], results: Path, *, use_cache: bool 
     for job in plan.jobs:
         task = tasks.get(job.run.id) if job.status.state != "done" else None
         if task is not None:
+            record = read_record(task)
             task = _with_job(task, names)
-            evidence = _gather(task, snapshot, manifests[task.submission], read_record(task), store, study, job.run)
+            evidence = _gather(task, snapshot, manifests[task.submission], record, store, study, job.run)
         else:
             evidence = _Evidence()
         states[job.run.id] = judge(job.run.id, job.status, evidence)
@@ -104,6 +110,9 @@ def overview(study: str, runs: Sequence[Run], results: Path, *, use_cache: bool 
     return Overview(
         plan=plan,
         states=states,
+        code_changed=tuple(
+            job.run.id for job in plan.jobs if job.run.id in tasks and read_record(tasks[job.run.id]).code_changed
+        ),
         queue_error=snapshot.queue_error,
         accounting_error=snapshot.accounting_error,
     )
@@ -154,7 +163,7 @@ def judge(run_id: str, status: Status, evidence: _Evidence) -> RunState:
         return RunState(state=status.state, reason=status.reason, retryable=status.retryable)
     log = task.log_path if task.log_path.exists() else None
     state = _judge_queued(run_id, status, evidence) if evidence.queued else _judge_gone(run_id, status, evidence)
-    return replace(state, job=task.job, log=log, is_in_queue=evidence.queued is not None)
+    return replace(state, job=task.job, job_runs=task.run_ids, log=log, is_in_queue=evidence.queued is not None)
 
 
 def _judge_queued(run_id: str, status: Status, evidence: _Evidence) -> RunState:
@@ -185,10 +194,12 @@ def _judge_gone(run_id: str, status: Status, evidence: _Evidence) -> RunState:
         return RunState(state="missing", reason=outcome["reason"])
     if evidence.record.ending:
         return RunState(state="interrupted", reason=evidence.record.ending)
-    if outcome.get("outcome") == "interrupted":
-        return RunState(state="interrupted", reason=outcome["reason"])
+    stopped = outcome["reason"] if outcome.get("outcome") == "interrupted" else ""
     if evidence.is_cancelled:
-        return RunState(state="interrupted" if status.state != "missing" else "missing", reason="cancelled")
+        state = "interrupted" if status.state != "missing" else "missing"
+        return RunState(state=state, reason=_join("cancelled", stopped))
+    if outcome.get("outcome") == "interrupted":
+        return RunState(state="interrupted", reason=stopped)
     return RunState(state="lost", reason=_reason_of_loss(evidence))
 
 
@@ -213,7 +224,11 @@ def _blocked_by_parent(run: Run, states: dict[str, RunState]) -> RunState:
     """A run is blocked, whatever its job does, when its dense training is over without a result."""
     own = states[run.id]
     parent = states.get(run.parent.id) if run.parent else None
-    if parent is None or own.state in ("done", "running", "failed") or parent.state not in _DEAD:
+    if parent is None or own.state in ("done", "running", "failed"):
+        return own
+    # What waits for a dense training that nobody computes any more, e.g. one that was cancelled with another study
+    waits_in_vain = own.state == "queued" and parent.state == "missing"
+    if parent.state not in _DEAD and not waits_in_vain:
         return own
     assert run.parent is not None
     reason = f"its dense training {run.parent.id} {_verb(parent.state)}{': ' * bool(parent.reason)}{parent.reason}"

@@ -68,7 +68,15 @@ class Task:
     @property
     def log_path(self) -> Path:
         """The log of the job; of rank 0 if it has several processes."""
-        return self.submission / self.array.folder / f"{self.job}_0_log.out"
+        return self._log_of("0")
+
+    @property
+    def log_paths(self) -> list[Path]:
+        """The logs of all processes of the job that have one; of SLURM's batch script in the first."""
+        return sorted(self._log_of("0").parent.glob(self._log_of("*").name), key=lambda path: (len(path.name), path))
+
+    def _log_of(self, rank: str) -> Path:
+        return self.submission / self.array.folder / f"{self.job}_{rank}_log.out"
 
     @property
     def record_path(self) -> Path:
@@ -95,6 +103,11 @@ class TaskRecord:
     @property
     def requeues(self) -> int:
         return max(0, len(self.starts) - 1)
+
+    @property
+    def code_changed(self) -> bool:
+        """Whether a start found other code than at the submission."""
+        return any(start["code_changed"] for start in self.starts)
 
 
 def task_record_path(submission: Path, number: int, index: int) -> Path:
@@ -167,10 +180,10 @@ def newest_task_by_run(submissions: Iterable[tuple[Path, Manifest]]) -> dict[str
 
 
 def find_logs(results: Path, run_id: str) -> list[Path]:
-    """Logs of all jobs that a run was submitted with, oldest first; the id may be a beginning."""
+    """Logs of all jobs that a run was submitted with, oldest first, by rank; the id may be a beginning."""
     found = []
     for submission in find_submissions(results):
         for task in tasks_of(submission, read_manifest(submission)):
-            if any(name.startswith(run_id) for name in task.run_ids) and task.log_path.exists():
-                found.append(task.log_path)
+            if any(name.startswith(run_id) for name in task.run_ids):
+                found += task.log_paths
     return found

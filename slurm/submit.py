@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ..benchmark.store import now
 from .arrange import Array, Element, Limits, Place, arrange
 from .choice import Choice
 from .code import code_digest
-from .commands import SlurmError
+from .commands import SlurmError, call
 from .limits import DEFAULT_MAX_ARRAY_SIZE, find_limits
 from .profile import Profile
 from .queue import ask_queue, forget
@@ -35,12 +36,16 @@ class Outcome:
     folder: Path
 
 
-def submitting(results: Path) -> Claim:
+@contextlib.contextmanager
+def submitting(results: Path) -> Iterator[None]:
     """Hold this while choosing and submitting, so that two submissions at once do not queue a run twice."""
     claim = Claim.take(results / ".submitting")
     if claim is None:
         raise UserError(f"another submission into {results} is at work; try again when it has ended")
-    return claim
+    try:
+        yield
+    finally:
+        claim.release()
 
 
 def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say: Callable[[str], None]) -> Outcome:
@@ -49,6 +54,7 @@ def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say
     The manifest is written before the first array and after each one: a submission that is killed in between can be
     read, and the array that it did not note is found by its name.
     """
+    _take_back(choice.replaced, say)
     arrays = arrange(choice.runs, choice.queued, _limits(profile))
     folder = new_submission(settings.results, study)
     manifest = _manifest(study, folder, arrays, settings, profile)
@@ -70,6 +76,16 @@ def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say
         num_jobs=sum(len(record.elements) for record in manifest.arrays),
         folder=folder,
     )
+
+
+def _take_back(jobs: Sequence[str], say: Callable[[str], None]) -> None:
+    """Jobs that wait for nothing any more and are replaced. One that has just begun finds out by itself."""
+    if not jobs:
+        return
+    try:
+        call(["scancel", "--state=PENDING", *jobs])
+    except SlurmError as error:
+        say(f"{len(jobs)} jobs whose dense training did not end well stay in the queue: {error}")
 
 
 def _send(

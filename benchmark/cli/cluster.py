@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import UserError
 from ..settings import Settings
 from .options import DEFAULT_RESULTS, Assignments, Only, Plugins, Results, StudyName, open_study, say
 
@@ -62,17 +66,32 @@ def submit(
         return
     if data_check:
         _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
-    claim = submission.submitting(settings.results)
-    try:
+    with _named_where_it_cannot_be_written(), submission.submitting(settings.results):
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         _explain(opened.name, found)
         if found.runs:
             sent = submission.submit(opened.name, found, settings, chosen, say)
             say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
-            say(f"look with: prunebench status {study}; take back with: prunebench cancel {study}")
-    finally:
-        claim.release()
+            where = [study] if results == DEFAULT_RESULTS else [study, "--results", str(results)]
+            which = _spelled({"--set": assignments, "--only": only, "--plugin": plugins})
+            say(f"look with: prunebench status {shlex.join([*where, *which])}")
+            say(f"take back with: prunebench cancel {shlex.join(where)}")
     raise typer.Exit(1 if found.left_out else 0)
+
+
+def _spelled(options: Mapping[str, Sequence[str] | None]) -> list[str]:
+    return [word for option, values in options.items() for value in values or () for word in (option, value)]
+
+
+@contextlib.contextmanager
+def _named_where_it_cannot_be_written() -> Iterator[None]:
+    """A full disk and a folder of somebody else's are said in one line."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"{error.filename or 'the results folder'}: {error.strerror}") from error
 
 
 def _check_data(dataset: str, root: Path | str | None) -> None:
@@ -98,7 +117,8 @@ def cancel(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
     """Take this study's jobs out of the queue, and no others. What is stored stays; `submit` goes on from there."""
     from ...slurm.cancel import cancel as cancel_jobs
 
-    cancelled = cancel_jobs(_name_of(study), results)
+    with _named_where_it_cannot_be_written():
+        cancelled = cancel_jobs(_name_of(study), results)
     if cancelled.num_jobs:
         say(f"cancelled {cancelled.num_jobs} jobs: {', '.join(cancelled.arrays)}")
     else:
@@ -109,7 +129,8 @@ def clean(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
     """Remove logs and pickles of finished submissions. Results stay."""
     from ...slurm.cancel import clean as clean_submissions
 
-    removed = clean_submissions(_name_of(study), results)
+    with _named_where_it_cannot_be_written():
+        removed = clean_submissions(_name_of(study), results)
     for path in removed:
         say(f"removed {path}")
     if not removed:

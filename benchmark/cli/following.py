@@ -87,6 +87,8 @@ def _lines(study: str, found: Overview, results: Path) -> list[str]:
             where = state.log or open_store(results).folder(study, job.run).path
             named = f"job {state.job}: " * bool(state.job)
             lines.append(f"  {state.state:<11} {describe_run(job.run)}  {named}{state.reason}  [{where}]")
+    if found.code_changed:
+        lines.append(f"  started with other code than submitted with: {', '.join(found.code_changed)}")
     lines += _complaints_of_disk(results)
     for what, error in (("queue", found.queue_error), ("accounting", found.accounting_error)):
         if error:
@@ -109,6 +111,7 @@ def _as_json(study: str, found: Overview) -> dict[str, Any]:
         "counts": counts(found),
         "queue_error": found.queue_error,
         "accounting_error": found.accounting_error,
+        "code_changed": list(found.code_changed),
         "jobs": [_job(job, found) for job in found.plan.jobs],
     }
 
