@@ -59,13 +59,14 @@ class Place:
     study: str = STUDY
     environment: dict[str, str] = field(default_factory=dict)
     results_folder: Path | None = None
+    plugin: Path = PLUGIN
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.results = self.results_folder or self.folder / "results"
         self.study_path = self.folder / "fault.yaml"
         self.study_path.write_text(self.study, encoding="utf-8")
-        add_plugin(PLUGIN)
+        add_plugin(self.plugin)
         self.assignments = (f"seeds={self.seeds}", f"runs.0.sparsity={self.sparsities}")
         self.runs = load_study(str(self.study_path), self.assignments).runs
         self.name = load_study(str(self.study_path), self.assignments).name
@@ -78,7 +79,7 @@ class Place:
     def command(self, name: str, *arguments: str, chooses: bool = True) -> tuple[int, str, str]:
         """Exit code, stdout and stderr of a command on this study."""
         chosen = [item for assignment in self.assignments for item in ("--set", assignment)] if chooses else []
-        chosen += ["--plugin", str(PLUGIN)] if chooses else []
+        chosen += ["--plugin", str(self.plugin)] if chooses else []
         words = [name, str(self.study_path), "--results", str(self.results), *chosen, *arguments]
         done = CliRunner(env=dict(self.environment)).invoke(app, words)
         if done.exception is not None and not isinstance(done.exception, SystemExit):

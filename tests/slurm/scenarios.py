@@ -125,11 +125,12 @@ def on_the_first_cluster(root: Path) -> dict[str, Scenario]:
         "killed": Scenario(Place(root / "killed"), kill_process),
         "given up": Scenario(place("given-up"), warn, profile={"max_requeues": 0}),
         "preempted": Scenario(place("preempted"), preempt, profile={"partition": "preempt", "gpus_per_run": 1}),
+        "requeued": Scenario(place("requeued"), requeue_by_hand),
     }
 
 
 class SecondCluster:
-    """Two nodes, no accounting, no GPUs; and a small disk, where the tests may mount one."""
+    """Two nodes, no accounting, no GPUs, no grace before a preemption; and a small disk, where tests may mount one."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -138,14 +139,19 @@ class SecondCluster:
         # Before the start, because nodes have their own view of what is mounted.
         self.has_disk = is_allowed("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(self.disk))
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-second-"))
-        self.settings = {"SLURM_LOCAL_DIR": str(self.folder), "SLURM_LOCAL_ACCOUNTING": "no", "SLURM_LOCAL_GPUS": "0"}
-        slurm_local("start", "2", "6", **self.settings)
+        self.settings = {
+            "SLURM_LOCAL_DIR": str(self.folder), "SLURM_LOCAL_ACCOUNTING": "no", "SLURM_LOCAL_GPUS": "0",
+            "SLURM_LOCAL_GRACE": "0",
+        }  # fmt: skip
+        slurm_local("start", "2", "7", **self.settings)
         self.environment = {"SLURM_CONF": str(self.folder / "etc" / "slurm.conf")}
 
     def scenarios(self) -> dict[str, Scenario]:
         """The lost node must not take the others' jobs along, so they have the first one."""
         first_node: dict[str, object] = {"sbatch": {"nodelist": "node1"}}
         made = {"vanished": Scenario(self.place("vanished"), kill_process, profile=first_node)}
+        large = {**first_node, "partition": "preempt", "memory": "40G"}
+        made["no grace"] = Scenario(self.place("no-grace"), self.take_its_memory, profile=large)
         if self.has_disk:
             place = self.place("user of a disk", self.disk / "results")
             made["full disk"] = Scenario(place, fill, make_room, profile=first_node)
@@ -158,6 +164,13 @@ class SecondCluster:
 
     def place(self, name: str, results: Path | None = None) -> Place:
         return Place(self.root / name, sparsities="[50%]", environment=self.environment, results_folder=results)
+
+    def take_its_memory(self, scenario: Scenario) -> None:
+        """A job of a higher partition, which finds room on the node only in place of this one."""
+        scenario.wait_for_epochs(2)
+        urgent = ["sbatch", "--partition=debug", "--nodelist=node1", "--mem=30G", "--output=/dev/null"]
+        environment = {**os.environ, **self.environment}
+        subprocess.run([*urgent, "--wrap=sleep 3"], env=environment, check=True, capture_output=True)
 
     def lose_node(self, scenario: Scenario) -> None:
         for run in scenario.place.runs:
@@ -224,6 +237,12 @@ def preempt(scenario: Scenario) -> None:
     scenario.wait_for_epochs(2)
     urgent = ["sbatch", "--partition=debug", "--nodes=2", "--gpus-per-node=2", "--output=/dev/null", "--wrap=sleep 3"]
     subprocess.run(urgent, check=True, capture_output=True)
+
+
+def requeue_by_hand(scenario: Scenario) -> None:
+    """As an administrator does, and as a preemption does where no warning is sent."""
+    scenario.wait_for_epochs(2)
+    subprocess.run(["scontrol", "requeue", scenario.place.state(scenario.first).job], check=True)
 
 
 def hold(scenario: Scenario) -> None:

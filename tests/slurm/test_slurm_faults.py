@@ -17,6 +17,8 @@ SCENARIOS = (
     "killed",
     "time limit",
     "preempted",
+    "no grace",
+    "requeued",
     "given up",
     "held",
     "vanished",
@@ -76,7 +78,7 @@ def test_without_accounting_a_killed_task_is_lost_all_the_same(played: Played) -
     assert "the accounting cannot be asked: sacct: Slurm accounting storage is disabled" in scenario.shown
 
 
-@pytest.mark.parametrize("name", ["time limit", "preempted", "node lost"])
+@pytest.mark.parametrize("name", ["time limit", "preempted", "no grace", "requeued", "node lost"])
 def test_a_run_that_loses_its_node_is_requeued_and_resumes(name: str, played: Played) -> None:
     """No second submission was needed; every start went on from the epoch where the one before had stopped."""
     scenario = played[name]

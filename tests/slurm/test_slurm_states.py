@@ -77,6 +77,10 @@ CASES = {
     "vanished": (Status("missing"), evidence(), "lost", "its job is neither in the queue nor in the accounting"),
     "cancelled by the command": (Status("missing"), evidence(is_cancelled=True), "missing", "cancelled"),
     "cancelled while it ran": (Status("interrupted"), evidence(is_cancelled=True), "interrupted", "cancelled"),
+    "cancelled, stopped in order": (
+        Status("interrupted"), evidence(is_cancelled=True, record=record("interrupted", "stopped after epoch 3 of 9")),
+        "interrupted", "cancelled, stopped after epoch 3 of 9",
+    ),
     "blocked, may go now": (Status("missing"), evidence(record=record("blocked", "b")), "missing", "b"),
     "given up": (
         Status("interrupted"), evidence(record=TaskRecord(starts=[STARTED], ending="requeued 3 times")),

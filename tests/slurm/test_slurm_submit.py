@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from cluster import STUDY, Place
 from prunebench.benchmark.errors import DataMissing, UserError
+from prunebench.benchmark.store import Store
 from prunebench.slurm.queue import Queued, ask_queue
 from prunebench.slurm.submission import find_submissions, read_manifest, write_manifest
 
@@ -89,6 +90,24 @@ def test_another_study_waits_for_a_dense_training_that_is_queued_already(place: 
     assert place.counts() == {"queued": 6}, "the other study's jobs are not touched"
 
 
+def test_a_run_whose_dense_training_was_cancelled_with_another_study_is_blocked(place: Place) -> None:
+    place.submit(sbatch=LATER)
+    other = Place(
+        place.folder / "other", seeds="[0]", sparsities="[80%]", study=STUDY.replace("name: fault", "name: other")
+    )
+    other.results = place.results
+    other.submit(sbatch=LATER)
+    place.command("cancel", chooses=False)
+    (run,) = (run for run in other.runs if not run.is_dense)
+    assert run.parent is not None
+    state = other.state(run)
+    assert (state.state, state.reason) == ("blocked", f"its dense training {run.parent.id} is missing: cancelled")
+    assert "submitted 2 runs as 2 jobs" in other.submit(sbatch=LATER)
+    assert other.counts() == {"queued": 2}
+    assert len(jobs_of(other)) == 2
+    other.command("cancel", chooses=False)
+
+
 def test_a_waiting_job_that_is_cancelled_alone_is_found(place: Place) -> None:
     """It leaves no trace in the accounting. Its dense training makes two more runs wait for nothing: blocked."""
     place.submit(sbatch=LATER)
@@ -97,10 +116,28 @@ def test_a_waiting_job_that_is_cancelled_alone_is_found(place: Place) -> None:
     subprocess.run(["scancel", place.state(dense).job], check=True)
     assert place.state(dense).state == "lost"
     assert place.counts() == {"blocked": 2, "lost": 1, "queued": 3}
-    # the dependants still wait in the queue; they are not submitted a second time, and so end as blocked
-    said = place.submit(sbatch=LATER)
-    assert "submitted" in said
+    # the dependants that still wait for the dead job make room for those that wait for the new one
+    assert "submitted 3 runs as 3 jobs" in place.submit(sbatch=LATER)
     assert place.counts() == {"queued": 6}
+    assert len(jobs_of(place)) == 6
+
+
+def test_what_is_stored_is_not_submitted_and_not_waited_for(place: Place) -> None:
+    """One dense training is there, and one run."""
+    dense = next(run.parent for run in place.runs if run.seed == 0)
+    stored = next(run for run in place.runs if run.seed == 1 and not run.is_dense)
+    assert dense is not None
+    for run in (dense, stored):
+        path = Store(place.results).folder(place.name, run).result_path
+        path.parent.mkdir(parents=True)
+        path.write_text("{}", encoding="utf-8")
+    assert "submitted 4 runs as 4 jobs" in place.submit(sbatch=LATER)
+    manifest = read_manifest(find_submissions(place.results)[0])
+    arrays = {array.name.rpartition(".")[2]: array for array in manifest.arrays}
+    at_once = {run.id for run in place.runs if run.parent == dense}
+    assert {run_id for element in arrays["direct"].elements for run_id in element} == at_once
+    assert arrays["direct"].after is None
+    assert place.counts() == {"done": 2, "queued": 4}
 
 
 def test_arrays_respect_what_the_controller_accepts(place: Place) -> None:
@@ -170,15 +207,19 @@ def test_pickles_hold_text_and_one_name_of_the_suite(place: Place) -> None:
         names = Names(path)
         delayed = names.load()
         assert names.found == {"submitit.core.utils.DelayedSubmission", "prunebench.slurm.task.RunTask"}
+        assert delayed._timeout_countdown > 1000, "submitit's own count, which a preemption of a short job uses up"
         assert json.loads(delayed.function.order)["study"] == "fault"
         assert vars(delayed.function).keys() == {"order"}
 
 
 def test_the_users_sbatch_variables_do_not_replace_the_profile(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An SBATCH_ variable wins over the batch script."""
+    """An SBATCH_ variable wins over the batch script; one of squeue would hide jobs, which then went twice."""
     monkeypatch.setenv("SBATCH_PARTITION", "short")
     monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    monkeypatch.setenv("SCANCEL_INTERACTIVE", "1")
     place.submit(sbatch=LATER)
+    assert "nothing to submit" in place.submit(sbatch=LATER)
     array = read_manifest(find_submissions(place.results)[0]).arrays[0]
     shown = subprocess.run(["scontrol", "show", "job", f"{array.job}_0"], capture_output=True, text=True, check=True)
     assert "Partition=debug" in shown.stdout
@@ -188,10 +229,8 @@ def test_the_users_sbatch_variables_do_not_replace_the_profile(place: Place, mon
 def test_two_submissions_at_once_do_not_queue_twice(place: Place) -> None:
     from prunebench.slurm.submit import submitting
 
-    claim = submitting(place.results)
-    with pytest.raises(UserError, match=r"another submission into .* is at work"):
+    with submitting(place.results), pytest.raises(UserError, match=r"another submission into .* is at work"):
         place.submit(sbatch=LATER)
-    claim.release()
     assert "submitted 6 runs" in place.submit(sbatch=LATER)
 
 
@@ -213,6 +252,21 @@ def num_queue_questions() -> int:
     """How often the controller was asked for jobs since it started."""
     shown = subprocess.run(["sdiag"], capture_output=True, text=True, check=True).stdout
     return sum(int(count) for count in re.findall(r"REQUEST_JOB_(?:USER_)?INFO\s*\(.*?count:(\d+)", shown))
+
+
+def test_arrays_are_split_at_the_controllers_own_limit(place: Place, tmp_path: Path) -> None:
+    """MaxArraySize is 1001: the largest index is 1000."""
+    from_init = STUDY.replace("sparsity: [50%, 70%]", "sparsity: [50%, 70%]\n    options: {start: init}")
+    sparsities = str([round(0.3 + 0.0005 * index, 4) for index in range(1005)])
+    large = Place(tmp_path / "large", seeds="[0]", sparsities=sparsities, study=from_init)
+    try:
+        assert "submitted 1005 runs as 1005 jobs" in large.submit(sbatch=LATER)
+        (first, second) = read_manifest(find_submissions(large.results)[0]).arrays
+        assert [len(first.elements), len(second.elements)] == [1001, 4]
+        assert jobs_of(large).keys() >= {f"{first.job}_1000", f"{second.job}_3"}
+        assert large.counts() == {"queued": 1005}
+    finally:
+        large.command("cancel", chooses=False)
 
 
 @pytest.mark.timeout(200)
