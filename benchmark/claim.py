@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+CLAIM = "claim.json"
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 180.0
 """A claim from another machine is dead when its heartbeat is older than this; on this machine its pid is asked."""
@@ -24,7 +25,7 @@ class ClaimLost(Exception):
     """Another process took the run over, because this one looked dead."""
 
 
-def holder(folder: Path, name: str = "claim.json") -> dict[str, Any] | None:
+def holder(folder: Path, name: str = CLAIM) -> dict[str, Any] | None:
     """Who holds the run: the claim's content, or None if nobody alive does."""
     path = folder / name
     try:
@@ -53,7 +54,7 @@ class Claim:
     @classmethod
     def take(cls, folder: Path) -> Claim | None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "claim.json"
+        path = folder / CLAIM
         token = uuid.uuid4().hex
         content = {
             "token": token,

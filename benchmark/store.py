@@ -128,11 +128,7 @@ class RunFolder:
 
     def _attempt_paths(self) -> list[Path]:
         folder = self.path / "attempts"
-        try:
-            names = os.listdir(folder)  # noqa: PTH208  thousands of folders
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return [folder / name for name in sorted(names) if name[0].isdigit() and name.endswith(".json")]
+        return [folder / name for name in sorted(_names(folder)) if name[0].isdigit() and name.endswith(".json")]
 
     def write_attempt(self, index: int, attempt: Mapping[str, Any]) -> None:
         write_json(self.path / "attempts" / f"{index:04d}.json", attempt)
@@ -153,11 +149,13 @@ class RunFolder:
 
     def status(self) -> Status:
         """Done, failed, running, interrupted or missing, from the files alone."""
-        from .claim import holder
+        from .claim import CLAIM, holder
 
-        if self.result_path.exists():
+        # one listing instead of a look at each file
+        names = _names(self.path)
+        if self.result_path.name in names:
             return Status("done")
-        if holder(self.path) is not None:
+        if CLAIM in names and holder(self.path) is not None:
             return Status("running")
         paths = self._attempt_paths()
         if not paths:
@@ -211,6 +209,14 @@ class Store:
             for path in sorted(base.glob(f"{run_id}*")):
                 if (path / "run.json").exists():
                     yield RunFolder(path)
+
+
+def _names(folder: Path) -> list[str]:
+    """Names in a folder, none if there is no folder."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208  building a Path for each name of thousands of folders takes longer
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def check_schema(content: Mapping[str, Any], path: Path) -> None:

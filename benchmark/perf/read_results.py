@@ -27,9 +27,9 @@ from ..run import Run, to_dict
 from ..store import Store
 from ..study import Study, load_study
 
-METHODS = ("global_mp", "snip", "grasp", "random", "layerwise_mp")
+METHODS = "global_mp, snip, grasp, random, layerwise_mp"
 SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.965, 0.98, 0.99)
-RUNS_A_SEED = len(METHODS) * len(SPARSITIES) + 1
+RUNS_A_SEED = len(METHODS.split()) * len(SPARSITIES) + 1
 CHANGED = 0.01
 
 SEED_STUDY = """\
@@ -52,7 +52,7 @@ seeds: {list(range(seeds))}
 train: {{epochs: 100, batch_size: 256, lr: 0.1}}
 runs:
   - method: dense
-  - {{method: [{", ".join(METHODS)}], sparsity: [{", ".join(map(str, SPARSITIES))}]}}
+  - {{method: [{METHODS}], sparsity: [{", ".join(map(str, SPARSITIES))}]}}
 """
 
 
@@ -87,6 +87,7 @@ def resnet_layers() -> list[dict[str, Any]]:
 
 def make_store(folder: Path, num_runs: int) -> Path:
     """Write a study and a result for each of its runs; returns the study's path."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "many.yaml"
     path.write_text(study_text(num_runs), encoding="utf-8")
     study, store = load_study(str(path)), Store(folder / "results")
@@ -177,40 +178,50 @@ def fail_all(results: Path) -> None:
         (path.parent / "attempts" / "0001.json").write_text(json.dumps(attempt), encoding="utf-8")
 
 
-def measure(work: str, study: Path, results: Path, *, keeps_index: bool = True) -> float:
+Seconds = tuple[float, float]
+"""Wall time and processor time."""
+
+
+def measure(work: str, study: Path, results: Path, *, keeps_index: bool = True) -> Seconds:
     """Seconds of a new process that does the work, its start and imports included."""
     command = [sys.executable, "-m", __spec__.name, "--one", work, "--study", str(study), "--results", str(results)]
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), os.times()
     subprocess.run([*command, *(() if keeps_index else ("--no-index",))], check=True)
-    return time.perf_counter() - begin
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - begin, used
 
 
-def measure_all(study: Path, results: Path, repeats: int) -> Iterator[tuple[str, float]]:
-    """(What, median of seconds). The four ways to read a table take turns, so that a busy machine is busy for all."""
+def measure_all(study: Path, results: Path, repeats: int) -> Iterator[tuple[str, Seconds]]:
+    """(What, medians of seconds). The four ways to read a table take turns, so that a busy machine is busy for all."""
     ways: dict[str, tuple[Callable[[], None], bool]] = {
         "without an index": (lambda: None, False),
         "the index is built": (lambda: remove_indexes(results), True),
         "from the index": (lambda: None, True),
         "from the index, 1 % of the results changed": (lambda: touch_some(results), True),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[Seconds]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, (prepare, keeps_index) in ways.items():
             prepare()
             seconds[name].append(measure("table", study, results, keeps_index=keeps_index))
     for name, values in seconds.items():
-        yield f"table, {name}", statistics.median(values)
+        yield f"table, {name}", _medians(values)
     for work in ("export", "plan"):
         for name, keeps_index in (("without an index", False), ("from the index", True)):
-            yield f"{work}, {name}", _median(work, study, results, repeats, keeps_index)
-    yield "status, all runs done", _median("status", study, results, repeats)
+            yield f"{work}, {name}", _repeat(work, study, results, repeats, keeps_index)
+    yield "status, all runs done", _repeat("status", study, results, repeats)
     fail_all(results)
-    yield "status, all pruned runs failed", _median("status", study, results, repeats)
-    yield "table, all pruned runs failed", _median("table", study, results, repeats)
+    yield "status, all pruned runs failed", _repeat("status", study, results, repeats)
+    yield "table, all pruned runs failed", _repeat("table", study, results, repeats)
 
 
-def _median(work: str, study: Path, results: Path, repeats: int, keeps_index: bool = True) -> float:
-    return statistics.median(measure(work, study, results, keeps_index=keeps_index) for _ in range(repeats))
+def _repeat(work: str, study: Path, results: Path, repeats: int, keeps_index: bool = True) -> Seconds:
+    return _medians([measure(work, study, results, keeps_index=keeps_index) for _ in range(repeats)])
+
+
+def _medians(values: list[Seconds]) -> Seconds:
+    return statistics.median(wall for wall, _ in values), statistics.median(used for _, used in values)
 
 
 def main() -> None:
@@ -230,11 +241,11 @@ def main() -> None:
         folder = arguments.folder or Path(temporary)
         study = make_store(folder, arguments.runs)
         print(f"{len(load_study(str(study)).runs)} results of ResNet-50, each measured {arguments.repeats} times\n")
-        print("| work | seconds | of the table without an index |\n|---|---|---|")
+        print("| work | seconds | processor seconds | of those of the table without an index |\n|---|---|---|---|")
         first = None
-        for name, seconds in measure_all(study, folder / "results", arguments.repeats):
-            first = first or seconds
-            print(f"| {name} | {seconds:.2f} | {seconds / first:.2f} |", flush=True)
+        for name, (wall, used) in measure_all(study, folder / "results", arguments.repeats):
+            first = first or used
+            print(f"| {name} | {wall:.2f} | {used:.2f} | {used / first:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
