@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field
 
 from ..errors import UserError
 
-Width = Annotated[int, Field(ge=1)]
-"""Channels of a network in its own unit: the option that makes it smaller."""
+Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""How wide a network is, in its own unit: the option that makes it smaller. Every layer follows, in whole channels.
+
+The unit is the channels of the first layer (convnet-small), the factor k (WRN), or 1 for the network as published.
+"""
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` of the network as published times `width`, rounded half up, at least one."""
+    return max(1, math.floor(channels * width + 0.5))
 
 
 def image_shape(

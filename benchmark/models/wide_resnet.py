@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from .inputs import Width, image_shape
+from .inputs import Width, image_shape, scaled
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -24,7 +24,7 @@ class WideBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.shortcut: nn.Module | None = None
-        if in_channels != out_channels:
+        if in_channels != out_channels or stride != 1:
             self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
     def forward(self, planes: Tensor) -> Tensor:
@@ -38,13 +38,14 @@ class WideBlock(nn.Module):
 class WideResNet(nn.Module):
     """Depth d = 6n + 4: three groups of n blocks, 16k, 32k and 64k channels wide."""
 
-    def __init__(self, depth: int, width: int, dropout: float, num_classes: int, channels: int) -> None:
+    def __init__(self, depth: int, width: float, dropout: float, num_classes: int, channels: int) -> None:
         super().__init__()
         num_blocks = (depth - 4) // 6
         self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         groups: list[nn.Module] = []
         in_channels = 16
-        for out_channels, stride in ((16 * width, 1), (32 * width, 2), (64 * width, 2)):
+        for published, stride in ((16, 1), (32, 2), (64, 2)):
+            out_channels = scaled(published, width)
             blocks = [WideBlock(in_channels, out_channels, stride, dropout)]
             blocks += [WideBlock(out_channels, out_channels, 1, dropout) for _ in range(num_blocks - 1)]
             groups.append(nn.Sequential(*blocks))
@@ -94,6 +95,6 @@ def wrn_28_10(
     return _build(28, width, num_classes, input_shape, dropout)
 
 
-def _build(depth: int, width: int, num_classes: int, input_shape: tuple[int, ...], dropout: float) -> WideResNet:
+def _build(depth: int, width: float, num_classes: int, input_shape: tuple[int, ...], dropout: float) -> WideResNet:
     channels, _, _ = image_shape(input_shape, smallest=8)
     return WideResNet(depth, width, dropout, num_classes, channels)

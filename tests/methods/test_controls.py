@@ -30,9 +30,11 @@ from toys import (
 
 
 class Scalable(nn.Sequential):
-    """A classifier whose width is an option: 64 * width + width * 4 prunable weights."""
+    """A classifier whose width is an option, a whole number: 64 * width + width * 4 prunable weights."""
 
     def __init__(self, width: int = 20) -> None:
+        if width != int(width):
+            raise UserError(f"width is {width}: not a whole number")
         layers = nn.Flatten(), nn.Linear(64, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, NUM_CLASSES)
         super().__init__(*layers)
 
@@ -158,6 +160,20 @@ def test_small_dense_is_the_widest_that_fits(sparsity: float, width: int) -> Non
     assert pruner.width == width
     assert sum(site.weight.numel() for site in find_sites(model)) == 68 * width <= 1360 * (1 - sparsity) + 1e-6
     assert kept_by_layer(model, pruner) == {"1.weight": (64 * width,) * 2, "4.weight": (4 * width,) * 2}
+
+
+def test_small_dense_searches_fractions_where_the_network_takes_them() -> None:
+    """Two layers that round on their own: width w has 64 [20 w] + [20 w] [10 w] + 4 [10 w] weights."""
+
+    def two_layers(width: float = 1.0) -> nn.Module:
+        first, second = (max(1, round(size * width)) for size in (20, 10))
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, first), nn.Linear(first, second), nn.Linear(second, 4))
+
+    pruner = SmallDense(sparsity=0.5)
+    model = pruner.attach(toy_context(two_layers(), rebuild=two_layers))
+    # of 1520 weights 760 may stay: 64 * 11 + 11 * 5 + 4 * 5 is 779, 64 * 10 + 10 * 5 + 4 * 5 is 710
+    assert [site.weight.shape[0] for site in find_sites(model)] == [10, 5, 4]
+    assert 0.475 < pruner.width < 0.525
 
 
 def test_small_dense_says_when_nothing_fits_or_there_is_no_width() -> None:
