@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from ..datasets.registry import describe
+from .memory_format import choose_memory_format
 from .models.registry import create_model
+from .precision import choose_precision
 from .run import Run
+from .training import FUSED_DEVICES, forward_precision
 
 WARMUP_STEPS = 2
 SECONDS = 5.0
@@ -22,13 +26,22 @@ def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     options = {key: value for key, value in run.model_options if key != "weights"}
     model = create_model(run.model, num_classes=info.num_classes, input_shape=info.input_shape, **options).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9)
-    inputs = torch.randn(run.recipe.batch_size, *info.input_shape, device=device)
-    targets = torch.randint(info.num_classes, (run.recipe.batch_size,), device=device)
+    memory_format = choose_memory_format("auto", model, info.input_shape)
+    if memory_format is torch.channels_last:
+        model = model.to(memory_format=memory_format)
+    batch_size = run.recipe.batch_size
+    precision = choose_precision(
+        run.recipe.precision, model, batch_size, info.input_shape, info.num_classes, device
+    ).name
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, fused=device.type in FUSED_DEVICES)
+    inputs = torch.randn(batch_size, *info.input_shape, device=device)
+    targets = torch.randint(info.num_classes, (batch_size,), device=device)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        cross_entropy(model(inputs), targets).backward()
+        with forward_precision(replace(run.recipe, precision=precision), device):
+            logits = model(inputs)
+        cross_entropy(logits.float(), targets).backward()
         optimizer.step()
 
     for _ in range(WARMUP_STEPS):
@@ -39,7 +52,7 @@ def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> 
         step()
         _synchronize(device)
         steps += 1
-    return steps * run.recipe.batch_size / (time.perf_counter() - begin)
+    return steps * batch_size / (time.perf_counter() - begin)
 
 
 def _synchronize(device: torch.device) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -32,7 +32,9 @@ from .measure import (
     summarize_layers,
     training_cost,
 )
+from .memory_format import choose_memory_format, name_of
 from .models.registry import create_model
+from .precision import Precision, choose_precision
 from .pruning import find_sites
 from .run import Run, derive_seed, to_dict
 from .settings import Settings
@@ -110,11 +112,12 @@ class _Execution:
             run.dataset, root=self.settings.data_root, validation=run.validation, **dict(run.dataset_options)
         )
         original = self._build_model()
+        self._take(self._choose_precision(original))
         self.macs = count_macs(original, self.data.input_shape)
         self.num_prunable = sum(site.weight.numel() for site in find_sites(original))
         self.pruner = create(run.method, run.sparsity, dict(run.method_options))
         with self.clock.measure("prune"):
-            self.model = self.pruner.attach(self._context(original)).to(self.device)
+            self.model = self._placed(self.pruner.attach(self._context(original)))
         self.model_macs = self.macs if self.model is original else count_macs(self.model, self.data.input_shape)
         self._train()
         self.pruner.detach()
@@ -125,7 +128,23 @@ class _Execution:
         if self.run.parent is not None:
             path = self.store.folder(self.study, self.run.parent).model_path
             model.load_state_dict(load_weights(path))
-        return model.to(self.device)
+        return self._placed(model)
+
+    def _choose_precision(self, model: nn.Module) -> Precision:
+        recipe, data = self.run.recipe, self.data
+        return choose_precision(
+            recipe.precision, model, recipe.batch_size, data.input_shape, data.num_classes, self.device
+        )
+
+    def _take(self, precision: Precision) -> None:
+        self.precision = precision
+        self.recipe = replace(self.run.recipe, precision=precision.name)
+
+    def _placed(self, model: nn.Module) -> nn.Module:
+        """On the device, in the memory format of the settings."""
+        self.memory_format = choose_memory_format(self.settings.memory_format, model, self.data.input_shape)
+        model = model.to(self.device)
+        return model.to(memory_format=self.memory_format) if self.memory_format is torch.channels_last else model
 
     def _new_model(self, **options: Any) -> nn.Module:
         # Every run of a seed starts from the same initialisation, which makes comparisons paired.
@@ -155,7 +174,7 @@ class _Execution:
             reduce=distributed.total,
             rank=distributed.rank(),
             num_ranks=distributed.world(),
-            rebuild=lambda **options: self._new_model(**options).to(self.device),
+            rebuild=lambda **options: self._placed(self._new_model(**options)),
         )
 
     def _samples(
@@ -168,17 +187,18 @@ class _Execution:
             yield self.data.train.sample(own, device=self.device)
 
     def _train(self) -> None:
+        optimizer_state = self._resume()
         training = Training(
             model=self.model,
             pruner=self.pruner,
             data=self.data,
-            recipe=self.run.recipe,
+            recipe=self.recipe,
             seed=derive_seed(self.run.seed, "dense" if self.run.parent is None else "pruned"),
             device=self.device,
             clock=self.clock,
+            compile=self.settings.compile,
             on_epoch=self._after_epoch,
         )
-        optimizer_state = self._resume()
         for index in range(self.progress.position.round, self.pruner.rounds):
             if optimizer_state is None:
                 self._begin_round(index)
@@ -198,7 +218,7 @@ class _Execution:
 
     def _evaluate(self) -> dict[str, Any]:
         with self.clock.measure("evaluate"):
-            test: Evaluation = evaluate(self.model, self.data.test, self.run.recipe, self.device)
+            test: Evaluation = evaluate(self.model, self.data.test, self.recipe, self.device)
         return {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss}
 
     def _after_epoch(self, record: dict[str, Any], optimizer: torch.optim.Optimizer, position: Position) -> None:
@@ -235,6 +255,7 @@ class _Execution:
                 "seconds": progress.seconds + time.perf_counter() - self.begin,
                 "clock": vars(self.clock),
                 "resumed": progress.resumed,
+                "precision": vars(self.precision),
             },
         )
 
@@ -255,6 +276,8 @@ class _Execution:
             resumed=state["resumed"] + 1,
         )
         vars(self.clock).update(state["clock"])
+        # Another machine may have begun this run: it goes on in the precision it began in.
+        self._take(Precision(**state["precision"]))
         self._rewrite_history(state["history"])
         return state["optimizer"]
 
@@ -288,11 +311,21 @@ class _Execution:
                      "validation": len(self.data.validation), "test": len(self.data.test)},
             "provenance": {**provenance.environment(), **provenance.device_facts(self.device),
                            "submitted_revision": os.environ.get(SUBMITTED_REVISION),
-                           "processes": distributed.world(), "plugins": plugin_sources(), "finished": now()},
+                           "execution": self._execution(), "processes": distributed.world(),
+                           "plugins": plugin_sources(), "finished": now()},
         }  # fmt: skip
         if distributed.is_leader():
             self._store(result)
         return result
+
+    def _execution(self) -> dict[str, Any]:
+        """How it was computed, as far as it moves numbers or speed."""
+        return {
+            "precision": self.precision.name,
+            "bfloat16_speedup": self.precision.speedup,
+            "memory_format": name_of(self.memory_format),
+            "compile": self.settings.compile,
+        }
 
     def _store(self, result: dict[str, Any]) -> None:
         """Masks and weights first: the result says that all is there."""

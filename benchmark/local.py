@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -43,7 +43,7 @@ class _Worker:
 class _Queue:
     """Runs that wait: for a worker, for their parent, or for another process that holds them."""
 
-    ready: list[Run]
+    ready: list[Run] = field(default_factory=list)
     blocked: dict[str, list[Run]] = field(default_factory=dict)
     busy: list[tuple[float, Run]] = field(default_factory=list)
 
@@ -54,6 +54,10 @@ class _Queue:
                 self.busy.remove(entry)
                 return entry[1]
         return self.ready.pop(0) if self.ready else None
+
+    def release(self, runs: Sequence[Run]) -> None:
+        """Runs that may start: behind those that others wait for, and long ones first, lest one be alone at the end."""
+        self.ready = sorted([*self.ready, *runs], key=lambda run: (run.id not in self.blocked, -run.recipe.epochs))
 
     def is_empty(self) -> bool:
         return not (self.ready or self.busy or self.blocked)
@@ -70,7 +74,7 @@ def run_local(
     endings: list[Ending] = []
     store = Store(settings.results)
     with _worker_environment(settings):
-        workers = [_start(study, settings) for _ in range(max(1, min(num_workers, len(jobs))))]
+        workers = [_start(study, settings, index) for index in range(max(1, min(num_workers, len(jobs))))]
 
     def finish(run: Run, ending: Ending) -> None:
         if ending.outcome == "busy":
@@ -80,7 +84,7 @@ def run_local(
         listener.on_end(run, ending)
         children = queue.blocked.pop(run.id, [])
         if ending.outcome == "done":
-            queue.ready.extend(children)
+            queue.release(children)
         else:
             for child in children:
                 finish(child, Ending("failed", f"its dense training {run.id} did not finish: {ending.reason}", True))
@@ -100,8 +104,9 @@ def run_local(
                     worker.run = None
                     finish(run, message)
                     if not worker.process.is_alive():
+                        index = workers.index(worker)
                         with _worker_environment(settings):
-                            workers[workers.index(worker)] = _start(study, settings)
+                            workers[index] = _start(study, settings, index)
                 else:
                     listener.on_epoch(run, message)
     finally:
@@ -113,7 +118,7 @@ def _make_queue(jobs: Sequence[Job]) -> _Queue:
     """Parents and long runs first: what others wait for, or what would be alone at the end, must not start last."""
     open_ids = {job.run.id for job in jobs}
     ordered = sorted(jobs, key=lambda job: (-job.wanted_by, -job.run.recipe.epochs))
-    queue = _Queue([])
+    queue = _Queue()
     for job in ordered:
         parent = job.run.parent
         if parent is not None and parent.id in open_ids:
@@ -123,11 +128,11 @@ def _make_queue(jobs: Sequence[Job]) -> _Queue:
     return queue
 
 
-def _start(study: str, settings: Settings) -> _Worker:
+def _start(study: str, settings: Settings, index: int) -> _Worker:
     """Not a daemon: those may have no children, and ImageNet's loader has. A worker ends when its pipe is closed."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=work, args=(there, study, settings))
+    process = context.Process(target=work, args=(there, study, settings, index))
     process.start()
     there.close()
     return _Worker(process, here)
@@ -180,13 +185,26 @@ def _shut_down(workers: Sequence[_Worker]) -> None:
         raise
 
 
-def work(pipe: Connection, study: str, settings: Settings) -> None:
-    """The life of a worker: runs come in as plain data, epochs and endings go out. Ends with its parent."""
+def own_gpu(settings: Settings, index: int, num_gpus: int) -> Settings:
+    """Workers take the GPUs of the machine in turn, unless the settings name one of them."""
+    if settings.device in ("auto", "cuda") and num_gpus > 1:
+        return replace(settings, device=f"cuda:{index % num_gpus}")
+    return settings
+
+
+def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
+    """The life of a worker: runs come in as plain data, epochs and endings go out. Ends with its parent.
+
+    `index` counts the workers that run at once.
+    """
     # Ctrl-C reaches the whole process group; the parent decides, so that the checkpoint is written first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
     from ..methods.registry import add_plugin
     from .harness import Watch
 
+    settings = own_gpu(settings, index, torch.cuda.device_count())
     for path in settings.plugins:
         add_plugin(path)
 

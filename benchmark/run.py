@@ -25,7 +25,8 @@ class Recipe:
     """How one training goes: optimiser, learning-rate schedule, regularisation.
 
     `schedule` is evaluated once per `lr_update`; warm-up is linear, lr * (i + 1) / warm-up, as in the paper's code.
-    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`.
+    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: auto` takes
+    bfloat16 where the machine gains by it; the result says which it was.
     """
 
     epochs: int
@@ -44,7 +45,7 @@ class Recipe:
     lr_update: Literal["epoch", "step"] = "epoch"
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     sync_batch_norm: bool = False
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+MemoryFormat = Literal["auto", "contiguous", "channels_last"]
+Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +22,9 @@ class Settings:
         threads: of one run on the CPU. One by default, so that results do not depend on how many runs share a machine.
         checkpoint_every: epochs between checkpoints of a training.
         keep_weights: also store the final weights of pruned networks (dense ones always are).
+        memory_format: `auto` (channels last for convolutional networks), `contiguous` or `channels_last`.
+        compile: `none`, or the mode in which torch.compile makes the training step of the network; the first step
+            then takes minutes. `reduce-overhead` replays CUDA graphs on a GPU.
         deterministic: ask torch for deterministic algorithms; on CUDA this costs speed.
         plugins: files with methods of the user's.
     """
@@ -28,6 +35,8 @@ class Settings:
     threads: int = 1
     checkpoint_every: int = 5
     keep_weights: bool = False
+    memory_format: MemoryFormat = "auto"
+    compile: Compile = "none"
     deterministic: bool = False
     plugins: tuple[str, ...] = ()
 

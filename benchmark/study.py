@@ -57,7 +57,7 @@ class RecipeFile(_Strict):
     lr_update: Literal["epoch", "step"] | None = None
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     clip_norm: float | None = Field(default=None, ge=0)
-    precision: Literal["float32", "bfloat16"] | None = None
+    precision: Literal["float32", "bfloat16", "auto"] | None = None
     sync_batch_norm: bool | None = None
 
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from ..datasets.splits import Data, Split
 from ..methods.base import Pruner
 from . import distributed
 from .run import Recipe, derive_seed
+from .settings import Compile
 
 EVALUATION_BATCH = 1000
 TOP_K = 5
@@ -71,12 +72,17 @@ def learning_rate(recipe: Recipe, index: int, per_epoch: int = 1) -> float:
     return recipe.lr
 
 
-def make_optimizer(recipe: Recipe, pruner: Pruner) -> torch.optim.Optimizer:
+FUSED_DEVICES = ("cpu", "cuda")
+"""Where one kernel does an optimiser's whole step."""
+
+
+def make_optimizer(recipe: Recipe, pruner: Pruner, device: torch.device) -> torch.optim.Optimizer:
     """SGD or Adam over the pruner's parameter groups."""
     groups = pruner.param_groups(recipe.weight_decay, recipe.decay_norm)
+    fused = True if device.type in FUSED_DEVICES else None
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
-    return torch.optim.Adam(groups, lr=recipe.lr)
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused)
+    return torch.optim.Adam(groups, lr=recipe.lr, fused=fused)
 
 
 def num_steps(num_samples: int, batch_size: int) -> int:
@@ -139,7 +145,7 @@ class Position:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One run's training: model, pruner, data and recipe, and how to report and to stop.
+    """One run's training: model, pruner, data and recipe (its precision settled), and how to report and to stop.
 
     `on_epoch(record, optimizer, position)` is called after every epoch, with the position to resume from.
     """
@@ -151,6 +157,7 @@ class Training:
     seed: int
     device: torch.device
     clock: Clock
+    compile: Compile
     on_epoch: Callable[[dict[str, Any], torch.optim.Optimizer, Position], None]
 
     @property
@@ -159,11 +166,11 @@ class Training:
 
     def run_round(self, index: int, first_epoch: int, optimizer_state: dict[str, Any] | None = None) -> None:
         """Train from `first_epoch` to the end of the recipe with a new optimiser, or one restored from a checkpoint."""
-        optimizer = make_optimizer(self.recipe, self.pruner)
+        optimizer = make_optimizer(self.recipe, self.pruner, self.device)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
         distributed.check_shares(len(self.data.train), self.recipe.batch_size)
-        network = distributed.parallel(self.model)
+        network = self._compiled(distributed.parallel(self.model))
         for epoch in range(first_epoch, self.recipe.epochs):
             # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
             torch.manual_seed(derive_seed(self.seed, "noise", index, epoch) + distributed.rank())
@@ -175,6 +182,12 @@ class Training:
             with self.clock.measure("evaluate"):
                 record |= self._evaluate_epoch()
             self.on_epoch(record, optimizer, Position(index, epoch + 1))
+
+    def _compiled(self, network: nn.Module) -> nn.Module:
+        """Shares its parameters with `network`; evaluation and scores go on with the plain one."""
+        if self.compile == "none":
+            return network
+        return cast(nn.Module, torch.compile(network, mode=None if self.compile == "default" else self.compile))
 
     def _train_epoch(
         self, network: nn.Module, epoch: int, optimizer: torch.optim.Optimizer, order: torch.Generator

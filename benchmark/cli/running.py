@@ -11,7 +11,7 @@ import typer
 from ..errors import UserError
 from ..plan import Plan, make_plan
 from ..run import Run
-from ..settings import Settings, default_jobs
+from ..settings import Compile, MemoryFormat, Settings, default_jobs
 from ..store import Store
 from .following import describe_run
 from .options import (
@@ -50,13 +50,15 @@ def run(
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 5,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Also store pruned weights.")] = False,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Deterministic algorithms on a GPU.")] = False,
+    memory_format: Annotated[MemoryFormat, typer.Option(help="auto: channels last for convolutions.")] = "auto",
+    compile: Annotated[Compile, typer.Option(help="Mode of torch.compile for the training step.")] = "none",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also runs that failed before.")] = False,
 ) -> None:
     """Compute what is missing, here. Ctrl-C stops after the running epochs and loses nothing."""
     opened = open_study(study, assignments, only, plugins)
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
-        keep_weights=keep_weights, deterministic=deterministic,
+        keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
         plugins=tuple(str(Path(path).resolve()) for path in plugins or ()),
     )  # fmt: skip
     _check_before(opened, settings)
