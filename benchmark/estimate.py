@@ -129,7 +129,7 @@ def _train_samples(study: Study, info: Any) -> int | None:
 
 
 def _measured(store: Store, study: Study, plan: Plan) -> float | None:
-    """Training images a second over the stored runs, evaluation and scoring included."""
+    """Training images a second on one device over the stored runs, evaluation and scoring included."""
     images, seconds = 0.0, 0.0
     with summaries(store, study.name) as read:
         for job in plan.jobs:
@@ -137,7 +137,7 @@ def _measured(store: Store, study: Study, plan: Plan) -> float | None:
                 result = read(job.run)
                 if result is not None:
                     images += result["cost"]["epochs"] * result["data"]["train"]
-                    seconds += result["cost"]["seconds"]
+                    seconds += result["cost"]["seconds"] * result["provenance"].get("processes", 1)
     return images / seconds if seconds else None
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from .errors import DataMissing, UserError, unknown
 from .report_types import Frame
 
-EXPORT_SCHEMA = 1
+EXPORT_SCHEMA = 2
 """Version of the columns; it stands in every row, so that no reader can miss it."""
+
+ADDED: dict[int, tuple[str, ...]] = {2: ("processes",)}
+"""Columns that a version added. A file of an older version is read with them missing; a newer one is refused."""
 
 FORMATS = ("csv", "parquet")
 
@@ -20,7 +23,7 @@ TEXTS = frozenset(
 )  # fmt: skip
 INTEGERS = frozenset(
     ("seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
-     "peak_memory_bytes")
+     "processes", "peak_memory_bytes")
 )  # fmt: skip
 """Columns of words and of whole numbers; all others are numbers with a fraction."""
 
@@ -65,7 +68,10 @@ def _need_pyarrow() -> None:
 
 
 def read_export(path: Path) -> Frame:
-    """An exported file as a frame. Raises UserError naming another version, or a file that is no export."""
+    """An exported file as a frame of this version's columns.
+
+    Raises UserError naming a version that this one does not know, or a file that is no export.
+    """
     import pandas as pd
 
     try:
@@ -80,10 +86,23 @@ def read_export(path: Path) -> Frame:
     if "schema" not in made.columns:
         raise UserError(f"{path} is no export of prunebench: it has no column 'schema'")
     found = sorted(set(made["schema"].astype(str)))
-    if found not in ([], [str(EXPORT_SCHEMA)]):
-        raise UserError(f"{path} has export format {', '.join(found)}, this version reads {EXPORT_SCHEMA}")
+    if len(found) > 1 or not set(found) <= {str(version) for version in range(1, EXPORT_SCHEMA + 1)}:
+        raise UserError(f"{path} has export format {', '.join(found)}, this version reads 1 to {EXPORT_SCHEMA}")
     rest = made.drop(columns="schema")
-    return rest.apply(_parse) if path.suffix != ".parquet" else rest
+    rest = rest.apply(_parse) if path.suffix != ".parquet" else rest
+    return _brought_up_to_date(rest, int(found[0]) if found else EXPORT_SCHEMA)
+
+
+def _brought_up_to_date(frame: Frame, version: int) -> Frame:
+    """With the columns that later versions added, which are missing in every row, in this version's order."""
+    import pandas as pd
+
+    from .frame import COLUMNS
+
+    for later in range(version + 1, EXPORT_SCHEMA + 1):
+        for name in ADDED[later]:
+            frame[name] = pd.array([pd.NA] * len(frame), dtype=_type(name))
+    return frame[[name for name in COLUMNS if name in frame]]
 
 
 def _parse(column: Frame) -> Frame:

@@ -46,6 +46,7 @@ COLUMNS: dict[str, str] = {
     "train_macs": "multiply-adds computed in training, dense training included",
     "train_macs_sparse": "the same on a machine that skips zeros",
     "seconds": "wall time of the run",
+    "processes": "processes that computed the run together, each with a device of its own",
     "train_seconds": "of it, in training steps",
     "prune_seconds": "of it, in scores and mask decisions",
     "mask_seconds": "of it, in keeping pruned weights at zero",
@@ -108,6 +109,8 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "train_macs": cost["macs"] + parent["macs"],
         "train_macs_sparse": cost["sparse_macs"] + parent["sparse_macs"],
         **{key: cost[key] for key in ("seconds", "train_seconds", "prune_seconds", "mask_seconds")},
+        # results from before runs could be shared do not say so
+        "processes": result["provenance"].get("processes", 1),
         "peak_memory_bytes": cost["peak_memory_bytes"],
         "device": result["provenance"]["device_name"],
         "host": result["provenance"]["host"],

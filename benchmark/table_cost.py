@@ -25,6 +25,7 @@ class _Measure:
 def cost_table(frame: Frame) -> Table:
     """One row for each label; means over its stored runs of all sparsities and seeds, device-hours summed."""
     planned = frame[frame["state"] != "not run"]
+    planned = planned.assign(device_seconds=planned["seconds"].astype(float) * planned["processes"].astype(float))
     measures = _measures(frame)
     groups = planned.groupby("label", sort=False)
     rows = [_row(str(label), group, measures) for label, group in groups]
@@ -40,7 +41,7 @@ def cost_table(frame: Frame) -> Table:
             sentence
             for sentence in (
                 "Means over stored runs of all sparsities and seeds; device-hours are their sum, wall time of the run "
-                "itself, counted once where several processes share a run. Epochs and multiply-adds count the dense "
+                "itself times the processes that share it. Epochs and multiply-adds count the dense "
                 "training a run starts from, which the runs of a seed share; device-hours do not. "
                 "Forward and backward together count as three forward passes.",
                 f"Measured on {', '.join(devices)}." if devices else "",
@@ -59,7 +60,7 @@ def _measures(frame: Frame) -> list[_Measure]:
         _Measure("with dense", "epochs_total", digits=1),
         _Measure(f"training MACs ({unit})", "train_macs", scale=1 / size, digits=3),
         _Measure(f"if zeros were skipped ({unit})", "train_macs_sparse", scale=1 / size, digits=3),
-        _Measure("device-hours", "seconds", is_sum=True, scale=1 / 3600, digits=3),
+        _Measure("device-hours", "device_seconds", is_sum=True, scale=1 / 3600, digits=3),
         _Measure("scoring (s)", "prune_seconds", digits=3),
         _Measure("mask upkeep (s)", "mask_seconds", digits=3),
         _Measure("peak memory (MB)", "peak_memory_bytes", scale=1e-6),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from prunebench.benchmark.errors import DataMissing, UserError
 from prunebench.benchmark.export import (
+    ADDED,
     EXPORT_SCHEMA,
     INTEGERS,
     TEXTS,
@@ -77,10 +78,35 @@ def test_the_types_name_columns_that_exist() -> None:
     assert set(COLUMNS) >= TEXTS | INTEGERS
 
 
-def test_other_versions_are_refused_by_name(frame: pd.DataFrame, tmp_path: Path) -> None:
-    text = export_bytes(frame, "csv").decode().replace("\n1,small,", "\n7,small,")
-    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1"):
+def test_unknown_versions_are_refused_by_name(frame: pd.DataFrame, tmp_path: Path) -> None:
+    text = export_bytes(frame, "csv").decode().replace("\n2,small,", "\n7,small,")
+    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1 to 2"):
         read_export(write(tmp_path, "e.csv", text.encode()))
+    with pytest.raises(UserError, match=r"e\.csv has export format 2, 7, this version reads 1 to 2"):
+        read_export(write(tmp_path, "e.csv", text.replace("\n7,small,", "\n2,small,", 1).encode()))
+
+
+def test_the_first_version_is_read_without_the_number_of_processes(tmp_path: Path) -> None:
+    """A file as version 1 wrote it: what it did not say is missing, not made up."""
+    path = Path(__file__).parent / "data" / "export-1.csv"
+    back = read_export(path)
+    assert list(back.columns) == list(COLUMNS)
+    assert back["processes"].isna().all()
+    assert (len(back), back["accuracy_last"][0], back["seed"][0]) == (3, 0.988, 0)
+
+
+@needs_pyarrow
+def test_a_parquet_of_the_first_version_is_read_like_its_csv(tmp_path: Path) -> None:
+    path = Path(__file__).parent / "data" / "export-1.csv"
+    old = read_export(path).drop(columns="processes")
+    old.insert(0, "schema", 1)
+    old.to_parquet(tmp_path / "e.parquet", index=False)
+    pd.testing.assert_frame_equal(read_export(tmp_path / "e.parquet"), read_export(path), check_exact=True)
+
+
+def test_every_version_says_what_it_added() -> None:
+    assert set(ADDED) == set(range(2, EXPORT_SCHEMA + 1))
+    assert all(name in COLUMNS for names in ADDED.values() for name in names)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,23 @@ def test_the_cost_table_counts_dense_training_once_a_run(tmp_path: Path) -> None
     # six runs of 36 seconds
     assert cells["SNIP"]["device-hours"].value == pytest.approx(0.06)
     assert cells["SNIP"]["epochs, own"].runs == "6"
+
+
+def test_device_hours_count_every_process_of_a_run(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    shared, older = [run for run in study.runs if run.method == "snip"][:2]
+    store_result(store, study.name, shared, 0.9, provenance__processes=4)
+    path = store_result(store, study.name, older, 0.9).result_path
+    result = json.loads(path.read_text(encoding="utf-8"))
+    del result["provenance"]["processes"]
+    path.write_text(json.dumps(result), encoding="utf-8")
+    table = make_table("cost", study, store)
+    cells = {row.label: dict(zip([c.heading for c in table.columns], row.cells, strict=True)) for row in table.rows}
+    # six runs of 36 seconds, one of them on four devices, one from before runs could be shared
+    assert cells["SNIP"]["device-hours"].value == pytest.approx(0.09)
+    assert cells["Global MP"]["device-hours"].value == pytest.approx(0.06)
+    assert "times the processes that share it" in " ".join(table.caption)
 
 
 def test_ranks_over_two_studies_are_two_settings(tmp_path: Path) -> None:
