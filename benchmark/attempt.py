@@ -87,4 +87,9 @@ def _classify(error: Exception) -> Ending:
     reason = f"{type(error).__name__}: {error}".split("\n")[0][:500]
     # torch reports a failed allocation on the CPU as a plain RuntimeError
     is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
-    return Ending("failed", reason, retryable=is_memory or isinstance(error, MemoryError | OSError))
+    # what a process hears when another one that trains with it has died
+    is_connection = type(error).__name__ in _CONNECTION_ERRORS or "gloo/transport" in reason
+    return Ending("failed", reason, retryable=is_memory or is_connection or isinstance(error, MemoryError | OSError))
+
+
+_CONNECTION_ERRORS = ("DistBackendError", "DistNetworkError", "DistStoreError")
