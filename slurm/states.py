@@ -199,7 +199,9 @@ def _judge_gone(run_id: str, status: Status, evidence: _Evidence) -> RunState:
         state = "interrupted" if status.state != "missing" else "missing"
         return RunState(state=state, reason=_join("cancelled", stopped))
     if outcome.get("outcome") == "interrupted":
-        return RunState(state="interrupted", reason=stopped)
+        # It stopped in order, but its job was not to end.
+        ended = "" if evidence.record.end is not None else _reason_of_loss(evidence)
+        return RunState(state="interrupted", reason=_join(stopped, ended))
     return RunState(state="lost", reason=_reason_of_loss(evidence))
 
 

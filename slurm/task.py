@@ -104,7 +104,10 @@ class _JobOfRuns:
                 on_epoch=_print_epoch,
                 leads=num_tasks > 1,
             )
-            supervisor.compute([run for run in self.runs if self._can_start(run)])
+            runs = [run for run in self.runs if self._can_start(run)]
+            # Outcomes of an earlier start must not stand in for this one's, should it be killed.
+            self._write()
+            supervisor.compute(runs)
             open_runs = [run for run in self.runs if self._is_open(run)]
             if self.notice.signal is not None and open_runs:
                 self._leave(requeue)

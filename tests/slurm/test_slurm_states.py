@@ -81,6 +81,11 @@ CASES = {
         Status("interrupted"), evidence(is_cancelled=True, record=record("interrupted", "stopped after epoch 3 of 9")),
         "interrupted", "cancelled, stopped after epoch 3 of 9",
     ),
+    "killed after it stopped in order": (
+        Status("interrupted"),
+        evidence(ended=Ended("PREEMPTED", "0:0", "node1"), record=record("interrupted", "stopped after epoch 3 of 9")),
+        "interrupted", "stopped after epoch 3 of 9, its job ended as PREEMPTED on node1",
+    ),
     "blocked, may go now": (Status("missing"), evidence(record=record("blocked", "b")), "missing", "b"),
     "given up": (
         Status("interrupted"), evidence(record=TaskRecord(starts=[STARTED], ending="requeued 3 times")),

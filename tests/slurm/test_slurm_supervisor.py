@@ -18,7 +18,7 @@ from prunebench.benchmark.settings import Settings
 from prunebench.benchmark.store import Store
 from prunebench.methods.registry import add_plugin
 from prunebench.slurm.signals import WARNING, Notice
-from prunebench.slurm.submission import TaskRecord, read_task_record, task_record_path
+from prunebench.slurm.submission import TaskRecord, read_task_record, task_record_path, write_task_record
 from prunebench.slurm.supervisor import Supervisor
 from prunebench.slurm.task import RunTask
 
@@ -139,6 +139,19 @@ def test_a_run_without_its_dense_training_is_blocked_and_loads_nothing(
     assert record.end is not None
     assert record.starts[0]["code_changed"] is True, "the order names other code than this"
     assert not Store(tmp_path).folder("s", child).path.exists()
+
+
+def test_the_outcome_of_an_earlier_start_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should this start be killed, `status` must not say how the one before had ended."""
+    run = make_run("snip", 1)
+    path = task_record_path(tmp_path, 0, 0)
+    earlier = {"outcome": "interrupted", "reason": "stopped after epoch 1 of 2"}
+    write_task_record(path, TaskRecord(starts=[{"raw": "1", "host": "h"}], outcomes={run.id: earlier}))
+    found: list[TaskRecord] = []
+    monkeypatch.setattr(Supervisor, "compute", lambda self, runs: found.append(read_task_record(path)))
+    RunTask(order_for(tmp_path, [run]))()
+    assert len(found[0].starts) == 2
+    assert found[0].outcomes == {}
 
 
 def test_requeues_are_bounded_also_where_nobody_asked_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
