@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cluster import Place
+from jobs import Jobs, start
 from scenarios import Scenario, play
 from tool import why_no_cluster
 
@@ -22,5 +23,11 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.fixture(scope="session")
-def played(tmp_path_factory: pytest.TempPathFactory, reference: Place) -> dict[str, Scenario]:
+def started_jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    return start(tmp_path_factory.mktemp("jobs"))
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory, reference: Place, started_jobs: Jobs) -> dict[str, Scenario]:
+    """Those jobs are computed meanwhile."""
     return play(tmp_path_factory.mktemp("faults"), reference)

@@ -126,6 +126,7 @@ def on_the_first_cluster(root: Path) -> dict[str, Scenario]:
         "given up": Scenario(place("given-up"), warn, profile={"max_requeues": 0}),
         "preempted": Scenario(place("preempted"), preempt, profile={"partition": "preempt", "gpus_per_run": 1}),
         "requeued": Scenario(place("requeued"), requeue_by_hand),
+        "cancelled": Scenario(place("cancelled"), cancel),
     }
 
 
@@ -206,10 +207,11 @@ def cancel_dense_of_seed_one(scenario: Scenario) -> None:
     scenario.at_fault = scenario.place.look().states
 
 
-def process_of(scenario: Scenario, run: Run) -> int:
+def process_of(place: Place, run: Run, rank: int = 0) -> int:
     """The process that submitit started for a run's job, found by the environment that SLURM gave it."""
-    array, index = scenario.place.state(run).job.split("_")
-    wanted = {f"SLURM_ARRAY_JOB_ID={array}".encode(), f"SLURM_ARRAY_TASK_ID={index}".encode()}
+    array, index = place.state(run).job.split("_")
+    wanted = {f"SLURM_ARRAY_JOB_ID={array}".encode(), f"SLURM_ARRAY_TASK_ID={index}".encode(),
+              f"SLURM_PROCID={rank}".encode()}  # fmt: skip
     for path in Path("/proc").glob("[0-9]*"):
         try:
             environment = set((path / "environ").read_bytes().split(b"\0"))
@@ -223,7 +225,7 @@ def process_of(scenario: Scenario, run: Run) -> int:
 
 def kill_process(scenario: Scenario) -> None:
     scenario.wait_for_epochs(2)
-    os.kill(process_of(scenario, scenario.first), signal.SIGKILL)
+    os.kill(process_of(scenario.place, scenario.first), signal.SIGKILL)
 
 
 def warn(scenario: Scenario) -> None:
@@ -237,6 +239,12 @@ def preempt(scenario: Scenario) -> None:
     scenario.wait_for_epochs(2)
     urgent = ["sbatch", "--partition=debug", "--nodes=2", "--gpus-per-node=2", "--output=/dev/null", "--wrap=sleep 3"]
     subprocess.run(urgent, check=True, capture_output=True)
+
+
+def cancel(scenario: Scenario) -> None:
+    """The other studies' jobs go on."""
+    scenario.wait_for_epochs(2)
+    assert "cancelled 1 jobs" in scenario.place.command("cancel", chooses=False)[2]
 
 
 def requeue_by_hand(scenario: Scenario) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from cluster import PLUGIN, Place
 from prunebench.benchmark.cli import app
-from scenarios import Scenario
+from prunebench.slurm.doctor import _account
+from prunebench.slurm.limits import find_limits
+from prunebench.slurm.profile import Profile
+from scenarios import Scenario, is_allowed
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.slurm
@@ -47,6 +53,71 @@ def test_doctor_finds_what_the_cluster_refuses(tmp_path: Path, changes: dict[str
     code, shown = doctor(Place(tmp_path), "--no-probe", **changes)
     assert complaint in shown
     assert code == (4 if complaint.startswith("FAILED") else 0)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the nodes of the test cluster are this machine, which has a GPU")
+def test_doctor_misses_a_gpu(tmp_path: Path) -> None:
+    """The controller grants a pretended one; torch sees none."""
+    code, shown = doctor(Place(tmp_path), gpus_per_run=1, device="auto")
+    assert code == 4
+    assert "FAILED  CUDA: GPUs that torch sees on the node: none" in shown
+
+
+@pytest.mark.timeout(200)
+def test_doctor_finds_a_results_folder_that_nodes_do_not_see(tmp_path: Path) -> None:
+    """This process alone has a disk mounted there."""
+    place = Place(tmp_path)
+    place.results.mkdir()
+    mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(place.results)]
+    if not is_allowed(*mounted, "true"):
+        pytest.skip("to mount a disk takes root")
+    command = [sys.executable, "-m", "prunebench.benchmark.cli", "doctor", "--profile", place.profile()]
+    done = subprocess.run(
+        [*mounted, *command, "--results", str(place.results)], text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 4, done.stdout
+    assert f"FAILED  results folder: {place.results} is NOT seen or not writable on the node" in done.stdout
+
+
+@pytest.fixture
+def account() -> Iterator[str]:
+    """Seven jobs at once, says the accounting; this controller does not enforce it."""
+    user = getpass.getuser()
+    change_accounting("add", "account", "lab")
+    change_accounting("add", "user", user, "account=lab", "MaxSubmitJobs=7")
+    yield "lab"
+    change_accounting("delete", "user", user, "account=lab")
+    change_accounting("delete", "account", "lab")
+
+
+def change_accounting(*words: str) -> None:
+    subprocess.run(["sacctmgr", "--immediate", *words], check=True, capture_output=True)
+
+
+def test_doctor_knows_accounts_and_qualities_of_service(tmp_path: Path, account: str) -> None:
+    place = Place(tmp_path)
+    assert f"ok      account: {account}" in doctor(place, "--no-probe", account=account)[1]
+    user = getpass.getuser()
+    code, shown = doctor(place, "--no-probe", account="physics")
+    assert f"?       account: {user} has no account physics; has: lab" in shown
+    assert code == 0, "nothing is enforced here"
+    assert f"?       account: {user} has no qos long; has: normal" in doctor(place, "--no-probe", qos="long")[1]
+    assert f"ok      account: the default one of {account}" in doctor(place, "--no-probe", qos="normal")[1]
+    physicist = Profile.model_validate({"time": "15m", "account": "physics"})
+    assert _account(physicist, {"AccountingStorageEnforce": "associations,limits"}).is_fine is False
+
+
+def test_jobs_are_as_few_as_the_user_may_queue(tmp_path: Path, account: str) -> None:
+    profile = Profile.model_validate({"time": "15m", "account": account})
+    assert find_limits(profile, num_queued=3).room == 4
+    assert find_limits(profile, num_queued=9).room == 0
+    sparsities = str([round(0.5 + 0.02 * index, 2) for index in range(12)])
+    place = Place(tmp_path, sparsities=sparsities)
+    try:
+        assert "submitted 13 runs as 7 jobs" in place.submit(account=account, sbatch={"begin": "now+1hour"})
+    finally:
+        place.command("cancel", chooses=False)
 
 
 @pytest.mark.timeout(900)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from cluster import Place
 from prunebench.benchmark.store import Store
@@ -19,6 +21,7 @@ SCENARIOS = (
     "preempted",
     "no grace",
     "requeued",
+    "cancelled",
     "given up",
     "held",
     "vanished",
@@ -108,6 +111,18 @@ def test_the_number_of_requeues_is_bounded(played: Played) -> None:
     state = scenario.at_rest[scenario.first.id]
     assert state.state == "interrupted"
     assert state.reason == "requeued 0 times, the profile's max_requeues; submit it again"
+
+
+def test_a_run_that_is_cancelled_stops_in_order_and_goes_on_later(played: Played) -> None:
+    scenario = played["cancelled"]
+    state = scenario.at_rest[scenario.first.id]
+    assert state.state == "interrupted"
+    assert re.fullmatch(r"cancelled, stopped after epoch \d+ of 30", state.reason)
+    folder = Store(scenario.place.results).folder("fault", scenario.first)
+    assert [attempt["outcome"] for attempt in folder.attempts()] == ["interrupted", "done"]
+    result = folder.read_result()
+    assert result is not None
+    assert result["cost"]["resumed"] == 1
 
 
 def test_a_run_that_another_process_computes_is_waited_for(played: Played) -> None:

@@ -17,7 +17,7 @@ import pytest
 from cluster import STUDY, Place
 from prunebench.benchmark.errors import DataMissing, UserError
 from prunebench.benchmark.store import Store
-from prunebench.slurm.queue import Queued, ask_queue
+from prunebench.slurm.queue import Queued, ask_queue, forget
 from prunebench.slurm.submission import find_submissions, read_manifest, write_manifest
 
 pytestmark = pytest.mark.slurm
@@ -246,6 +246,25 @@ def test_nothing_is_submitted_where_the_queue_is_silent(place: Place, tmp_path: 
     assert code == 0
     assert "the queue cannot be asked: squeue" in shown
     place.environment = {}
+
+
+def num_accounting_questions() -> int:
+    """How often the accounting was asked for jobs since it started."""
+    shown = subprocess.run(["sacctmgr", "show", "stats"], capture_output=True, text=True, check=True).stdout
+    return sum(int(count) for count in re.findall(r"DBD_GET_JOBS_COND\s*\(.*?count:(\d+)", shown))
+
+
+def test_status_asks_the_queue_once_and_the_accounting_once(place: Place) -> None:
+    """Jobs of three arrays, none of which is in the queue any more."""
+    place.submit(sbatch=LATER, max_array_size=2)
+    jobs = list(jobs_of(place))
+    assert len({job.split("_")[0] for job in jobs}) == 3
+    subprocess.run(["scancel", *jobs], check=True)
+    forget(place.results)
+    before = num_queue_questions(), num_accounting_questions()
+    for _ in range(2):
+        assert place.command("status")[1].startswith("fault: 6 runs: 4 blocked, 2 lost")
+    assert (num_queue_questions() - before[0], num_accounting_questions() - before[1]) == (1, 1)
 
 
 def num_queue_questions() -> int:
