@@ -19,6 +19,7 @@ from prunebench.benchmark.errors import DataMissing, UserError
 from prunebench.benchmark.store import Store
 from prunebench.slurm.queue import Queued, ask_queue, forget
 from prunebench.slurm.submission import find_submissions, read_manifest, write_manifest
+from scenarios import is_allowed
 
 pytestmark = pytest.mark.slurm
 
@@ -178,6 +179,21 @@ def test_cancelled_runs_are_missing_and_clean_takes_the_folder_away(place: Place
     assert "removed" in place.command("clean", chooses=False)[2]
     assert find_submissions(place.results) == []
     assert place.counts() == {"missing": 6}
+
+
+def test_where_nothing_can_be_written_one_can_cancel_and_not_submit(place: Place) -> None:
+    place.submit(sbatch=LATER)
+    closed = [str(path) for path in place.results.rglob("*") if path.is_dir()]
+    if not is_allowed("chattr", "+i", *closed):
+        pytest.skip("to close a folder takes root")
+    try:
+        assert "cancelled 6 jobs" in place.command("cancel", chooses=False)[2]
+        assert jobs_of(place) == {}
+        with pytest.raises(UserError, match=r"/results/\.submitting.*: Operation not permitted"):
+            place.submit(sbatch=LATER)
+    finally:
+        subprocess.run(["chattr", "-i", *closed], check=True)
+    assert place.counts() == {"lost": 2, "blocked": 4}
 
 
 def test_folders_with_pickles_are_private(place: Place) -> None:
