@@ -5,11 +5,13 @@ The same function computes every run, here or on a cluster, whatever the method.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..datasets.registry import load
+from ..datasets.roots import data_root
+from ..datasets.splits import Data
 from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
@@ -90,6 +94,12 @@ def execute(run: Run, study: str, settings: Settings, watch: Watch) -> dict[str,
         return _Execution(run, study, settings, watch).compute()
 
 
+@functools.lru_cache(maxsize=1)
+def _read(name: str, root: Path, validation: float, options: tuple[tuple[str, Any], ...]) -> Data:
+    """A worker computes many runs of one study: it reads their data once."""
+    return load(name, root=root, validation=validation, **dict(options))
+
+
 class _Execution:
     """The steps of one run and what they share."""
 
@@ -108,9 +118,7 @@ class _Execution:
     def compute(self) -> dict[str, Any]:
         memory.reset_peak(self.device)
         run = self.run
-        self.data = load(
-            run.dataset, root=self.settings.data_root, validation=run.validation, **dict(run.dataset_options)
-        )
+        self.data = _read(run.dataset, data_root(self.settings.data_root), run.validation, run.dataset_options)
         original = self._build_model()
         self._take(self._choose_precision(original))
         self.macs = count_macs(original, self.data.input_shape)

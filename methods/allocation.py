@@ -10,10 +10,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from ..benchmark.pruning import keep_largest, num_kept, split_like
+from ..benchmark.pruning import keep_largest, keep_largest_of, num_kept
 
 Scope = Literal["global", "layerwise", "erk"]
 SCOPES: tuple[str, ...] = ("global", "layerwise", "erk")
@@ -95,5 +94,4 @@ def masks_by_count(scores: Mapping[str, Tensor], counts: Mapping[str, int]) -> d
 
 def global_masks(scores: Mapping[str, Tensor], kept: int) -> dict[str, Tensor]:
     """The `kept` highest scores over all layers together."""
-    flat = torch.cat([score.detach().reshape(-1) for score in scores.values()])
-    return split_like(keep_largest(flat, kept), {name: score.shape for name, score in scores.items()})
+    return dict(zip(scores, keep_largest_of(list(scores.values()), kept), strict=True))

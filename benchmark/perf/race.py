@@ -1,0 +1,203 @@
+"""A fair race: the suite's training against a plain, well-written PyTorch loop, on equal terms.
+
+    python -m prunebench.benchmark.perf.race [--threads 1] [--repeats 3] [--samples 5000] [--only lenet]
+
+Both train the same pruned network by SGD with momentum and weight decay on the same samples, batch size and number of
+threads, and keep pruned weights at zero after every step. The plain loops are what the suite replaces:
+
+- `transforms`: a DataLoader over a torchvision-like data set, whose transforms decode, augment and normalise one image
+  at a time, in the training process (more processes would be more cores);
+- `tensors`: a DataLoader over images that are normalised tensors already; it cannot augment, so it stands in the table
+  only where the recipe does not either.
+
+What is timed is an epoch of training without its evaluation: the first after a warm-up epoch, all ways in turns.
+`data share` is the time the suite needs to make all batches of an epoch, over the time of that epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torchvision import transforms
+
+from ...datasets.info import Augmentation, Normalisation
+from ...datasets.resident import ResidentSplit
+from ...datasets.splits import Data
+from ...methods.registry import create
+from ..memory_format import choose_memory_format
+from ..models.registry import create_model
+from ..run import Recipe
+from ..training import Clock, Training
+from .side_by_side import machine, markdown, median_seconds
+from .task import context_of
+
+SPARSITY = 0.9
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Course:
+    """One network on one kind of image; `share` scales the number of samples to the cost of one."""
+
+    model: str
+    shape: tuple[int, int, int]
+    batch_size: int
+    augments: bool
+    share: float
+
+    @property
+    def title(self) -> str:
+        size = " x ".join(map(str, self.shape))
+        return f"{self.model}, {size}{', crops and flips' if self.augments else ''}, batch {self.batch_size}"
+
+
+COURSES = (
+    Course("lenet-300-100", (1, 28, 28), 128, augments=False, share=4.0),
+    Course("convnet-small", (1, 8, 8), 32, augments=False, share=1.0),
+    Course("convnet-small", (1, 28, 28), 128, augments=False, share=0.5),
+    Course("resnet-20", (3, 32, 32), 128, augments=True, share=0.2),
+    Course("mobilenet-small", (3, 32, 32), 64, augments=True, share=0.2),
+)
+NORMALISATION = Normalisation(mean=(0.5,), std=(0.25,))
+AUGMENTATION = Augmentation(padding=4)
+
+
+class Images(Dataset[tuple[Tensor, int]]):
+    """What torchvision's data sets of small images are: an array, an image object for each item, transforms."""
+
+    def __init__(self, images: Tensor, targets: Tensor, transform: Callable[[Any], Tensor]) -> None:
+        self.images = images.permute(0, 2, 3, 1).numpy()
+        self.targets = targets.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        pixels = self.images[index]
+        return self.transform(Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)), self.targets[
+            index
+        ]
+
+
+def plain_epoch(
+    network: nn.Module, masks: dict[str, Tensor], recipe: Recipe, loader: DataLoader[Any]
+) -> Callable[[], None]:
+    """An epoch as people write it, with torch's defaults; gradients are set to None, losses are not synchronised."""
+    parameters = dict(network.named_parameters())
+    optimizer = torch.optim.SGD(
+        parameters.values(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
+    )
+
+    def epoch() -> None:
+        network.train()
+        total = torch.zeros(())
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            loss = cross_entropy(network(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                for name, mask in masks.items():
+                    parameters[name].mul_(mask)
+            total += loss.detach()
+
+    return epoch
+
+
+def race(course: Course, samples: int, repeats: int) -> list[str]:
+    """One row of the table."""
+    num_samples = max(4 * course.batch_size, int(samples * course.share) // course.batch_size * course.batch_size)
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (num_samples, *course.shape), dtype=np.uint8))
+    targets = torch.from_numpy(rng.integers(0, 10, num_samples))
+    channels = course.shape[0]
+    normalisation = Normalisation(mean=NORMALISATION.mean * channels, std=NORMALISATION.std * channels)
+    recipe = Recipe(epochs=1, batch_size=course.batch_size, lr=0.01, nesterov=True, weight_decay=5e-4)
+
+    split = ResidentSplit(
+        images, targets, normalisation=normalisation, augmentation=AUGMENTATION if course.augments else None
+    )
+    training, masks = _ours(course, split, recipe)
+
+    def make_batches() -> None:
+        order = torch.Generator().manual_seed(0)
+        for _ in split.batches(course.batch_size, device=CPU, order=order, augment=True):
+            pass
+
+    steps: list[Any] = [transforms.ToTensor(), transforms.Normalize(normalisation.mean, normalisation.std)]
+    if course.augments:
+        crop = transforms.RandomCrop(course.shape[1], padding=AUGMENTATION.padding, padding_mode="reflect")
+        steps = [crop, transforms.RandomHorizontalFlip(), *steps]
+    by_image = DataLoader(Images(images, targets, transforms.Compose(steps)), course.batch_size, shuffle=True)
+    ways: dict[str, Callable[[], object]] = {
+        "ours": lambda: training.run_round(0, 0),
+        "transforms": plain_epoch(_network(course), masks, recipe, by_image),
+        "batches": make_batches,
+    }
+    if not course.augments:
+        tensors = TensorDataset(*split.sample(torch.arange(num_samples), device=CPU))
+        by_tensor = DataLoader(tensors, course.batch_size, shuffle=True)
+        ways["tensors"] = plain_epoch(_network(course), masks, recipe, by_tensor)
+    seconds = median_seconds(ways, repeats)
+    rates = {name: num_samples / value for name, value in seconds.items()}
+    return [
+        course.title,
+        f"{rates['ours']:,.0f}",
+        f"{rates['transforms']:,.0f}",
+        f"{rates['ours'] / rates['transforms']:.2f}x",
+        f"{rates['tensors']:,.0f}" if "tensors" in rates else "–",
+        f"{rates['ours'] / rates['tensors']:.2f}x" if "tensors" in rates else "–",
+        f"{seconds['batches'] / seconds['ours']:.1%}",
+    ]
+
+
+def _network(course: Course) -> nn.Module:
+    torch.manual_seed(0)
+    return create_model(course.model, num_classes=10, input_shape=course.shape)
+
+
+def _ours(course: Course, split: ResidentSplit, recipe: Recipe) -> tuple[Training, dict[str, Tensor]]:
+    """The suite's training of the network, pruned by Global MP; and the masks, for the plain loops."""
+    model = _network(course)
+    model = model.to(memory_format=choose_memory_format("auto", model, course.shape))
+    nothing = ResidentSplit(torch.zeros(0, *course.shape), torch.zeros(0, dtype=torch.int64))
+    data = Data(
+        name="race", input_shape=course.shape, num_classes=10, train=split, validation=nothing, test=nothing,
+        fingerprint="",
+    )  # fmt: skip
+    pruner = create("global_mp", SPARSITY, {})
+    pruner.attach(context_of(model, course.shape, num_classes=10))
+    pruner.begin_round(0)
+    training = Training(
+        model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, clock=Clock(), compile="none",
+        on_epoch=lambda record, optimizer, position: None,
+    )  # fmt: skip
+    assert pruner.masks is not None
+    return training, {name: mask.clone() for name, mask in pruner.masks.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=5000, help="of an epoch, scaled by the cost of the network")
+    parser.add_argument("--only", default="", help="part of a network's name")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    headings = ["images a second", "prunebench", "transforms", "ratio", "tensors", "ratio", "data share"]
+    rows = [race(course, arguments.samples, arguments.repeats) for course in COURSES if arguments.only in course.model]
+    print(f"{arguments.threads} thread(s), medians of {arguments.repeats}; {machine()}\n\n{markdown(headings, rows)}")
+
+
+if __name__ == "__main__":
+    main()

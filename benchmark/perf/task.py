@@ -1,0 +1,58 @@
+"""What the scripts give a pruner to work on: a network, random inputs of its shape, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ...methods.base import Context
+from ..flops import count_macs
+from ..models.registry import create_model
+from ..pruning import find_sites
+
+
+def context_of(
+    model: nn.Module,
+    shape: tuple[int, ...],
+    *,
+    num_classes: int,
+    batch_size: int = 32,
+    epochs: int = 1,
+    steps_per_epoch: int = 10,
+    name: str = "",
+) -> Context:
+    """The context of a run on random data; `name` is that of the model, for methods that build it anew.
+
+    Whatever number of samples a score asks for, it gets one batch: the time of a gradient is what is compared.
+    """
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(batch_size, *shape, generator=generator)
+    targets = torch.randint(num_classes, (batch_size,), generator=generator)
+
+    def samples(
+        num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        count = min(num_samples, batch_size, len(targets))
+        yield inputs[:count], targets[:count]
+
+    def rebuild(**options: Any) -> nn.Module:
+        return create_model(name, num_classes=num_classes, input_shape=shape, **options)
+
+    return Context(
+        model=model,
+        sites=find_sites(model),
+        samples=samples,
+        loss=cross_entropy,
+        macs=count_macs(model, shape),
+        input_shape=shape,
+        num_classes=num_classes,
+        device=torch.device("cpu"),
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        generator=lambda purpose: torch.Generator().manual_seed(0),
+        rebuild=rebuild if name else None,
+    )
