@@ -49,7 +49,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], float]] = {
     "fashion_mnist": ("convnet-small", {}, "global_mp", {}, 0.9),
     "cifar10": ("resnet-20", {}, "global_mp", {"minimum_threshold": 0.1}, 0.9),
     "cifar100": ("resnet-20", {}, "global_mp", {}, 0.9),
-    "imagenet": ("resnet-50", {"width": 4}, "global_mp", {}, 0.9),
+    "imagenet": ("resnet-50", {"width": 0.0625}, "global_mp", {}, 0.9),
     "har2": ("fastgrnn", {"hidden": 12, "rank_u": 12}, "global_mp_columns", {"rank_u": 4}, 0.0),
 }
 

@@ -11,8 +11,10 @@ import torch
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.flops import count_macs
 from prunebench.benchmark.models.registry import MODELS, create_model, model_names, model_options
+from prunebench.benchmark.models.resnet import ScaledResNet
 from prunebench.benchmark.pruning import find_sites
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 
 class Size(NamedTuple):
@@ -50,8 +52,8 @@ SIZES = [
     Size("lenet-5", (1, 28, 28), 10, 431_080, 430_500, 4, 0, 580, 2_293_000),
     Size("lenet-300-100", (1, 28, 28), 10, 266_610, 266_200, 3, 0, 410, 266_200),
     Size("convnet-small", (1, 8, 8), 10, 33_338, 33_040, 5, 288, 10, 304_768),
-    # 144 x 14 x 14 + (4,608 + 9,216) x 7 x 7 + 18,432 x 4 x 4 + 640
-    Size("convnet-small", (1, 28, 28), 10, 33_338, 33_040, 5, 288, 10, 1_001_152, (("stem_stride", 2),)),
+    # 144 x 7 x 7 + (4,608 + 9,216) x 4 x 4 + 18,432 x 2 x 2 + 640
+    Size("convnet-small", (1, 28, 28), 10, 33_338, 33_040, 5, 288, 10, 302_608, (("stem_stride", 4),)),
     Size("mobilenet-small", (1, 8, 8), 10, 38_282, 36_000, 19, 2_272, 10, 368_256),
 ]
 SMALL_INPUTS = {
@@ -80,7 +82,7 @@ def numel_of(model: nn.Module, kind: str) -> int:
     return total
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: "-".join([size.name, *(v for _, v in size.options)]))
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "-".join([size.name, *(str(v) for _, v in size.options)]))
 def test_counts_are_the_published_ones(size: Size) -> None:
     model = on_meta(size.name, size.input_shape, size.num_classes, **dict(size.options))
     sites = find_sites(model)
@@ -159,6 +161,43 @@ def test_wide_resnet_indices_are_the_papers() -> None:
 def test_mobilenet_v2_ends_in_projection_head_and_classifier() -> None:
     shapes = [tuple(site.weight.shape) for site in find_sites(on_meta("mobilenet-v2", CIFAR))]
     assert shapes[55:] == [(320, 160, 1, 1), (1280, 320, 1, 1), (10, 1280)]
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+def test_a_width_of_one_is_torchvisions_network_bit_for_bit(block: type[BasicBlock | Bottleneck]) -> None:
+    torch.manual_seed(0)
+    theirs = ResNet(block, [1, 1, 1, 1], num_classes=5, zero_init_residual=True)
+    torch.manual_seed(0)
+    ours = ScaledResNet(block, [1, 1, 1, 1], 5, zero_init_residual=True, width=1)
+    state, expected = ours.state_dict(), theirs.state_dict()
+    assert list(state) == list(expected)
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(ours.eval()(images), theirs.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "channels"),
+    [
+        ("convnet-small", 4.3, [4, 9, 9, 17]),
+        ("lenet-5", 0.25, [5, 13]),
+        ("resnet-20", 0.3, [5] * 7 + [10] * 6 + [19] * 6),
+        ("vgg-19-bn", 0.1, [6] * 2 + [13] * 2 + [26] * 4 + [51] * 8),
+        ("wrn-16-8", 0.04, [16, *[1] * 5, *[1] * 5, *[3] * 5]),
+    ],
+)
+def test_every_layer_follows_the_width(name: str, width: float, channels: list[int]) -> None:
+    """Channels times the width, rounded half up, at least one (WRN's stem stays at 16, the factor k is the width)."""
+    shape = (1, 28, 28) if name in ("lenet-5", "convnet-small") else CIFAR
+    model = create_model(name, num_classes=10, input_shape=shape, width=width)
+    assert [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)] == channels
+    assert model(torch.randn(2, *shape)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("width", [0, -1.0, float("inf"), "2"])
+def test_a_width_must_be_a_positive_number(width: Any) -> None:
+    with pytest.raises(UserError, match="option 'width' of model 'resnet-18'"):
+        create_model("resnet-18", num_classes=10, input_shape=CIFAR, width=width)
 
 
 def test_padded_shortcut_by_hand() -> None:
@@ -270,7 +309,7 @@ def test_class_count_is_checked() -> None:
 
 def test_options_are_listed_with_their_defaults() -> None:
     assert model_options("wrn-28-8") == {"dropout": 0.3, "width": 8, "weights": None}
-    assert model_options("resnet-32") == {"shortcut": "A", "weights": None}
+    assert model_options("resnet-32") == {"shortcut": "A", "width": 1, "weights": None}
 
 
 def test_listing_names_imports_no_torch() -> None:

@@ -6,22 +6,23 @@ from collections import OrderedDict
 
 from torch import nn
 
-from .inputs import image_shape, num_features
+from .inputs import Width, image_shape, num_features, scaled
 
 
-def lenet_300_100(*, num_classes: int, input_shape: tuple[int, ...]) -> nn.Module:
-    """Two hidden layers of 300 and 100 units on the flattened input. LeCun et al., 1998.
+def lenet_300_100(*, num_classes: int, input_shape: tuple[int, ...], width: Width = 1) -> nn.Module:
+    """Two hidden layers of 300 and 100 units, times `width`, on the flattened input. LeCun et al., 1998.
 
     Weights start Glorot-normal and biases at zero, as in the lottery-ticket experiments (arXiv:1803.03635).
     """
+    first, second = scaled(300, width), scaled(100, width)
     model = nn.Sequential(
         OrderedDict(
             flatten=nn.Flatten(),
-            fc1=nn.Linear(num_features(input_shape), 300),
+            fc1=nn.Linear(num_features(input_shape), first),
             relu1=nn.ReLU(inplace=True),
-            fc2=nn.Linear(300, 100),
+            fc2=nn.Linear(first, second),
             relu2=nn.ReLU(inplace=True),
-            fc3=nn.Linear(100, num_classes),
+            fc3=nn.Linear(second, num_classes),
         )
     )
     for module in model:
@@ -31,23 +32,25 @@ def lenet_300_100(*, num_classes: int, input_shape: tuple[int, ...]) -> nn.Modul
     return model
 
 
-def lenet_5(*, num_classes: int, input_shape: tuple[int, ...]) -> nn.Module:
+def lenet_5(*, num_classes: int, input_shape: tuple[int, ...], width: Width = 1) -> nn.Module:
     """LeNet-5 as the Caffe example has it: no non-linearity after the convolutions but the max pooling.
 
-    431,080 parameters on 1 x 28 x 28. Weights start Glorot-uniform ("xavier" in Caffe) and biases at zero.
+    431,080 parameters on 1 x 28 x 28; `width` multiplies 20 and 50 channels and 500 units. Weights start
+    Glorot-uniform ("xavier" in Caffe) and biases at zero.
     """
-    channels, height, width = image_shape(input_shape, smallest=16)
-    flattened = 50 * _side_after_pooling(height) * _side_after_pooling(width)
+    channels, rows, columns = image_shape(input_shape, smallest=16)
+    first, second, hidden = scaled(20, width), scaled(50, width), scaled(500, width)
+    flattened = second * _side_after_pooling(rows) * _side_after_pooling(columns)
     model = nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(channels, 20, 5),
+            conv1=nn.Conv2d(channels, first, 5),
             pool1=nn.MaxPool2d(2),
-            conv2=nn.Conv2d(20, 50, 5),
+            conv2=nn.Conv2d(first, second, 5),
             pool2=nn.MaxPool2d(2),
             flatten=nn.Flatten(),
-            fc1=nn.Linear(flattened, 500),
+            fc1=nn.Linear(flattened, hidden),
             relu1=nn.ReLU(inplace=True),
-            fc2=nn.Linear(500, num_classes),
+            fc2=nn.Linear(hidden, num_classes),
         )
     )
     for module in model:

@@ -1,10 +1,10 @@
-"""MobileNet-V1, width 1.0. Howard et al., 2017 (arXiv:1704.04861)."""
+"""MobileNet-V1. Howard et al., 2017 (arXiv:1704.04861)."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .inputs import image_shape
+from .inputs import Width, image_shape, scaled
 
 _OUT_CHANNELS_AND_STRIDES = (
     (64, 1),
@@ -25,11 +25,12 @@ class MobileNetV1(nn.Module):
     The classifier has no bias and the activations are ReLU, not ReLU6, as in the STR and Global MP experiments.
     """
 
-    def __init__(self, num_classes: int, channels: int) -> None:
+    def __init__(self, num_classes: int, channels: int, width: float) -> None:
         super().__init__()
-        layers = _convolution(channels, 32, kernel=3, stride=2)
-        in_channels = 32
-        for out_channels, stride in _OUT_CHANNELS_AND_STRIDES:
+        in_channels = scaled(32, width)
+        layers = _convolution(channels, in_channels, kernel=3, stride=2)
+        for published, stride in _OUT_CHANNELS_AND_STRIDES:
+            out_channels = scaled(published, width)
             layers += _convolution(in_channels, in_channels, kernel=3, stride=stride, groups=in_channels)
             layers += _convolution(in_channels, out_channels, kernel=1)
             in_channels = out_channels
@@ -52,7 +53,10 @@ def _convolution(
     ]
 
 
-def mobilenet_v1(*, num_classes: int, input_shape: tuple[int, ...]) -> nn.Module:
-    """4,230,976 parameters for three channels and 1,000 classes. Weights start as torch's layers do."""
+def mobilenet_v1(*, num_classes: int, input_shape: tuple[int, ...], width: Width = 1) -> nn.Module:
+    """4,230,976 parameters for three channels and 1,000 classes. Weights start as torch's layers do.
+
+    `width` is the paper's width multiplier; channels are rounded to whole ones, not to multiples of eight.
+    """
     channels, _, _ = image_shape(input_shape, smallest=32)
-    return MobileNetV1(num_classes, channels)
+    return MobileNetV1(num_classes, channels, width)

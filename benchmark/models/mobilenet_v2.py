@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .inputs import image_shape
+from .inputs import Width, image_shape, scaled
 
 Stage = tuple[int, int, int, int]
 """Expansion, output channels, number of blocks, stride of the first block."""
@@ -57,13 +57,17 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """Stem, stages of inverted residuals, a 1x1 convolution to `head` channels, mean over the plane, classifier."""
 
-    def __init__(self, stages: Sequence[Stage], stem: int, head: int, num_classes: int, channels: int) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], stem: int, head: int, num_classes: int, channels: int, width: float
+    ) -> None:
         super().__init__()
+        stem, head = scaled(stem, width), scaled(head, width)
         self.conv1 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         blocks: list[nn.Module] = []
         in_channels = stem
-        for expansion, out_channels, num_blocks, stride in stages:
+        for expansion, published, num_blocks, stride in stages:
+            out_channels = scaled(published, width)
             for index in range(num_blocks):
                 first_stride = stride if index == 0 else 1
                 blocks.append(InvertedResidual(in_channels, out_channels, expansion, first_stride))
@@ -79,13 +83,16 @@ class MobileNetV2(nn.Module):
         return self.fc(F.relu(self.bn2(self.conv2(planes)), inplace=True).mean(dim=(2, 3)))
 
 
-def mobilenet_v2(*, num_classes: int, input_shape: tuple[int, ...]) -> nn.Module:
-    """2,296,922 parameters for three channels and ten classes. Weights start as torch's layers do."""
+def mobilenet_v2(*, num_classes: int, input_shape: tuple[int, ...], width: Width = 1) -> nn.Module:
+    """2,296,922 parameters for three channels and ten classes. Weights start as torch's layers do.
+
+    `width` is the paper's width multiplier; channels are rounded to whole ones, and the last convolution follows too.
+    """
     channels, _, _ = image_shape(input_shape, smallest=8, largest=96)
-    return MobileNetV2(_CIFAR_STAGES, 32, 1280, num_classes, channels)
+    return MobileNetV2(_CIFAR_STAGES, 32, 1280, num_classes, channels, width)
 
 
-def mobilenet_small(*, num_classes: int, input_shape: tuple[int, ...]) -> nn.Module:
+def mobilenet_small(*, num_classes: int, input_shape: tuple[int, ...], width: Width = 1) -> nn.Module:
     """The same blocks in seconds on a CPU: 36,000 prunable weights for one channel and ten classes."""
     channels, _, _ = image_shape(input_shape, smallest=8, largest=96)
-    return MobileNetV2(_SMALL_STAGES, 16, 128, num_classes, channels)
+    return MobileNetV2(_SMALL_STAGES, 16, 128, num_classes, channels, width)

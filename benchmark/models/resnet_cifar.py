@@ -7,29 +7,29 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .inputs import image_shape
+from .inputs import Width, image_shape, scaled
 
 Shortcut = Literal["A", "B"]
 """Where the width doubles: A subsamples and pads with zero channels, no parameters; B is a 1x1 convolution and BN."""
 
 
 class PaddedShortcut(nn.Module):
-    """Every second pixel, and zero channels in equal number before and behind."""
+    """Every second pixel, and zero channels in equal number before and behind; one more behind if they are odd."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.padding = (out_channels - in_channels) // 2
+        added = out_channels - in_channels
+        self.padding = (added // 2, added - added // 2)
 
     def forward(self, planes: Tensor) -> Tensor:
-        return F.pad(planes[:, :, ::2, ::2], (0, 0, 0, 0, self.padding, self.padding))
+        return F.pad(planes[:, :, ::2, ::2], (0, 0, 0, 0, *self.padding))
 
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with batch norm, added to the shortcut."""
 
-    def __init__(self, in_channels: int, out_channels: int, shortcut: Shortcut) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()
-        stride = 1 if in_channels == out_channels else 2
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
@@ -48,17 +48,18 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Depth d = 6n + 2: three stages of n blocks with 16, 32 and 64 channels."""
+    """Depth d = 6n + 2: three stages of n blocks with 16, 32 and 64 channels, times `width`."""
 
-    def __init__(self, depth: int, shortcut: Shortcut, num_classes: int, channels: int) -> None:
+    def __init__(self, depth: int, shortcut: Shortcut, num_classes: int, channels: int, width: float) -> None:
         super().__init__()
         num_blocks = (depth - 2) // 6
-        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.stage1 = _stage(16, 16, num_blocks, shortcut)
-        self.stage2 = _stage(16, 32, num_blocks, shortcut)
-        self.stage3 = _stage(32, 64, num_blocks, shortcut)
-        self.fc = nn.Linear(64, num_classes)
+        first, second, third = (scaled(published, width) for published in (16, 32, 64))
+        self.conv1 = nn.Conv2d(channels, first, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.stage1 = _stage(first, first, 1, num_blocks, shortcut)
+        self.stage2 = _stage(first, second, 2, num_blocks, shortcut)
+        self.stage3 = _stage(second, third, 2, num_blocks, shortcut)
+        self.fc = nn.Linear(third, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
@@ -69,26 +70,33 @@ class CifarResNet(nn.Module):
         return self.fc(self.stage3(self.stage2(self.stage1(planes))).mean(dim=(2, 3)))
 
 
-def _stage(in_channels: int, out_channels: int, num_blocks: int, shortcut: Shortcut) -> nn.Sequential:
-    first = BasicBlock(in_channels, out_channels, shortcut)
-    return nn.Sequential(first, *(BasicBlock(out_channels, out_channels, shortcut) for _ in range(num_blocks - 1)))
+def _stage(in_channels: int, out_channels: int, stride: int, num_blocks: int, shortcut: Shortcut) -> nn.Sequential:
+    blocks = [BasicBlock(in_channels, out_channels, stride, shortcut)]
+    blocks += [BasicBlock(out_channels, out_channels, 1, shortcut) for _ in range(num_blocks - 1)]
+    return nn.Sequential(*blocks)
 
 
-def resnet_20(*, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut = "A") -> nn.Module:
+def resnet_20(
+    *, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut = "A", width: Width = 1
+) -> nn.Module:
     """269,722 parameters with option A, three channels and ten classes."""
-    return _build(20, num_classes, input_shape, shortcut)
+    return _build(20, num_classes, input_shape, shortcut, width)
 
 
-def resnet_32(*, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut = "A") -> nn.Module:
+def resnet_32(
+    *, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut = "A", width: Width = 1
+) -> nn.Module:
     """464,154 parameters with option A, three channels and ten classes; the ResNet-32 of Global MP and DPF."""
-    return _build(32, num_classes, input_shape, shortcut)
+    return _build(32, num_classes, input_shape, shortcut, width)
 
 
-def resnet_56(*, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut = "A") -> nn.Module:
+def resnet_56(
+    *, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut = "A", width: Width = 1
+) -> nn.Module:
     """853,018 parameters with option A, three channels and ten classes."""
-    return _build(56, num_classes, input_shape, shortcut)
+    return _build(56, num_classes, input_shape, shortcut, width)
 
 
-def _build(depth: int, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut) -> CifarResNet:
+def _build(depth: int, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut, width: float) -> CifarResNet:
     channels, _, _ = image_shape(input_shape, smallest=8)
-    return CifarResNet(depth, shortcut, num_classes, channels)
+    return CifarResNet(depth, shortcut, num_classes, channels, width)

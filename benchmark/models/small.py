@@ -34,13 +34,13 @@ class ConvNetSmall(nn.Module):
 
 
 def convnet_small(
-    *, num_classes: int, input_shape: tuple[int, ...], width: Width = 16, stem_stride: Literal[1, 2] = 1
+    *, num_classes: int, input_shape: tuple[int, ...], width: Width = 16, stem_stride: Literal[1, 2, 4] = 1
 ) -> nn.Module:
     """33,040 prunable weights for one channel, ten classes and a width of 16; images of at least 8 x 8.
 
     The layers have `width`, twice, twice and four times as many channels, rounded where it is a fraction. `stem_stride`
-    2 quarters the work, for images larger than the embedded digits. Weights start as torch's layers do: Kaiming-uniform
-    with a = sqrt(5).
+    is that of the first layer: with 4, images of 28 x 28 take as much work as the digits. Weights start as torch's
+    layers do: Kaiming-uniform with a = sqrt(5).
     """
     channels, _, _ = image_shape(input_shape, smallest=8)
     return ConvNetSmall(num_classes, channels, width, stem_stride)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .inputs import image_shape
+from .inputs import Width, image_shape, scaled
 
 _CONVOLUTIONS_AND_CHANNELS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 
@@ -15,17 +15,18 @@ class Vgg(nn.Module):
     The convolutions have biases, and `features` has the names and the initialisation of torchvision's vgg19_bn.
     """
 
-    def __init__(self, num_classes: int, channels: int) -> None:
+    def __init__(self, num_classes: int, channels: int, width: float) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for num_convolutions, width in _CONVOLUTIONS_AND_CHANNELS:
+        for num_convolutions, published in _CONVOLUTIONS_AND_CHANNELS:
+            out_channels = scaled(published, width)
             for _ in range(num_convolutions):
                 layers += [
-                    nn.Conv2d(channels, width, 3, padding=1),
-                    nn.BatchNorm2d(width),
+                    nn.Conv2d(channels, out_channels, 3, padding=1),
+                    nn.BatchNorm2d(out_channels),
                     nn.ReLU(inplace=True),
                 ]
-                channels = width
+                channels = out_channels
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels, num_classes)
@@ -45,7 +46,7 @@ class Vgg(nn.Module):
         return self.classifier(self.features(images).mean(dim=(2, 3)))
 
 
-def vgg_19_bn(*, num_classes: int, input_shape: tuple[int, ...]) -> nn.Module:
-    """20,040,522 parameters for three channels and ten classes."""
+def vgg_19_bn(*, num_classes: int, input_shape: tuple[int, ...], width: Width = 1) -> nn.Module:
+    """20,040,522 parameters for three channels and ten classes; `width` multiplies the channels of every layer."""
     channels, _, _ = image_shape(input_shape, smallest=32)
-    return Vgg(num_classes, channels)
+    return Vgg(num_classes, channels, width)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.measure import kept_by_layer
-from prunebench.benchmark.pruning import find_sites
+from prunebench.benchmark.models.registry import MODELS, create_model
+from prunebench.benchmark.pruning import find_sites, num_kept
 from prunebench.methods.borrowed_mask import shuffled
 from prunebench.methods.dense_longer import DenseLonger
 from prunebench.methods.magnitude import GlobalMagnitude
@@ -174,6 +175,29 @@ def test_small_dense_searches_fractions_where_the_network_takes_them() -> None:
     # of 1520 weights 760 may stay: 64 * 11 + 11 * 5 + 4 * 5 is 779, 64 * 10 + 10 * 5 + 4 * 5 is 710
     assert [site.weight.shape[0] for site in find_sites(model)] == [10, 5, 4]
     assert 0.475 < pruner.width < 0.525
+
+
+IMAGES = sorted(set(MODELS) - {"fastgrnn"})
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_small_dense_meets_the_budget_of_every_network(name: str) -> None:
+    """One step wider is too wide, and what whole channels leave unused is at most an eighth of the budget."""
+    shape = (1, 28, 28) if name.startswith("lenet") or name.endswith("-small") else (3, 32, 32)
+
+    def rebuild(**options: Any) -> nn.Module:
+        with torch.device("meta"):
+            return create_model(name, num_classes=10, input_shape=shape, **options)
+
+    def num_weights(model: nn.Module) -> int:
+        return sum(site.weight.numel() for site in find_sites(model))
+
+    model = rebuild()
+    for sparsity in (0.5, 0.9, 0.98):
+        pruner = SmallDense(sparsity=sparsity)
+        budget = num_kept(num_weights(model), sparsity)
+        kept = num_weights(pruner.attach(toy_context(model, rebuild=rebuild)))
+        assert 0.875 * budget < kept <= budget < num_weights(rebuild(width=pruner.width + 2**-10))
 
 
 def test_small_dense_says_when_nothing_fits_or_there_is_no_width() -> None:
