@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.errors import unknown
+from ..benchmark.settings import Compile, MemoryFormat
 from ..benchmark.yaml_source import read_yaml, validate
 from .durations import seconds_of
 
@@ -68,6 +69,8 @@ class Profile(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(default=1, ge=1)
     checkpoint_every: int = Field(default=1, ge=1)
+    memory_format: MemoryFormat = "auto"
+    compile: Compile = "none"
 
     @field_validator("environment")
     @classmethod

@@ -6,12 +6,13 @@ The supervisor loads no torch. A worker that dies takes one run with it, and why
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -30,21 +31,22 @@ BUSY_SECONDS = STALE_SECONDS + 60.0
 """How long a run is waited for that another process holds: a dead one has lost its claim by then."""
 
 
-def work_in_job(pipe: Connection, study: str, settings: Settings) -> None:
+def work_in_job(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     """The life of a worker: the local launcher's, with signals left to the supervisor."""
     leave_to_supervisor()
     if os.environ.get("WORLD_SIZE", "1") == "1":
-        work(pipe, study, settings)
+        work(pipe, study, settings, index)
         return
     from ..benchmark import distributed
 
     with distributed.joined():
-        work(pipe, study, settings)
+        work(pipe, study, settings, index)
         distributed.announce(None)
 
 
 @dataclass
 class _Worker:
+    index: int
     process: Any
     pipe: Connection
     run: Run | None = None
@@ -107,12 +109,13 @@ class Supervisor:
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
+        index = smallest_free(worker.index for worker in self._workers)
         # Not daemonic: a run may start loaders of data of its own.
-        process = context.Process(target=work_in_job, args=(there, self.study, self.settings))
+        process = context.Process(target=work_in_job, args=(there, self.study, self.settings, index))
         with held_back():
             process.start()
         there.close()
-        worker = _Worker(process, here)
+        worker = _Worker(index, process, here)
         self._workers.append(worker)
         return worker
 
@@ -169,6 +172,12 @@ class Supervisor:
             worker.process.kill()
             worker.process.join()
         self._workers.clear()
+
+
+def smallest_free(taken: Iterable[int]) -> int:
+    """The number of a new worker, which chooses among several GPUs of the job: that of a dead one comes free again."""
+    numbers = set(taken)
+    return next(index for index in itertools.count() if index not in numbers)
 
 
 def cause_of_death(exit_code: int | None) -> str:

@@ -55,6 +55,8 @@ def submit(
         device=chosen.device,
         threads=chosen.threads,
         checkpoint_every=chosen.checkpoint_every,
+        memory_format=chosen.memory_format,
+        compile=chosen.compile,
         keep_weights=keep_weights,
         deterministic=deterministic,
         plugins=tuple(str(Path(path).resolve()) for path in plugins or ()),

@@ -218,13 +218,17 @@ class Names(pickle.Unpickler):
 
 
 def test_pickles_hold_text_and_one_name_of_the_suite(place: Place) -> None:
-    place.submit(sbatch=LATER)
+    """The text says what the profile says about how to compute."""
+    chosen = {"device": "cpu", "threads": 2, "checkpoint_every": 3, "memory_format": "contiguous", "compile": "default"}
+    place.submit(sbatch=LATER, cpus_per_task=2, **chosen)
     for path in find_submissions(place.results)[0].glob("*/*.pkl"):
         names = Names(path)
         delayed = names.load()
         assert names.found == {"submitit.core.utils.DelayedSubmission", "prunebench.slurm.task.RunTask"}
         assert delayed._timeout_countdown > 1000, "submitit's own count, which a preemption of a short job uses up"
-        assert json.loads(delayed.function.order)["study"] == "fault"
+        order = json.loads(delayed.function.order)
+        assert order["study"] == "fault"
+        assert chosen.items() <= order["settings"].items()
         assert vars(delayed.function).keys() == {"order"}
 
 

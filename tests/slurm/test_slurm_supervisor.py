@@ -19,7 +19,7 @@ from prunebench.benchmark.store import Store
 from prunebench.methods.registry import add_plugin
 from prunebench.slurm.signals import WARNING, Notice
 from prunebench.slurm.submission import TaskRecord, read_task_record, task_record_path, write_task_record
-from prunebench.slurm.supervisor import Supervisor
+from prunebench.slurm.supervisor import Supervisor, smallest_free
 from prunebench.slurm.task import RunTask
 
 PLUGIN = str(Path(__file__).with_name("faulty.py"))
@@ -66,6 +66,11 @@ def test_one_run_that_dies_takes_no_other_with_it(tmp_path: Path) -> None:
     assert endings[deadly.id] == Ending("failed", "worker killed by SIGKILL", retryable=True)
     status = Store(tmp_path).folder("s", deadly).status()
     assert (status.state, status.reason, status.retryable) == ("failed", "worker killed by SIGKILL", True)
+
+
+def test_workers_of_a_job_are_numbered_without_gaps() -> None:
+    """By this number each takes one of the job's GPUs."""
+    assert [smallest_free([]), smallest_free([0, 1]), smallest_free([0, 2, 3])] == [0, 2, 1]
 
 
 @pytest.mark.timeout(120)
