@@ -85,8 +85,8 @@ def _lines(study: str, found: Overview, results: Path) -> list[str]:
         state = found.states[job.run.id]
         if state.state in TOLD or (state.state == "queued" and state.reason not in USUAL_REASONS):
             where = state.log or open_store(results).folder(study, job.run).path
-            named = f"job {state.job}: " * bool(state.job)
-            lines.append(f"  {state.state:<11} {describe_run(job.run)}  {named}{state.reason}  [{where}]")
+            told = ": ".join(part for part in (f"job {state.job}" * bool(state.job), state.reason) if part)
+            lines.append(f"  {state.state:<11} {describe_run(job.run)}  {told}  [{where}]")
     if found.code_changed:
         lines.append(f"  started with other code than submitted with: {', '.join(found.code_changed)}")
     lines += _complaints_of_disk(results)
