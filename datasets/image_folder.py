@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from ..benchmark.errors import UserError
-from .info import Normalisation
+from .info import Decoder, Normalisation
 from .splits import check_augmenting, check_batching, shares
 
 CROP = 224  # pixels
@@ -25,8 +26,9 @@ MOST_WORKERS = 16
 WORKERS_VARIABLE = "PRUNEBENCH_WORKERS"
 LARGEST_SEED = 2**62
 
-_CENTRE = v2.Compose([v2.Resize(SHORT_SIDE), v2.CenterCrop(CROP), v2.PILToTensor()])
-_RANDOM = v2.Compose([v2.RandomResizedCrop(CROP), v2.RandomHorizontalFlip(), v2.PILToTensor()])
+# Both take image objects and tensors of uint8, and give tensors of uint8.
+_CENTRE = v2.Compose([v2.Resize(SHORT_SIDE), v2.CenterCrop(CROP), v2.ToImage(), v2.ToPureTensor()])
+_RANDOM = v2.Compose([v2.RandomResizedCrop(CROP), v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToPureTensor()])
 
 
 class ImageFolderSplit:
@@ -37,9 +39,16 @@ class ImageFolderSplit:
     """
 
     def __init__(
-        self, folder: Path, files: Sequence[str], targets: Tensor, *, normalisation: Normalisation, augments: bool
+        self,
+        folder: Path,
+        files: Sequence[str],
+        targets: Tensor,
+        *,
+        normalisation: Normalisation,
+        augments: bool,
+        decoder: Decoder = "pillow",
     ) -> None:
-        self._images = _Images(folder, files)
+        self._images = _Images(folder, files, decoder)
         self._targets = targets
         self._mean = torch.tensor(normalisation.mean).view(-1, 1, 1)
         self._std = torch.tensor(normalisation.std).view(-1, 1, 1)
@@ -139,8 +148,9 @@ class _Pass:
 class _Images(Dataset):
     """Decodes one image. Paths are one array: a list of a million strings is copied bit by bit into every worker."""
 
-    def __init__(self, folder: Path, files: Sequence[str]) -> None:
+    def __init__(self, folder: Path, files: Sequence[str], decoder: Decoder) -> None:
         self._folder = folder
+        self._open = torchcodec_opener() if decoder == "torchcodec" else _open_by_pillow
         self._files = np.array([os.fsencode(file) for file in files], dtype=np.bytes_)
 
     def __len__(self) -> int:
@@ -151,8 +161,7 @@ class _Images(Dataset):
         index, seed = item
         path = self._folder / os.fsdecode(self._files[index])
         try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
+            image = self._open(path)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             return UserError(f"{path} cannot be decoded: {error}")
         if seed is None:
@@ -161,6 +170,29 @@ class _Images(Dataset):
             # not torch.manual_seed, which would seed the GPU of the process as well
             torch.default_generator.manual_seed(seed)
             return _RANDOM(image)
+
+
+def _open_by_pillow(path: Path) -> Image.Image:
+    with Image.open(path) as file:
+        return file.convert("RGB")
+
+
+def torchcodec_opener() -> Callable[[Path], Tensor | Image.Image]:
+    """Decodes to (3, h, w) uint8. Raises UserError if the package is missing or does not fit this torch."""
+    try:
+        from torchcodec.decoders import decode_image
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"decoder 'torchcodec' needs `pip install prunebench[images]` ({reason})") from error
+    return partial(_open_by_torchcodec, decode_image)
+
+
+def _open_by_torchcodec(decode: Callable[[Path], Tensor], path: Path) -> Tensor | Image.Image:
+    """What TorchCodec does not take, a format of the odd file or a broken one, goes to Pillow, which says why."""
+    try:
+        return decode(path)
+    except (RuntimeError, ValueError):
+        return _open_by_pillow(path)
 
 
 def _stack(images: list[Tensor | UserError]) -> Tensor | UserError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
-from ..benchmark.errors import DataMissing, UserError
+from ..benchmark.errors import DataMissing, UserError, unknown
 from .base import check_count, cut
 from .imagenet_archives import unpack
-from .info import DataSetInfo, Normalisation, Report
+from .info import DataSetInfo, Decoder, Normalisation, Report
 from .install import compare_with_manifest, installing, is_ready, write_manifest
 from .listing import Listing, list_images
 from .roots import missing
@@ -31,6 +31,10 @@ class ImageNet:
 
     The published validation images, val/, are the test set; the validation split is cut from train/. Training images
     are cropped at random to 224x224 and flipped, the others are resized to 256 and cropped in the centre.
+
+    Args:
+        decoder: `pillow`, as torchvision's ImageNet recipes; or `torchcodec` (`pip install prunebench[images]`): it
+            decodes to tensors, whose resizing is faster and rounds differently, by a grey level or two.
     """
 
     facts: ClassVar[DataSetInfo] = DataSetInfo(
@@ -45,9 +49,12 @@ class ImageNet:
     )
 
     limit: int | None = None
+    decoder: Decoder = "pillow"
 
     def __post_init__(self) -> None:
         check_count("limit", self.limit)
+        if self.decoder not in get_args(Decoder):
+            raise unknown("decoder", str(self.decoder), get_args(Decoder))
 
     def describe(self) -> DataSetInfo:
         return self.facts
@@ -62,9 +69,9 @@ class ImageNet:
         kept, held_out = cut(train.targets, validation, self.limit)
         return Data(
             name=self.facts.name,
-            train=_split(train, kept, augments=True),
-            validation=_split(train, held_out),
-            test=_split(test),
+            train=_split(train, kept, augments=True, decoder=self.decoder),
+            validation=_split(train, held_out, decoder=self.decoder),
+            test=_split(test, decoder=self.decoder),
             input_shape=self.facts.input_shape,
             num_classes=self.facts.num_classes,
             fingerprint=fingerprint(train, test, kept, held_out),
@@ -134,7 +141,9 @@ class ImageNet:
         return target
 
 
-def _split(listing: Listing, indices: Indices | None = None, *, augments: bool = False) -> ImageFolderSplit:
+def _split(
+    listing: Listing, indices: Indices | None = None, *, augments: bool = False, decoder: Decoder = "pillow"
+) -> ImageFolderSplit:
     import torch
 
     from .image_folder import ImageFolderSplit
@@ -142,7 +151,9 @@ def _split(listing: Listing, indices: Indices | None = None, *, augments: bool =
     files, targets = listing.files, torch.from_numpy(listing.targets)
     if indices is not None:
         files, targets = [files[index] for index in indices], targets[indices]
-    return ImageFolderSplit(listing.folder, files, targets, normalisation=NORMALISATION, augments=augments)
+    return ImageFolderSplit(
+        listing.folder, files, targets, normalisation=NORMALISATION, augments=augments, decoder=decoder
+    )
 
 
 def fingerprint(train: Listing, test: Listing, kept: Indices, held_out: Indices) -> str:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from .splits import Data
 
+Decoder = Literal["pillow", "torchcodec"]
+"""Which library decodes image files."""
+
 Report = Callable[[str], None]
 """Takes one line of progress; the caller decides where it is shown."""
 

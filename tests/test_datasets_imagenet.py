@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,8 +57,10 @@ def small(tmp_path: Path, accepted: None) -> Path:
     return tmp_path
 
 
-def augmented_pass(root: Path, *, rank: int = 0, world: int = 1) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    split = registry.load("imagenet", root=root, validation=0).train
+def augmented_pass(
+    root: Path, *, rank: int = 0, world: int = 1, decoder: str = "pillow"
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    split = registry.load("imagenet", root=root, validation=0, decoder=decoder).train
     return split.batches(10, device=CPU, order=torch.Generator().manual_seed(3), augment=True, rank=rank, world=world)
 
 
@@ -101,6 +104,30 @@ def test_training_images_are_those_of_torchvision_for_the_same_draws(small: Path
             expected, label = reference[int(permutation[place])]
         assert torch.equal(inputs[place], expected)
         assert targets[place] == label
+
+
+def test_torchcodec_decodes_the_same_images(small: Path) -> None:
+    """Its own kernels round differently; and what is no JPEG, as a few files of ImageNet are not, is read too."""
+    odd = small / "imagenet" / "val" / CLASSES[0] / "val_2.JPEG"
+    Image.open(odd).convert("CMYK").save(odd, "JPEG")
+    Image.open(odd.with_name("val_1.JPEG")).save(odd.with_name("val_1.JPEG"), "PNG")
+    inputs = {
+        decoder: next(registry.load("imagenet", root=small, decoder=decoder).test.batches(9, device=CPU))[0]
+        for decoder in ("pillow", "torchcodec")
+    }
+    assert inputs["torchcodec"].shape == (9, 3, 224, 224)
+    # one grey level is 1 / 255 / 0.225 = 0.0174
+    differences = (inputs["pillow"] - inputs["torchcodec"]).abs().amax(dim=(1, 2, 3))
+    assert differences.max() < 4 * 0.0176
+    assert differences.max() > 0
+    with pytest.raises(UserError, match="unknown decoder 'turbo'; known: pillow, torchcodec"):
+        registry.load("imagenet", root=small, decoder="turbo")
+
+
+def test_a_missing_decoder_is_named(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
+    with pytest.raises(UserError, match=r"decoder 'torchcodec' needs `pip install prunebench\[images\]`"):
+        registry.load("imagenet", root=small, decoder="torchcodec")
 
 
 def test_workers_and_ranks_change_nothing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,15 +179,16 @@ def test_validation_is_not_augmented(small: Path) -> None:
     assert torch.equal(plain, augmented)
 
 
+@pytest.mark.parametrize("decoder", ["pillow", "torchcodec"])
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_an_image_that_does_not_decode_is_one_line_with_its_name(
-    small: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+    small: Path, monkeypatch: pytest.MonkeyPatch, workers: str, decoder: str
 ) -> None:
     monkeypatch.setenv("PRUNEBENCH_WORKERS", workers)
     broken = small / "imagenet" / "train" / CLASSES[1] / "train_3.JPEG"
     broken.write_bytes(broken.read_bytes()[:200])
     with pytest.raises(UserError, match=r"n01443537/train_3\.JPEG cannot be decoded") as caught:
-        for _ in augmented_pass(small):
+        for _ in augmented_pass(small, decoder=decoder):
             pass
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"train_3\.JPEG cannot be decoded"):
