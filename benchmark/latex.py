@@ -39,6 +39,7 @@ _SPECIAL = {
     "◦": r"$\circ$",
     "⋄": r"$\diamond$",
     "△": r"$\bigtriangleup$",
+    "⋆": r"$\star$",
     "¹": "1",
     "–": "--",
     "—": "---",

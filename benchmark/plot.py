@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .errors import UserError, unknown
 from .plot_style import style
+from .report_types import Frame
 from .store import write_atomically
 
 if TYPE_CHECKING:
@@ -29,19 +30,21 @@ def figures(
 
     Raises UserError for an unknown kind, accuracy or stat.
     """
+    from .frame import study_frame
     from .table import check_stat
 
     chosen = check_stat(stat)
     if kind is not None and kind not in KINDS:
         raise unknown("kind of plot", kind, KINDS)
+    frames = [study_frame(study, store) for study in studies]
     made: dict[tuple[str, str], Figure] = {}
-    for study in studies:
+    for study, frame in zip(studies, frames, strict=True):
         for name in [kind] if kind else standard_kinds(study):
             if name not in ("ranks", "critical"):
-                made[study.name, name] = _one(name, study, store, accuracy, chosen)
+                made[study.name, name] = _one(name, study, store, frame, accuracy, chosen)
     for name in [kind] if kind else ["ranks"]:
         if name in ("ranks", "critical"):
-            made["+".join(study.name for study in studies), name] = _over(name, studies, store, accuracy)
+            made["+".join(study.name for study in studies), name] = _over(name, frames, accuracy)
     return made
 
 
@@ -54,14 +57,12 @@ def standard_kinds(study: Study) -> list[str]:
     return ["accuracy", "macs", "layers", "training", *(["published"] if has_printed else [])]
 
 
-def _one(kind: str, study: Study, store: Store, accuracy: str, stat: Stat) -> Figure:
+def _one(kind: str, study: Study, store: Store, frame: Frame, accuracy: str, stat: Stat) -> Figure:
     from . import plot_accuracy, plot_layers, plot_macs, plot_published, plot_training
-    from .frame import study_frame
     from .published import rows_for
     from .report_frames import epoch_frame, layer_frame
     from .table_caption import subject
 
-    frame = study_frame(study, store)
     drawn: dict[str, Callable[[], Figure]] = {
         "accuracy": lambda: plot_accuracy.accuracy_figure(frame, accuracy, stat),
         "macs": lambda: plot_macs.macs_figure(frame, accuracy, stat),
@@ -74,13 +75,12 @@ def _one(kind: str, study: Study, store: Store, accuracy: str, stat: Stat) -> Fi
     return drawn[kind]()
 
 
-def _over(kind: str, studies: Sequence[Study], store: Store, accuracy: str) -> Figure:
+def _over(kind: str, frames: Sequence[Frame], accuracy: str) -> Figure:
     import pandas as pd
 
-    from .frame import study_frame
     from .plot_ranks import critical_figure, ranks_figure
 
-    frame = pd.concat([study_frame(study, store) for study in studies], ignore_index=True)
+    frame = pd.concat(frames, ignore_index=True)
     return (ranks_figure if kind == "ranks" else critical_figure)(frame, accuracy)
 
 

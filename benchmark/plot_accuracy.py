@@ -51,7 +51,7 @@ def accuracy_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") ->
         sparsity_axis(panel, {point.target for points in curves.values() for point in points} | aims)
 
     with style():
-        title = f"{subject(frame)}, {_spread_words(frame, stat)}"
+        title = f"{subject(frame)}, {spread_words(frame, stat)}"
         return accuracy_panels(draw, curves, dense, title, protocol=ACCURACIES[accuracy])  # pyright: ignore[reportArgumentType]
 
 
@@ -76,7 +76,9 @@ def accuracy_panels(
         axes[0, 1].set_ylim(top - ZOOM_SPAN, top + ZOOM_SPAN * 0.12)
         axes[0, 1].set_title(f"the top {ZOOM_SPAN:g} points")
     # The protocol stands below the axes: a figure travels without its caption.
-    figure.supxlabel(protocol, fontsize=7, color="0.35", x=0.01, ha="left")
+    axes[0, 0].annotate(
+        protocol, (0, 0), (0, -34), "axes fraction", "offset points", fontsize=7, color="0.35", va="top"
+    )
     legend(figure, axes[0, 0])
     return figure
 
@@ -145,9 +147,9 @@ def limit_by_points(axes: Axes, curves: dict[str, list[Point]], dense: tuple[flo
     axes.set_ylim(max(-1.0, min(shown) - margin), min(101.0, max(shown) + margin))
 
 
-def _spread_words(frame: Frame, stat: Stat) -> str:
-    counts = [len(group.done) for group in split_groups(frame).values()]
-    largest = max(counts, default=0)
-    if largest < 2:
+def spread_words(frame: Frame, stat: Stat) -> str:
+    counts = {len(group.done) for group in split_groups(frame).values()} - {0}
+    if max(counts, default=0) < 2:
         return "single runs"
-    return f"mean and {'standard deviation' if stat == 'std' else '95 % t-interval'}, n ≤ {largest}"
+    number = f"n = {max(counts)}" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)}"
+    return f"mean and {'standard deviation' if stat == 'std' else '95 % t-interval'}, {number}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .plot_style import Look, legend, looks, new_figure, panel_grid, style
+from .plot_style import Look, headline, legend, looks, new_figure, panel_grid, style
 from .report_types import Frame
 from .run import DENSE
 from .table_cells import heading, percent
@@ -40,7 +40,7 @@ def layers_figure(layers: Frame, subject: str) -> Figure:
         for index, panel in enumerate(axes.flat[: len(targets)]):
             if index + columns >= len(targets):
                 _name_layers(panel, names)
-        figure.suptitle(f"{subject}: weights left in each layer", x=0.01, ha="left", fontsize=9)
+        headline(figure, f"{subject}: weights left in each layer")
         if targets:
             _legend(figure, axes, targets, pruned)
     return figure
@@ -62,7 +62,10 @@ def _draw_panel(axes: Axes, layers: Frame, look: dict[str, Look], floor: float) 
             axes.plot(group["index"], (100 * group["density"]).clip(lower=floor), linestyle="", color=shown.color,
                       marker=shown.marker, markersize=2, alpha=0.5)  # fmt: skip
         emptied = group[group["kept"] == 0]
-        axes.plot(emptied["index"], [floor] * len(emptied), linestyle="", marker="x", markersize=6, color=shown.color)
+        if len(emptied):
+            # They sit on the edge of the panel; an empty line that is not clipped would be laid out at the origin.
+            axes.plot(emptied["index"], [floor] * len(emptied), linestyle="", marker="x", markersize=6,
+                      markeredgewidth=1.6, color=shown.color, clip_on=False, zorder=4)  # fmt: skip
 
 
 def _name_layers(axes: Axes, names: list[str]) -> None:

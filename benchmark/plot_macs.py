@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .plot_accuracy import Point, accuracy_panels, columns, curves_of, dense_level
+from .plot_accuracy import Point, accuracy_panels, columns, curves_of, dense_level, spread_words
 from .plot_style import DENSE_COLOR, Look, looks, style
 from .report_types import Frame
 from .table_caption import ACCURACIES, accuracy_column, subject
 from .table_cells import Stat
+from .table_macs import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-def pareto_front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The (cost, value) points that no other beats in both, by rising cost: less cost and more value are better."""
-    front: list[tuple[float, float]] = []
-    for cost, value in sorted(set(points), key=lambda point: (point[0], -point[1])):
-        if not front or value > front[-1][1]:
-            front.append((cost, value))
-    return front
 
 
 def macs_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") -> Figure:
@@ -42,7 +34,7 @@ def macs_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") -> Fig
         _macs_axis(panel, reached)
 
     with style():
-        title = f"{subject(frame)}, means over seeds"
+        title = f"{subject(frame)}, {spread_words(frame, stat)}"
         return accuracy_panels(draw, curves, dense, title, protocol=ACCURACIES[accuracy])  # pyright: ignore[reportArgumentType]
 
 

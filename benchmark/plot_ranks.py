@@ -35,7 +35,8 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
         wide = wide.loc[order]
         figure, axes = new_figure(3.0 + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide))
         panel = axes[0, 0]
-        sns.heatmap(wide, annot=True, fmt=".3g", cmap="cividis", ax=panel, linewidths=0.6,
+        sns.heatmap(wide, annot=True, fmt=".3g", cmap="cividis", ax=panel, linewidths=0.6, vmin=1,
+                    vmax=max(2, len(wide)),
                     annot_kws={"size": 8}, cbar_kws={"label": "rank, 1 is best", "pad": 0.02})  # fmt: skip
         panel.grid(visible=False)
         settings = {place[:2] for place in wide.columns}
@@ -65,8 +66,8 @@ def critical_figure(frame: Frame, accuracy: str = "last") -> Figure:
         if ranks.empty:
             return _empty("no stored run to rank")
         test = rank_test(setting_scores(ranks))
-        if not test.mean_ranks:
-            return _empty("no method is in all settings and sparsities")
+        if len(test.mean_ranks) < 2:
+            return _empty("no two methods are in all settings and sparsities")
         bars = test.cliques or []
         side = -(-len(test.mean_ranks) // 2)
         figure, axes = new_figure(7.0, 1.3 + 0.2 * (side + len(bars)))

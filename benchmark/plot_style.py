@@ -83,6 +83,16 @@ def _choose(names: Iterable[str], preferred: Mapping[str, int], size: int) -> di
     return chosen
 
 
+HEADLINE_LETTERS = 14
+"""Letters of a headline in an inch."""
+
+LEGEND_WIDTH = 2.0
+"""Inches that a legend beside the panels may take."""
+
+DPI = 160
+"""Dots an inch of PNG files."""
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Settings of matplotlib while a figure is made or saved; the caller's come back afterwards."""
@@ -104,7 +114,8 @@ def style() -> Iterator[None]:
         "grid.linewidth": 0.6,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "savefig.dpi": 160,
+        "figure.dpi": DPI,  # text is as wide when it is measured as when it is saved, so that nothing is cut off
+        "savefig.dpi": DPI,
     }
     with mpl.rc_context(settings):  # pyright: ignore[reportArgumentType]
         yield
@@ -122,6 +133,12 @@ def panel_grid(count: int) -> tuple[int, int]:
     """Columns and rows for a number of panels: at most three beside each other."""
     columns = 2 if count == 4 else max(1, min(3, count))
     return columns, max(1, -(-count // columns))
+
+
+def headline(figure: Figure, text: str) -> None:
+    """A title over all panels, in as many lines as keep it clear of a legend at their side."""
+    width = int(HEADLINE_LETTERS * (figure.get_figwidth() - LEGEND_WIDTH))
+    figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=9)
 
 
 def legend(figure: Figure, axes: Axes) -> None:

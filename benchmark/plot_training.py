@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .plot_style import Look, legend, looks, new_figure, panel_grid, style
+from .plot_style import Look, headline, legend, looks, new_figure, panel_grid, style
 from .report_types import Frame
 from .run import DENSE
 from .table_cells import heading, percent
@@ -39,7 +39,7 @@ def training_figure(epochs: Frame, subject: str) -> Figure:
         for panel in axes[:, 0]:
             panel.set_ylabel(f"{'validation' if has_validation else 'test'} accuracy (%)")
         title = f"{subject}: training after pruning or from initialisation, means over seeds"
-        figure.suptitle(title + ("; faint: sparsity in percent" if ramps else ""), x=0.01, ha="left", fontsize=9)
+        headline(figure, title + ("; faint: sparsity in percent" if ramps else ""))
         for label, shown in look.items():
             axes[0, 0].plot([], [], color=shown.color, linestyle=shown.line, label=label)
         legend(figure, axes[0, 0])
@@ -53,6 +53,9 @@ def _ramps(epochs: Frame) -> set[str]:
 
 
 def _draw_panel(axes: Axes, epochs: Frame, column: str, look: dict[str, Look], ramps: set[str]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for label, group in epochs.groupby("label", sort=False):
         shown = look[str(label)]
         means = 100 * group.groupby("epoch")[column].mean()

@@ -133,6 +133,7 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
     chosen += [
         ("Multiply-adds", table("flops")),
+        ("Accuracy beside multiply-adds", table("macs")),
         ("Paired differences", table("paired")),
         ("Cost", table("cost")),
         ("Ranks", table("rank")),

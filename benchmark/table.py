@@ -13,11 +13,11 @@ from .errors import UserError, unknown
 from .latex import to_latex
 from .report_types import Frame
 from .table_accuracy import accuracy_table
-from .table_caption import subject
 from .table_cells import STATS, Stat
 from .table_cost import cost_table
 from .table_flops import flops_table
 from .table_layers import layers_table
+from .table_macs import macs_table
 from .table_paired import paired_table
 from .table_rank import rank_table
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .study import Study
     from .table_published import Measure
 
-Kind = Literal["accuracy", "flops", "layers", "cost", "rank", "paired"]
-KINDS: tuple[Kind, ...] = ("accuracy", "flops", "layers", "cost", "rank", "paired")
+Kind = Literal["accuracy", "flops", "macs", "layers", "cost", "rank", "paired"]
+KINDS: tuple[Kind, ...] = ("accuracy", "flops", "macs", "layers", "cost", "rank", "paired")
 FORMATS: dict[str, Callable[[Table], str]] = {
     "md": to_markdown,
     "latex": to_latex,
@@ -69,13 +69,15 @@ def make_table(
     if kind == "layers":
         from .report_frames import layer_frame
 
-        return layers_table(layer_frame(study, store), subject(frame), chosen)
+        return layers_table(layer_frame(study, store), frame, chosen)
     if kind == "cost":
         return cost_table(frame)
     if kind == "rank":
         return rank_table(frame, accuracy)
     if kind == "paired":
         return paired_table(frame, accuracy)
+    if kind == "macs":
+        return macs_table(frame, accuracy, chosen, chance_accuracy(study))
     if kind == "flops":
         return flops_table(frame, chosen, chance_accuracy(study))
     return accuracy_table(frame, accuracy, chosen, chance_accuracy(study))

@@ -32,8 +32,7 @@ def subject(frame: Frame) -> str:
 
 def spread_sentence(frame: Frame, stat: Stat) -> str:
     """What stands behind the plus-minus, and over how many seeds."""
-    pruned = frame[(frame["method"] != DENSE) & (frame["state"] != "not run")]
-    counts = sorted({len(group) for _, group in pruned.groupby(["label", "target"], sort=False)})
+    counts = _planned_counts(frame)
     if not counts:
         return "No runs."
     if counts[-1] == 1:
@@ -42,10 +41,24 @@ def spread_sentence(frame: Frame, stat: Stat) -> str:
     return f"Mean ± {SPREAD_NAMES[stat]} over seeds ({number})."
 
 
+def seeds_sentence(frame: Frame) -> str:
+    """How many seeds stand behind a number, for tables that give no spread over them."""
+    counts = _planned_counts(frame)
+    if not counts:
+        return "No runs."
+    number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{number} {'seed' if counts[-1] == 1 else 'seeds'} for each method and sparsity."
+
+
+def _planned_counts(frame: Frame) -> list[int]:
+    """Different numbers of runs of a label at a sparsity, ascending."""
+    pruned = frame[(frame["method"] != DENSE) & (frame["state"] != "not run")]
+    return sorted({len(group) for _, group in pruned.groupby(["label", "target"], sort=False)})
+
+
 def has_uneven_counts(frame: Frame) -> bool:
     """Whether cells stand on different numbers of runs, so that each has to say its own."""
-    planned = frame[(frame["method"] != DENSE) & (frame["state"] != "not run")]
-    return len({len(group) for _, group in planned.groupby(["label", "target"], sort=False)}) > 1
+    return len(_planned_counts(frame)) > 1
 
 
 def prunable_sentence(frame: Frame) -> str:

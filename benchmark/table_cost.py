@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .cells import Cell, Column, Note, Table, TableRow
 from .report_types import Frame
-from .table_caption import missing_sentence, subject
+from .table_caption import missing_sentence, prunable_sentence, seeds_sentence, subject
 from .table_cells import MISSING
 from .table_flops import best_unit
 
@@ -44,6 +44,8 @@ def cost_table(frame: Frame) -> Table:
                 "itself times the processes that share it. Epochs and multiply-adds count the dense "
                 "training a run starts from, which the runs of a seed share; device-hours do not. "
                 "Forward and backward together count as three forward passes.",
+                seeds_sentence(frame),
+                prunable_sentence(frame),
                 f"Measured on {', '.join(devices)}." if devices else "",
                 missing_sentence(frame),
             )

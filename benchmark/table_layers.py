@@ -5,13 +5,17 @@ from __future__ import annotations
 from .cells import Cell, Column, Note, Table, TableRow
 from .report_types import Frame
 from .run import DENSE
+from .table_caption import common_caption, subject
 from .table_cells import STATS, Stat, percent, spread
 
 EMPTY = "no weight left in at least one run"
 
 
-def layers_table(layers: Frame, subject: str, stat: Stat = STATS[0]) -> Table:
-    """Percent of each layer's weights kept, mean over seeds; `layers` as from `report_frames.layer_frame`."""
+def layers_table(layers: Frame, frame: Frame, stat: Stat = STATS[0]) -> Table:
+    """Percent of each layer's weights kept, mean over seeds; `layers` as from `report_frames.layer_frame`.
+
+    `frame` is that of the runs, for what the caption says of them.
+    """
     pruned = layers[layers["method"] != DENSE]
     labels = list(dict.fromkeys(pruned["label"]))
     rows = [
@@ -19,19 +23,13 @@ def layers_table(layers: Frame, subject: str, stat: Stat = STATS[0]) -> Table:
         for target, at_target in sorted(pruned.groupby("target"), key=lambda pair: pair[0])
         for row in _block(float(target), at_target, labels, stat)
     ]
-    seeds = pruned.groupby(["label", "target"])["id"].nunique()
-    runs = (
-        "one run"
-        if len(seeds) and seeds.max() == 1
-        else f"mean over up to {int(seeds.max()) if len(seeds) else 0} runs"
-    )
     return Table(
         name="layers",
-        title=f"Weights left in each layer (%), {subject}",
+        title=f"Weights left in each layer (%), {subject(frame)}",
         corner="Layer",
         columns=(Column(heading="weights"), *(Column(heading=label) for label in labels)),
         rows=tuple(rows),
-        caption=(f"Density of each layer in percent, {runs}; layers in the order of the network.",),
+        caption=("Density of each layer in percent; layers in the order of the network.", *common_caption(frame, stat)),
     )
 
 

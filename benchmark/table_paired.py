@@ -8,7 +8,7 @@ from .cells import Cell, Column, Table, TableRow
 from .errors import unknown
 from .report_types import Frame
 from .statistics import MIN_TEST, PairedComparison, compare, paired_differences, resolution
-from .table_caption import ACCURACIES, accuracy_column, missing_sentence, subject
+from .table_caption import ACCURACIES, accuracy_column, missing_sentence, prunable_sentence, subject
 from .table_cells import Group, heading, labels, split_groups, targets
 
 
@@ -51,7 +51,7 @@ def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = N
         corner="Method",
         columns=tuple(columns),
         rows=tuple(rows),
-        caption=tuple(_caption(accuracy, list(found.values()), missing_sentence(frame))),
+        caption=tuple(_caption(accuracy, list(found.values()), frame)),
         facts={"reference": base, "accuracy": accuracy},
     )
 
@@ -82,7 +82,7 @@ def _cells(comparison: PairedComparison, has_tests: bool) -> list[Cell]:
     return [shown, Cell(text="–") if p_value is None else Cell(value=p_value, digits=4)]
 
 
-def _caption(accuracy: str, found: Sequence[PairedComparison], missing: str) -> list[str]:
+def _caption(accuracy: str, found: Sequence[PairedComparison], frame: Frame) -> list[str]:
     pairs = [len(comparison.differences) for comparison in found if comparison.differences]
     most = max(pairs, default=0)
     sentences = [
@@ -96,4 +96,5 @@ def _caption(accuracy: str, found: Sequence[PairedComparison], missing: str) -> 
         sentences.append(
             f"There are at most {most} pairs: below {MIN_TEST} no p-value is given, it could not reach 5 %."
         )
-    return [*sentences, *([missing] if missing else [])]
+    missing = missing_sentence(frame)
+    return [*sentences, prunable_sentence(frame), *([missing] if missing else [])]

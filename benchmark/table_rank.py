@@ -6,7 +6,7 @@ from .cells import Cell, Column, Note, Table, TableRow
 from .report_types import Frame
 from .run import DENSE
 from .statistics_ranks import cell_ranks, rank_test, setting_scores
-from .table_caption import ACCURACIES, accuracy_column
+from .table_caption import ACCURACIES, accuracy_column, missing_sentence, prunable_sentence, seeds_sentence
 from .table_cells import percent
 
 PARTIAL = "not in all settings and sparsities, so without a mean rank"
@@ -14,7 +14,7 @@ PARTIAL = "not in all settings and sparsities, so without a mean rank"
 
 def rank_table(frame: Frame, accuracy: str = "last") -> Table:
     """Ranks by mean accuracy; `frame` may hold several studies, one (data set, model) each being one setting."""
-    column = accuracy_column(accuracy)
+    column, missing = accuracy_column(accuracy), missing_sentence(frame)
     pruned = frame[(frame["method"] != DENSE) & (frame["state"] == "done")]
     ranks = cell_ranks(pruned, column)
     test = rank_test(setting_scores(ranks)) if len(ranks) else None
@@ -40,6 +40,9 @@ def rank_table(frame: Frame, accuracy: str = "last") -> Table:
             f"By the mean over seeds of the {ACCURACIES[accuracy]}"  # pyright: ignore[reportArgumentType]
             "; equal means share a rank. A setting is one data set with one network: its sparsities are averaged "
             "before settings are counted.",
+            seeds_sentence(frame),
+            prunable_sentence(frame),
+            *([missing] if missing else []),
             test.sentence() if test else "No run is stored.",
         ),
     )

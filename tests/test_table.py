@@ -14,6 +14,7 @@ from prunebench.benchmark.store import Store
 from prunebench.benchmark.study import Study
 from prunebench.benchmark.table import KINDS, chance_accuracy, make_table, ranks_over, render
 from prunebench.benchmark.table_accuracy import accuracy_table
+from prunebench.benchmark.table_caption import ACCURACIES
 from synthetic_results import STUDY, fill, invented_keys, store_failure, store_result, write_study
 
 ACCURACY = {"dense": 0.98, "global_mp": 0.96, "snip": 0.94, "random": 0.80}
@@ -171,6 +172,44 @@ def test_captions_state_the_protocol_the_prunable_set_and_the_seeds(tmp_path: Pa
     best = build(study, store, accuracy="best_test")
     assert best.caption[0].startswith("Best TEST epoch (paper's protocol, selected on test)")
     assert cell(best, "SNIP", "90 %").value == pytest.approx(94.4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_caption_states_the_prunable_set_the_seeds_and_what_is_missing(tmp_path: Path, kind: str) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, lambda run: None if (run.method, run.seed) == ("random", 0) else by_seed(run))
+    caption = " ".join(make_table(kind, study, store).caption)
+    assert "(1,384 of 1,410 parameters)" in caption
+    assert any(
+        number in caption for number in ("(n = 3)", "3 seeds for each method", "over pairs of runs with the same seed")
+    )
+    assert "Incomplete: 2 of 21 runs are not stored (2 missing)." in caption
+
+
+@pytest.mark.parametrize("kind", ["accuracy", "macs", "rank", "paired"])
+def test_captions_of_accuracies_say_which_one(tmp_path: Path, kind: str) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    for accuracy, protocol in ACCURACIES.items():
+        assert protocol[1:] in " ".join(make_table(kind, study, store, accuracy).caption)
+
+
+def test_accuracy_stands_beside_the_multiply_adds_left_and_the_front_is_marked(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    table = make_table("macs", study, store)
+    assert [column.title for column in table.columns] == [
+        "90 %: MACs left", "90 %: accuracy", "95 %: MACs left", "95 %: accuracy"
+    ]  # fmt: skip
+    accuracies = {row.label: row.cells for row in build(study, store).rows}
+    fronts = {}
+    for row in table.rows:
+        assert [cell.value for cell in row.cells[1::2]] == [cell.value for cell in accuracies[row.label]]
+        assert [cell.value for cell in row.cells[::2]] == pytest.approx([100, 100] if row.is_reference else [10, 5])
+        fronts[row.label] = [any(note.symbol == "⋆" for note in cell.notes) for cell in row.cells]
+    # all rows have the same multiply-adds at a sparsity, so its best accuracy alone is not beaten there
+    best = max((row for row in table.rows if not row.is_reference), key=lambda row: row.cells[1].value or 0).label
+    assert fronts == {label: [False, label == best, False, label == best] for label in accuracies}
 
 
 def test_uneven_seeds_show_their_number_in_every_cell(tmp_path: Path) -> None:

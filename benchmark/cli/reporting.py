@@ -42,7 +42,8 @@ def register(app: typer.Typer) -> None:
 def table(
     studies: Studies,
     kind: Annotated[
-        str | None, typer.Option(help="accuracy, flops, layers, cost, rank or paired; else the first two.")
+        str | None,
+        typer.Option(help="accuracy, flops, macs (of both), layers, cost, rank, paired; else the first two."),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="md, latex, csv or html.")] = "md",
     accuracy: Accuracy = "last",
