@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from prunebench.benchmark.pruning import Masks, check_finite, find_sites, keep_largest, num_kept
+from prunebench.benchmark.pruning import Masks, check_finite, find_sites, keep_largest, keep_largest_of, num_kept
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -28,7 +28,22 @@ def test_num_kept_equals_the_exact_rational(total: int, hundred_thousandths: int
     assert num_kept(total, hundred_thousandths / 100_000) == exact
 
 
-@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(-3, 3), max_size=12), min_size=1, max_size=5), st.data())
+def test_several_tensors_are_ranked_as_one(parts: list[list[int]], data: st.DataObject) -> None:
+    flat = [value for part in parts for value in part]
+    kept = data.draw(st.integers(0, len(flat)))
+    masks = keep_largest_of([torch.tensor(part, dtype=torch.float32) for part in parts], kept)
+    best = set(sorted(range(len(flat)), key=lambda index: (-flat[index], index))[:kept])
+    assert [bool(kept) for mask in masks for kept in mask] == [index in best for index in range(len(flat))]
+
+
+def test_ties_follow_the_index_whatever_the_strides() -> None:
+    scores = torch.ones(2, 3, 2, 2).to(memory_format=torch.channels_last)
+    before = scores.clone()
+    assert keep_largest(scores, 5).flatten().tolist() == [True] * 5 + [False] * 19
+    assert torch.equal(scores, before)
+
+
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.data())
 def test_keep_largest_is_exact_and_settles_ties_by_index(values: list[int], data: st.DataObject) -> None:
     scores = torch.tensor(values, dtype=torch.float32)
