@@ -180,10 +180,15 @@ def newest_task_by_run(submissions: Iterable[tuple[Path, Manifest]]) -> dict[str
 
 
 def find_logs(results: Path, run_id: str) -> list[Path]:
-    """Logs of all jobs that a run was submitted with, oldest first, by rank; the id may be a beginning."""
-    found = []
+    """Logs of all jobs that a run was submitted with, oldest first, by rank."""
+    return [path for task in _all_tasks(results) if run_id in task.run_ids for path in task.log_paths]
+
+
+def find_submitted(results: Path, beginning: str) -> set[str]:
+    """Ids of all runs that were ever submitted, as far as they begin so."""
+    return {run_id for task in _all_tasks(results) for run_id in task.run_ids if run_id.startswith(beginning)}
+
+
+def _all_tasks(results: Path) -> Iterator[Task]:
     for submission in find_submissions(results):
-        for task in tasks_of(submission, read_manifest(submission)):
-            if any(name.startswith(run_id) for name in task.run_ids):
-                found += task.log_paths
-    return found
+        yield from tasks_of(submission, read_manifest(submission))

@@ -129,25 +129,27 @@ def logs(
     run_id: Annotated[str, typer.Argument(metavar="RUN")], results: Results = DEFAULT_RESULTS, as_json: Json = False
 ) -> None:
     """Print a run's attempts, with reasons and tracebacks, and the logs of the jobs it was submitted with."""
-    from ...slurm.submission import find_logs
+    from ...slurm.submission import find_logs, find_submitted
 
     try:
         folder = find_one(results, run_id)
+        name = folder.path.name
     except UserError:
         # A job that died before its run began has left a log, but no folder of the run.
-        if not find_logs(results, run_id):
+        submitted = find_submitted(results, run_id)
+        if len(submitted) != 1:
             raise
-        folder = None
+        folder, name = None, submitted.pop()
+    attempts = folder.attempts() if folder else []
+    paths = find_logs(results, name)
     if as_json:
-        paths = find_logs(results, folder.path.name if folder else run_id)
-        attempts = folder.attempts() if folder else []
         print_json({"run": run_id, "attempts": attempts, "logs": [str(path) for path in paths]})
         return
-    for index, record in enumerate(folder.attempts() if folder else (), 1):
+    for index, record in enumerate(attempts, 1):
         outcome = record.get("outcome") or "no ending recorded"
         print(f"attempt {index} on {record.get('host')}: {outcome} {record.get('reason', '')}".rstrip())
         if record.get("traceback"):
             print(record["traceback"].rstrip())
-    for path in find_logs(results, folder.path.name if folder else run_id):
+    for path in paths:
         say(f"log of its job: {path}")
         print(path.read_text(encoding="utf-8", errors="replace"), end="")

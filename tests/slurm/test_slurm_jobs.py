@@ -6,6 +6,7 @@ import pytest
 from cluster import wait_until
 from jobs import Jobs
 from prunebench.benchmark.cli import app
+from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.store import Store
 from prunebench.slurm.submission import find_submissions, read_manifest
 from typer.testing import CliRunner
@@ -59,4 +60,6 @@ def test_a_module_that_does_not_load_ends_the_job_with_a_log(jobs: Jobs) -> None
     logged = CliRunner().invoke(app, ["logs", run.id, "--results", str(place.results)])
     assert logged.exit_code == 0
     assert "module" in logged.stdout
+    with pytest.raises(UserError, match="run '': several match"):
+        CliRunner().invoke(app, ["logs", "", "--results", str(jobs.packed.results)], catch_exceptions=False)
     assert str(state.log) in place.command("status")[1]
