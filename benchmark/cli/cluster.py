@@ -136,7 +136,7 @@ def clean(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
     for path in removed:
         say(f"removed {path}")
     if not removed:
-        say("nothing to remove")
+        say("nothing to remove (what has jobs in the queue stays)")
 
 
 def _name_of(study: str) -> str:
