@@ -32,14 +32,23 @@ DASHES = {"-": "", "--": "6 3", "-.": "7 3 2 3", ":": "2 3"}
 
 
 def report_data(
-    study: Study, store: Store, frame: Frame, results: Mapping[str, Mapping[str, Any]], accuracy: str
+    study: Study,
+    store: Store,
+    frame: Frame,
+    results: Mapping[str, Mapping[str, Any]],
+    accuracy: str,
+    command: str,
 ) -> dict[str, Any]:
-    """Everything that the page's script draws; `accuracy` is the one it shows first. What is not stored is left out."""
+    """Everything that the page's script draws. What is not stored is left out.
+
+    `accuracy` is the one it shows first, `command` the one that computes the study.
+    """
     look = looks(frame)
     networks: list[dict[str, Any]] = []
     pairs = zip(study.rows, _records(frame), strict=True)
     return {
         "study": study.name,
+        "command": command,
         "accuracy": accuracy,
         "accuracies": dict(ACCURACIES),
         "targets": targets(frame),
@@ -104,6 +113,7 @@ def _run(
     if row.run is None:
         return plain
     folder = store.folder(study.name, row.run)
+    plain["only"] = f"--only method={row.method} --only sparsity={row.sparsity:g} --only seed={row.seed}"
     plain |= {"folder": str(folder.path), "spec": to_dict(row.run), "history": _history(folder)}
     if row.run.id in results:
         return plain | _layers(results[row.run.id], networks)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from browser import INSTALL, Page, browser, executable
 from prunebench.benchmark.frame import study_frame
 from prunebench.benchmark.report import Asked, embed_json, html_report
 from prunebench.benchmark.run import Run
 from prunebench.benchmark.store import Store
-from prunebench.benchmark.study import Study
+from prunebench.benchmark.study import Study, load_study
 from synthetic_results import STUDY, fill, store_failure, write_study
 
 needs_browser = pytest.mark.skipif(executable() is None, reason=f"needs a browser: {INSTALL}")
@@ -115,6 +118,20 @@ def test_an_empty_or_dense_only_study_makes_a_page(tmp_path: Path, stored: bool)
     assert f"{18 if stored else 21} missing" in page_of(study, store)
 
 
+def test_the_command_of_a_run_computes_it(made: tuple[Study, Store], tmp_path: Path) -> None:
+    study, store = made
+    data = data_of(page_of(study, store))
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(study.source.data), encoding="utf-8")
+    runs = [run for run in data["runs"] if "id" in run]
+    assert len(runs) == 21
+    for run in runs:
+        words = shlex.split(f"{data['command']} {run['only']}")
+        assert words[:2] == ["prunebench", "run"]
+        only = [value for option, value in itertools.pairwise(words) if option == "--only"]
+        assert [again.id for again in load_study(str(path), only=only).runs] == [run["id"]]
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with browser(tmp_path_factory.mktemp("profile")) as opened:
@@ -151,6 +168,9 @@ def test_it_opens_without_a_network_and_without_complaints(
     assert [url.split(":")[0] for url in page.requests] == ["file"]
     assert page.problems == []
     assert page.run("document.images.length") == 0
+    # every column of the runs is seen without scrolling sideways
+    box = "document.querySelector('#runs .scroll')"
+    assert page.run(f"{box}.scrollWidth - {box}.clientWidth") == 0
 
 
 @needs_browser
@@ -193,6 +213,7 @@ def test_a_run_is_shown_by_hover_and_opened_by_click(page: Page, made: tuple[Stu
     page.click(x, y)
     view = page.run("document.getElementById('run-view').textContent")
     assert f"Run {run.id} Random" in view
+    assert "--only method=random --only sparsity=0.9 --only seed=0" in view
     assert page.run("document.querySelectorAll('#run-view svg rect').length") == 3
     assert page.run("document.querySelectorAll('#run-view svg polyline').length") == 2
     assert texts(page, "#run-table tr.chosen td:last-child") == [run.id]
@@ -222,6 +243,9 @@ def test_hostile_names_and_reasons_stay_text(page: Page, tmp_path: Path) -> None
     store_failure(store, study.name, study.runs[0], EVIL)
     show(page, tmp_path, page_of(study, store))
     assert page.run("document.images.length") == 0
+    # every column of the runs is seen without scrolling sideways
+    box = "document.querySelector('#runs .scroll')"
+    assert page.run(f"{box}.scrollWidth - {box}.clientWidth") == 0
     assert page.problems == []
     assert page.run("document.title").startswith(EVIL[:20])
     page.run("document.querySelector('#run-table tbody tr').click()")

@@ -15,6 +15,7 @@ const RunView = (() => {
       ["Multiply-adds pruned", run.macs_pruned === undefined ? undefined : percent(run.macs_pruned, 2) + " %"],
       ["Empty layers", run.empty_layers], ["Dense training it starts from", run.parent],
       ["Device", run.device], ["Host", run.host], ["Revision", run.revision], ["Folder", run.folder], ["Log", run.log],
+      ["Compute it again", run.only && `${DATA.command} ${run.only}`],
     ];
     const table = element("table", { class: "facts" });
     for (const [name, value] of rows) {
