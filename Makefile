@@ -1,11 +1,12 @@
 # make demo   set up, run the demo study, print its tables, write plots
+# make zoo    every method once, on digits at 95 %
 # make test   set up, run all checks
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types unit slurm install format clean
+.PHONY: demo zoo test lint types unit slurm install format clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +19,14 @@ demo: $(INSTALLED)
 	$(BIN)/prunebench run demo
 	$(BIN)/prunebench table demo
 	$(BIN)/prunebench plot demo
+
+# One seed and one sparsity of the study; `prunebench run zoo` computes the whole.
+ZOO := zoo --only seed=0 --only sparsity=0,95%
+zoo: $(INSTALLED)
+	$(BIN)/prunebench run $(ZOO)
+	$(BIN)/prunebench table $(ZOO) --kind accuracy
+	$(BIN)/prunebench table $(ZOO) --kind cost
+	$(BIN)/python tests/check_zoo.py
 
 test: lint types unit
 

@@ -1,0 +1,63 @@
+"""After `make zoo`: every method has a result of the sparsity it was asked for, and beats chance and random pruning.
+
+Exits 1 with the reason otherwise. One seed at one sparsity: small differences say nothing, so none are asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from prunebench.benchmark.frame import study_frame
+from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.store import Store
+from prunebench.benchmark.study import Study, load_study
+from prunebench.methods.registry import describe, method_names
+
+SEED, SPARSITY = 0, 0.95
+ONLY = (f"seed={SEED}", f"sparsity=0,{SPARSITY}")
+WITHOUT_PLACE = {"global_mp_columns": "prunes low-rank cells"}
+BETTER_THAN_RANDOM = ("Global MP", "Layerwise MP", "LAMP", "WoodFisher", "SNIP", "GMP", "Global MP (gradual)", "RigL + ERK")
+CHANCE = 0.1
+
+
+def main() -> None:
+    study = load_study("zoo", only=ONLY)
+    store = Store(Path("results"))
+    frame = study_frame(study, store)
+    if set(frame["state"]) != {"done"}:
+        sys.exit(f"not all runs are done: {frame['state'].value_counts().to_dict()}")
+    absent = set(method_names()) - set(frame["method"]) - set(WITHOUT_PLACE)
+    if absent:
+        sys.exit(f"not in the study: {', '.join(sorted(absent))}")
+    for run in study.runs:
+        result = store.folder(study.name, run).read_result()
+        assert result is not None
+        check_sparsity(run.method, run.sparsity, result)
+    check_accuracy(dict(zip(frame["label"], frame["accuracy_last"], strict=True)))
+    print(f"zoo: {len(frame)} rows at {SPARSITY:.0%}, sparsities exact, better than random where they should be")
+
+
+def check_sparsity(method: str, sparsity: float, result: dict[str, Any]) -> None:
+    """Counted again from the layers: those left dense stand outside the sparsity."""
+    if sparsity == 0 or not describe(method).reaches_target:
+        return
+    dense = result["sparsity"]["layers_left_dense"]
+    layers = [layer for layer in result["layers"] if layer["name"] not in dense]
+    kept, wanted = sum(layer["kept"] for layer in layers), num_kept(sum(layer["total"] for layer in layers), sparsity)
+    if kept != wanted:
+        sys.exit(f"{method} keeps {kept} weights at {sparsity:.0%}, not {wanted}")
+
+
+def check_accuracy(accuracy: dict[str, float]) -> None:
+    at_chance = [label for label, value in accuracy.items() if value < 2 * CHANCE]
+    if at_chance:
+        sys.exit(f"no better than chance: {', '.join(at_chance)}")
+    for label in BETTER_THAN_RANDOM:
+        if not accuracy[label] > accuracy["Random"]:
+            sys.exit(f"{label} ({accuracy[label]:.1%}) does not beat random pruning ({accuracy['Random']:.1%})")
+
+
+if __name__ == "__main__":
+    main()
