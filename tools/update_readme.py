@@ -1,9 +1,10 @@
 """Renew the parts of README.md that are made: the table of methods, and the demo's tables as last computed.
 
     python tools/update_readme.py            rewrite README.md
-    python tools/update_readme.py --check    exit 1 if the table of methods is not what the registry says
+    python tools/update_readme.py --check    exit 1 if the tables of methods and of the race are old
 
-The demo's part comes from results/demo (after `make demo`), whose accuracy plot is copied to docs/.
+The demo's part comes from results/demo (after `make demo`), whose accuracy plot is copied to docs/; the race's from
+docs/race.md (after `python -m prunebench.benchmark.perf.race --write docs/race.md`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from prunebench.methods.registry import describe, method_names
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 DEMO = ROOT / "results" / "demo"
+RACE = ROOT / "docs" / "race.md"
 
 
 def methods_table() -> str:
@@ -46,8 +48,9 @@ def put(text: str, part: str, content: str) -> str:
 def main() -> None:
     text = README.read_text(encoding="utf-8")
     renewed = put(text, "methods", methods_table())
+    renewed = put(renewed, "race", RACE.read_text(encoding="utf-8").strip())
     if "--check" in sys.argv:
-        sys.exit(0 if renewed == text else "README.md: the table of methods is old; run tools/update_readme.py")
+        sys.exit(0 if renewed == text else "README.md: a table is old; run tools/update_readme.py")
     if (DEMO / "tables").exists():
         renewed = put(renewed, "demo", demo_part())
         shutil.copy(DEMO / "plots" / "accuracy.png", ROOT / "docs" / "demo-accuracy.png")

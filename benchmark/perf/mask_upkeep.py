@@ -21,12 +21,13 @@ from torch.nn.functional import cross_entropy
 
 from ...methods.base import Pruner
 from ...methods.registry import create, describe, method_names
+from ..errors import UserError
 from ..memory_format import choose_memory_format
 from ..models.registry import create_model
 from ..run import Recipe
 from ..training import make_optimizer
 from .side_by_side import machine, markdown, median_seconds
-from .task import context_of
+from .task import Masked, context_of
 
 SPARSITY = 0.9
 CPU = torch.device("cpu")
@@ -80,8 +81,8 @@ class Steps:
 
 
 def network_row(model: str, shape: tuple[int, ...], num_classes: int, batch_size: int, repeats: int) -> list[str]:
-    masked = Steps(model, shape, num_classes, batch_size, create("magnitude_init", SPARSITY, {}))
-    dense = Steps(model, shape, num_classes, batch_size, create("dense", 0.0, {}))
+    masked = Steps(model, shape, num_classes, batch_size, Masked(sparsity=SPARSITY))
+    dense = Steps(model, shape, num_classes, batch_size, Pruner(start="init"))
     seconds = median_seconds({"masked": lambda: masked.step(0), "dense": lambda: dense.step(0)}, repeats)
     applications = 20
     begin = time.perf_counter()
@@ -102,18 +103,24 @@ def method_row(name: str, repeats: int) -> list[str]:
     label = describe(name).label
     problem = ("convnet-small", (1, 28, 28), 10, 64)
     try:
-        ours = Steps(
-            *problem, create(name, 0.0 if name in ("dense", "dense_longer", "nm_magnitude") else SPARSITY, {}), STEPS
-        )
-    except ValueError as error:
-        return [label, f"not measured: {error}"]
-    dense = Steps(*problem, create("dense", 0.0, {}), STEPS)
+        ours = Steps(*problem, _created(name), STEPS)
+    except (ValueError, UserError) as error:
+        return [label, f"not measured: {error}", ""]
+    dense = Steps(*problem, Pruner(start="init"), STEPS)
     seconds = median_seconds({"ours": ours.epoch(STEPS), "dense": dense.epoch(STEPS)}, repeats)
     return [
         label,
         f"{(seconds['ours'] - seconds['dense']) / STEPS * 1e3:+.2f}",
         f"{seconds['ours'] / seconds['dense'] - 1:+.1%}",
     ]
+
+
+def _created(name: str) -> Pruner:
+    """At the sparsity of the table, or without one where a method takes none."""
+    try:
+        return create(name, SPARSITY, {})
+    except (ValueError, UserError):
+        return create(name, 0.0, {})
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """A fair race: the suite's training against a plain, well-written PyTorch loop, on equal terms.
 
-    python -m prunebench.benchmark.perf.race [--threads 1] [--repeats 3] [--samples 5000] [--only lenet]
+    python -m prunebench.benchmark.perf.race [--threads 1] [--repeats 3] [--samples 5000] [--only lenet] [--write FILE]
 
 Both train the same pruned network by SGD with momentum and weight decay on the same samples, batch size and number of
 threads, and keep pruned weights at zero after every step. The plain loops are what the suite replaces:
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,12 @@ from torchvision import transforms
 from ...datasets.info import Augmentation, Normalisation
 from ...datasets.resident import ResidentSplit
 from ...datasets.splits import Data
-from ...methods.registry import create
 from ..memory_format import choose_memory_format
 from ..models.registry import create_model
 from ..run import Recipe
 from ..training import Clock, Training
 from .side_by_side import machine, markdown, median_seconds
-from .task import context_of
+from .task import Masked, context_of
 
 SPARSITY = 0.9
 CPU = torch.device("cpu")
@@ -167,7 +167,7 @@ def _network(course: Course) -> nn.Module:
 
 
 def _ours(course: Course, split: ResidentSplit, recipe: Recipe) -> tuple[Training, dict[str, Tensor]]:
-    """The suite's training of the network, pruned by Global MP; and the masks, for the plain loops."""
+    """The suite's training of the network, pruned by magnitude; and the masks, for the plain loops."""
     model = _network(course)
     model = model.to(memory_format=choose_memory_format("auto", model, course.shape))
     nothing = ResidentSplit(torch.zeros(0, *course.shape), torch.zeros(0, dtype=torch.int64))
@@ -175,14 +175,13 @@ def _ours(course: Course, split: ResidentSplit, recipe: Recipe) -> tuple[Trainin
         name="race", input_shape=course.shape, num_classes=10, train=split, validation=nothing, test=nothing,
         fingerprint="",
     )  # fmt: skip
-    pruner = create("global_mp", SPARSITY, {})
+    pruner = Masked(sparsity=SPARSITY)
     pruner.attach(context_of(model, course.shape, num_classes=10))
     pruner.begin_round(0)
     training = Training(
         model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, clock=Clock(), compile="none",
         on_epoch=lambda record, optimizer, position: None,
     )  # fmt: skip
-    assert pruner.masks is not None
     return training, {name: mask.clone() for name, mask in pruner.masks.items()}
 
 
@@ -192,11 +191,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--samples", type=int, default=5000, help="of an epoch, scaled by the cost of the network")
     parser.add_argument("--only", default="", help="part of a network's name")
+    parser.add_argument("--write", type=Path, help="a Markdown file; docs/race.md is shown by README.md")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     headings = ["images a second", "prunebench", "transforms", "ratio", "tensors", "ratio", "data share"]
     rows = [race(course, arguments.samples, arguments.repeats) for course in COURSES if arguments.only in course.model]
-    print(f"{arguments.threads} thread(s), medians of {arguments.repeats}; {machine()}\n\n{markdown(headings, rows)}")
+    text = f"{arguments.threads} thread(s), medians of {arguments.repeats}; {machine()}\n\n{markdown(headings, rows)}"
+    print(text)
+    if arguments.write is not None:
+        arguments.write.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

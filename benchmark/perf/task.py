@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...methods.base import Context
+from ...methods.base import Context, Pruner
 from ..flops import count_macs
 from ..models.registry import create_model
-from ..pruning import find_sites
+from ..pruning import Masks, find_sites, keep_largest_of, num_kept
+
+
+@dataclass(kw_only=True)
+class Masked(Pruner):
+    """The largest weights stay, once and for all: nothing but the upkeep of masks."""
+
+    kept: Masks = field(init=False, repr=False)
+
+    def attach(self, context: Context) -> nn.Module:
+        model = super().attach(context)
+        self.kept = Masks(context.sites)
+        magnitudes = [site.weight.detach().abs() for site in context.sites]
+        total = sum(magnitude.numel() for magnitude in magnitudes)
+        masks = keep_largest_of(magnitudes, num_kept(total, self.sparsity))
+        self.kept.set(dict(zip(self.kept, masks, strict=True)))
+        return model
+
+    @property
+    def masks(self) -> Masks:
+        return self.kept
+
+    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        self.kept.apply()
 
 
 def context_of(
