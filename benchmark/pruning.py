@@ -81,24 +81,45 @@ def keep_largest_of(scores: Sequence[Tensor], kept: int) -> list[Tensor]:
     """Masks of exactly `kept` entries with the largest scores of all tensors together; ties go to the earlier entry.
 
     By index, never by threshold: on rounded or zero-inflated weights a threshold keeps or removes whole tie blocks.
-    Linear-time selection finds the cut in one copy of the scores, then only the ties at the cut are settled.
+    Linear-time selection finds the cut in one float32 copy of the scores, then only the ties at the cut are settled:
+    rounding keeps the order, so scores of float64 differ from it only among those.
     """
     total = sum(score.numel() for score in scores)
     if not 0 <= kept <= total:
         raise ValueError(f"cannot keep {kept} of {total} weights")
     if kept in (0, total):
         return [torch.full(score.shape, kept > 0, dtype=torch.bool, device=score.device) for score in scores]
-    flat = [score.detach().reshape(-1) for score in scores]
-    cut = kth_largest(torch.cat(flat), kept)
-    masks = [part > cut for part in flat]
+    scores = [score.detach() for score in scores]
+    cut = kth_largest(_float32_copy(scores, total), kept)
+    masks = [(score.float() > cut).contiguous() for score in scores]
     missing = kept - sum(_count(mask) for mask in masks)
-    for part, mask in zip(flat, masks, strict=True):
-        if missing == 0:
-            break
-        ties = _positions(part == cut)[:missing]
-        mask[ties] = True
-        missing -= len(ties)
-    return [mask.view(score.shape) for mask, score in zip(masks, scores, strict=True)]
+    ties = [_positions((score.float() == cut).reshape(-1)) for score in scores]
+    if missing < sum(len(positions) for positions in ties):
+        ties = _first_of_ties(scores, ties, missing)
+    for mask, positions in zip(masks, ties, strict=True):
+        mask.view(-1)[positions] = True
+    return masks
+
+
+def _float32_copy(scores: Sequence[Tensor], total: int) -> Tensor:
+    flat = torch.empty(total, dtype=torch.float32, device=scores[0].device)
+    for part, score in zip(flat.split([score.numel() for score in scores]), scores, strict=True):
+        part.view(score.shape).copy_(score)
+    return flat
+
+
+def _first_of_ties(scores: Sequence[Tensor], ties: Sequence[Tensor], missing: int) -> list[Tensor]:
+    """Of the positions that are equal in float32, the `missing` largest in full precision; the earlier among equals."""
+    values = torch.cat([score.reshape(-1)[positions] for score, positions in zip(scores, ties, strict=True)])
+    if values.dtype == torch.float64:
+        # kth_largest may reorder what it is given
+        cut = kth_largest(values.clone(), missing)
+        chosen = values > cut
+        chosen[_positions(values == cut)[: missing - _count(chosen)]] = True
+    else:
+        chosen = torch.arange(len(values), device=values.device) < missing
+    parts = chosen.split([len(positions) for positions in ties])
+    return [positions[part] for positions, part in zip(ties, parts, strict=True)]
 
 
 def kth_largest(flat: Tensor, k: int) -> Tensor:
@@ -146,6 +167,7 @@ class Masks:
     def items(self) -> Iterable[tuple[str, Tensor]]:
         return self._masks.items()
 
+    @torch.no_grad()
     def set(self, masks: Mapping[str, Tensor]) -> None:
         """Replace the masks of the named sites (the others stay) and zero what they remove."""
         for name, mask in masks.items():
@@ -156,8 +178,10 @@ class Masks:
                 )
             # preserve_format keeps channels_last strides, so that the foreach product stays on its fast path
             self._masks[name] = torch.empty_like(self._masks[name]).copy_(mask)
+        # The factors are made at the first `apply`: while methods score in rounds their memory is free.
         self._factors = None
-        self.apply()
+        for name, site in self.sites.items():
+            site.weight.mul_(self._masks[name])
 
     @torch.no_grad()
     def apply(self) -> None:

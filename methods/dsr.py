@@ -71,7 +71,7 @@ class DSR(DynamicPruner):
         """Remove by the threshold, regrow elsewhere, adapt the threshold."""
         goal = self.fraction(num_steps) * self._masks.num_kept
         masks = dict(self._masks.items())
-        below, removed = select_small(self.magnitudes(), masks, self._threshold)
+        below, removed = select_small({name: self.magnitude(name) for name in masks}, masks, self._threshold)
         self._threshold = adapt(self._threshold, below, goal)
         survivors = {name: mask & ~removed[name] for name, mask in masks.items()}
         free = {name: ~mask for name, mask in masks.items()}

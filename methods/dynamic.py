@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -102,32 +102,42 @@ class DynamicPruner(Pruner):
 
     def random_scores(self, purpose: str) -> dict[str, Tensor]:
         """Uniform random numbers for all layers, the same on every device and process; a new draw for each purpose."""
+        draw = self.random_draw(purpose)
+        return {name: draw(name) for name in self._masks}
+
+    def random_draw(self, purpose: str) -> Callable[[str], Tensor]:
+        """The same, layer by layer, for a caller that asks in the order of the layers."""
         generator = self.context.generator(purpose)
-        # float64: ties, which would favour low indices, are out of reach
-        return {
-            name: torch.rand(site.weight.shape, generator=generator, dtype=torch.float64).to(site.weight.device)
-            for name, site in self._masks.sites.items()
-        }
+
+        def draw(name: str) -> Tensor:
+            weight = self._masks.sites[name].weight
+            # float64: ties, which would favour low indices, are out of reach
+            return torch.rand(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
+
+        return draw
 
     def gradient(self, name: str) -> Tensor:
         """Dense gradient of a layer, averaged over processes; zeros where the loss does not depend on it."""
         weight = self._masks.sites[name].weight
         return torch.zeros_like(weight) if weight.grad is None else weight.grad
 
-    def replace(self, num_steps: int, growth: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
-        """Drop the smallest weights of each layer and grow as many where `growth` is largest."""
+    def replace(self, num_steps: int, growth: Callable[[str], Tensor], optimizer: torch.optim.Optimizer) -> None:
+        """Drop the smallest weights of each layer and grow as many where `growth` of its name is largest."""
         fraction = self.fraction(num_steps)
         masks = {}
-        for name, magnitude in self.magnitudes().items():
-            num_drop = math.floor(fraction * int(self._masks[name].sum()) + 1e-9)
-            masks[name] = drop_and_grow(self._masks[name], magnitude, growth[name], num_drop, num_drop)
+        # Layer by layer: the scores of all together would be the size of the network.
+        for name, mask in self._masks.items():
+            scores = growth(name)
+            check_finite({name: scores})
+            num_drop = math.floor(fraction * int(mask.sum()) + 1e-9)
+            masks[name] = drop_and_grow(mask, self.magnitude(name), scores, num_drop, num_drop)
         self.move(masks, optimizer)
 
-    def magnitudes(self) -> dict[str, Tensor]:
-        """Finite absolute values of all layers that are pruned."""
-        magnitudes = {name: site.weight.detach().abs() for name, site in self._masks.sites.items()}
-        check_finite(magnitudes)
-        return magnitudes
+    def magnitude(self, name: str) -> Tensor:
+        """Finite absolute values of a layer."""
+        magnitude = self._masks.sites[name].weight.detach().abs()
+        check_finite({name: magnitude})
+        return magnitude
 
     def move(self, masks: Mapping[str, Tensor], optimizer: torch.optim.Optimizer | None) -> None:
         """Set new masks of the same total; with an optimiser, what it remembers of grown weights is cleared.

@@ -18,6 +18,21 @@ from .selection import select
 from .straight_through import materialise, shadow
 
 
+class _MaskedByScores(torch.autograd.Function):
+    """mask * weight, with the gradient of |scores| * weight for the scores; holds no tensors of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, scores, mask)
+        return weight * mask
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+        (gradient,) = grad_outputs
+        weight, scores, mask = ctx.saved_tensors
+        return gradient * mask, (gradient * weight).mul_(scores.sign()), None
+
+
 class Supermask(nn.Module):
     """Parametrisation of a frozen weight by the mask of its largest |scores|; the gradient reaches every score."""
 
@@ -27,9 +42,7 @@ class Supermask(nn.Module):
         self.scores = nn.Parameter(scores)
 
     def forward(self, weight: Tensor) -> Tensor:
-        magnitude = self.scores.abs()
-        # The bracket is exactly zero: the values are those of the mask, the gradient is that of |scores|.
-        return weight * (self._masks[self._name] + (magnitude - magnitude.detach()))
+        return _MaskedByScores.apply(weight, self.scores, self._masks[self._name])
 
 
 @dataclass(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ class Fastfood:
     """A fixed random matrix P of `total` rows and `dimension` columns, whose columns have norm 1 in expectation.
 
     P is cut from stacked square blocks H G Q H B: Hadamard matrices, random Gaussians, permutation and signs. It takes
-    13 bytes a row of memory and total * log2(dimension) additions a product.
+    9 bytes a row of memory and total * log2(dimension) additions a product.
     """
 
     def __init__(self, total: int, dimension: int, generator: torch.Generator, device: torch.device) -> None:
@@ -21,7 +22,7 @@ class Fastfood:
         shape = -(-total // self._width), self._width
         # Drawn on the CPU: the same seed is the same matrix on every device.
         self._signs = (2 * torch.randint(0, 2, shape, generator=generator, dtype=torch.int8) - 1).to(device)
-        permutations = [torch.randperm(self._width, generator=generator) for _ in range(shape[0])]
+        permutations = [torch.randperm(self._width, generator=generator).int() for _ in range(shape[0])]
         self._permutations = torch.stack(permutations).to(device)
         self._gaussians = torch.randn(shape, generator=generator).to(device)
         self._scale = 1 / math.sqrt(self._width * total)
@@ -29,15 +30,42 @@ class Fastfood:
     def expand(self, position: Tensor) -> Tensor:
         """P x, shape (total,), of x of shape (dimension,)."""
         padded = torch.nn.functional.pad(position, (0, self._width - self.dimension))
-        mixed = hadamard(self._signs * padded).gather(1, self._permutations)
-        return hadamard(self._gaussians * mixed).reshape(-1)[: self.total] * self._scale
+        rows = torch.empty_like(self._gaussians)
+        for part in self._parts():
+            mixed = hadamard(self._signs[part] * padded).gather(1, self._permutations[part].long())
+            rows[part] = hadamard(self._gaussians[part] * mixed)
+        return rows.view(-1)[: self.total].mul_(self._scale)
 
-    def contract(self, gradient: Tensor) -> Tensor:
-        """P^T g, shape (dimension,), of g of shape (total,)."""
-        padded = torch.nn.functional.pad(gradient, (0, self._signs.numel() - self.total)).view(self._signs.shape)
-        mixed = self._gaussians * hadamard(padded)
-        returned = torch.zeros_like(mixed).scatter_(1, self._permutations, mixed)
-        return (self._signs * hadamard(returned)).sum(dim=0)[: self.dimension] * self._scale
+    def contract(self, pieces: Iterable[Tensor]) -> Tensor:
+        """P^T g, shape (dimension,), of g in pieces of any shape, `total` numbers together."""
+        returned = torch.zeros(self._width, device=self._gaussians.device)
+        for part, rows in zip(self._parts(), self._rows_of(pieces), strict=True):
+            mixed = self._gaussians[part] * hadamard(rows)
+            unmixed = torch.zeros_like(mixed).scatter_(1, self._permutations[part].long(), mixed)
+            returned += (self._signs[part] * hadamard(unmixed)).sum(dim=0)
+        return returned[: self.dimension] * self._scale
+
+    def _rows_of(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The numbers of the pieces as the rows of each part, zeros at the end; a piece is asked for when it is due."""
+        waiting: Iterator[Tensor] = (piece.reshape(-1) for piece in pieces if piece.numel())
+        piece = torch.empty(0)
+        for part in self._parts():
+            rows = torch.zeros_like(self._gaussians[part])
+            flat, filled = rows.view(-1), 0
+            while filled < len(flat):
+                piece = piece if len(piece) else next(waiting, piece)
+                if not len(piece):
+                    break
+                taken = piece[: len(flat) - filled]
+                flat[filled : filled + len(taken)] = taken
+                filled, piece = filled + len(taken), piece[len(taken) :]
+            yield rows
+
+    def _parts(self) -> list[slice]:
+        """Blocks that are worked on at once: an eighth of them, since each product takes several times their size."""
+        count = len(self._signs)
+        size = max(1, count // 8)
+        return [slice(start, start + size) for start in range(0, count, size)]
 
 
 def hadamard(rows: Tensor) -> Tensor:

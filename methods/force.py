@@ -49,7 +49,7 @@ class IterativeSnip(MaskPruner):
         self._round += 1
 
     def score(self, name: str, weight: Tensor) -> Tensor:
-        return (weight * self._gradients[name]).abs()
+        return (weight * self._gradients.pop(name)).abs()
 
 
 @dataclass(kw_only=True)
@@ -70,7 +70,7 @@ class Force(IterativeSnip):
         self._dense = {}
 
     def score(self, name: str, weight: Tensor) -> Tensor:
-        return (self._dense[name] * self._gradients[name]).abs()
+        return (self._dense[name] * self._gradients.pop(name)).abs()
 
     @torch.no_grad()
     def prune_to(self, sparsity: float) -> None:

@@ -44,4 +44,4 @@ class GraSP(MaskPruner):
         self._products = hessian_gradient(self.context, tuple(self._masks.sites.values()), batches, self.temperature)
 
     def score(self, name: str, weight: Tensor) -> Tensor:
-        return weight * self._products[name]
+        return weight * self._products.pop(name)

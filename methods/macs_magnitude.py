@@ -64,7 +64,9 @@ class MacsMagnitude(MaskPruner):
             return super(MacsMagnitude, self).allocate(discounted, sparsity)
 
         if self.macs_sparsity == 0:
-            return masks_at(self.macs_power)
+            for name, score in scores.items():
+                score.sub_(self.macs_power * math.log(costs[name]))  # in place: float64 of the network's size
+            return super().allocate(scores, sparsity)
         total = sum(self.context.macs.values())
         always = total - sum(self.context.macs[name] for name in scores)
         # 1e-9: a bound that is met exactly must not be missed by rounding

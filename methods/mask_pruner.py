@@ -86,7 +86,11 @@ class MaskPruner(Pruner):
         raise NotImplementedError
 
     def prepare_scores(self) -> None:
-        """Before the scores of all layers are asked for: gradients, random numbers, statistics."""
+        """Before the scores of all layers are asked for: gradients, random numbers, statistics.
+
+        What is as large as the network is best dropped layer by layer, as `score` uses it: see benchmark/perf/
+        score_methods.md for what each method takes.
+        """
 
     def compensate(self, masks: Mapping[str, Tensor]) -> None:
         """Before new masks are set: second-order methods move the weights that stay. State `moves_weights` then."""
@@ -133,6 +137,7 @@ class MaskPruner(Pruner):
         for name, score in scores.items():
             score.masked_fill_(~self._masks[name], -torch.inf)
         masks = self.allocate(scores, sparsity)
+        del scores  # the size of the network, and not needed any more
         self.compensate(masks)
         self._masks.set(masks)
         wanted = num_kept(self._masks.num_total, sparsity)

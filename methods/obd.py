@@ -47,4 +47,4 @@ class DiagonalFisher(MaskPruner):
         self._diagonal = fisher_diagonal(self.context, sites, self.fisher_gradients, self.fisher_batch)
 
     def score(self, name: str, weight: Tensor) -> Tensor:
-        return 0.5 * weight.double().square() * (self._diagonal[name] + self.damping)
+        return (self._diagonal.pop(name) + self.damping).mul_(weight.double().square()).mul_(0.5)

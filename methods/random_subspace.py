@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -58,15 +58,18 @@ class RandomSubspace(Pruner):
     @torch.no_grad()
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
         """The chain rule: dL/dx = P^T dL/dtheta. The gradients of theta are dropped, or they would add up."""
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters()]
-        self._position.grad = self._projection.contract(torch.cat([gradient.reshape(-1) for gradient in gradients]))
-        for parameter in self._parameters():
-            parameter.grad = None
+        self._position.grad = self._projection.contract(self._taken_gradients())
         return False
+
+    def _taken_gradients(self) -> Iterator[Tensor]:
+        """Each is let go once it has been read: what the projection needs takes its place."""
+        for parameter in self._parameters():
+            gradient, parameter.grad = parameter.grad, None
+            yield torch.zeros_like(parameter) if gradient is None else gradient
 
     @torch.no_grad()
     def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        moved = self._origin + self._projection.expand(self._position)
+        moved = self._projection.expand(self._position).add_(self._origin)
         parameters = self._parameters()
         for parameter, values in zip(parameters, moved.split([p.numel() for p in parameters]), strict=True):
             parameter.copy_(values.view(parameter.shape))

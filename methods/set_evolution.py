@@ -29,4 +29,4 @@ class SET(DynamicPruner):
     def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         super().on_weights(step, optimizer)
         if self.is_due(step + 1):
-            self.replace(step + 1, self.random_scores(f"growth after {step + 1} steps"), optimizer)
+            self.replace(step + 1, self.random_draw(f"growth after {step + 1} steps"), optimizer)

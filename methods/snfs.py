@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import check_finite
 from .dynamic import DynamicPruner
 
 
@@ -46,9 +45,7 @@ class SNFS(DynamicPruner):
     def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         super().on_weights(step, optimizer)
         if self.is_due(step + 1):
-            growth = {name: mean.abs() for name, mean in self._means.items()}
-            check_finite(growth)
-            self.replace(step + 1, growth, optimizer)
+            self.replace(step + 1, lambda name: self._means[name].abs(), optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "means": {name: mean.clone() for name, mean in self._means.items()}}

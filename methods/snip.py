@@ -45,4 +45,4 @@ class Snip(MaskPruner):
         self._gradients = mean_gradients(self.context, sites, batches, training=self.mode == "train")
 
     def score(self, name: str, weight: Tensor) -> Tensor:
-        return (weight * self._gradients[name]).abs()
+        return (weight * self._gradients.pop(name)).abs()

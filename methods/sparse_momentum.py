@@ -57,16 +57,15 @@ class SparseMomentum(DynamicPruner):
     def update(self, num_steps: int, momenta: Mapping[str, Tensor]) -> None:
         """One update from the absolute momentum of all layers."""
         check_finite(momenta)
-        magnitudes = self.magnitudes()
         shares = momentum_shares(momenta, dict(self._masks.items()))
-        drops = {name: self._num_drop(name, shares[name], self.fraction(num_steps)) for name in magnitudes}
+        drops = {name: self._num_drop(name, shares[name], self.fraction(num_steps)) for name in momenta}
         if self.redistribution == "none":
             grows = drops
         else:
             room = [self._masks[name].numel() - int(self._masks[name].sum()) + drops[name] for name in drops]
             grows = dict(zip(drops, distribute(sum(drops.values()), list(shares.values()), room), strict=True))
         masks = {
-            name: drop_and_grow(mask, magnitudes[name], momenta[name], drops[name], grows[name])
+            name: drop_and_grow(mask, self.magnitude(name), momenta[name], drops[name], grows[name])
             for name, mask in self._masks.items()
         }
         self.move(masks, None)

@@ -50,7 +50,7 @@ class SynFlow(MaskPruner):
         self._flow = dict(zip(names, gradients, strict=True))
 
     def score(self, name: str, weight: Tensor) -> Tensor:
-        return weight.double().abs() * self._flow[name]
+        return self._flow.pop(name).mul_(weight.double().abs())
 
 
 def positive_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -25,8 +25,9 @@ NUM_CLASSES = 4
 class ToyNetwork(nn.Module):
     """A convolution, a residual block (depthwise, pointwise, 1x1 shortcut), another convolution and a classifier."""
 
-    def __init__(self, width: int = 8) -> None:
+    def __init__(self, width: float = 8) -> None:
         super().__init__()
+        width = max(1, round(width))
         self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)

@@ -76,7 +76,7 @@ class WoodFisher(MaskPruner):
         """Add -H v block by block, where v is w_q / H_qq at the weights that go and zero elsewhere."""
         if self.update:
             quotients = {
-                name: (site.weight.double() / self._inverse_diagonal[name] * ~masks[name]).contiguous()
+                name: (site.weight.double() / self._inverse_diagonal.pop(name)).mul_(~masks[name]).contiguous()
                 for name, site in self._masks.sites.items()
             }
             changes = {name: torch.zeros_like(quotient) for name, quotient in quotients.items()}

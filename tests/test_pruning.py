@@ -130,3 +130,20 @@ def test_masks_of_a_wrong_shape_are_refused() -> None:
     masks = Masks(find_sites(nn.Linear(3, 2)))
     with pytest.raises(ValueError, match="must be bool of shape"):
         masks.set({"weight": torch.ones(3, 3, dtype=torch.bool)})
+
+
+def test_selection_settles_in_full_precision_what_float32_cannot_tell_apart() -> None:
+    one = 1.0 + torch.tensor([3e-12, 1e-12, 2e-12, 2e-12, 4e-12], dtype=torch.float64)
+    assert torch.equal(one.float(), torch.ones(5))
+    assert keep_largest(one, 3).tolist() == [True, False, True, False, True], "of equals the earlier"
+    huge = [torch.tensor([1e300, 1e200], dtype=torch.float64), torch.tensor([1e250, -1e300, 1.0], dtype=torch.float64)]
+    assert [mask.tolist() for mask in keep_largest_of(huge, 2)] == [[True, False], [True, False, False]]
+
+
+def test_selection_reads_any_memory_layout_in_the_order_of_the_indices() -> None:
+    """Channels last is another order in memory; ties still go to the lower index."""
+    scores = torch.tensor([1.0, 2.0, 2.0, 0.0, 2.0, 2.0, 1.0, 2.0]).view(1, 2, 2, 2)
+    layouts = (scores, scores.contiguous(memory_format=torch.channels_last))
+    for masks in (keep_largest_of([layout, layout], 7) for layout in layouts):
+        assert masks[0].flatten().tolist() == [False, True, True, False, True, True, False, True]
+        assert masks[1].flatten().tolist() == [False, True, True, False, False, False, False, False]

@@ -1,0 +1,97 @@
+"""No method needs more than three times the model's memory beyond a dense training."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from live_bytes import LiveBytes
+from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.models.registry import create_model
+from prunebench.methods.base import Batch, Context
+from prunebench.methods.contract import quick_options
+from prunebench.methods.registry import create, describe, method_names
+from prunebench.methods.toy_task import ToyRun, ToyTask
+from torch import Tensor, nn
+
+SHAPE = (3, 32, 32)
+TIMES_THE_MODEL = 3
+GRADIENTS_MB = 1
+"""What WoodFisher stores of gradients is an option of its own, `memory_mb`, and comes on top."""
+
+
+class SmallBatches(ToyTask):
+    """Batches so small that weights, not activations, make up the memory."""
+
+    def __post_init__(self) -> None:
+        count = self.steps_per_epoch * self.batch_size
+        images = torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(0))
+        object.__setattr__(self, "data", (images, torch.arange(count) % 10))
+
+    def samples(self, num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0) -> Iterator[Batch]:
+        yield from super().samples(min(num_samples, 8), min(batch_size, self.batch_size), draw=draw)
+
+    def context(self, model: nn.Module, **changes: Any) -> Context:
+        return super().context(model, input_shape=SHAPE, num_classes=10, rebuild=network, **changes)
+
+
+def network(**options: Any) -> nn.Module:
+    """Seventeen layers, none with more than an eighth of the weights: what is done layer by layer takes little."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return create_model("vgg-19-bn", num_classes=10, input_shape=SHAPE, **{"width": 0.125, **options})
+
+
+def peak(method: str) -> int:
+    """Bytes of all tensors but the first network's, at most, over a whole training with SGD and momentum."""
+    options = quick_options(describe(method))
+    if method == "woodfisher":
+        options |= {"memory_mb": GRADIENTS_MB}
+    task = SmallBatches(epochs=2, steps_per_epoch=4, batch_size=2)
+    for sparsity in (0.9, 0.5, 0.0):
+        try:
+            pruner = create(method, sparsity, options)
+            ToyRun(pruner, network(), task)
+        except (UserError, ValueError):
+            continue
+        model = network()
+        with LiveBytes() as counted:
+            ToyRun(create(method, sparsity, options), model, task).train()
+        return counted.peak
+    raise AssertionError(f"{method} takes no sparsity")
+
+
+@functools.cache
+def dense_peak() -> int:
+    return peak("dense")
+
+
+def test_live_bytes_are_those_of_tensors_that_are_held() -> None:
+    before = torch.ones(100)
+    with LiveBytes() as counted:
+        first = before + 1
+        view: Tensor | None = first[:10]
+        before.add_(1)
+        assert counted.live == 400
+        torch.cat([first, first])
+        assert (counted.live, counted.peak) == (400, 1200)
+        del first
+        assert counted.live == 400, "the view holds it"
+        view = None
+    assert (view, counted.live) == (None, 0)
+
+
+def test_dense_training_takes_gradients_and_momentum() -> None:
+    size = sum(parameter.numel() * 4 for parameter in network().parameters())
+    assert 2 * size <= dense_peak() < 3 * size
+
+
+@pytest.mark.parametrize("method", [name for name in method_names() if name != "global_mp_columns"])
+def test_within_the_bound(method: str) -> None:
+    """Measured over the whole training; `global_mp_columns` prunes recurrent cells, which are small."""
+    size = sum(parameter.numel() * 4 for parameter in network().parameters())
+    bound = TIMES_THE_MODEL * size + (GRADIENTS_MB * 2**20 if method == "woodfisher" else 0)
+    assert peak(method) - dense_peak() <= bound
