@@ -12,13 +12,22 @@ from typing import Any
 from prunebench.benchmark.frame import study_frame
 from prunebench.benchmark.pruning import num_kept
 from prunebench.benchmark.store import Store
-from prunebench.benchmark.study import Study, load_study
+from prunebench.benchmark.study import load_study
 from prunebench.methods.registry import describe, method_names
 
 SEED, SPARSITY = 0, 0.95
 ONLY = (f"seed={SEED}", f"sparsity=0,{SPARSITY}")
 WITHOUT_PLACE = {"global_mp_columns": "prunes low-rank cells"}
-BETTER_THAN_RANDOM = ("Global MP", "Layerwise MP", "LAMP", "WoodFisher", "SNIP", "GMP", "Global MP (gradual)", "RigL + ERK")
+BETTER_THAN_RANDOM = (
+    "Global MP",
+    "Layerwise MP",
+    "LAMP",
+    "WoodFisher",
+    "SNIP",
+    "GMP",
+    "Global MP (gradual)",
+    "RigL + ERK",
+)
 CHANCE = 0.1
 
 
