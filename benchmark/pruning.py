@@ -93,12 +93,37 @@ def keep_largest_of(scores: Sequence[Tensor], kept: int) -> list[Tensor]:
     cut = kth_largest(_float32_copy(scores, total), kept)
     masks = [(score.float() > cut).contiguous() for score in scores]
     missing = kept - sum(_count(mask) for mask in masks)
-    ties = [_positions((score.float() == cut).reshape(-1)) for score in scores]
-    if missing < sum(len(positions) for positions in ties):
-        ties = _first_of_ties(scores, ties, missing)
-    for mask, positions in zip(masks, ties, strict=True):
-        mask.view(-1)[positions] = True
+    for mask, chosen in zip(masks, _settle(scores, cut, missing), strict=False):
+        mask.view(-1)[chosen] = True
     return masks
+
+
+def _settle(scores: Sequence[Tensor], cut: Tensor, missing: int) -> Iterator[Tensor]:
+    """For one tensor after the other the positions, among those equal to `cut` in float32, that are kept as well."""
+    if any(score.dtype == torch.float64 for score in scores):
+        tied = [score[score.float() == cut] for score in scores]
+        if len({float(end) for part in tied if len(part) for end in (part.min(), part.max())}) > 1:
+            yield from _largest_of_ties(scores, cut, missing)
+            return
+    # All are equal: there may be as many as weights, so no more are looked for than needed.
+    for score in scores:
+        if missing == 0:
+            return
+        positions = _positions((score.float() == cut).reshape(-1))[:missing]
+        missing -= len(positions)
+        yield positions
+
+
+def _largest_of_ties(scores: Sequence[Tensor], cut: Tensor, missing: int) -> Iterator[Tensor]:
+    """The `missing` largest in full precision; the earlier among equals."""
+    ties = [_positions((score.float() == cut).reshape(-1)) for score in scores]
+    values = torch.cat([score.reshape(-1)[positions] for score, positions in zip(scores, ties, strict=True)])
+    # kth_largest may reorder what it is given
+    exact = kth_largest(values.clone(), missing)
+    chosen = values > exact
+    chosen[_positions(values == exact)[: missing - _count(chosen)]] = True
+    for positions, part in zip(ties, chosen.split([len(positions) for positions in ties]), strict=True):
+        yield positions[part]
 
 
 def _float32_copy(scores: Sequence[Tensor], total: int) -> Tensor:
@@ -106,20 +131,6 @@ def _float32_copy(scores: Sequence[Tensor], total: int) -> Tensor:
     for part, score in zip(flat.split([score.numel() for score in scores]), scores, strict=True):
         part.view(score.shape).copy_(score)
     return flat
-
-
-def _first_of_ties(scores: Sequence[Tensor], ties: Sequence[Tensor], missing: int) -> list[Tensor]:
-    """Of the positions that are equal in float32, the `missing` largest in full precision; the earlier among equals."""
-    values = torch.cat([score.reshape(-1)[positions] for score, positions in zip(scores, ties, strict=True)])
-    if values.dtype == torch.float64:
-        # kth_largest may reorder what it is given
-        cut = kth_largest(values.clone(), missing)
-        chosen = values > cut
-        chosen[_positions(values == cut)[: missing - _count(chosen)]] = True
-    else:
-        chosen = torch.arange(len(values), device=values.device) < missing
-    parts = chosen.split([len(positions) for positions in ties])
-    return [positions[part] for positions, part in zip(ties, parts, strict=True)]
 
 
 def kth_largest(flat: Tensor, k: int) -> Tensor:

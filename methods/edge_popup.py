@@ -23,14 +23,14 @@ class _MaskedByScores(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, scores, mask)
+        ctx.save_for_backward(weight, scores)
         return weight * mask
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, Tensor, None]:
         (gradient,) = grad_outputs
-        weight, scores, mask = ctx.saved_tensors
-        return gradient * mask, (gradient * weight).mul_(scores.sign()), None
+        weight, scores = ctx.saved_tensors
+        return None, (gradient * weight).mul_(scores.sign()), None
 
 
 class Supermask(nn.Module):
@@ -72,6 +72,7 @@ class EdgePopup(Pruner):
     dense: tuple[str, ...] = ()
     _masks: Masks = field(init=False, repr=False)
     _counts: dict[str, int] | None = field(init=False, repr=False, default=None)
+    _needs_gradient: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,6 +96,9 @@ class EdgePopup(Pruner):
             scores = torch.empty(site.weight.shape).uniform_(-bound, bound, generator=generator)
             supermask = Supermask(self._masks, name, scores.to(site.weight))
             parametrize.register_parametrization(site.module, site.attribute, supermask)
+            # Not trained, so without a gradient, which would be as large as the network.
+            self._needs_gradient[name] = shadow(site).requires_grad
+            shadow(site).requires_grad_(False)
         self._counts = layer_counts(self._magnitudes(), self.sparsity, self.scope)
         return model
 
@@ -127,6 +131,8 @@ class EdgePopup(Pruner):
 
     def detach(self) -> None:
         materialise(list(self._masks.sites.values()))
+        for name, site in self._masks.sites.items():
+            site.weight.requires_grad_(self._needs_gradient[name])
 
     def _choose(self) -> None:
         magnitudes = self._magnitudes()

@@ -1,89 +1,145 @@
-"""Seconds and peak memory that each method takes to decide its first masks, beside one training step of the network.
+"""What each method's decisions take on a large network: seconds, in training steps, and memory beyond a dense training.
 
     python -m prunebench.benchmark.perf.score_methods [--model resnet-50] [--size 64] [--batch 16] [--only snip,lamp]
 
 Random weights and inputs: what is measured is the work, not the masks. Every method runs in a process of its own, so
-that its peak memory is its own. Ratios to the training step, measured in the same process, are what travels between
-machines. Prints Markdown.
+that its peak memory is its own, after a dense training of the same network there, whose peak and steps it is compared
+with. Ratios are what travels between machines. Prints Markdown; score_methods.md is what one machine printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...methods.base import Context
+from ...methods.base import Context, Dense, Pruner
 from ...methods.registry import create, describe, method_names
 from .. import memory
+from ..errors import UserError
 from ..flops import count_macs
 from ..models.registry import create_model
 from ..pruning import find_sites
 
-SPARSITY = 0.9
+SPARSITIES = (0.9, 0.5, 0.0)
+"""The first that a method takes."""
 NUM_CLASSES = 1000
-TIMEOUT_SECONDS = 900
+MAX_SAMPLES = 64
+"""Scores that ask for more samples get this many: their time is proportional."""
+NUM_STEPS = 4
+FASTER: dict[str, dict[str, Any]] = {"woodfisher": {"fisher_gradients": 40}}
+"""Where the defaults take an hour on two cores."""
+WITHOUT_PLACE = {"global_mp_columns": "prunes low-rank cells"}
+TIMEOUT_SECONDS = 1800
+CPU = torch.device("cpu")
+
+
+class Bench:
+    """A network with random data, and the clock."""
+
+    def __init__(self, model_name: str, size: int, batch: int) -> None:
+        self.model_name, self.shape = model_name, (3, size, size)
+        self.model = self.build()
+        self.inputs, self.targets = torch.randn(batch, *self.shape), torch.randint(NUM_CLASSES, (batch,))
+
+    def build(self, **options: Any) -> nn.Module:
+        torch.manual_seed(0)
+        return create_model(self.model_name, num_classes=NUM_CLASSES, input_shape=self.shape, **options)
+
+    def samples(
+        self, num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same inputs again and again, at most MAX_SAMPLES."""
+        left = min(num_samples, MAX_SAMPLES)
+        while left > 0:
+            count = min(left, batch_size, len(self.inputs))
+            yield self.inputs[:count], self.targets[:count]
+            left -= count
+
+    def context(self) -> Context:
+        return Context(
+            model=self.model,
+            sites=find_sites(self.model),
+            samples=self.samples,
+            loss=cross_entropy,
+            macs=count_macs(self.model, self.shape),
+            input_shape=self.shape,
+            num_classes=NUM_CLASSES,
+            device=CPU,
+            epochs=1,
+            steps_per_epoch=2 * NUM_STEPS,
+            generator=lambda purpose: torch.Generator().manual_seed(0),
+            rebuild=self.build,
+        )
+
+    def run(self, pruner: Pruner) -> dict[str, float]:
+        """Seconds of the decisions before training, of the costliest update in it, of the fastest step; the peak."""
+        memory.reset_peak(CPU)
+        began = time.perf_counter()
+        model = pruner.attach(self.context())
+        for index in range(min(2, pruner.rounds)):  # methods of several rounds prune before the second
+            pruner.begin_round(index)
+        before = time.perf_counter() - began
+        optimizer = torch.optim.SGD(pruner.param_groups(1e-4, False), lr=0.1, momentum=0.9)
+        steps = [self._step(model, pruner, optimizer, step) for step in range(NUM_STEPS)]
+        return {
+            "before": before,
+            "update": max(hooks for _, hooks in steps),
+            "step": min(work for work, _ in steps),
+            "peak": memory.peak(CPU),
+        }
+
+    def _step(
+        self, model: nn.Module, pruner: Pruner, optimizer: torch.optim.Optimizer, step: int
+    ) -> tuple[float, float]:
+        """Seconds of the training step and of the method's hooks in it."""
+        began = time.perf_counter()
+        optimizer.zero_grad()
+        cross_entropy(model(self.inputs), self.targets).backward()
+        hooks = time.perf_counter()
+        skips = pruner.on_gradients(step, optimizer)
+        hook_seconds = time.perf_counter() - hooks
+        if not skips:
+            optimizer.step()
+        hooks = time.perf_counter()
+        pruner.on_weights(step, optimizer)
+        hook_seconds += time.perf_counter() - hooks
+        return time.perf_counter() - began - hook_seconds, hook_seconds
 
 
 def measure(method: str, model_name: str, size: int, batch: int) -> dict[str, Any]:
-    """Seconds of `attach` and `begin_round`, of one training step, and the peaks of both in bytes."""
-    torch.manual_seed(0)
-    shape = (3, size, size)
-    model = create_model(model_name, num_classes=NUM_CLASSES, input_shape=shape)
-    inputs, targets = torch.randn(batch, *shape), torch.randint(NUM_CLASSES, (batch,))
-    device = torch.device("cpu")
-
-    def samples(
-        num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        # One batch whatever is asked for: the time of a gradient is what is compared, not the number of samples.
-        count = min(num_samples, batch_size)
-        yield inputs[:count], targets[:count]
-
-    def step() -> None:
-        model.zero_grad()
-        cross_entropy(model(inputs), targets).backward()
-
-    step()
-    memory.reset_peak(device)
-    step_seconds = _seconds(step)
-    step_peak = memory.peak(device)
-    context = Context(
-        model=model,
-        sites=find_sites(model),
-        samples=samples,
-        loss=cross_entropy,
-        macs=count_macs(model, shape),
-        input_shape=shape,
-        num_classes=NUM_CLASSES,
-        device=device,
-        epochs=1,
-        steps_per_epoch=10,
-        generator=lambda purpose: torch.Generator().manual_seed(0),
-    )
-    pruner = create(method, SPARSITY, {})
-    memory.reset_peak(device)
-
-    def prune() -> None:
-        pruner.attach(context)
-        pruner.begin_round(0)
-
-    seconds = _seconds(prune)
-    return {"seconds": seconds, "peak": memory.peak(device), "step_seconds": step_seconds, "step_peak": step_peak}
+    """What the method takes and what a dense training before it took."""
+    bench = Bench(model_name, size, batch)
+    dense = bench.run(Dense())
+    bench.model.zero_grad()
+    model_bytes = sum(parameter.numel() * parameter.element_size() for parameter in bench.model.parameters())
+    for sparsity in SPARSITIES:
+        try:
+            found = bench.run(make(method, sparsity))
+        except (UserError, ValueError):
+            if sparsity == SPARSITIES[-1]:
+                raise
+        else:
+            return {**found, "step": dense["step"], "beyond": found["peak"] - dense["peak"], "model_bytes": model_bytes}
+    raise AssertionError
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+def make(method: str, sparsity: float) -> Pruner:
+    """The method with its defaults, but updates every other step: a training here has only a few."""
+    known = describe(method).options
+    updates = "every" in known and ("schedule" not in known or known["schedule"].default == "cubic")
+    options = {"every": 2} if updates else {}
+    return create(method, sparsity, {**options, **FASTER.get(method, {})})
 
 
 def main() -> None:
@@ -97,13 +153,22 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(arguments.one, arguments.model, arguments.size, arguments.batch)))
         return
-    names = arguments.only.split(",") if arguments.only else method_names()
-    print(
-        f"{arguments.model}, inputs of {arguments.size} x {arguments.size}, batch {arguments.batch}, {SPARSITY:.0%}\n"
-    )
-    print("| method | seconds | training steps | peak beyond a training step (MB) |\n|---|---|---|---|")
+    names = arguments.only.split(",") if arguments.only else [n for n in method_names() if n not in WITHOUT_PLACE]
+    print(f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}; {_machine()}.\n")
+    print("| method | before training (s) | in steps | costliest update (s) | in steps | memory beyond (models) |")
+    print("|---|---|---|---|---|---|")
     for name in names:
         print(_line(name, arguments), flush=True)
+
+
+def _machine() -> str:
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
+    cpu = names[0] if names else platform.processor()
+    return f"{cpu}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def _line(name: str, arguments: argparse.Namespace) -> str:
@@ -113,14 +178,14 @@ def _line(name: str, arguments: argparse.Namespace) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        return f"| {label} | more than {TIMEOUT_SECONDS} | | |"
+        return f"| {label} | more than {TIMEOUT_SECONDS} | | | | |"
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1]
-        return f"| {label} | {reason} | | |"
+        return f"| {label} | {reason} | | | | |"
     found = json.loads(done.stdout)
-    ratio = found["seconds"] / found["step_seconds"]
-    beyond = max(0, found["peak"] - found["step_peak"]) / 1e6
-    return f"| {label} | {found['seconds']:.3f} | {ratio:.2f} | {beyond:.0f} |"
+    before, update, step = found["before"], found["update"], found["step"]
+    beyond = max(0.0, found["beyond"] / found["model_bytes"])
+    return f"| {label} | {before:.2f} | {before / step:.2f} | {update:.3f} | {update / step:.2f} | {beyond:.2f} |"
 
 
 if __name__ == "__main__":
