@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -40,7 +41,7 @@ class GraSP(MaskPruner):
 
     def prepare_scores(self) -> None:
         count = self.samples_per_class * self.context.num_classes
-        batches = list(self.context.samples(count, self.score_batch, balanced=True))
+        batches = partial(self.context.samples, count, self.score_batch, balanced=True)
         self._products = hessian_gradient(self.context, tuple(self._masks.sites.values()), batches, self.temperature)
 
     def score(self, name: str, weight: Tensor) -> Tensor:

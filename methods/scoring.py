@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -70,11 +70,12 @@ def _differentiable(sites: Sequence[Site]) -> list[Tensor]:
 
 
 def hessian_gradient(
-    context: Context, sites: Sequence[Site], batches: Sequence[Batch], temperature: float
+    context: Context, sites: Sequence[Site], batches: Callable[[], Iterable[Batch]], temperature: float
 ) -> dict[str, Tensor]:
     """H g of the loss at logits / temperature, summed over batches; g is the sum of the batches' gradients.
 
-    GraSP's product, one second-order pass a batch. The graph of one batch is held at a time.
+    GraSP's product, one second-order pass a batch. One batch and its graph are held at a time, so `batches` is called
+    twice, and must give the same ones.
     """
     products = [torch.zeros_like(site.weight) for site in sites]
     with untouched(context.model, training=True):
@@ -85,12 +86,12 @@ def hessian_gradient(
             return torch.autograd.grad(loss, weights, create_graph=create_graph)
 
         total = [torch.zeros_like(weight) for weight in weights]
-        for batch in batches:
+        for batch in batches():
             for sum_, gradient in zip(total, gradients(batch, False), strict=True):
                 sum_ += gradient
         for sum_ in total:
             context.reduce(sum_)
-        for batch in batches:
+        for batch in batches():
             inner = sum((g * t).sum() for g, t in zip(gradients(batch, True), total, strict=True))
             assert isinstance(inner, Tensor)
             for product, part in zip(products, torch.autograd.grad(inner, weights), strict=True):

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
+from prunebench.methods.base import Batch
 from prunebench.methods.grasp import GraSP
+from prunebench.methods.mask_pruner import MaskPruner
 from prunebench.methods.scoring import mean_gradients
 from prunebench.methods.snip import Snip
+from torch import Tensor
 from toys import linear_context, prune_now, tiny_net, toy_context
 
 
@@ -101,3 +111,25 @@ def test_scores_do_not_depend_on_the_state_around_them(pruner: Snip | GraSP) -> 
 
 def _size(pruner: Snip | GraSP) -> dict[str, int]:
     return {"score_samples": 32} if isinstance(pruner, Snip) else {"samples_per_class": 4}
+
+
+@pytest.mark.parametrize("make", [partial(GraSP, samples_per_class=16), partial(Snip, score_samples=64)])
+def test_one_batch_is_held_at_a_time(make: Callable[..., MaskPruner]) -> None:
+    """A thousand classes of ten images would not fit into memory."""
+    context = toy_context(tiny_net())
+    handed_out: list[weakref.ref[Tensor]] = []
+
+    def samples(*args: Any, **options: Any) -> Iterator[Batch]:
+        for inputs, targets in context.samples(*args, **options):
+            held = inputs.clone()
+            handed_out.append(weakref.ref(held))
+            yield held, targets
+            del held
+            gc.collect()
+            # the caller's own variable holds the batch that it works on
+            assert sum(reference() is not None for reference in handed_out) <= 1
+
+    pruner = make(sparsity=0.5, score_batch=8)
+    pruner.attach(replace(context, samples=samples))
+    pruner.scores()
+    assert len(handed_out) >= 8
