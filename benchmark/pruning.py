@@ -205,6 +205,10 @@ class Masks:
         if weights:
             torch._foreach_mul_(weights, self._factors)
 
+    def release(self) -> None:
+        """Free what `apply` keeps from step to step, as large as the weights: it is made again when it is needed."""
+        self._factors = None
+
     @property
     def num_kept(self) -> int:
         return sum(int(mask.sum()) for mask in self._masks.values())

@@ -133,6 +133,7 @@ class MaskPruner(Pruner):
 
         What was pruned before ranks below everything else, so masks are nested while sparsity rises.
         """
+        self._masks.release()
         scores = self.scores()
         for name, score in scores.items():
             score.masked_fill_(~self._masks[name], -torch.inf)
