@@ -77,7 +77,6 @@ def hessian_gradient(
     GraSP's product, one second-order pass a batch. One batch and its graph are held at a time, so `batches` is called
     twice, and must give the same ones.
     """
-    products = [torch.zeros_like(site.weight) for site in sites]
     with untouched(context.model, training=True):
         weights = _differentiable(sites)
 
@@ -85,6 +84,8 @@ def hessian_gradient(
             loss = context.loss(context.model(batch[0]) / temperature, batch[1])
             return torch.autograd.grad(loss, weights, create_graph=create_graph)
 
+        for weight in weights:
+            weight.grad = None
         total = [torch.zeros_like(weight) for weight in weights]
         for batch in batches():
             for sum_, gradient in zip(total, gradients(batch, False), strict=True):
@@ -94,8 +95,9 @@ def hessian_gradient(
         for batch in batches():
             inner = sum((g * t).sum() for g, t in zip(gradients(batch, True), total, strict=True))
             assert isinstance(inner, Tensor)
-            for product, part in zip(products, torch.autograd.grad(inner, weights), strict=True):
-                product += part
+            # Adds up in `grad`, layer by layer: no second set of products beside the graph.
+            inner.backward(inputs=weights)
+        products = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
         for product in products:
             context.reduce(product)
     return {site.name: product for site, product in zip(sites, products, strict=True)}
