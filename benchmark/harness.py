@@ -100,6 +100,11 @@ def _read(name: str, root: Path, validation: float, options: tuple[tuple[str, An
     return load(name, root=root, validation=validation, **dict(options))
 
 
+def read_data(run: Run, settings: Settings) -> Data:
+    """The data of a run, kept for the runs after it. Raises UserError if they are missing or not what they should be."""
+    return _read(run.dataset, data_root(settings.data_root), run.validation, run.dataset_options)
+
+
 class _Execution:
     """The steps of one run and what they share."""
 
@@ -118,7 +123,7 @@ class _Execution:
     def compute(self) -> dict[str, Any]:
         memory.reset_peak(self.device)
         run = self.run
-        self.data = _read(run.dataset, data_root(self.settings.data_root), run.validation, run.dataset_options)
+        self.data = read_data(run, self.settings)
         original = self._build_model()
         self._take(self._choose_precision(original))
         self.macs = count_macs(original, self.data.input_shape)

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from .attempt import Ending, attempt
+from .errors import UserError
 from .plan import Job
 from .run import Run, from_dict, to_dict
 from .settings import Settings
@@ -26,10 +27,18 @@ BUSY_POLL_SECONDS = 1.0
 
 @dataclass(kw_only=True)
 class Listener:
-    """What the command line wants to hear."""
+    """What the command line wants to hear; `on_start`: that the data are there and runs begin."""
 
+    on_start: Callable[[], None] = lambda: None
     on_epoch: Callable[[Run, dict[str, Any]], None] = lambda run, record: None
     on_end: Callable[[Run, Ending], None] = lambda run, ending: None
+
+
+@dataclass(frozen=True)
+class ReadData:
+    """Asks a worker to read the data of a run before it is to compute it. The answer: None, or why it cannot."""
+
+    run: dict[str, Any]
 
 
 @dataclass
@@ -68,7 +77,8 @@ def run_local(
 ) -> list[Ending]:
     """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
 
-    On KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
+    Raises UserError, before any run is attempted, if the first one's data cannot be read: all runs of a study share
+    them. On KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
     """
     queue = _make_queue(jobs)
     endings: list[Ending] = []
@@ -90,6 +100,8 @@ def run_local(
                 finish(child, Ending("failed", f"its dense training {run.id} did not finish: {ending.reason}", True))
 
     try:
+        _read_data(workers[0], jobs[0].run)
+        listener.on_start()
         while not queue.is_empty() or any(worker.run for worker in workers):
             for worker in workers:
                 if worker.run is None and (run := queue.take()) is not None:
@@ -112,6 +124,17 @@ def run_local(
     finally:
         _shut_down(workers)
     return endings
+
+
+def _read_data(worker: _Worker, run: Run) -> None:
+    """In a worker, which needs the data and torch anyway: here they would take as long again, before anything starts.
+
+    A worker that dies of it leaves the reason to the run's own record.
+    """
+    with contextlib.suppress(EOFError, OSError):
+        worker.pipe.send(ReadData(to_dict(run)))
+        if (problem := worker.pipe.recv()) is not None:
+            raise problem
 
 
 def _make_queue(jobs: Sequence[Job]) -> _Queue:
@@ -202,7 +225,7 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     import torch
 
     from ..methods.registry import add_plugin
-    from .harness import Watch
+    from .harness import Watch, read_data
 
     settings = own_gpu(settings, index, torch.cuda.device_count())
     for path in settings.plugins:
@@ -215,6 +238,9 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
 
     with contextlib.suppress(EOFError, ConnectionResetError):
         while (task := pipe.recv()) is not None:
+            if isinstance(task, ReadData):
+                send(_problem(lambda: read_data(from_dict(task.run), settings)))
+                continue
             watch = Watch(on_epoch=send, stop=pipe.poll)
             try:
                 ending = attempt(from_dict(task), study, settings, watch)
@@ -223,3 +249,14 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
             send(ending)
             if ending.outcome == "interrupted":
                 return
+
+
+def _problem(read: Callable[[], object]) -> UserError | None:
+    """What a user can mend; anything else is the run's to fail with."""
+    try:
+        read()
+    except UserError as error:
+        return error
+    except Exception:
+        return None
+    return None

@@ -223,6 +223,18 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     assert "3 runs to compute" in run(tmp_path, "run", "study.yaml", "--plugin", "broken.py", "--jobs", "1").stderr
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_data_that_are_not_there_are_told_once_before_any_run(jobs: str, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(
+        STUDY.replace("{name: digits, options: {limit: 400}}", "mnist"), encoding="utf-8"
+    )
+    done = run(tmp_path, "run", "study.yaml", "--jobs", jobs, "--data-root", "nowhere")
+    assert done.returncode == 4
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("prunebench: mnist: train-images-idx3-ubyte(.gz) is missing in ")
+    assert not list((tmp_path / "results").rglob("*.json"))
+
+
 def test_children_of_a_failed_dense_training_are_not_started(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY.replace("lr: 0.1", "lr: 1e30"), encoding="utf-8")
     done = run(tmp_path, "run", "study.yaml", "--jobs", "1")

@@ -52,3 +52,11 @@ def test_a_mistake_is_told_as_quickly_and_in_one_line(tmp_path: Path) -> None:
 
 def test_the_probe_sees_what_is_loaded(tmp_path: Path) -> None:
     assert "prunebench.benchmark.study" in probe("show", "demo", cwd=tmp_path)[1]
+
+
+def test_what_computes_a_study_leaves_torch_to_its_workers(tmp_path: Path) -> None:
+    first = ("--only", "method=dense", "--only", "seed=0", "--set", "train.epochs=1", "--jobs", "1")
+    for announced in ("demo: 1 runs to compute, 0 are stored", "demo: all 1 finished runs are stored"):
+        code, loaded, _, errors = probe("run", "demo", *first, cwd=tmp_path)
+        assert (code, set(loaded) & {"torch", "numpy", "sklearn"}) == ("0", set())
+        assert errors[0].startswith(announced)

@@ -61,7 +61,6 @@ def run(
         keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
         plugins=tuple(str(Path(path).resolve()) for path in plugins or ()),
     )  # fmt: skip
-    _check_before(opened, settings)
     store = open_store(results)
     made = make_plan(opened.name, opened.runs, store)
     if retry_failed:
@@ -74,7 +73,6 @@ def run(
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         raise typer.Exit(1 if failed_before else 0)
-    say(f"{opened.name}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
     try:
         endings = _compute(made, opened.name, settings, jobs or default_jobs(device))
     except KeyboardInterrupt:
@@ -93,13 +91,6 @@ def _say_starts(made: Plan, store: Store) -> None:
         if result is not None:
             accuracy = result["accuracy"]["last"]
             say(f"start: {job.run.model} dense, seed {job.run.seed}: test accuracy {accuracy:.2%} ({job.run.id})")
-
-
-def _check_before(study: Any, settings: Settings) -> None:
-    """What would stop every run is said once, before any starts: missing data, options of a method out of bounds."""
-    from ...datasets.registry import check
-
-    check(study.file.dataset.name, root=settings.data_root)
 
 
 def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> list[Any]:
@@ -151,7 +142,11 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
             elif not console.is_terminal:
                 say(f"[{finished}/{len(made.to_do)}] {describe_run(run)}")
 
-        return run_local(made.to_do, study, settings, num_workers, Listener(on_epoch=on_epoch, on_end=on_end))
+        def on_start() -> None:
+            say(f"{study}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
+
+        listener = Listener(on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+        return run_local(made.to_do, study, settings, num_workers, listener)
 
 
 def retry(
