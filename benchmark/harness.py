@@ -101,7 +101,7 @@ def _read(name: str, root: Path, validation: float, options: tuple[tuple[str, An
 
 
 def read_data(run: Run, settings: Settings) -> Data:
-    """The data of a run, kept for the runs after it. Raises UserError if they are missing or not what they should be."""
+    """The data of a run, kept for the runs after it. Raises UserError if they are missing or damaged."""
     return _read(run.dataset, data_root(settings.data_root), run.validation, run.dataset_options)
 
 

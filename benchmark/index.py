@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from .run import Run
 from .store import SCHEMA, RunFolder, Store, write_atomically
 
@@ -32,13 +34,12 @@ Read = Callable[[Run], dict[str, Any] | None]
 @contextlib.contextmanager
 def summaries(store: Store, study: str) -> Iterator[Read]:
     """A function that gives the stored result of a run of the study, without its layers, or None."""
-    indexes: dict[Path, Index] = {}
+    indexes: dict[bool, Index] = {}
 
     def read(run: Run) -> dict[str, Any] | None:
-        folder = store.runs_folder(study, run)
-        if folder not in indexes:
-            indexes[folder] = Index(folder, is_kept=store.keeps_index)
-        return indexes[folder].read(run.id)
+        if run.is_dense not in indexes:
+            indexes[run.is_dense] = Index(store.runs_folder(study, run), is_kept=store.keeps_index)
+        return indexes[run.is_dense].read(run.id)
 
     yield read
     for index in indexes.values():
@@ -64,7 +65,7 @@ class Index:
         signature = b"%d %d %d %d" % (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         known = self._entries.get(run_id)
         if known is not None and known[0] == signature:
-            return json.loads(known[1])
+            return from_json(known[1])
         self._forget(run_id)
         result = RunFolder(self._folder / run_id).read_result()
         if result is None:

@@ -57,8 +57,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Parsed JSON. Raises UserError naming a file that is not JSON: such a file was not written by the suite."""
+    from pydantic_core import from_json  # twice as fast as json.loads: a table reads thousands of results
+
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return from_json(path.read_bytes())
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); remove it to compute it again") from error
 
@@ -115,11 +117,12 @@ class RunFolder:
 
     def read_result(self) -> dict[str, Any] | None:
         """The result, or None. Raises UserError for one from another version of the format."""
+        path = self.result_path
         try:
-            result = read_json(self.result_path)
+            result = read_json(path)
         except FileNotFoundError:
             return None
-        check_schema(result, self.result_path)
+        check_schema(result, path)
         return result
 
     def attempts(self) -> list[dict[str, Any]]:

@@ -48,17 +48,23 @@ class MethodInfo:
         return self.options["start"].default
 
 
+@dataclass(frozen=True)
+class _Class:
+    """A class and its bases; `summary` is the first line of its own docstring."""
+
+    facts: Mapping[str, Any]
+    options: Mapping[str, Option]
+    summary: str
+
+
 def describe_class(name: str, source: Path, module: str | None, class_name: str) -> MethodInfo:
     """Collect the attributes of a class and of its bases. Raises UserError if the source does not hold the class."""
-    facts: dict[str, Any] = {}
-    options: dict[str, Option] = {}
-    summary = _collect(source, module, class_name, facts, options)
-    missing = [key for key in _INFO_FIELDS if key not in facts]
-    if missing or "start" not in options:
+    found = _collect(source, module, class_name)
+    missing = [key for key in _INFO_FIELDS if key not in found.facts]
+    if missing or "start" not in found.options:
         raise UserError(f"method {name!r} in {source}: class {class_name} must derive from Pruner or MaskPruner")
-    return MethodInfo(
-        name=name, summary=summary, options=options, origin=str(source), **{k: facts[k] for k in _INFO_FIELDS}
-    )
+    facts = {key: found.facts[key] for key in _INFO_FIELDS}
+    return MethodInfo(name=name, summary=found.summary, options=found.options, origin=str(source), **facts)
 
 
 @functools.cache
@@ -69,21 +75,24 @@ def _parse(source: Path) -> ast.Module:
         raise UserError(f"cannot read method file {source}: {error}") from error
 
 
-def _collect(
-    source: Path, module: str | None, class_name: str, facts: dict[str, Any], options: dict[str, Option]
-) -> str:
-    """Walk base classes first, so that a subclass overrides; returns the first line of the class's docstring."""
+@functools.cache
+def _collect(source: Path, module: str | None, class_name: str) -> _Class:
+    """Base classes first, so that a subclass overrides; most methods share theirs, hence the cache."""
     tree = _parse(source)
     node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == class_name), None)
     if node is None:
         raise UserError(f"{source} holds no class {class_name!r}")
+    facts: dict[str, Any] = {}
+    options: dict[str, Option] = {}
     for base in reversed(node.bases):
-        found = _locate(tree, source, module, base)
-        if found is not None:
-            _collect(*found, facts, options)
+        location = _locate(tree, source, module, base)
+        if location is not None:
+            inherited = _collect(*location)
+            facts.update(inherited.facts)
+            options.update(inherited.options)
     for statement in node.body:
         _read_statement(statement, facts, options)
-    return (ast.get_docstring(node) or "").split("\n")[0]
+    return _Class(facts, options, (ast.get_docstring(node) or "").split("\n")[0])
 
 
 def _read_statement(statement: ast.stmt, facts: dict[str, Any], options: dict[str, Option]) -> None:

@@ -34,11 +34,11 @@ from ..pruning import find_sites
 SPARSITIES = (0.9, 0.5, 0.0)
 """The first that a method takes."""
 NUM_CLASSES = 1000
-MAX_SAMPLES = 64
+MAX_SAMPLES = 16
 """Scores that ask for more samples get this many: their time is proportional."""
 NUM_STEPS = 4
-FEWER_GRADIENTS = {"fisher_gradients": 40}
-"""Of methods with blocks of the Fisher matrix: with their default of 400 they take an hour on two cores."""
+FEWER_GRADIENTS = {"fisher_gradients": 16}
+"""Of methods with blocks of the Fisher matrix: with their default of 400 they take hours on two cores."""
 TIMEOUT_SECONDS = 1800
 CPU = torch.device("cpu")
 
@@ -153,7 +153,8 @@ def main() -> None:
         print(json.dumps(measure(arguments.one, arguments.model, arguments.size, arguments.batch)))
         return
     names = arguments.only.split(",") if arguments.only else method_names()
-    print(f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}; {_machine()}.\n")
+    print(f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}; {_machine()}.")
+    print(f"Scores see at most {MAX_SAMPLES} samples, Fisher blocks {FEWER_GRADIENTS['fisher_gradients']} gradients.\n")
     print("| method | before training (s) | in steps | costliest update (s) | in steps | memory beyond (models) |")
     print("|---|---|---|---|---|---|")
     for name in names:
