@@ -11,7 +11,6 @@ costs time, and so does one that cannot be written.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import zlib
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from .run import Run
 from .store import SCHEMA, RunFolder, Store, write_atomically
@@ -72,7 +71,7 @@ class Index:
             return None
         summary = {key: value for key, value in result.items() if key != "layers"}
         if self._is_kept and max(state.st_mtime_ns, state.st_ctime_ns) < time.time_ns() - SETTLED_NS:
-            self._entries[run_id] = signature, json.dumps(summary, separators=(",", ":")).encode()
+            self._entries[run_id] = signature, to_json(summary)
             self._has_changed = True
         return summary
 

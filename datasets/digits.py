@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from ..benchmark.errors import UserError
+from ..benchmark.errors import DataMissing, UserError
 from .base import Arrays, ResidentDataSet
 from .info import DataSetInfo, Normalisation, Report
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 TEST_SEED = 0
+FILE = Path("datasets", "data", "digits.csv.gz")
+"""In the package's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +45,36 @@ class Digits(ResidentDataSet):
     def read(self, root: Path) -> Arrays:
         import numpy as np
         import torch
-        from sklearn.datasets import load_digits
 
         from .stratify import choose
 
-        images, targets = (np.asarray(array) for array in load_digits(return_X_y=True))
+        images, targets = self.table(root)
         test, train = choose(targets, self.facts.num_test, seed=TEST_SEED, keep_rest=True)
         inputs = torch.from_numpy(images.astype(np.uint8)).view(-1, *self.facts.input_shape)
-        labels = torch.from_numpy(targets.astype(np.int64))
+        labels = torch.from_numpy(targets)
         return Arrays(inputs[train], labels[train], inputs[test], labels[test])
+
+    def table(self, root: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Pixels (1797, 64) and classes (1797,). From the package's file where it is where it has always been.
+
+        Importing scikit-learn takes as long as a run of the demo, in every worker.
+        """
+        import numpy as np
+
+        path = self.place(root) / FILE
+        if not path.is_file():
+            from sklearn.datasets import load_digits
+
+            return load_digits(return_X_y=True)
+        rows = np.loadtxt(path, delimiter=",")
+        return rows[:, :-1], rows[:, -1].astype(np.int64)
 
     def place(self, root: Path) -> Path:
         """The folder of the installed package."""
-        import sklearn.datasets
-
-        return Path(sklearn.datasets.__file__).parent
+        found = importlib.util.find_spec("sklearn")
+        if found is None or found.origin is None:
+            raise DataMissing("digits: scikit-learn, which carries them, is not installed")
+        return Path(found.origin).parent
 
     def prepare(self, root: Path, archive: Path | None, report: Report) -> Path:
         """Nothing to fetch."""

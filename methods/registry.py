@@ -82,13 +82,17 @@ def _entry_points() -> dict[str, _Target]:
     return found
 
 
+@functools.cache
+def _built_in() -> dict[str, _Target]:
+    folder, found = Path(__file__).parent, dict[str, _Target]()
+    for name, value in METHODS.items():
+        file, class_name = value.split(":")
+        found[name] = _Target(folder / f"{file}.py", f"{__package__}.{file}", class_name)
+    return found
+
+
 def _targets() -> dict[str, _Target]:
-    folder, package = Path(__file__).parent, __package__
-    built_in = {
-        name: _Target(folder / f"{value.split(':')[0]}.py", f"{package}.{value.split(':')[0]}", value.split(":")[1])
-        for name, value in METHODS.items()
-    }
-    return {**_entry_points(), **_plugins, **built_in}
+    return {**_entry_points(), **_plugins, **_built_in()}
 
 
 def method_names() -> list[str]:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from prunebench.benchmark.errors import DataMissing, UserError
-from prunebench.datasets import registry
+from prunebench.datasets import digits, registry
 from prunebench.datasets.roots import data_root
 from prunebench.datasets.splits import Data, Split
+from sklearn.datasets import load_digits
 
 CPU = torch.device("cpu")
 
@@ -123,6 +125,14 @@ def test_digits_fingerprint_is_fixed() -> None:
 
 
 DIGITS = "bb50dfd55a264c2595a3584d0d831c7ab4829bca7572735f42774992fa0472da"
+
+
+@pytest.mark.parametrize("file", [digits.FILE, Path("moved.csv.gz")])
+def test_digits_are_those_that_scikit_learn_reads(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "FILE", file)
+    for ours, theirs in zip(digits.Digits().table(Path()), load_digits(return_X_y=True), strict=True):
+        assert np.array_equal(ours, theirs)
+        assert np.asarray(ours).dtype == np.asarray(theirs).dtype
 
 
 def test_validation_does_not_depend_on_limit_and_limits_are_nested() -> None:
