@@ -31,5 +31,9 @@ def machine() -> str:
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join(markdown_row(line) for line in (headings, ["---"] * len(headings), *rows))
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """A line of a table that is printed as it grows."""
+    return f"| {' | '.join(cells)} |"
