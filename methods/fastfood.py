@@ -27,45 +27,53 @@ class Fastfood:
         self._gaussians = torch.randn(shape, generator=generator).to(device)
         self._scale = 1 / math.sqrt(self._width * total)
 
-    def expand(self, position: Tensor) -> Tensor:
-        """P x, shape (total,), of x of shape (dimension,)."""
+    def expand(self, position: Tensor, sizes: Iterable[int]) -> Iterator[Tensor]:
+        """P x of x of shape (dimension,), in pieces of these sizes, each shape (size,): never all rows at once."""
+        return regroup(self._products(position), sizes)
+
+    def _products(self, position: Tensor) -> Iterator[Tensor]:
         padded = torch.nn.functional.pad(position, (0, self._width - self.dimension))
-        rows = torch.empty_like(self._gaussians)
         for part in self._parts():
             mixed = hadamard(self._signs[part] * padded).gather(1, self._permutations[part].long())
-            rows[part] = hadamard(self._gaussians[part] * mixed)
-        return rows.view(-1)[: self.total].mul_(self._scale)
+            yield hadamard(self._gaussians[part] * mixed).mul_(self._scale).view(-1)
 
     def contract(self, pieces: Iterable[Tensor]) -> Tensor:
         """P^T g, shape (dimension,), of g in pieces of any shape, `total` numbers together."""
         returned = torch.zeros(self._width, device=self._gaussians.device)
-        for part, rows in zip(self._parts(), self._rows_of(pieces), strict=True):
-            mixed = self._gaussians[part] * hadamard(rows)
+        shapes = [self._gaussians[part].shape for part in self._parts()]
+        parts = regroup(pieces, [shape.numel() for shape in shapes])
+        for part, shape, rows in zip(self._parts(), shapes, parts, strict=True):
+            mixed = self._gaussians[part] * hadamard(rows.view(shape))
             unmixed = torch.zeros_like(mixed).scatter_(1, self._permutations[part].long(), mixed)
             returned += (self._signs[part] * hadamard(unmixed)).sum(dim=0)
         return returned[: self.dimension] * self._scale
-
-    def _rows_of(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The numbers of the pieces as the rows of each part, zeros at the end; a piece is asked for when it is due."""
-        waiting: Iterator[Tensor] = (piece.reshape(-1) for piece in pieces if piece.numel())
-        piece = torch.empty(0)
-        for part in self._parts():
-            rows = torch.zeros_like(self._gaussians[part])
-            flat, filled = rows.view(-1), 0
-            while filled < len(flat):
-                piece = piece if len(piece) else next(waiting, piece)
-                if not len(piece):
-                    break
-                taken = piece[: len(flat) - filled]
-                flat[filled : filled + len(taken)] = taken
-                filled, piece = filled + len(taken), piece[len(taken) :]
-            yield rows
 
     def _parts(self) -> list[slice]:
         """Blocks that are worked on at once: an eighth of them, since each product takes several times their size."""
         count = len(self._signs)
         size = max(1, count // 8)
         return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def regroup(pieces: Iterable[Tensor], sizes: Iterable[int]) -> Iterator[Tensor]:
+    """The numbers of consecutive pieces in pieces of other sizes, zeros after the last.
+
+    A piece is asked for when it is due, and let go before the next one.
+    """
+    waiting = (piece.reshape(-1) for piece in pieces if piece.numel())
+    piece = next(waiting)
+    for size in sizes:
+        group, filled = piece.new_zeros(size), 0
+        while filled < size:
+            if not len(piece):
+                following = next(waiting, None)
+                if following is None:
+                    break
+                piece = following
+            taken = piece[: size - filled]
+            group[filled : filled + len(taken)] = taken
+            filled, piece = filled + len(taken), piece[len(taken) :]
+        yield group
 
 
 def hadamard(rows: Tensor) -> Tensor:

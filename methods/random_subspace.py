@@ -69,10 +69,11 @@ class RandomSubspace(Pruner):
 
     @torch.no_grad()
     def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        moved = self._projection.expand(self._position).add_(self._origin)
         parameters = self._parameters()
-        for parameter, values in zip(parameters, moved.split([p.numel() for p in parameters]), strict=True):
-            parameter.copy_(values.view(parameter.shape))
+        sizes = [parameter.numel() for parameter in parameters]
+        moves = self._projection.expand(self._position, sizes)
+        for parameter, move, origin in zip(parameters, moves, self._origin.split(sizes), strict=True):
+            parameter.copy_(move.add_(origin).view(parameter.shape))
 
     def state_dict(self) -> dict[str, Any]:
         return {"position": self._position.detach().clone(), "origin": self._origin.clone()}

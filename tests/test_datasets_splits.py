@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from prunebench.benchmark.errors import UserError
+from prunebench.datasets import resident
 from prunebench.datasets.info import Augmentation, Normalisation
 from prunebench.datasets.resident import ResidentSplit, all_crops, crop_and_flip, draw, pad
 from prunebench.datasets.splits import shares
@@ -98,7 +101,9 @@ def test_shares_of_a_short_last_batch_differ_by_one_at_most() -> None:
     assert [[*shares(10, 8, False, rank, 4)][1] for rank in range(4)] == [(8, 8), (8, 9), (9, 9), (9, 10)]
 
 
-def test_normalised_images_are_bit_equal_to_torchvision() -> None:
+@pytest.mark.parametrize("limit", [0, resident.NORMALISED_BYTES], ids=["by batch", "once"])
+def test_normalised_images_are_bit_equal_to_torchvision(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resident, "NORMALISED_BYTES", limit)
     pipeline = Compose([ToPILImage(), ToTensor(), Normalize(mean=[*CIFAR.mean], std=[*CIFAR.std])])
     expected = torch.stack([pipeline(image) for image in images(6)])
     assert torch.equal(collect(colourful(6), 4)[0], expected)
@@ -163,12 +168,18 @@ def test_sample_is_never_augmented() -> None:
     assert torch.equal(split.sample(torch.arange(20), device=CPU)[0], expected)
 
 
-def test_a_network_that_works_in_place_cannot_change_the_data() -> None:
-    split = numbered(4)
-    for inputs, targets in split.batches(2, device=CPU):
+@pytest.mark.parametrize("limit", [0, resident.NORMALISED_BYTES], ids=["by batch", "once"])
+@pytest.mark.parametrize("make", [numbered, colourful])
+def test_a_network_that_works_in_place_cannot_change_the_data(
+    make: Callable[[int], ResidentSplit], limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "NORMALISED_BYTES", limit)
+    split, untouched = make(4), collect(make(4), 4)[0]
+    sampled = split.sample(torch.arange(4), device=CPU)
+    for inputs, targets in [*split.batches(2, device=CPU), *split.batches(2, device=CPU, order=generator()), sampled]:
         inputs.zero_()
         targets.zero_()
-    assert collect(split, 4)[0].flatten().tolist() == [0, 1, 2, 3]
+    assert torch.equal(collect(split, 4)[0], untouched)
     assert split.targets.tolist() == [0, 1, 2, 3]
 
 

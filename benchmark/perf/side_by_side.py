@@ -14,6 +14,10 @@ from ..provenance import device_facts
 
 def median_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1) -> dict[str, float]:
     """Median wall seconds of each way; every repeat calls all of them once, one after the other."""
+    return {name: statistics.median(values) for name, values in all_seconds(ways, repeats, warmup).items()}
+
+
+def all_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for index in range(warmup + repeats):
         for name, way in ways.items():
@@ -21,7 +25,7 @@ def median_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmu
             way()
             if index >= warmup:
                 seconds[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
 
 
 def machine() -> str:

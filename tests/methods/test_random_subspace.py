@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import scipy.linalg
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prunebench.methods.fastfood import Fastfood, hadamard
+from prunebench.methods.fastfood import Fastfood, hadamard, regroup
 from prunebench.methods.random_subspace import RandomSubspace
 from torch.nn.functional import cross_entropy
 from toys import make_optimizer, prune_now, resume_equals_uninterrupted, tiny_data, tiny_net, toy_context, train_all
@@ -20,7 +20,7 @@ def projection(total: int, dimension: int, seed: int = 0) -> Fastfood:
 
 
 def as_matrix(fastfood: Fastfood) -> torch.Tensor:
-    return torch.stack([fastfood.expand(row) for row in torch.eye(fastfood.dimension)], dim=1)
+    return torch.stack([next(fastfood.expand(row, [fastfood.total])) for row in torch.eye(fastfood.dimension)], dim=1)
 
 
 @pytest.mark.parametrize("width", [1, 2, 8, 64])
@@ -36,6 +36,16 @@ def test_contract_is_the_transpose_of_expand(total: int, dimension: int, seed: i
     gradient = torch.randn(total, generator=torch.Generator().manual_seed(seed))
     in_pieces = fastfood.contract(gradient.split(3))
     assert torch.allclose(in_pieces, as_matrix(fastfood).T @ gradient, atol=1e-4)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(1, 5), max_size=6))
+def test_regrouped_numbers_keep_their_order_and_end_in_zeros(given: list[int], wanted: list[int]) -> None:
+    numbers = torch.arange(1.0, sum(given) + 1)
+    assume(len(numbers))
+    groups = list(regroup(numbers.split(given), wanted))
+    assert [len(group) for group in groups] == wanted
+    padded = torch.cat([numbers, torch.zeros(sum(wanted))])
+    assert torch.equal(torch.cat([torch.empty(0), *groups]), padded[: sum(wanted)])
 
 
 def test_columns_have_norm_one_and_are_nearly_orthogonal() -> None:
