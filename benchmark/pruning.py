@@ -81,8 +81,8 @@ def keep_largest_of(scores: Sequence[Tensor], kept: int) -> list[Tensor]:
     """Masks of exactly `kept` entries with the largest scores of all tensors together; ties go to the earlier entry.
 
     By index, never by threshold: on rounded or zero-inflated weights a threshold keeps or removes whole tie blocks.
-    Linear-time selection finds the cut in one float32 copy of the scores, then only the ties at the cut are settled:
-    rounding keeps the order, so scores of float64 differ from it only among those.
+    Linear-time selection finds the cut in one copy of the scores, then only the ties at the cut are settled. The copy
+    is of float32 or, if any score is, of float64: what overflows float32 would be one huge tie.
     """
     total = sum(score.numel() for score in scores)
     if not 0 <= kept <= total:
@@ -90,44 +90,22 @@ def keep_largest_of(scores: Sequence[Tensor], kept: int) -> list[Tensor]:
     if kept in (0, total):
         return [torch.full(score.shape, kept > 0, dtype=torch.bool, device=score.device) for score in scores]
     scores = [score.detach() for score in scores]
-    cut = kth_largest(_float32_copy(scores, total), kept)
-    masks = [(score.float() > cut).contiguous() for score in scores]
+    dtype = torch.float64 if any(score.dtype == torch.float64 for score in scores) else torch.float32
+    cut = kth_largest(_flat_copy(scores, total, dtype), kept)
+    masks = [(score.to(dtype) > cut).contiguous() for score in scores]
     missing = kept - sum(_count(mask) for mask in masks)
-    for mask, chosen in zip(masks, _settle(scores, cut, missing), strict=False):
+    for mask, score in zip(masks, scores, strict=True):
+        # There may be as many ties as weights: no more are looked for than needed.
+        if missing == 0:
+            break
+        chosen = _positions((score.to(dtype) == cut).reshape(-1))[:missing]
         mask.view(-1)[chosen] = True
+        missing -= len(chosen)
     return masks
 
 
-def _settle(scores: Sequence[Tensor], cut: Tensor, missing: int) -> Iterator[Tensor]:
-    """For one tensor after the other the positions, among those equal to `cut` in float32, that are kept as well."""
-    if any(score.dtype == torch.float64 for score in scores):
-        tied = [score[score.float() == cut] for score in scores]
-        if len({float(end) for part in tied if len(part) for end in (part.min(), part.max())}) > 1:
-            yield from _largest_of_ties(scores, cut, missing)
-            return
-    # All are equal: there may be as many as weights, so no more are looked for than needed.
-    for score in scores:
-        if missing == 0:
-            return
-        positions = _positions((score.float() == cut).reshape(-1))[:missing]
-        missing -= len(positions)
-        yield positions
-
-
-def _largest_of_ties(scores: Sequence[Tensor], cut: Tensor, missing: int) -> Iterator[Tensor]:
-    """The `missing` largest in full precision; the earlier among equals."""
-    ties = [_positions((score.float() == cut).reshape(-1)) for score in scores]
-    values = torch.cat([score.reshape(-1)[positions] for score, positions in zip(scores, ties, strict=True)])
-    # kth_largest may reorder what it is given
-    exact = kth_largest(values.clone(), missing)
-    chosen = values > exact
-    chosen[_positions(values == exact)[: missing - _count(chosen)]] = True
-    for positions, part in zip(ties, chosen.split([len(positions) for positions in ties]), strict=True):
-        yield positions[part]
-
-
-def _float32_copy(scores: Sequence[Tensor], total: int) -> Tensor:
-    flat = torch.empty(total, dtype=torch.float32, device=scores[0].device)
+def _flat_copy(scores: Sequence[Tensor], total: int, dtype: torch.dtype) -> Tensor:
+    flat = torch.empty(total, dtype=dtype, device=scores[0].device)
     for part, score in zip(flat.split([score.numel() for score in scores]), scores, strict=True):
         part.view(score.shape).copy_(score)
     return flat

@@ -63,9 +63,7 @@ class RandomSubspace(Pruner):
 
     def _taken_gradients(self) -> Iterator[Tensor]:
         """Each is let go once it has been read: what the projection needs takes its place."""
-        for parameter in self._parameters():
-            gradient, parameter.grad = parameter.grad, None
-            yield torch.zeros_like(parameter) if gradient is None else gradient
+        return map(_take_gradient, self._parameters())
 
     @torch.no_grad()
     def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
@@ -82,3 +80,8 @@ class RandomSubspace(Pruner):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._position.copy_(state["position"])
         self._origin.copy_(state["origin"])
+
+
+def _take_gradient(parameter: nn.Parameter) -> Tensor:
+    gradient, parameter.grad = parameter.grad, None
+    return torch.zeros_like(parameter) if gradient is None else gradient

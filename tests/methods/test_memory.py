@@ -11,6 +11,7 @@ import torch
 from live_bytes import LiveBytes
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.models.registry import create_model
+from prunebench.benchmark.pruning import keep_largest_of
 from prunebench.methods.base import Batch, Context
 from prunebench.methods.contract import quick_options
 from prunebench.methods.registry import create, describe, method_names
@@ -87,6 +88,14 @@ def test_live_bytes_are_those_of_tensors_that_are_held() -> None:
 def test_dense_training_takes_gradients_and_momentum() -> None:
     size = sum(parameter.numel() * 4 for parameter in network().parameters())
     assert 2 * size <= dense_peak() < 3 * size
+
+
+def test_scores_beyond_float32_take_no_more_than_a_copy() -> None:
+    """They are all infinite in float32: one tie of the size of the network."""
+    scores = [torch.rand(1000, dtype=torch.float64) * 1e300 for _ in range(10)]
+    with LiveBytes() as counted:
+        keep_largest_of(scores, 100)
+    assert counted.peak <= 1.5 * 10 * scores[0].nbytes
 
 
 @pytest.mark.parametrize("method", [name for name in method_names() if name != "global_mp_columns"])
