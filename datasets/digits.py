@@ -65,7 +65,8 @@ class Digits(ResidentDataSet):
         if not path.is_file():
             from sklearn.datasets import load_digits
 
-            return load_digits(return_X_y=True)
+            images, targets = load_digits(return_X_y=True)
+            return np.asarray(images), np.asarray(targets)
         rows = np.loadtxt(path, delimiter=",")
         return rows[:, :-1], rows[:, -1].astype(np.int64)
 

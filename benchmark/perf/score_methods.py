@@ -2,9 +2,10 @@
 
     python -m prunebench.benchmark.perf.score_methods [--model resnet-50] [--size 64] [--batch 16] [--only snip,lamp]
 
-Random weights and inputs: what is measured is the work, not the masks. Every method runs in a process of its own, so
-that its peak memory is its own, after a dense training of the same network there, whose peak and steps it is compared
-with. Ratios are what travels between machines. Prints Markdown; score_methods.md is what one machine printed.
+Random weights and inputs: what is measured is the work, not the masks. Every method runs in two processes of its own,
+after a dense training of the same network there, with which it is compared: in one for its time, in one for its peak
+memory, with a small batch and two rounds of those that prune in many. Ratios are what travels between machines. Prints
+Markdown; score_methods.md is what one machine printed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ MAX_SAMPLES = 16
 NUM_STEPS = 4
 FEWER_GRADIENTS = {"fisher_gradients": 16}
 """Of methods with blocks of the Fisher matrix: with their default of 400 they take hours on two cores."""
+MEMORY_BATCH = 4
 TIMEOUT_SECONDS = 1800
+RETURNS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**16)}
+"""Tensors of more than 64 kB go back to the system when they are freed, so that the peak is of what was held and not of
+gaps. It doubles the time of a step."""
 CPU = torch.device("cpu")
 
 
@@ -118,7 +123,7 @@ class Bench:
         return time.perf_counter() - began - hook_seconds, hook_seconds
 
 
-def measure(method: str, model_name: str, size: int, batch: int) -> dict[str, Any]:
+def measure(method: str, model_name: str, size: int, batch: int, *, few_rounds: bool) -> dict[str, Any]:
     """What the method takes and what a dense training before it took."""
     bench = Bench(model_name, size, batch)
     dense = bench.run(Dense())
@@ -126,7 +131,7 @@ def measure(method: str, model_name: str, size: int, batch: int) -> dict[str, An
     model_bytes = sum(parameter.numel() * parameter.element_size() for parameter in bench.model.parameters())
     for sparsity in SPARSITIES:
         try:
-            found = bench.run(make(method, sparsity))
+            found = bench.run(make(method, sparsity, few_rounds))
         except (UserError, ValueError):
             if sparsity == SPARSITIES[-1]:
                 raise
@@ -135,11 +140,13 @@ def measure(method: str, model_name: str, size: int, batch: int) -> dict[str, An
     raise AssertionError
 
 
-def make(method: str, sparsity: float) -> Pruner:
+def make(method: str, sparsity: float, few_rounds: bool) -> Pruner:
     """The method with its defaults, but updates every other step: a training here has only a few."""
     known = describe(method).options
     updates = "every" in known and ("schedule" not in known or known["schedule"].default == "cubic")
     options = {"every": 2} if updates else {}
+    if few_rounds and "prune_rounds" in known and known["schedule"].default == "exponential":
+        options["prune_rounds"] = 2
     return create(method, sparsity, {**options, **(FEWER_GRADIENTS if "block_size" in known else {})})
 
 
@@ -150,13 +157,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--only", default="", help="comma-separated names")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--few-rounds", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one, arguments.model, arguments.size, arguments.batch)))
+        few_rounds = arguments.few_rounds
+        found = measure(arguments.one, arguments.model, arguments.size, arguments.batch, few_rounds=few_rounds)
+        print(json.dumps(found))
         return
     names = arguments.only.split(",") if arguments.only else method_names()
     print(f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}; {_machine()}.")
-    print(f"Scores see at most {MAX_SAMPLES} samples, Fisher blocks {FEWER_GRADIENTS['fisher_gradients']} gradients.\n")
+    print(f"Scores see at most {MAX_SAMPLES} samples, Fisher blocks {FEWER_GRADIENTS['fisher_gradients']} gradients.")
+    print(f"Memory is of a process of its own, batch {MEMORY_BATCH}, in sizes of the model.\n")
     print("| method | before training (s) | in steps | costliest update (s) | in steps | memory beyond (models) |")
     print("|---|---|---|---|---|---|")
     for name in names:
@@ -174,24 +185,28 @@ def _machine() -> str:
 
 
 def _line(name: str, arguments: argparse.Namespace) -> str:
-    command = [sys.executable, "-m", "prunebench.benchmark.perf.score_methods", "--one", name]
-    command += ["--model", arguments.model, "--size", str(arguments.size), "--batch", str(arguments.batch)]
     label = describe(name).label
-    # Tensors of more than 64 kB go back to the system when they are freed: the peak is of what was held, not of gaps.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**16)}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS, env=environment
-        )
+        timed = _child(name, arguments, arguments.batch, [], {})
+        sized = _child(name, arguments, MEMORY_BATCH, ["--few-rounds"], RETURNS_MEMORY)
     except subprocess.TimeoutExpired:
         return f"| {label} | more than {TIMEOUT_SECONDS} | | | | |"
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1]
-        return f"| {label} | {reason} | | | | |"
-    found = json.loads(done.stdout)
-    before, update, step = found["before"], found["update"], found["step"]
-    beyond = max(0.0, found["beyond"] / found["model_bytes"])
+    except subprocess.CalledProcessError as error:
+        return f"| {label} | {error.stderr.strip().splitlines()[-1]} | | | | |"
+    before, update, step = timed["before"], timed["update"], timed["step"]
+    beyond = max(0.0, sized["beyond"] / sized["model_bytes"])
     return f"| {label} | {before:.2f} | {before / step:.2f} | {update:.3f} | {update / step:.2f} | {beyond:.2f} |"
+
+
+def _child(
+    name: str, arguments: argparse.Namespace, batch: int, flags: list[str], environment: dict[str, str]
+) -> dict[str, Any]:
+    command = [sys.executable, "-m", "prunebench.benchmark.perf.score_methods", "--one", name, *flags]
+    command += ["--model", arguments.model, "--size", str(arguments.size), "--batch", str(batch)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS, env={**os.environ, **environment}
+    )
+    return json.loads(done.stdout)
 
 
 if __name__ == "__main__":
