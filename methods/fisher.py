@@ -46,8 +46,9 @@ def fisher_diagonal(context: Context, sites: Sequence[Site], num_gradients: int,
         for name, gradient in gradients.items():
             totals[name] += gradient.double().square()
         count += 1
+        del gradients  # as large as the network, while the next ones are made
     context.reduce(count)
-    return {name: context.reduce(total) / count for name, total in totals.items()}
+    return {name: context.reduce(total).div_(count) for name, total in totals.items()}
 
 
 @dataclass(frozen=True)

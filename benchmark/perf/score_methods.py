@@ -39,7 +39,7 @@ NUM_CLASSES = 1000
 MAX_SAMPLES = 16
 """Scores that ask for more samples get this many: their time is proportional."""
 NUM_STEPS = 4
-FEWER_GRADIENTS = {"fisher_gradients": 16}
+FEWER_GRADIENTS = {"fisher_gradients": 4}
 """Of methods with blocks of the Fisher matrix: with their default of 400 they take hours on two cores."""
 MEMORY_BATCH = 4
 TIMEOUT_SECONDS = 1800
@@ -145,7 +145,10 @@ def make(method: str, sparsity: float, few_rounds: bool) -> Pruner:
     known = describe(method).options
     updates = "every" in known and ("schedule" not in known or known["schedule"].default == "cubic")
     options = {"every": 2} if updates else {}
-    if few_rounds and "prune_rounds" in known and known["schedule"].default == "exponential":
+    prunes_in_rounds = (
+        "schedule" in known and known["schedule"].default == "exponential" and "prune_fraction" not in known
+    )
+    if few_rounds and prunes_in_rounds:
         options["prune_rounds"] = 2
     return create(method, sparsity, {**options, **(FEWER_GRADIENTS if "block_size" in known else {})})
 
