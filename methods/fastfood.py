@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+FEW = 2**15
+"""So many numbers are worked on at once in any case: their memory is nothing, and each call costs time."""
+
 
 class Fastfood:
     """A fixed random matrix P of `total` rows and `dimension` columns, whose columns have norm 1 in expectation.
@@ -61,7 +64,7 @@ class Fastfood:
 
     def _orders(self, part: slice) -> Iterator[tuple[slice, Tensor]]:
         """The permutations some columns at a time: as indices they are twice as large as the numbers they permute."""
-        size = max(1, self._width // 8)
+        size = max(self._width // 8, FEW)
         for start in range(0, self._width, size):
             columns = slice(start, start + size)
             codes = self._codes[part, columns]
@@ -74,7 +77,7 @@ class Fastfood:
     def _parts(self) -> list[slice]:
         """Blocks that are worked on at once: an eighth of them, since each product takes several times their size."""
         count = len(self._codes)
-        size = max(1, count // 8)
+        size = max(1, count // 8, FEW // self._width)
         return [slice(start, start + size) for start in range(0, count, size)]
 
 
