@@ -225,7 +225,7 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     import torch
 
     from ..methods.registry import add_plugin
-    from .harness import Watch, read_data
+    from .harness import Watch
 
     settings = own_gpu(settings, index, torch.cuda.device_count())
     for path in settings.plugins:
@@ -239,7 +239,7 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     with contextlib.suppress(EOFError, ConnectionResetError):
         while (task := pipe.recv()) is not None:
             if isinstance(task, ReadData):
-                send(_problem(lambda: read_data(from_dict(task.run), settings)))
+                send(_why_unreadable(from_dict(task.run), settings))
                 continue
             watch = Watch(on_epoch=send, stop=pipe.poll)
             try:
@@ -251,10 +251,12 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
                 return
 
 
-def _problem(read: Callable[[], object]) -> UserError | None:
-    """What a user can mend; anything else is the run's to fail with."""
+def _why_unreadable(run: Run, settings: Settings) -> UserError | None:
+    """What a user can mend about the data; None where there is nothing, or something that is the run's to fail with."""
+    from .harness import read_data
+
     try:
-        read()
+        read_data(run, settings)
     except UserError as error:
         return error
     except Exception:

@@ -34,7 +34,7 @@ class ResidentSplit:
         self._augmentation = augmentation
         self._resident: dict[torch.device, tuple[Tensor, Tensor]] = {}
         self._crops: dict[torch.device, Tensor] = {}
-        self._normalised: dict[torch.device, Tensor | None] = {}
+        self._normalised: dict[torch.device, Tensor] = {}
         self._constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def __len__(self) -> int:
@@ -45,11 +45,8 @@ class ResidentSplit:
         return self._targets
 
     def sample(self, indices: Tensor, *, device: torch.device) -> tuple[Tensor, Tensor]:
-        inputs, targets = self._on(device)
+        inputs, targets = self._unaugmented_on(device)
         chosen = indices.to(device)
-        normalised = self._normalised_on(device)
-        if normalised is not None:
-            return normalised.index_select(0, chosen), targets.index_select(0, chosen)
         return self._normalise(inputs.index_select(0, chosen)), targets.index_select(0, chosen)
 
     def batches(
@@ -78,12 +75,10 @@ class ResidentSplit:
     def _in_file_order(
         self, bounds: Iterator[tuple[int, int]], device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        inputs, targets = self._on(device)
-        normalised = self._normalised_on(device)
+        inputs, targets = self._unaugmented_on(device)
         for start, stop in bounds:
             # copies, so that a network that works in place cannot change the data
-            part = self._normalise(inputs[start:stop].clone()) if normalised is None else normalised[start:stop].clone()
-            yield part, targets[start:stop].clone()
+            yield self._normalise(inputs[start:stop].clone()), targets[start:stop].clone()
 
     def _shuffled(
         self, bounds: Iterator[tuple[int, int]], permutation: Tensor, device: torch.device
@@ -102,8 +97,11 @@ class ResidentSplit:
             yield self._normalise(inputs), targets.index_select(0, chosen)
 
     def _normalise(self, inputs: Tensor) -> Tensor:
-        """The arithmetic of torchvision's ToTensor and Normalize, in their order: results are bit-equal."""
-        if self._normalisation is None:
+        """The arithmetic of torchvision's ToTensor and Normalize, in their order: results are bit-equal.
+
+        What is of floats is normalised already.
+        """
+        if self._normalisation is None or inputs.is_floating_point():
             return inputs
         mean, std = self._constants_on(inputs.device, self._normalisation)
         return inputs.to(torch.float32).div_(self._normalisation.maximum).sub_(mean).div_(std)
@@ -120,13 +118,15 @@ class ResidentSplit:
             self._resident[key] = (self._inputs.to(key), self._targets.to(key))
         return self._resident[key]
 
-    def _normalised_on(self, device: torch.device) -> Tensor | None:
-        """All inputs as a network gets them, or None where batches are normalised one by one, or need not be."""
+    def _unaugmented_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Inputs and targets to take batches from that nothing augments: normalised once where that is small."""
+        inputs, targets = self._on(device)
+        if 4 * inputs.numel() > NORMALISED_BYTES:
+            return inputs, targets
         key = _with_index(device)
         if key not in self._normalised:
-            fits = self._normalisation is not None and 4 * self._inputs.numel() <= NORMALISED_BYTES
-            self._normalised[key] = self._normalise(self._on(key)[0]) if fits else None
-        return self._normalised[key]
+            self._normalised[key] = self._normalise(inputs)
+        return self._normalised[key], targets
 
     def _crops_on(self, device: torch.device, augmentation: Augmentation) -> Tensor:
         key = _with_index(device)

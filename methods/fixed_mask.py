@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from .base import Context, Pruner
 
 
 @dataclass(kw_only=True)
-class FixedMask(Pruner):
+class FixedMask(Pruner, ABC):
     """Masks that are chosen in round 0 and hold to the end; a subclass says over which sites, and what they are."""
 
     _masks: Masks = field(init=False, repr=False)
@@ -23,9 +24,9 @@ class FixedMask(Pruner):
         """The sites that are masked and counted; all of them unless a method says otherwise."""
         return sites
 
+    @abstractmethod
     def choose_masks(self) -> Mapping[str, Tensor]:
         """The masks of the sites by name, True = kept. Weights may be changed here; what is pruned is zeroed after."""
-        raise NotImplementedError
 
     @property
     def masks(self) -> Masks:

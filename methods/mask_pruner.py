@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
@@ -18,7 +19,7 @@ from .selection import select
 
 
 @dataclass(kw_only=True)
-class MaskPruner(Pruner):
+class MaskPruner(Pruner, ABC):
     """A method that says how important each weight is; everything else is an option.
 
     Options:
@@ -81,9 +82,9 @@ class MaskPruner(Pruner):
             if getattr(self, name) != defaults[name]:
                 raise ValueError(f"{name} = {getattr(self, name)!r} {reason}")
 
+    @abstractmethod
     def score(self, name: str, weight: Tensor) -> Tensor:
         """Importance of each weight of a layer, shape of `weight`; high is kept. Must be finite."""
-        raise NotImplementedError
 
     def prepare_scores(self) -> None:
         """Before the scores of all layers are asked for: gradients, random numbers, statistics.

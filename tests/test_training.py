@@ -60,7 +60,7 @@ def test_accuracy_is_a_count_over_the_whole_split() -> None:
     assert found.correct == int((ranks[:, 0] == targets).sum())
     assert found.correct_top5 == int((ranks[:, :5] == targets[:, None]).any(dim=1).sum())
     assert found.accuracy == found.correct / 500
-    assert found.loss == pytest.approx(float(nn.functional.cross_entropy(model(inputs), targets)), rel=1e-5)
+    assert found.loss == pytest.approx(nn.functional.cross_entropy(model(inputs), targets).item(), rel=1e-5)
     assert model.training
 
 

@@ -17,7 +17,6 @@ import time
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from ...methods.base import Pruner
 from ...methods.registry import create, describe, method_names
@@ -27,7 +26,7 @@ from ..models.registry import create_model
 from ..run import Recipe
 from ..training import make_optimizer
 from .side_by_side import all_seconds, machine, markdown, markdown_row
-from .task import Masked, context_of
+from .task import Masked, Seconds, context_of, timed_step
 
 SPARSITY = 0.9
 CPU = torch.device("cpu")
@@ -38,8 +37,6 @@ NETWORKS = (
     ("wrn-28-8", (3, 32, 32), 10, 8),
     ("resnet-50", (3, 224, 224), 1000, 8),
 )
-Seconds = tuple[float, float]
-"""Of a step, and of the method's hooks in it."""
 STEPS = 400
 """Of a training under a method: a few times the usual 100 between updates."""
 
@@ -69,25 +66,15 @@ class Steps:
         return model.to(memory_format=choose_memory_format("auto", model, shape))
 
     def step(self, index: int) -> Seconds:
-        begin = time.perf_counter()
-        self.optimizer.zero_grad(set_to_none=True)
-        cross_entropy(self.model(self.inputs), self.targets).backward()
-        gradients = time.perf_counter()
-        skips = self.pruner.on_gradients(index, self.optimizer)
-        optimizer = time.perf_counter()
-        if not skips:
-            self.optimizer.step()
-        weights = time.perf_counter()
-        self.pruner.on_weights(index, self.optimizer)
-        end = time.perf_counter()
-        return end - begin, optimizer - gradients + end - weights
+        return timed_step(self.model, self.pruner, self.optimizer, self.inputs, self.targets, index)
 
 
 def network_row(model: str, shape: tuple[int, ...], num_classes: int, batch_size: int, repeats: int) -> list[str]:
     masked = Steps(model, shape, num_classes, batch_size, Masked(sparsity=SPARSITY))
     dense = Steps(model, shape, num_classes, batch_size, Pruner(start="init"))
     timed = all_seconds({"masked": lambda: masked.step(0), "dense": lambda: dense.step(0)}, repeats)
-    seconds = {name: min(values) for name, values in timed.items()}  # medians differ by 5 % for the same work
+    # not medians: those of the same work differ by 5 %, more than what is looked for
+    seconds = {name: min(values) for name, values in timed.items()}
     applications = 20
     begin = time.perf_counter()
     for _ in range(applications):
@@ -112,9 +99,9 @@ def method_row(name: str, repeats: int) -> list[str]:
             # anew each time: most methods cannot train a second time
             method, plain = Steps(*problem, _created(name), STEPS), Steps(*problem, Pruner(start="init"), STEPS)
             for index in range(STEPS):
-                seconds, in_hooks = method.step(index)
-                ours[index], hooks[index] = min(ours[index], seconds), min(hooks[index], in_hooks)
-                dense[index] = min(dense[index], plain.step(index)[0])
+                found = method.step(index)
+                ours[index], hooks[index] = min(ours[index], found.step), min(hooks[index], found.hooks)
+                dense[index] = min(dense[index], plain.step(index).step)
     except (ValueError, UserError) as error:
         return [label, f"not measured: {error}", "", ""]
     return [

@@ -13,36 +13,33 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from ...methods.base import Context, Dense, Pruner
 from ...methods.registry import create, describe, method_names
 from .. import memory
 from ..errors import UserError
-from ..flops import count_macs
 from ..models.registry import create_model
-from ..pruning import find_sites
+from .side_by_side import machine, markdown, markdown_row
+from .task import context_of, timed_step
 
 SPARSITIES = (0.9, 0.5, 0.0)
 """The first that a method takes."""
 NUM_CLASSES = 1000
 MAX_SAMPLES = 16
-"""Scores that ask for more samples get this many: their time is proportional."""
 NUM_STEPS = 4
 FEWER_GRADIENTS = {"fisher_gradients": 4}
 """Of methods with blocks of the Fisher matrix: with their default of 400 they take hours on two cores."""
 MEMORY_BATCH = 4
 TIMEOUT_SECONDS = 1800
+HEADINGS = (
+    "method", "before training (s)", "in steps", "costliest update (s)", "in steps", "memory beyond (models)"
+)  # fmt: skip
 RETURNS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**16)}
 """Tensors of more than 64 kB go back to the system when they are freed, so that the peak is of what was held and not of
 gaps. It doubles the time of a step."""
@@ -54,38 +51,15 @@ class Bench:
 
     def __init__(self, model_name: str, size: int, batch: int) -> None:
         self.model_name, self.shape = model_name, (3, size, size)
-        self.model = self.build()
+        torch.manual_seed(0)
+        self.model = create_model(model_name, num_classes=NUM_CLASSES, input_shape=self.shape)
         self.inputs, self.targets = torch.randn(batch, *self.shape), torch.randint(NUM_CLASSES, (batch,))
 
-    def build(self, **options: Any) -> nn.Module:
-        torch.manual_seed(0)
-        return create_model(self.model_name, num_classes=NUM_CLASSES, input_shape=self.shape, **options)
-
-    def samples(
-        self, num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same inputs again and again, at most MAX_SAMPLES."""
-        left = min(num_samples, MAX_SAMPLES)
-        while left > 0:
-            count = min(left, batch_size, len(self.inputs))
-            yield self.inputs[:count], self.targets[:count]
-            left -= count
-
     def context(self) -> Context:
-        return Context(
-            model=self.model,
-            sites=find_sites(self.model),
-            samples=self.samples,
-            loss=cross_entropy,
-            macs=count_macs(self.model, self.shape),
-            input_shape=self.shape,
-            num_classes=NUM_CLASSES,
-            device=CPU,
-            epochs=1,
-            steps_per_epoch=2 * NUM_STEPS,
-            generator=lambda purpose: torch.Generator().manual_seed(0),
-            rebuild=self.build,
-        )
+        return context_of(
+            self.model, self.shape, num_classes=NUM_CLASSES, batch_size=len(self.inputs),
+            steps_per_epoch=2 * NUM_STEPS, name=self.model_name, max_samples=MAX_SAMPLES,
+        )  # fmt: skip
 
     def run(self, pruner: Pruner) -> dict[str, float]:
         """Seconds of the decisions before training, of the costliest update in it, of the fastest step; the peak."""
@@ -97,30 +71,13 @@ class Bench:
         before = time.perf_counter() - began
         # The rate is low, lest random targets lead to weights that no score could be made of.
         optimizer = torch.optim.SGD(pruner.param_groups(1e-4, False), lr=1e-4, momentum=0.9)
-        steps = [self._step(model, pruner, optimizer, step) for step in range(NUM_STEPS)]
+        steps = [timed_step(model, pruner, optimizer, self.inputs, self.targets, index) for index in range(NUM_STEPS)]
         return {
             "before": before,
-            "update": max(hooks for _, hooks in steps),
-            "step": min(work for work, _ in steps),
+            "update": max(seconds.hooks for seconds in steps),
+            "step": min(seconds.step - seconds.hooks for seconds in steps),
             "peak": memory.peak(CPU),
         }
-
-    def _step(
-        self, model: nn.Module, pruner: Pruner, optimizer: torch.optim.Optimizer, step: int
-    ) -> tuple[float, float]:
-        """Seconds of the training step and of the method's hooks in it."""
-        began = time.perf_counter()
-        optimizer.zero_grad()
-        cross_entropy(model(self.inputs), self.targets).backward()
-        hooks = time.perf_counter()
-        skips = pruner.on_gradients(step, optimizer)
-        hook_seconds = time.perf_counter() - hooks
-        if not skips:
-            optimizer.step()
-        hooks = time.perf_counter()
-        pruner.on_weights(step, optimizer)
-        hook_seconds += time.perf_counter() - hooks
-        return time.perf_counter() - began - hook_seconds, hook_seconds
 
 
 def measure(method: str, model_name: str, size: int, batch: int, *, few_rounds: bool) -> dict[str, Any]:
@@ -168,37 +125,28 @@ def main() -> None:
         print(json.dumps(found))
         return
     names = arguments.only.split(",") if arguments.only else method_names()
-    print(f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}; {_machine()}.")
+    print(f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}; {machine()}.")
     print(f"Scores see at most {MAX_SAMPLES} samples, Fisher blocks {FEWER_GRADIENTS['fisher_gradients']} gradients.")
     print(f"Memory is of a process of its own, batch {MEMORY_BATCH}, in sizes of the model.\n")
-    print("| method | before training (s) | in steps | costliest update (s) | in steps | memory beyond (models) |")
-    print("|---|---|---|---|---|---|")
+    print(markdown(HEADINGS, []))
     for name in names:
-        print(_line(name, arguments), flush=True)
+        print(markdown_row(_cells(name, arguments)), flush=True)
 
 
-def _machine() -> str:
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
-    cpu = names[0] if names else platform.processor()
-    return f"{cpu}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"
-
-
-def _line(name: str, arguments: argparse.Namespace) -> str:
-    label = describe(name).label
+def _cells(name: str, arguments: argparse.Namespace) -> list[str]:
+    label, nothing = describe(name).label, [""] * (len(HEADINGS) - 2)
     try:
         timed = _child(name, arguments, arguments.batch, [], {})
         sized = _child(name, arguments, MEMORY_BATCH, ["--few-rounds"], RETURNS_MEMORY)
     except subprocess.TimeoutExpired:
-        return f"| {label} | more than {TIMEOUT_SECONDS} | | | | |"
+        return [label, f"more than {TIMEOUT_SECONDS}", *nothing]
     except subprocess.CalledProcessError as error:
-        return f"| {label} | {error.stderr.strip().splitlines()[-1]} | | | | |"
+        return [label, error.stderr.strip().splitlines()[-1], *nothing]
     before, update, step = timed["before"], timed["update"], timed["step"]
     beyond = max(0.0, sized["beyond"] / sized["model_bytes"])
-    return f"| {label} | {before:.2f} | {before / step:.2f} | {update:.3f} | {update / step:.2f} | {beyond:.2f} |"
+    return [
+        label, f"{before:.2f}", f"{before / step:.2f}", f"{update:.3f}", f"{update / step:.2f}", f"{beyond:.2f}"
+    ]  # fmt: skip
 
 
 def _child(

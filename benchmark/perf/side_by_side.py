@@ -13,11 +13,12 @@ from ..provenance import device_facts
 
 
 def median_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1) -> dict[str, float]:
-    """Median wall seconds of each way; every repeat calls all of them once, one after the other."""
+    """Median wall seconds of each way, as `all_seconds` measures them."""
     return {name: statistics.median(values) for name, values in all_seconds(ways, repeats, warmup).items()}
 
 
 def all_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1) -> dict[str, list[float]]:
+    """Wall seconds of each way in each repeat; every repeat calls all of them once, one after the other."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for index in range(warmup + repeats):
         for name, way in ways.items():

@@ -1,7 +1,8 @@
-"""What the scripts give a pruner to work on: a network, random inputs of its shape, and nothing else."""
+"""What the scripts give a pruner to work on: a network, random inputs of its shape, and a clock."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,32 @@ class Masked(Pruner):
         self.kept.apply()
 
 
+@dataclass(frozen=True)
+class Seconds:
+    """Of a training step: all of it, and the pruner's hooks in it."""
+
+    step: float
+    hooks: float
+
+
+def timed_step(
+    model: nn.Module, pruner: Pruner, optimizer: torch.optim.Optimizer, inputs: Tensor, targets: Tensor, index: int
+) -> Seconds:
+    """A training step as the harness does it."""
+    begin = time.perf_counter()
+    optimizer.zero_grad(set_to_none=True)
+    cross_entropy(model(inputs), targets).backward()
+    on_gradients = time.perf_counter()
+    skips = pruner.on_gradients(index, optimizer)
+    update = time.perf_counter()
+    if not skips:
+        optimizer.step()
+    on_weights = time.perf_counter()
+    pruner.on_weights(index, optimizer)
+    end = time.perf_counter()
+    return Seconds(step=end - begin, hooks=update - on_gradients + end - on_weights)
+
+
 def context_of(
     model: nn.Module,
     shape: tuple[int, ...],
@@ -48,10 +75,12 @@ def context_of(
     epochs: int = 1,
     steps_per_epoch: int = 10,
     name: str = "",
+    max_samples: int | None = None,
 ) -> Context:
     """The context of a run on random data; `name` is that of the model, for methods that build it anew.
 
-    Whatever number of samples a score asks for, it gets one batch: the time of a gradient is what is compared.
+    A score that asks for more samples gets `max_samples`, the same batch again and again, or else that batch once:
+    its time is proportional.
     """
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(batch_size, *shape, generator=generator)
@@ -60,8 +89,11 @@ def context_of(
     def samples(
         num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        count = min(num_samples, batch_size, len(targets))
-        yield inputs[:count], targets[:count]
+        left = min(num_samples, max_samples or len(targets))
+        while left > 0:
+            count = min(left, batch_size, len(targets))
+            yield inputs[:count], targets[:count]
+            left -= count
 
     def rebuild(**options: Any) -> nn.Module:
         return create_model(name, num_classes=num_classes, input_shape=shape, **options)

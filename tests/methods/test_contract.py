@@ -154,6 +154,41 @@ def test_a_good_plugin_passes() -> None:
     assert [result for result in check_method("good") if not result.passed] == []
 
 
+def test_a_method_without_its_one_function_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_plugins", {})
+    path = tmp_path / "unfinished.py"
+    path.write_text(UNFINISHED, encoding="utf-8")
+    registry.add_plugin(path)
+    for name, missing in (("scoreless", "score"), ("maskless", "choose_masks")):
+        with pytest.raises(UserError, match=f"method '{name}': .* abstract method '?{missing}"):
+            registry.create(name, 0.9, {})
+
+
+UNFINISHED = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from prunebench.methods.fixed_mask import FixedMask
+from prunebench.methods.mask_pruner import MaskPruner
+
+METHODS = {"scoreless": "Scoreless", "maskless": "Maskless"}
+
+
+@dataclass(kw_only=True)
+class Scoreless(MaskPruner):
+    label: ClassVar[str] = "No score"
+    paper: ClassVar[str] = "none"
+    needs: ClassVar[str] = "nothing"
+
+
+@dataclass(kw_only=True)
+class Maskless(FixedMask):
+    label: ClassVar[str] = "No masks"
+    paper: ClassVar[str] = "none"
+    needs: ClassVar[str] = "nothing"
+"""
+
+
 def test_what_is_asked_for_is_what_is_checked() -> None:
     with pytest.raises(UserError, match="did you mean 'rigl'"):
         check_method("rigle")
