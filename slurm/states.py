@@ -88,8 +88,11 @@ def overview(study: str, runs: Sequence[Run], results: Path, *, use_cache: bool 
     store = Store(results)
     submissions = [(path, read_manifest(path)) for path in find_submissions(results)]
     tasks = newest_task_by_run(submissions)
-    open_runs = {job.run.id for job in make_plan(study, runs, store).jobs if job.status.state != "done"}
-    snapshot = _snapshot(tasks, open_runs, submissions, cache_path(results) if use_cache else None)
+    if tasks:
+        open_runs = {job.run.id for job in make_plan(study, runs, store).jobs if job.status.state != "done"}
+        snapshot = _snapshot(tasks, open_runs, submissions, cache_path(results) if use_cache else None)
+    else:
+        snapshot = Snapshot()
     # After the queue: a job that has left it has written all its files, so none is taken for lost by a race.
     plan = make_plan(study, runs, store)
     names = {(entry.name, job.rpartition("_")[2]): job for job, entry in snapshot.queue.items()}

@@ -1,12 +1,13 @@
 """How to fill a machine with small runs: one process of one thread, one of two, or two of one.
 
-    python -m prunebench.benchmark.perf.packing [--study demo] [--only seed=0]
+    python -m prunebench.benchmark.perf.packing [--study demo] [--only seed=0] [--repeats 3]
 
 Computes the same runs of a study in new folders, one way after the other, by `prunebench run` as a user calls it:
-reading data, starting workers and writing results are part of the time. Prints runs an hour and the ratios, and the
-seconds of start-up, from the command to the first attempt at a run, with their share of all. `a run` is the mean time
-of one run by its own clock: where it grows with a second process, the processes share memory or clock speed, and no
-scheduler could win it back.
+reading data, starting workers and writing results are part of the time. Every repeat begins with another way and has
+its own ratios to the first one. Prints medians: seconds, runs an hour, the ratio (with the least and the greatest), and
+the seconds of start-up, from the command to the first attempt at a run, with their share of all. `a run` is the mean
+time of one run by its own clock: where it grows with a second process, the processes share memory or clock speed, and
+no scheduler could win it back.
 """
 
 from __future__ import annotations
@@ -57,24 +58,42 @@ def measure(study: str, only: list[str], jobs: int, threads: int, folder: Path) 
     )
 
 
+def measure_all(study: str, only: list[str], repeats: int) -> dict[str, list[Measured]]:
+    """What each way measured in each repeat."""
+    names = list(WAYS)
+    found: dict[str, list[Measured]] = {name: [] for name in names}
+    for index in range(repeats):
+        first = index % len(names)
+        for name in names[first:] + names[:first]:
+            jobs, threads = WAYS[name]
+            with tempfile.TemporaryDirectory() as folder:
+                found[name].append(measure(study, only, jobs, threads, Path(folder)))
+    return found
+
+
+def row(name: str, ways: list[Measured], reference: list[Measured]) -> list[str]:
+    ratios = [way.rate / other.rate for way, other in zip(ways, reference, strict=True)]
+    columns = zip(*((way.total, way.rate, way.run, way.start, way.start / way.total) for way in ways), strict=True)
+    total, rate, run, start, share = (statistics.median(numbers) for numbers in columns)
+    ratio = f"{statistics.median(ratios):.2f}x"
+    if min(ratios) < max(ratios):
+        ratio += f" ({min(ratios):.2f} to {max(ratios):.2f})"
+    cells = [f"{total:.0f}", f"{rate:,.0f}", ratio, f"{run:.2f}", f"{start:.1f}", f"{share:.1%}"]
+    return [name, str(ways[0].runs), *cells]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", default="demo")
     parser.add_argument("--only", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    rows: list[list[str]] = []
-    first = 0.0
-    for name, (jobs, threads) in WAYS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            found = measure(arguments.study, arguments.only, jobs, threads, Path(folder))
-        first = first or found.rate
-        rows.append(
-            [name, str(found.runs), f"{found.total:.0f}", f"{found.rate:,.0f}", f"{found.rate / first:.2f}x",
-             f"{found.run:.2f}", f"{found.start:.1f}", f"{found.start / found.total:.1%}"]
-        )  # fmt: skip
-    cores = len(os.sched_getaffinity(0))
-    print(f"Study {arguments.study} {' '.join(arguments.only)}, {cores} cores; {machine()}\n")
-    print(markdown(["way", "runs", "seconds", "runs an hour", "ratio", "a run (s)", "start-up (s)", "share"], rows))
+    found = measure_all(arguments.study, arguments.only, arguments.repeats)
+    reference = next(iter(found.values()))
+    what = " ".join(["Study", arguments.study, *arguments.only])
+    print(f"{what}, {len(os.sched_getaffinity(0))} cores, medians of {arguments.repeats}; {machine()}")
+    headings = ["way", "runs", "seconds", "runs an hour", "ratio", "a run (s)", "start-up (s)", "share"]
+    print("\n" + markdown(headings, [row(name, ways, reference) for name, ways in found.items()]))
 
 
 if __name__ == "__main__":
