@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,11 @@ def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> Non
             "cifar10",
         ),
         (("run", "demo", "--jobs", "-1"), 2, "jobs"),
+        (("tabel", "demo"), 2, "unknown command 'tabel'; did you mean 'table'?"),
+        (("table",), 2, "Missing argument 'STUDY...' (see prunebench table --help)"),
+        (("table", "demo", "--knd", "cost"), 2, "--kind"),
+        (("submit", "demo"), 2, "Missing option '--profile' (see prunebench submit --help)"),
+        (("run", "demo", "--compile", "fast"), 2, "'fast' is not one of 'none', 'default', 'reduce-overhead',"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
 )
@@ -161,9 +167,40 @@ def test_bad_arguments(arguments: tuple[str, ...], code: int, message: str, tmp_
     done = prunebench(*arguments, cwd=tmp_path)
     assert done.returncode == code
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("prunebench: ")
+    assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("plan table", {"table2", "table8-smoke"}), ("check gl", {"global_mp"}), ("list st", {"studies"}),
+     ("tab", {"table"}), ("run demo --mem", {"--memory-format"})],
+)  # fmt: skip
+def test_a_shell_completes_names(words: str, offered: set[str], tmp_path: Path) -> None:
+    count = str(len(words.split()))
+    variables = {"_PRUNEBENCH_COMPLETE": "bash_complete", "COMP_WORDS": f"prunebench {words}", "COMP_CWORD": count}
+    command = [sys.executable, "-m", "prunebench.benchmark.cli"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, text=True, check=True
+    )
+    names = {line.removeprefix("plain,") for line in done.stdout.splitlines()}
+    assert offered <= names
+    assert all(name.startswith(words.split()[-1]) for name in names)
+
+
+def test_a_reader_that_leaves_early_is_no_error_to_read_about(tmp_path: Path) -> None:
+    seeds = f"seeds={list(range(200))}"
+    command = [sys.executable, "-m", "prunebench.benchmark.cli", "plan", "demo", "--set", seeds, "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert errors == ""
+    assert process.returncode == 1
 
 
 def test_plan_of_ten_thousand_runs_is_quick(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.run import Run
 from prunebench.benchmark.store import Store
 from synthetic_results import STUDY, fill, store_failure, write_study
-from typer.testing import CliRunner
 
 
 def accuracy(run: Run) -> float:

@@ -6,41 +6,54 @@ import contextlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from ..errors import UserError
 from ..settings import Settings
-from .options import DEFAULT_RESULTS, Assignments, Only, Plugins, Results, StudyName, open_study, say
+from .options import (
+    DEFAULT_RESULTS,
+    only_option,
+    open_study,
+    plugin_option,
+    results_option,
+    say,
+    set_option,
+    study_argument,
+)
 
 if TYPE_CHECKING:
     from ...slurm.choice import Choice
 
+
+@click.command
+@study_argument
+@click.option(
+    "--profile", required=True, metavar="P", help="Name of a profile of the suite, or a YAML file of your own."
+)
+@click.option("--dry-run", is_flag=True, help="Print the batch scripts, submit nothing.")
+@set_option
+@only_option
+@results_option
+@plugin_option
 # Without the environment variable, which jobs inherit anyway: the profile's environment must be able to replace it.
-DataRoot = Annotated[Path | None, typer.Option("--data-root", metavar="DIR", help="Where data sets lie on the nodes.")]
-ProfileName = Annotated[
-    str, typer.Option("--profile", metavar="P", help="Name of a profile of the suite, or a YAML file of your own.")
-]
-
-
-def register(app: typer.Typer) -> None:
-    for name, command in {"submit": submit, "cancel": cancel, "clean": clean}.items():
-        app.command(name)(command)
-
-
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets lie on the nodes.")
+@click.option("--data-check/--no-data-check", default=True, help="Look first whether the data is there.")
+@click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
+@click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
 def submit(
-    study: StudyName,
-    profile: ProfileName,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts, submit nothing.")] = False,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
-    data_root: DataRoot = None,
-    data_check: Annotated[bool, typer.Option(help="Look first whether the data is there.")] = True,
-    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Also store pruned weights.")] = False,
-    deterministic: Annotated[bool, typer.Option("--deterministic", help="Deterministic algorithms on a GPU.")] = False,
+    study: str,
+    profile: str,
+    dry_run: bool,
+    assignments: tuple[str, ...],
+    only: tuple[str, ...],
+    results: Path,
+    plugins: tuple[str, ...],
+    data_root: Path | None,
+    data_check: bool,
+    keep_weights: bool,
+    deterministic: bool,
 ) -> None:
     """Queue what is missing on a SLURM cluster and return at once; `status` tells later how it went."""
     from ...slurm import choice as choices
@@ -59,7 +72,7 @@ def submit(
         compile=chosen.compile,
         keep_weights=keep_weights,
         deterministic=deterministic,
-        plugins=tuple(str(Path(path).resolve()) for path in plugins or ()),
+        plugins=tuple(str(Path(path).resolve()) for path in plugins),
     )
     if dry_run:
         found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
@@ -78,11 +91,11 @@ def submit(
             which = _spelled({"--set": assignments, "--only": only, "--plugin": plugins})
             say(f"look with: prunebench status {shlex.join([*where, *which])}")
             say(f"take back with: prunebench cancel {shlex.join(where)}")
-    raise typer.Exit(1 if found.left_out else 0)
+    raise click.exceptions.Exit(1 if found.left_out else 0)
 
 
-def _spelled(options: Mapping[str, Sequence[str] | None]) -> list[str]:
-    return [word for option, values in options.items() for value in values or () for word in (option, value)]
+def _spelled(options: Mapping[str, Sequence[str]]) -> list[str]:
+    return [word for option, values in options.items() for value in values for word in (option, value)]
 
 
 @contextlib.contextmanager
@@ -115,7 +128,10 @@ def _explain(study: str, found: Choice) -> None:
         say(f"{study}: nothing to submit")
 
 
-def cancel(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
+@click.command
+@study_argument
+@results_option
+def cancel(study: str, results: Path) -> None:
     """Take this study's jobs out of the queue, and no others. What is stored stays; `submit` goes on from there."""
     from ...slurm.cancel import cancel as cancel_jobs
 
@@ -127,7 +143,10 @@ def cancel(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
         say("no job of this study is in the queue")
 
 
-def clean(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
+@click.command
+@study_argument
+@results_option
+def clean(study: str, results: Path) -> None:
     """Remove logs and pickles of finished submissions. Results stay."""
     from ...slurm.cancel import clean as clean_submissions
 
@@ -142,3 +161,6 @@ def clean(study: StudyName, results: Results = DEFAULT_RESULTS) -> None:
 def _name_of(study: str) -> str:
     """The study's name. Its file must be readable, so that a misspelt name is an error and not "no jobs"."""
     return open_study(study).name
+
+
+COMMANDS = (submit, cancel, clean)

@@ -7,12 +7,12 @@ import shutil
 import sys
 from pathlib import Path
 from string import Template
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from ..errors import DataMissing, UserError
-from .options import DEFAULT_RESULTS, Json, Plugins, Results, print_json, say
+from .options import json_option, plugin_option, print_json, results_option, say
 
 _TEMPLATE = Template('''"""$title: what it does, in one line."""
 
@@ -40,16 +40,16 @@ class $class_name(MaskPruner):
 ''')
 
 
-def register(app: typer.Typer) -> None:
-    for name, command in {"new-method": new_method, "check": check, "doctor": doctor}.items():
-        app.command(name)(command)
+@click.command("new-method")
+@click.argument("name")
+@click.option(
+    "--output", "folder", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where the file goes."
+)
+def new_method(name: str, folder: Path) -> None:
+    """Write a method file to start from; it works as a --plugin at once.
 
-
-def new_method(
-    name: Annotated[str, typer.Argument(help="Its name in studies and tables, e.g. my_method.")],
-    folder: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the file goes.")] = Path(),
-) -> None:
-    """Write a method file to start from; it works as a --plugin at once."""
+    NAME is its name in studies and tables, e.g. my_method.
+    """
     if not name.isidentifier() or name != name.lower():
         raise UserError(f"method name {name!r} must be lower case letters, digits and underscores, not a digit first")
     path = folder / f"{name}.py"
@@ -65,15 +65,24 @@ def new_method(
     say(f"next: prunebench check {name} --plugin {path}")
 
 
-def check(
-    name: Annotated[str, typer.Argument(help="A registered method, or one of a plug-in.")],
-    plugins: Plugins = None,
-    as_json: Json = False,
-) -> None:
-    """Run the contract test on one method: exact counts, masks that hold, no side effects, resume, determinism."""
+def _complete_method(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    from ...methods.registry import method_names
+
+    return [name for name in method_names() if name.startswith(incomplete)]
+
+
+@click.command
+@click.argument("name", shell_complete=_complete_method)
+@plugin_option
+@json_option
+def check(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
+    """Run the contract test on one method: exact counts, masks that hold, no side effects, resume, determinism.
+
+    NAME is a registered method, or one of a plug-in.
+    """
     from ...methods.registry import add_plugin, describe
 
-    for path in plugins or ():
+    for path in plugins:
         add_plugin(path)
     describe(name)
     from ...methods.contract import check_method
@@ -84,17 +93,15 @@ def check(
     else:
         for result in checks:
             print(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}  {result.detail}".rstrip())
-    raise typer.Exit(0 if all(result.passed for result in checks) else 1)
+    raise click.exceptions.Exit(0 if all(result.passed for result in checks) else 1)
 
 
-def doctor(
-    results: Results = DEFAULT_RESULTS,
-    profile: Annotated[
-        str | None, typer.Option("--profile", metavar="P", help="Also check this profile on the cluster.")
-    ] = None,
-    probe: Annotated[bool, typer.Option(help="With --profile: ask a compute node, if one is free.")] = True,
-    as_json: Json = False,
-) -> None:
+@click.command
+@results_option
+@click.option("--profile", metavar="P", help="Also check this profile on the cluster.")
+@click.option("--probe/--no-probe", default=True, help="With --profile: ask a compute node, if one is free.")
+@json_option
+def doctor(results: Path, profile: str | None, probe: bool, as_json: bool) -> None:
     """Print what is installed, what is missing, and what this machine or a cluster can do."""
     checks = _cluster(profile, results, probe) if profile is not None else []
     findings = {**_packages(), **_machine(results)}
@@ -107,7 +114,7 @@ def doctor(
         for check in checks:
             print(f"{_SIGNS[check.is_fine]}  {check.name}: {check.text}")
     if any(check.is_fine is False for check in checks):
-        raise typer.Exit(DataMissing.exit_code)
+        raise click.exceptions.Exit(DataMissing.exit_code)
 
 
 _SIGNS = {True: "ok    ", False: "FAILED", None: "?     "}
@@ -168,3 +175,6 @@ def _gpu() -> str:
     query = [nvidia, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
     return "; ".join(done.stdout.strip().splitlines()) or f"none: {done.stderr.strip()}"
+
+
+COMMANDS = (new_method, check, doctor)

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from .options import (
-    DEFAULT_RESULTS,
-    Assignments,
-    Json,
-    Only,
-    Plugins,
-    Results,
-    StudyName,
+    json_option,
+    only_option,
     open_store,
     open_study,
+    plugin_option,
     print_json,
+    results_option,
     say,
+    set_option,
+    study_argument,
 )
-from .output import Output, Strict, finish, write
+from .output import finish, output_option, strict_option, write
 
 
-def register(app: typer.Typer) -> None:
-    for name, command in {"compare": compare, "export": export}.items():
-        app.command(name)(command)
-
-
-def compare(
-    first: Annotated[Path, typer.Argument(metavar="A", help="A results folder.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
-    study: Annotated[str | None, typer.Option("--study", help="Only this study and its dense trainings.")] = None,
-    as_json: Json = False,
-) -> None:
+@click.command
+@click.argument("first", type=click.Path(path_type=Path), metavar="A")
+@click.argument("second", type=click.Path(path_type=Path), metavar="B")
+@click.option("--study", metavar="NAME", help="Only this study and its dense trainings.")
+@json_option
+def compare(first: Path, second: Path, study: str | None, as_json: bool) -> None:
     """Compare two results folders: which runs differ, by how much, and whether that is beyond seed noise."""
     from ..cells_markdown import to_markdown
     from ..compare import compare_folders
@@ -49,16 +42,26 @@ def compare(
         print(line)
 
 
+@click.command
+@study_argument
+@click.option("--format", default="csv", help="csv, or parquet (needs pyarrow).")
+@output_option
+@click.option("--columns", is_flag=True, help="Print what every column means instead.")
+@strict_option
+@set_option
+@only_option
+@results_option
+@plugin_option
 def export(
-    study: StudyName,
-    format: Annotated[str, typer.Option("--format", help="csv, or parquet (needs pyarrow).")] = "csv",
-    output: Output = None,
-    columns: Annotated[bool, typer.Option("--columns", help="Print what every column means instead.")] = False,
-    strict: Strict = False,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
+    study: str,
+    format: str,
+    output: Path | None,
+    columns: bool,
+    strict: bool,
+    assignments: tuple[str, ...],
+    only: tuple[str, ...],
+    results: Path,
+    plugins: tuple[str, ...],
 ) -> None:
     """Write all runs of a study as one tidy file, stored or not."""
     from ..errors import UserError
@@ -80,3 +83,6 @@ def export(
     else:
         raise UserError(f"format {format!r} is binary: name a file with --output")
     finish([opened], store, strict)
+
+
+COMMANDS = (compare, export)

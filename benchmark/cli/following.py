@@ -6,24 +6,23 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from ..errors import UserError
 from ..plan import Job
 from .options import (
-    DEFAULT_RESULTS,
-    Assignments,
-    Json,
-    Only,
-    Plugins,
-    Results,
-    StudyName,
+    json_option,
+    only_option,
     open_store,
     open_study,
+    plugin_option,
     print_json,
+    results_option,
     say,
+    set_option,
+    study_argument,
 )
 from .reading import describe_run, find_one
 
@@ -38,19 +37,22 @@ USUAL_REASONS = ("", "None", "Priority", "Resources", "Dependency", "BeginTime",
                  "its job has started")  # fmt: skip
 
 
-def register(app: typer.Typer) -> None:
-    app.command("status")(status)
-    app.command("logs")(logs)
-
-
+@click.command
+@study_argument
+@set_option
+@only_option
+@results_option
+@plugin_option
+@click.option("--watch", is_flag=True, help="Renew until nothing runs or waits any more.")
+@json_option
 def status(
-    study: StudyName,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Renew until nothing runs or waits any more.")] = False,
-    as_json: Json = False,
+    study: str,
+    assignments: tuple[str, ...],
+    only: tuple[str, ...],
+    results: Path,
+    plugins: tuple[str, ...],
+    watch: bool,
+    as_json: bool,
 ) -> None:
     """Print which runs are done, running, queued, blocked, failed, lost, interrupted or missing, and why."""
     from ...slurm.states import overview
@@ -125,9 +127,11 @@ def _job(job: Job, found: Overview) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def logs(
-    run_id: Annotated[str, typer.Argument(metavar="RUN")], results: Results = DEFAULT_RESULTS, as_json: Json = False
-) -> None:
+@click.command
+@click.argument("run_id", metavar="RUN")
+@results_option
+@json_option
+def logs(run_id: str, results: Path, as_json: bool) -> None:
     """Print a run's attempts, with reasons and tracebacks, and the logs of the jobs it was submitted with."""
     from ...slurm.submission import find_logs, find_submitted
 
@@ -153,3 +157,6 @@ def logs(
     for path in paths:
         say(f"log of its job: {path}")
         print(path.read_text(encoding="utf-8", errors="replace"), end="")
+
+
+COMMANDS = (status, logs)

@@ -4,45 +4,53 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from ..store import Store
 
 if TYPE_CHECKING:
     from ..study import Study
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study of the suite, or a YAML file.")]
-Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the study file.")
-]
-Only = Annotated[
-    list[str] | None,
-    typer.Option("--only", metavar="KEY=VALUE", help="Only runs of a method, sparsity, seed or label."),
-]
-Results = Annotated[
-    Path, typer.Option("--results", envvar="PRUNEBENCH_RESULTS", metavar="DIR", help="The results folder.")
-]
-Plugins = Annotated[
-    list[str] | None, typer.Option("--plugin", metavar="FILE", help="A Python file with methods of your own.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 DEFAULT_RESULTS = Path("results")
 
 
+def complete_study(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    from ..study import study_names
+
+    return [name for name in study_names() if name.startswith(incomplete)]
+
+
+study_argument = click.argument("study", metavar="STUDY", shell_complete=complete_study)
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a value of the study file."
+)
+only_option = click.option(
+    "--only", multiple=True, metavar="KEY=VALUE", help="Only runs of a method, sparsity, seed or label."
+)
+results_option = click.option(
+    "--results", type=click.Path(path_type=Path), default=DEFAULT_RESULTS, envvar="PRUNEBENCH_RESULTS", metavar="DIR",
+    help="The results folder.",
+)  # fmt: skip
+plugin_option = click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with methods of your own."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
 def open_study(
-    name: str, assignments: list[str] | None = None, only: list[str] | None = None, plugins: list[str] | None = None
+    name: str, assignments: Sequence[str] = (), only: Sequence[str] = (), plugins: Sequence[str] = ()
 ) -> Study:
     """Register plug-ins, then read the study."""
     from ...methods.registry import add_plugin
     from ..study import load_study
 
-    for path in plugins or ():
+    for path in plugins:
         add_plugin(path)
-    return load_study(name, assignments or (), only or ())
+    return load_study(name, assignments, only)
 
 
 def open_store(results: Path) -> Store:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from .options import say
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 INCOMPLETE = 3
 """Exit code of --strict where results are incomplete."""
 
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Leave with 3 where runs are missing.")]
+output_option = click.option(
+    "--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write here, not to stdout."
+)
+strict_option = click.option("--strict", is_flag=True, help="Leave with 3 where runs are missing.")
 
 
 def emit(text: str, output: Path | None) -> None:
@@ -54,4 +56,4 @@ def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:
         if not count["complete"]:
             say(f"{study.name}: {count['done']} of {count['runs']} runs are stored (prunebench run computes the rest)")
     if strict and not all(count["complete"] for count in counts):
-        raise typer.Exit(INCOMPLETE)
+        raise click.exceptions.Exit(INCOMPLETE)

@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-import typer
+import click
 
 from ..errors import UserError, unknown
 from ..plan import make_plan
 from ..run import to_dict
 from ..store import RunFolder
 from .options import (
-    DEFAULT_RESULTS,
-    Assignments,
-    Json,
-    Only,
-    Plugins,
-    Results,
-    StudyName,
+    json_option,
+    only_option,
     open_store,
     open_study,
+    plugin_option,
     print_json,
+    results_option,
     say,
+    set_option,
+    study_argument,
 )
 
 KINDS = ("methods", "models", "datasets", "studies", "profiles")
 
 
-def register(app: typer.Typer) -> None:
-    for name, command in {"list": list_names, "show": show, "plan": plan}.items():
-        app.command(name)(command)
+def _complete_kind(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
-def list_names(
-    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")] = "methods",
-    as_json: Json = False,
-    plugins: Plugins = None,
-) -> None:
-    """List methods, models, data sets, studies or cluster profiles."""
+@click.command("list")
+@click.argument("kind", default="methods", metavar="[KIND]", shell_complete=_complete_kind)
+@json_option
+@plugin_option
+def list_names(kind: str, as_json: bool, plugins: tuple[str, ...]) -> None:
+    """List methods, models, data sets, studies or cluster profiles.
+
+    KIND is methods (unless given), models, datasets, studies or profiles.
+    """
     from ...methods.registry import add_plugin
 
-    for path in plugins or ():
+    for path in plugins:
         add_plugin(path)
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
@@ -112,12 +114,14 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+@click.command
+@study_argument
+@set_option
+@only_option
+@plugin_option
+@json_option
 def show(
-    study: StudyName,
-    assignments: Assignments = None,
-    only: Only = None,
-    plugins: Plugins = None,
-    as_json: Json = False,
+    study: str, assignments: tuple[str, ...], only: tuple[str, ...], plugins: tuple[str, ...], as_json: bool
 ) -> None:
     """Print the resolved configuration, and where each value comes from."""
     opened = open_study(study, assignments, only, plugins)
@@ -143,17 +147,27 @@ def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...]
     return [(key, data)]
 
 
+@click.command
+@study_argument
+@set_option
+@only_option
+@results_option
+@plugin_option
+@click.option(
+    "--throughput", "images_per_second", type=click.FloatRange(min=0.001), metavar="NUMBER",
+    help="Training images a second on one device.",
+)  # fmt: skip
+@click.option("--calibrate", is_flag=True, help="Measure the throughput here (loads torch).")
+@json_option
 def plan(
-    study: StudyName,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
-    images_per_second: Annotated[
-        float | None, typer.Option("--throughput", min=0.001, help="Training images a second on one device.")
-    ] = None,
-    calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure the throughput here (loads torch).")] = False,
-    as_json: Json = False,
+    study: str,
+    assignments: tuple[str, ...],
+    only: tuple[str, ...],
+    results: Path,
+    plugins: tuple[str, ...],
+    images_per_second: float | None,
+    calibrate: bool,
+    as_json: bool,
 ) -> None:
     """Print the runs, the shared dense trainings, what is done, and what it costs."""
     from ..estimate import estimate
@@ -193,3 +207,6 @@ def find_one(results: Any, run_id: str) -> RunFolder:
         names = ", ".join(folder.path.name for folder in found[:5])
         raise UserError(f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {results}")
     return found[0]
+
+
+COMMANDS = (list_names, show, plan)

@@ -3,59 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from . import exchanging
 from .options import (
-    DEFAULT_RESULTS,
-    Assignments,
-    Json,
-    Only,
-    Plugins,
-    Results,
-    StudyName,
+    complete_study,
+    json_option,
+    only_option,
     open_store,
     open_study,
+    plugin_option,
     print_json,
+    results_option,
     say,
+    set_option,
+    study_argument,
 )
-from .output import Output, Strict, completeness, emit, finish, write
+from .output import completeness, emit, finish, output_option, strict_option, write
 
 if TYPE_CHECKING:
     from ..cells import Table
     from ..store import Store
     from ..study import Study
 
-Studies = Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies, or YAML files.")]
-Accuracy = Annotated[str, typer.Option("--accuracy", help="last, selected (on validation) or best_test (the paper's).")]
-Stat = Annotated[str, typer.Option("--stat", help="std: sample standard deviation; ci: 95 % t-interval.")]
+studies_argument = click.argument("studies", metavar="STUDY...", nargs=-1, required=True, shell_complete=complete_study)
+accuracy_option = click.option(
+    "--accuracy", default="last", help="last, selected (on validation) or best_test (the paper's)."
+)
+stat_option = click.option("--stat", default="std", help="std: sample standard deviation; ci: 95 % t-interval.")
 
 
-def register(app: typer.Typer) -> None:
-    for name, command in {"table": table, "plot": plot, "report": report}.items():
-        app.command(name)(command)
-    exchanging.register(app)
-
-
+@click.command
+@studies_argument
+@click.option("--kind", help="accuracy, flops, macs (of both), layers, cost, rank, paired; else the first two.")
+@click.option("--format", default="md", help="md, latex, csv or html.")
+@accuracy_option
+@stat_option
+@click.option("--against", help="published: ours beside the paper's numbers.")
+@output_option
+@strict_option
+@json_option
+@set_option
+@only_option
+@results_option
+@plugin_option
 def table(
-    studies: Studies,
-    kind: Annotated[
-        str | None,
-        typer.Option(help="accuracy, flops, macs (of both), layers, cost, rank, paired; else the first two."),
-    ] = None,
-    format: Annotated[str, typer.Option("--format", help="md, latex, csv or html.")] = "md",
-    accuracy: Accuracy = "last",
-    stat: Stat = "std",
-    against: Annotated[str | None, typer.Option(help="published: ours beside the paper's numbers.")] = None,
-    output: Output = None,
-    strict: Strict = False,
-    as_json: Json = False,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
+    studies: tuple[str, ...],
+    kind: str | None,
+    format: str,
+    accuracy: str,
+    stat: str,
+    against: str | None,
+    output: Path | None,
+    strict: bool,
+    as_json: bool,
+    assignments: tuple[str, ...],
+    only: tuple[str, ...],
+    results: Path,
+    plugins: tuple[str, ...],
 ) -> None:
     """Print tables of results. Without --kind: accuracy and FLOPs, also written to RESULTS/STUDY/tables."""
     from ..cells import table_as_dict
@@ -75,23 +81,30 @@ def table(
     finish(opened, store, strict)
 
 
+@click.command
+@studies_argument
+@click.option("--kind", help="accuracy, macs, layers, training, ranks, critical or published; else those that fit.")
+@accuracy_option
+@stat_option
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Not RESULTS/STUDY/plots.")
+@strict_option
+@json_option
+@set_option
+@only_option
+@results_option
+@plugin_option
 def plot(
-    studies: Studies,
-    kind: Annotated[
-        str | None,
-        typer.Option(help="accuracy, macs, layers, training, ranks, critical or published; else those that fit."),
-    ] = None,
-    accuracy: Accuracy = "last",
-    stat: Stat = "std",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Not RESULTS/STUDY/plots.")
-    ] = None,
-    strict: Strict = False,
-    as_json: Json = False,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
+    studies: tuple[str, ...],
+    kind: str | None,
+    accuracy: str,
+    stat: str,
+    output: Path | None,
+    strict: bool,
+    as_json: bool,
+    assignments: tuple[str, ...],
+    only: tuple[str, ...],
+    results: Path,
+    plugins: tuple[str, ...],
 ) -> None:
     """Draw figures as PNG and PDF and print their paths."""
     from ..plot import figures, save_figure
@@ -113,22 +126,31 @@ def plot(
     finish(opened, store, strict)
 
 
+@click.command
+@study_argument
+@accuracy_option
+@output_option
+@strict_option
+@set_option
+@only_option
+@results_option
+@plugin_option
 def report(
-    study: StudyName,
-    accuracy: Accuracy = "last",
-    output: Output = None,
-    strict: Strict = False,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
+    study: str,
+    accuracy: str,
+    output: Path | None,
+    strict: bool,
+    assignments: tuple[str, ...],
+    only: tuple[str, ...],
+    results: Path,
+    plugins: tuple[str, ...],
 ) -> None:
     """Write one HTML file with tables, curves, runs and raw results; it opens without a network."""
     from ..report import Asked, html_report
 
     opened = open_study(study, assignments, only, plugins)
     store = open_store(results)
-    asked = Asked(study=study, assignments=assignments or (), only=only or (), plugins=plugins or ())
+    asked = Asked(study=study, assignments=assignments, only=only, plugins=plugins)
     path = output or store.study_folder(opened.name) / "report.html"
     write(path, html_report(opened, store, asked, accuracy))
     print(path)
@@ -177,3 +199,6 @@ def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> 
             path = folder / f"{made.name}{SUFFIXES[format]}"
             write(path, render(made, format))
             say(f"wrote {path}")
+
+
+COMMANDS = (table, plot, report)

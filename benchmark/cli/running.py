@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, get_args
 
-import typer
+import click
 
 from ..errors import UserError
 from ..plan import Plan, make_plan
@@ -15,51 +15,67 @@ from ..settings import Compile, MemoryFormat, Settings, default_jobs
 from ..store import Store
 from .following import describe_run
 from .options import (
-    DEFAULT_RESULTS,
-    Assignments,
-    Only,
-    Plugins,
-    Results,
-    StudyName,
+    only_option,
     open_store,
     open_study,
+    plugin_option,
+    results_option,
     say,
+    set_option,
+    study_argument,
 )
 from .reading import find_one
 
-DataRoot = Annotated[
-    Path | None, typer.Option("--data-root", envvar="PRUNEBENCH_DATA", metavar="DIR", help="Where data sets lie.")
-]
+data_root_option = click.option(
+    "--data-root", type=click.Path(path_type=Path), envvar="PRUNEBENCH_DATA", metavar="DIR", help="Where data sets lie."
+)
 
 
-def register(app: typer.Typer) -> None:
-    for name, command in {"run": run, "retry": retry, "prepare": prepare}.items():
-        app.command(name)(command)
-
-
+@click.command
+@study_argument
+@set_option
+@only_option
+@results_option
+@plugin_option
+@data_root_option
+@click.option("--jobs", type=click.IntRange(min=0), default=0, help="Runs at once; 0: one a core, or one a GPU.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, help="CPU threads of one run.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--checkpoint-every", type=click.IntRange(min=1), default=5, help="Epochs between checkpoints.")
+@click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
+@click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
+@click.option(
+    "--memory-format", type=click.Choice(get_args(MemoryFormat)), default="auto",
+    help="auto: channels last for convolutions.",
+)  # fmt: skip
+@click.option(
+    "--compile", type=click.Choice(get_args(Compile)), default="none",
+    help="Mode of torch.compile for the training step.",
+)  # fmt: skip
+@click.option("--retry-failed", is_flag=True, help="Also runs that failed before.")
 def run(
-    study: StudyName,
-    assignments: Assignments = None,
-    only: Only = None,
-    results: Results = DEFAULT_RESULTS,
-    plugins: Plugins = None,
-    data_root: DataRoot = None,
-    jobs: Annotated[int, typer.Option(min=0, help="Runs at once; 0: one a core, or one a GPU.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of one run.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 5,
-    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Also store pruned weights.")] = False,
-    deterministic: Annotated[bool, typer.Option("--deterministic", help="Deterministic algorithms on a GPU.")] = False,
-    memory_format: Annotated[MemoryFormat, typer.Option(help="auto: channels last for convolutions.")] = "auto",
-    compile: Annotated[Compile, typer.Option(help="Mode of torch.compile for the training step.")] = "none",
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also runs that failed before.")] = False,
+    study: str,
+    assignments: tuple[str, ...],
+    only: tuple[str, ...],
+    results: Path,
+    plugins: tuple[str, ...],
+    data_root: Path | None,
+    jobs: int,
+    threads: int,
+    device: str,
+    checkpoint_every: int,
+    keep_weights: bool,
+    deterministic: bool,
+    memory_format: MemoryFormat,
+    compile: Compile,
+    retry_failed: bool,
 ) -> None:
     """Compute what is missing, here. Ctrl-C stops after the running epochs and loses nothing."""
     opened = open_study(study, assignments, only, plugins)
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
         keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
-        plugins=tuple(str(Path(path).resolve()) for path in plugins or ()),
+        plugins=tuple(str(Path(path).resolve()) for path in plugins),
     )  # fmt: skip
     store = open_store(results)
     made = make_plan(opened.name, opened.runs, store)
@@ -72,16 +88,16 @@ def run(
         say(f"failed before: {describe_run(job.run)}: {job.status.reason} (prunebench retry {job.run.id})")
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
-        raise typer.Exit(1 if failed_before else 0)
+        raise click.exceptions.Exit(1 if failed_before else 0)
     try:
         endings = _compute(made, opened.name, settings, jobs or default_jobs(device))
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command goes on from here")
-        raise typer.Exit(130) from None
+        raise click.exceptions.Exit(130) from None
     _say_starts(made, store)
     num_failed = sum(ending.outcome != "done" for ending in endings) + len(failed_before)
     say(f"{opened.name}: {sum(e.outcome == 'done' for e in endings)} computed, {num_failed} failed")
-    raise typer.Exit(1 if num_failed else 0)
+    raise click.exceptions.Exit(1 if num_failed else 0)
 
 
 def _say_starts(made: Plan, store: Store) -> None:
@@ -149,11 +165,14 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
         return run_local(made.to_do, study, settings, num_workers, listener)
 
 
-def retry(
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of failed runs, or beginnings of ids.")],
-    results: Results = DEFAULT_RESULTS,
-) -> None:
-    """Allow failed runs to be computed again; `run` or `submit` then does it."""
+@click.command
+@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@results_option
+def retry(run_ids: tuple[str, ...], results: Path) -> None:
+    """Allow failed runs to be computed again; `run` or `submit` then does it.
+
+    RUN is the id of a failed run, or its beginning.
+    """
     folders = [find_one(results, run_id) for run_id in run_ids]
     for folder in folders:
         state = folder.status()
@@ -164,13 +183,18 @@ def retry(
         say(f"{folder.path.name}: will be computed again")
 
 
-def prepare(
-    name: Annotated[str, typer.Argument(metavar="DATASET|STUDY", help="A data set, or a study: its data and weights.")],
-    archive: Annotated[Path | None, typer.Option("--from", help="An archive or folder fetched by hand.")] = None,
-    only_check: Annotated[bool, typer.Option("--check", help="Only check the copy that is there.")] = False,
-    data_root: DataRoot = None,
-) -> None:
-    """Fetch data sets and published weights, once, on a machine with a network; `run` never does."""
+@click.command
+@click.argument("name", metavar="DATASET|STUDY")
+@click.option(
+    "--from", "archive", type=click.Path(path_type=Path), metavar="PATH", help="An archive or folder fetched by hand."
+)
+@click.option("--check", "only_check", is_flag=True, help="Only check the copy that is there.")
+@data_root_option
+def prepare(name: str, archive: Path | None, only_check: bool, data_root: Path | None) -> None:
+    """Fetch data sets and published weights, once, on a machine with a network; `run` never does.
+
+    Of a study, its data and its weights.
+    """
     from ...datasets.registry import check, dataset_names
     from ...datasets.registry import prepare as fetch
     from ..study import load_study
@@ -187,3 +211,6 @@ def prepare(
             say(f"weights: in {fetch_weights(model, weights)}")
     for line in check(dataset, root=data_root):
         print(line)
+
+
+COMMANDS = (run, retry, prepare)

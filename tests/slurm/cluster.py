@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from click.testing import CliRunner
 from comparing import all_numbers
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.run import Run
@@ -20,7 +21,6 @@ from prunebench.methods.registry import add_plugin
 from prunebench.slurm.queue import forget
 from prunebench.slurm.states import Overview, RunState, overview
 from prunebench.slurm.submission import TaskRecord, find_submissions, newest_task_by_run, read_manifest
-from typer.testing import CliRunner
 
 PLUGIN = Path(__file__).with_name("faulty.py")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from cluster import PLUGIN, Place
 from prunebench.benchmark.cli import app
 from prunebench.slurm.doctor import _account
 from prunebench.slurm.limits import find_limits
 from prunebench.slurm.profile import Profile
 from scenarios import Scenario, is_allowed
-from typer.testing import CliRunner
 
 pytestmark = pytest.mark.slurm
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 from cluster import wait_until
 from jobs import Jobs
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.store import Store
 from prunebench.slurm.submission import find_submissions, read_manifest
-from typer.testing import CliRunner
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 

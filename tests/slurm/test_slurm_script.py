@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from prunebench.slurm.executor import make_executor, parameters_of, submission_environment
 from prunebench.slurm.profile import Profile
 from submitit.slurm.slurm import _make_sbatch_string
-from typer.testing import CliRunner
 
 PROFILE = Profile.model_validate(
     {
