@@ -41,7 +41,7 @@ def app() -> None:
     """Compare pruning methods in one train/prune/fine-tune harness."""
 
 
-for room in (reading, following, running, cluster, reporting, exchanging, developing):
+for room in (reading, running, following, cluster, reporting, exchanging, developing):
     for command in room.COMMANDS:
         app.add_command(command)
 

@@ -213,4 +213,4 @@ def prepare(name: str, archive: Path | None, only_check: bool, data_root: Path |
         print(line)
 
 
-COMMANDS = (run, retry, prepare)
+COMMANDS = (prepare, run, retry)

@@ -7,6 +7,8 @@ threads, and keep pruned weights at zero after every step. The plain loops are w
 
 - `transforms`: a DataLoader over a torchvision-like data set, whose transforms decode, augment and normalise one image
   at a time, in the training process (more processes would be more cores);
+- `masked layers`: the same, whose layers multiply weight and mask in every forward pass (torch.nn.utils.prune; the
+  layers of ShrinkBench and Synaptic-Flow do it as well) instead of the weights after every step;
 - `tensors`: a DataLoader over images that are normalised tensors already; it cannot augment, so it stands in the table
   only where the recipe does not either.
 
@@ -27,6 +29,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import prune
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import transforms
 
@@ -41,6 +44,7 @@ from .side_by_side import machine, markdown, median_seconds
 from .task import Masked, context_of
 
 SPARSITY = 0.9
+PLAIN = ("transforms", "masked layers", "tensors")
 CPU = torch.device("cpu")
 
 
@@ -142,6 +146,7 @@ def race(course: Course, samples: int, repeats: int) -> list[str]:
     ways: dict[str, Callable[[], object]] = {
         "ours": lambda: training.run_round(0, 0),
         "transforms": plain_epoch(_network(course), masks, recipe, by_image),
+        "masked layers": plain_epoch(_with_masked_layers(_network(course), masks), {}, recipe, by_image),
         "batches": make_batches,
     }
     if not course.augments:
@@ -150,15 +155,17 @@ def race(course: Course, samples: int, repeats: int) -> list[str]:
         ways["tensors"] = plain_epoch(_network(course), masks, recipe, by_tensor)
     seconds = median_seconds(ways, repeats)
     rates = {name: num_samples / value for name, value in seconds.items()}
-    return [
-        course.title,
-        f"{rates['ours']:,.0f}",
-        f"{rates['transforms']:,.0f}",
-        f"{rates['ours'] / rates['transforms']:.2f}x",
-        f"{rates['tensors']:,.0f}" if "tensors" in rates else "–",
-        f"{rates['ours'] / rates['tensors']:.2f}x" if "tensors" in rates else "–",
-        f"{seconds['batches'] / seconds['ours']:.1%}",
-    ]
+    compared: list[str] = []
+    for name in PLAIN:
+        compared += [f"{rates[name]:,.0f}", f"{rates['ours'] / rates[name]:.2f}x"] if name in rates else ["–", "–"]
+    return [course.title, f"{rates['ours']:,.0f}", *compared, f"{seconds['batches'] / seconds['ours']:.1%}"]
+
+
+def _with_masked_layers(network: nn.Module, masks: dict[str, Tensor]) -> nn.Module:
+    for name, mask in masks.items():
+        layer, _, parameter = name.rpartition(".")
+        prune.custom_from_mask(network.get_submodule(layer), parameter, mask)
+    return network
 
 
 def _network(course: Course) -> nn.Module:
@@ -194,7 +201,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="a Markdown file; docs/race.md is shown by README.md")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    headings = ["images a second", "prunebench", "transforms", "ratio", "tensors", "ratio", "data share"]
+    compared = [heading for name in PLAIN for heading in (name, "ratio")]
+    headings = ["images a second", "prunebench", *compared, "data share"]
     rows = [race(course, arguments.samples, arguments.repeats) for course in COURSES if arguments.only in course.model]
     text = f"{arguments.threads} thread(s), medians of {arguments.repeats}; {machine()}\n\n{markdown(headings, rows)}"
     print(text)
