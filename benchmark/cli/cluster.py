@@ -14,12 +14,10 @@ from ..errors import UserError
 from ..settings import Settings
 from .options import (
     DEFAULT_RESULTS,
-    only_option,
-    open_study,
-    plugin_option,
+    Selection,
     results_option,
     say,
-    set_option,
+    selection_options,
     study_argument,
 )
 
@@ -33,10 +31,8 @@ if TYPE_CHECKING:
     "--profile", required=True, metavar="P", help="Name of a profile of the suite, or a YAML file of your own."
 )
 @click.option("--dry-run", is_flag=True, help="Print the batch scripts, submit nothing.")
-@set_option
-@only_option
+@selection_options
 @results_option
-@plugin_option
 # Without the environment variable, which jobs inherit anyway: the profile's environment must be able to replace it.
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets lie on the nodes.")
 @click.option("--data-check/--no-data-check", default=True, help="Look first whether the data is there.")
@@ -46,10 +42,8 @@ def submit(
     study: str,
     profile: str,
     dry_run: bool,
-    assignments: tuple[str, ...],
-    only: tuple[str, ...],
+    selection: Selection,
     results: Path,
-    plugins: tuple[str, ...],
     data_root: Path | None,
     data_check: bool,
     keep_weights: bool,
@@ -61,7 +55,7 @@ def submit(
     from ...slurm.profile import load_profile
 
     chosen = load_profile(profile)
-    opened = open_study(study, assignments, only, plugins)
+    opened = selection.open(study)
     settings = Settings(
         results=results.absolute(),
         data_root=data_root.absolute() if data_root else None,
@@ -72,7 +66,7 @@ def submit(
         compile=chosen.compile,
         keep_weights=keep_weights,
         deterministic=deterministic,
-        plugins=tuple(str(Path(path).resolve()) for path in plugins),
+        plugins=selection.plugin_paths,
     )
     if dry_run:
         found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
@@ -88,7 +82,7 @@ def submit(
             sent = submission.submit(opened.name, found, settings, chosen, say)
             say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
             where = [study] if results == DEFAULT_RESULTS else [study, "--results", str(results)]
-            which = _spelled({"--set": assignments, "--only": only, "--plugin": plugins})
+            which = _spelled({"--set": selection.assignments, "--only": selection.only, "--plugin": selection.plugins})
             say(f"look with: prunebench status {shlex.join([*where, *which])}")
             say(f"take back with: prunebench cancel {shlex.join(where)}")
     raise click.exceptions.Exit(1 if found.left_out else 0)
@@ -160,7 +154,7 @@ def clean(study: str, results: Path) -> None:
 
 def _name_of(study: str) -> str:
     """The study's name. Its file must be readable, so that a misspelt name is an error and not "no jobs"."""
-    return open_study(study).name
+    return Selection().open(study).name
 
 
 COMMANDS = (submit, cancel, clean)

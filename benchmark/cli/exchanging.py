@@ -7,15 +7,13 @@ from pathlib import Path
 import click
 
 from .options import (
+    Selection,
     json_option,
-    only_option,
     open_store,
-    open_study,
-    plugin_option,
     print_json,
     results_option,
     say,
-    set_option,
+    selection_options,
     study_argument,
 )
 from .output import finish, output_option, strict_option, write
@@ -48,27 +46,23 @@ def compare(first: Path, second: Path, study: str | None, as_json: bool) -> None
 @output_option
 @click.option("--columns", is_flag=True, help="Print what every column means instead.")
 @strict_option
-@set_option
-@only_option
+@selection_options
 @results_option
-@plugin_option
 def export(
     study: str,
     format: str,
     output: Path | None,
     columns: bool,
     strict: bool,
-    assignments: tuple[str, ...],
-    only: tuple[str, ...],
+    selection: Selection,
     results: Path,
-    plugins: tuple[str, ...],
 ) -> None:
     """Write all runs of a study as one tidy file, stored or not."""
     from ..errors import UserError
     from ..export import describe_columns, export_bytes
     from ..frame import study_frame
 
-    opened = open_study(study, assignments, only, plugins)
+    opened = selection.open(study)
     if columns:
         for name, kind, meaning in describe_columns():
             print(f"{name}\t{kind}\t{meaning}")

@@ -13,15 +13,13 @@ import click
 from ..errors import UserError
 from ..plan import Job
 from .options import (
+    Selection,
     json_option,
-    only_option,
     open_store,
-    open_study,
-    plugin_option,
     print_json,
     results_option,
     say,
-    set_option,
+    selection_options,
     study_argument,
 )
 from .reading import describe_run, find_one
@@ -39,25 +37,21 @@ USUAL_REASONS = ("", "None", "Priority", "Resources", "Dependency", "BeginTime",
 
 @click.command
 @study_argument
-@set_option
-@only_option
+@selection_options
 @results_option
-@plugin_option
 @click.option("--watch", is_flag=True, help="Renew until nothing runs or waits any more.")
 @json_option
 def status(
     study: str,
-    assignments: tuple[str, ...],
-    only: tuple[str, ...],
+    selection: Selection,
     results: Path,
-    plugins: tuple[str, ...],
     watch: bool,
     as_json: bool,
 ) -> None:
     """Print which runs are done, running, queued, blocked, failed, lost, interrupted or missing, and why."""
     from ...slurm.states import overview
 
-    opened = open_study(study, assignments, only, plugins)
+    opened = selection.open(study)
     printed = ""
     while True:
         found = overview(opened.name, opened.runs, results)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +43,42 @@ plugin_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def open_study(
-    name: str, assignments: Sequence[str] = (), only: Sequence[str] = (), plugins: Sequence[str] = ()
-) -> Study:
-    """Register plug-ins, then read the study."""
-    from ...methods.registry import add_plugin
-    from ..study import load_study
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What --set, --only and --plugin make of a study."""
 
-    for path in plugins:
-        add_plugin(path)
-    return load_study(name, assignments, only)
+    assignments: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def plugin_paths(self) -> tuple[str, ...]:
+        """Absolute: workers and jobs may run elsewhere."""
+        return tuple(str(Path(path).resolve()) for path in self.plugins)
+
+    def open(self, study: str) -> Study:
+        """Register the plug-ins, then read the study."""
+        from ...methods.registry import add_plugin
+        from ..study import load_study
+
+        for path in self.plugins:
+            add_plugin(path)
+        return load_study(study, self.assignments, self.only)
+
+
+def selection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a Selection, which the command gets as `selection`."""
+
+    @set_option
+    @only_option
+    @plugin_option
+    @functools.wraps(command)
+    def with_selection(
+        *, assignments: tuple[str, ...], only: tuple[str, ...], plugins: tuple[str, ...], **others: Any
+    ) -> None:
+        command(selection=Selection(assignments=assignments, only=only, plugins=plugins), **others)
+
+    return with_selection
 
 
 def open_store(results: Path) -> Store:

@@ -12,15 +12,14 @@ from ..plan import make_plan
 from ..run import to_dict
 from ..store import RunFolder
 from .options import (
+    Selection,
     json_option,
-    only_option,
     open_store,
-    open_study,
     plugin_option,
     print_json,
     results_option,
     say,
-    set_option,
+    selection_options,
     study_argument,
 )
 
@@ -116,15 +115,11 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
 
 @click.command
 @study_argument
-@set_option
-@only_option
-@plugin_option
+@selection_options
 @json_option
-def show(
-    study: str, assignments: tuple[str, ...], only: tuple[str, ...], plugins: tuple[str, ...], as_json: bool
-) -> None:
+def show(study: str, selection: Selection, as_json: bool) -> None:
     """Print the resolved configuration, and where each value comes from."""
-    opened = open_study(study, assignments, only, plugins)
+    opened = selection.open(study)
     if as_json:
         print_json({"study": opened.name, "runs": [{"id": r.id, **to_dict(r)} for r in opened.runs]})
         return
@@ -149,10 +144,8 @@ def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...]
 
 @click.command
 @study_argument
-@set_option
-@only_option
+@selection_options
 @results_option
-@plugin_option
 @click.option(
     "--throughput", "images_per_second", type=click.FloatRange(min=0.001), metavar="NUMBER",
     help="Training images a second on one device.",
@@ -161,10 +154,8 @@ def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...]
 @json_option
 def plan(
     study: str,
-    assignments: tuple[str, ...],
-    only: tuple[str, ...],
+    selection: Selection,
     results: Path,
-    plugins: tuple[str, ...],
     images_per_second: float | None,
     calibrate: bool,
     as_json: bool,
@@ -172,7 +163,7 @@ def plan(
     """Print the runs, the shared dense trainings, what is done, and what it costs."""
     from ..estimate import estimate
 
-    opened = open_study(study, assignments, only, plugins)
+    opened = selection.open(study)
     made = make_plan(opened.name, opened.runs, open_store(results))
     source = "throughput as given"
     if calibrate:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import (
+    Selection,
     complete_study,
     json_option,
-    only_option,
     open_store,
-    open_study,
-    plugin_option,
     print_json,
     results_option,
     say,
-    set_option,
+    selection_options,
     study_argument,
 )
 from .output import completeness, emit, finish, output_option, strict_option, write
@@ -44,10 +42,8 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @output_option
 @strict_option
 @json_option
-@set_option
-@only_option
+@selection_options
 @results_option
-@plugin_option
 def table(
     studies: tuple[str, ...],
     kind: str | None,
@@ -58,16 +54,14 @@ def table(
     output: Path | None,
     strict: bool,
     as_json: bool,
-    assignments: tuple[str, ...],
-    only: tuple[str, ...],
+    selection: Selection,
     results: Path,
-    plugins: tuple[str, ...],
 ) -> None:
     """Print tables of results. Without --kind: accuracy and FLOPs, also written to RESULTS/STUDY/tables."""
     from ..cells import table_as_dict
     from ..table import render
 
-    opened = [open_study(name, assignments, only, plugins) for name in studies]
+    opened = [selection.open(name) for name in studies]
     store = open_store(results)
     tables = _make_tables(kind, opened, store, accuracy, stat, against)
     if as_json:
@@ -77,7 +71,7 @@ def table(
         text = "\n".join(render(made, format) for _, made in tables)
         emit(text, output)
     if kind is None and output is None and not as_json:
-        _keep(tables, store, is_partial=bool(assignments or only))
+        _keep(tables, store, is_partial=bool(selection.assignments or selection.only))
     finish(opened, store, strict)
 
 
@@ -89,10 +83,8 @@ def table(
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Not RESULTS/STUDY/plots.")
 @strict_option
 @json_option
-@set_option
-@only_option
+@selection_options
 @results_option
-@plugin_option
 def plot(
     studies: tuple[str, ...],
     kind: str | None,
@@ -101,15 +93,13 @@ def plot(
     output: Path | None,
     strict: bool,
     as_json: bool,
-    assignments: tuple[str, ...],
-    only: tuple[str, ...],
+    selection: Selection,
     results: Path,
-    plugins: tuple[str, ...],
 ) -> None:
     """Draw figures as PNG and PDF and print their paths."""
     from ..plot import figures, save_figure
 
-    opened = [open_study(name, assignments, only, plugins) for name in studies]
+    opened = [selection.open(name) for name in studies]
     store = open_store(results)
     counts = [completeness(study, store) for study in opened]
     paths = []
@@ -131,26 +121,22 @@ def plot(
 @accuracy_option
 @output_option
 @strict_option
-@set_option
-@only_option
+@selection_options
 @results_option
-@plugin_option
 def report(
     study: str,
     accuracy: str,
     output: Path | None,
     strict: bool,
-    assignments: tuple[str, ...],
-    only: tuple[str, ...],
+    selection: Selection,
     results: Path,
-    plugins: tuple[str, ...],
 ) -> None:
     """Write one HTML file with tables, curves, runs and raw results; it opens without a network."""
     from ..report import Asked, html_report
 
-    opened = open_study(study, assignments, only, plugins)
+    opened = selection.open(study)
     store = open_store(results)
-    asked = Asked(study=study, assignments=assignments, only=only, plugins=plugins)
+    asked = Asked(study=study, assignments=selection.assignments, only=selection.only, plugins=selection.plugins)
     path = output or store.study_folder(opened.name) / "report.html"
     write(path, html_report(opened, store, asked, accuracy))
     print(path)

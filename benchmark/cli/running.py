@@ -15,13 +15,11 @@ from ..settings import Compile, MemoryFormat, Settings, default_jobs
 from ..store import Store
 from .following import describe_run
 from .options import (
-    only_option,
+    Selection,
     open_store,
-    open_study,
-    plugin_option,
     results_option,
     say,
-    set_option,
+    selection_options,
     study_argument,
 )
 from .reading import find_one
@@ -33,10 +31,8 @@ data_root_option = click.option(
 
 @click.command
 @study_argument
-@set_option
-@only_option
+@selection_options
 @results_option
-@plugin_option
 @data_root_option
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Runs at once; 0: one a core, or one a GPU.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, help="CPU threads of one run.")
@@ -55,10 +51,8 @@ data_root_option = click.option(
 @click.option("--retry-failed", is_flag=True, help="Also runs that failed before.")
 def run(
     study: str,
-    assignments: tuple[str, ...],
-    only: tuple[str, ...],
+    selection: Selection,
     results: Path,
-    plugins: tuple[str, ...],
     data_root: Path | None,
     jobs: int,
     threads: int,
@@ -71,11 +65,11 @@ def run(
     retry_failed: bool,
 ) -> None:
     """Compute what is missing, here. Ctrl-C stops after the running epochs and loses nothing."""
-    opened = open_study(study, assignments, only, plugins)
+    opened = selection.open(study)
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
         keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
-        plugins=tuple(str(Path(path).resolve()) for path in plugins),
+        plugins=selection.plugin_paths,
     )  # fmt: skip
     store = open_store(results)
     made = make_plan(opened.name, opened.runs, store)
