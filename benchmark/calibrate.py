@@ -26,7 +26,7 @@ def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     options = {key: value for key, value in run.model_options if key != "weights"}
     model = create_model(run.model, num_classes=info.num_classes, input_shape=info.input_shape, **options).to(device)
-    memory_format = choose_memory_format("auto", model, info.input_shape)
+    memory_format = choose_memory_format("auto", model, info.input_shape, device)
     if memory_format is torch.channels_last:
         model = model.to(memory_format=memory_format)
     batch_size = run.recipe.batch_size

@@ -155,7 +155,8 @@ class _Execution:
 
     def _placed(self, model: nn.Module) -> nn.Module:
         """On the device, in the memory format of the settings."""
-        self.memory_format = choose_memory_format(self.settings.memory_format, model, self.data.input_shape)
+        setting = self.settings.memory_format
+        self.memory_format = choose_memory_format(setting, model, self.data.input_shape, self.device)
         model = model.to(self.device)
         return model.to(memory_format=self.memory_format) if self.memory_format is torch.channels_last else model
 

@@ -211,6 +211,19 @@ def test_padded_shortcut_by_hand() -> None:
     assert torch.equal(padded, expected)
 
 
+@pytest.mark.parametrize("side", [8, 9])
+def test_padded_shortcut_takes_every_second_pixel_to_the_bit(side: int) -> None:
+    from prunebench.benchmark.models.resnet_cifar import PaddedShortcut
+
+    planes = torch.randn(2, 4, side, side, requires_grad=True)
+    taken = PaddedShortcut(4, 8)(planes)[:, 2:6]
+    assert torch.equal(taken, planes[:, :, ::2, ::2])
+    upstream = torch.randn_like(taken)
+    (found,) = torch.autograd.grad(taken, planes, upstream)
+    (expected,) = torch.autograd.grad(planes[:, :, ::2, ::2], planes, upstream)
+    assert torch.equal(found, expected)
+
+
 def test_dropout_is_the_option_and_defaults_to_the_recipe() -> None:
     def rates(**options: Any) -> set[float]:
         model = on_meta("wrn-16-8", CIFAR, **options)

@@ -24,6 +24,8 @@ from prunebench.benchmark.training import learning_rate
 from prunebench.datasets.registry import load
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, TensorDataset
 
 RECIPE = Recipe(epochs=4, batch_size=50, lr=0.05, nesterov=True, weight_decay=5e-4)
@@ -117,6 +119,35 @@ def test_the_fast_path_follows_a_plain_loop(tmp_path: Path) -> None:
     assert [r["test_accuracy"] for r in fast] == pytest.approx([r["test_accuracy"] for r in plain], abs=0.0041)
 
 
+class Strayed(TorchDispatchMode):
+    """Which operators give maps of pixels whose channels do not lie last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for output in tree_leaves(result):
+            is_map = isinstance(output, torch.Tensor) and output.dim() == 4 and min(output.shape) > 1
+            if is_map and not output.is_contiguous(memory_format=torch.channels_last):
+                self.operators.add(func.__name__)
+        return result
+
+
+@pytest.mark.parametrize("name", ["convnet-small", "mobilenet-small", "resnet-20", "resnet-50-cifar", "vgg-19-bn"])
+def test_channels_stay_last_forward_and_backward(name: str) -> None:
+    """Two tensors of different formats make an operator several times slower, and pass the wrong one on."""
+    shape = (3, 32, 32)
+    model = create_model(name, num_classes=10, input_shape=shape, width=0.25)
+    model = model.to(memory_format=choose_memory_format("auto", model, shape, CPU))
+    images = torch.randn(2, *shape).to(memory_format=torch.channels_last)
+    with Strayed() as strayed:
+        cross_entropy(model(images), torch.tensor([0, 1])).backward()
+    # the gradient of the last mean over all pixels is one number a channel, spread out
+    assert strayed.operators <= {"expand.default", "div.Scalar"}
+
+
 def test_the_memory_format_moves_only_rounding(tmp_path: Path) -> None:
     last = result_of(RUN, tmp_path / "last", memory_format="channels_last")
     plain = result_of(RUN, tmp_path / "plain", memory_format="contiguous")
@@ -128,10 +159,25 @@ def test_the_memory_format_moves_only_rounding(tmp_path: Path) -> None:
 
 def test_networks_without_images_stay_as_they_are(tmp_path: Path) -> None:
     linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    assert choose_memory_format("auto", linear, (1, 8, 8)) is torch.contiguous_format
-    assert choose_memory_format("auto", nn.Sequential(nn.Conv1d(9, 4, 3)), (9, 128)) is torch.contiguous_format
+    assert choose_memory_format("auto", linear, (1, 8, 8), CPU) is torch.contiguous_format
+    assert choose_memory_format("auto", nn.Sequential(nn.Conv1d(9, 4, 3)), (9, 128), CPU) is torch.contiguous_format
     with pytest.raises(ValueError, match="'channels_last' needs a network with 2-D convolutions"):
-        choose_memory_format("channels_last", linear, (1, 8, 8))
+        choose_memory_format("channels_last", linear, (1, 8, 8), CPU)
+
+
+def test_no_training_enters_the_kernel_that_writes_past_its_memory(tmp_path: Path) -> None:
+    """oneDNN's gradient of a strided 1x1 convolution of few channels, channels last: crashes, hangs or is wrong."""
+    thin = create_model("wrn-16-8", num_classes=10, input_shape=(1, 8, 8), width=0.25)
+    with pytest.raises(ValueError, match=r"damages memory on a CPU in layer 'group2\.0\.shortcut', .* fewer than 16"):
+        choose_memory_format("channels_last", thin, (1, 8, 8), CPU)
+    assert choose_memory_format("channels_last", thin, (1, 8, 8), torch.device("cuda")) is torch.channels_last
+    wide = create_model("wrn-16-8", num_classes=10, input_shape=(1, 8, 8))
+    assert choose_memory_format("auto", wide, (1, 8, 8), CPU) is torch.channels_last
+
+    recipe = Recipe(epochs=1, batch_size=100, lr=0.05)
+    run = Run(dataset="digits", model="wrn-16-8", method="dense", seed=0, recipe=recipe,
+              model_options=frozen_options({"width": 0.05}))  # fmt: skip
+    assert result_of(run, tmp_path)["provenance"]["execution"]["memory_format"] == "contiguous"
 
 
 def test_masks_lie_as_the_weights_do() -> None:

@@ -63,7 +63,7 @@ class Steps:
 
     @staticmethod
     def _placed(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
-        return model.to(memory_format=choose_memory_format("auto", model, shape))
+        return model.to(memory_format=choose_memory_format("auto", model, shape, CPU))
 
     def step(self, index: int) -> Seconds:
         return timed_step(self.model, self.pruner, self.optimizer, self.inputs, self.targets, index)

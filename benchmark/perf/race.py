@@ -176,7 +176,7 @@ def _network(course: Course) -> nn.Module:
 def _ours(course: Course, split: ResidentSplit, recipe: Recipe) -> tuple[Training, dict[str, Tensor]]:
     """The suite's training of the network, pruned by magnitude; and the masks, for the plain loops."""
     model = _network(course)
-    model = model.to(memory_format=choose_memory_format("auto", model, course.shape))
+    model = model.to(memory_format=choose_memory_format("auto", model, course.shape, CPU))
     nothing = ResidentSplit(torch.zeros(0, *course.shape), torch.zeros(0, dtype=torch.int64))
     data = Data(
         name="race", input_shape=course.shape, num_classes=10, train=split, validation=nothing, test=nothing,
