@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ..datasets.registry import describe
+from .memory import keep_freed
 from .memory_format import choose_memory_format
 from .models.registry import create_model
 from .precision import choose_precision
@@ -24,6 +25,7 @@ def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> 
     torch.set_num_threads(threads)
     info = describe(run.dataset, **dict(run.dataset_options))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    keep_freed(device)
     options = {key: value for key, value in run.model_options if key != "weights"}
     model = create_model(run.model, num_classes=info.num_classes, input_shape=info.input_shape, **options).to(device)
     memory_format = choose_memory_format("auto", model, info.input_shape, device)

@@ -114,6 +114,7 @@ class _Execution:
         self.folder = self.store.folder(study, run)
         self.device = distributed.own_device(choose_device(settings.device))
         torch.set_num_threads(settings.threads)
+        self.keeps_freed = memory.keep_freed(self.device)
         torch.use_deterministic_algorithms(settings.deterministic)
         self.clock = Clock()
         self.begin = time.perf_counter()
@@ -339,6 +340,7 @@ class _Execution:
             "bfloat16_speedup": self.precision.speedup,
             "memory_format": name_of(self.memory_format),
             "compile": self.settings.compile,
+            "keeps_freed_memory": self.keeps_freed,
         }
 
     def _store(self, result: dict[str, Any]) -> None:

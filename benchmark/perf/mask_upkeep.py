@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ...methods.base import Pruner
 from ...methods.registry import create, describe, method_names
 from ..errors import UserError
+from ..memory import keep_freed
 from ..memory_format import choose_memory_format
 from ..models.registry import create_model
 from ..run import Recipe
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="comma-separated names of methods or networks")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed(CPU)
     wanted = set(filter(None, arguments.only.split(",")))
     print(f"{SPARSITY:.0%}, {arguments.threads} thread(s), fastest of {arguments.repeats}; {machine()}\n")
     if arguments.methods:
