@@ -1,28 +1,35 @@
 """A fair race: the suite's training against a plain, well-written PyTorch loop, on equal terms.
 
-    python -m prunebench.benchmark.perf.race [--threads 1] [--repeats 3] [--samples 5000] [--only lenet] [--write FILE]
+    python -m prunebench.benchmark.perf.race [--threads 1] [--repeats 3] [--samples 5000] [--only lenet]
+                                             [--precision bfloat16] [--write FILE]
 
 Both train the same pruned network by SGD with momentum and weight decay on the same samples, batch size and number of
 threads, and keep pruned weights at zero after every step. The plain loops are what the suite replaces:
 
 - `transforms`: a DataLoader over a torchvision-like data set, whose transforms decode, augment and normalise one image
-  at a time, in the training process (more processes would be more cores);
-- `masked layers`: the same, whose layers multiply weight and mask in every forward pass (torch.nn.utils.prune; the
-  layers of ShrinkBench and Synaptic-Flow do it as well) instead of the weights after every step;
+  at a time, in the training process (more processes would be more cores), and one product of weights and mask a layer
+  and step. OpenLTH trains like this;
+- `masked layers`: the same, whose layers multiply weight and mask in every forward pass (torch.nn.utils.prune) instead
+  of the weights after every step. ShrinkBench and Synaptic-Flow train like this; the latter also masks biases,
+  normalisation and shortcuts, which is left out here;
 - `tensors`: a DataLoader over images that are normalised tensors already; it cannot augment, so it stands in the table
   only where the recipe does not either.
 
-What is timed is an epoch of training without its evaluation: the first after a warm-up epoch, all ways in turns.
-`data share` is the time the suite needs to make all batches of an epoch, over the time of that epoch.
+What is timed is an epoch of training without its evaluation: those after a warm-up epoch, all ways in turns, each in a
+process of its own, whose allocator is set up as each way does it: the suite's as in its runs, the others not at all.
+`data share` is the time the suite needs to make all batches of an epoch, over the time of that epoch. With `--precision
+bfloat16` the suite trains in that precision, and the plain loops in float32 as before.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -36,16 +43,19 @@ from torchvision import transforms
 from ...datasets.info import Augmentation, Normalisation
 from ...datasets.resident import ResidentSplit
 from ...datasets.splits import Data
+from ..memory import keep_freed
 from ..memory_format import choose_memory_format
 from ..models.registry import create_model
 from ..run import Recipe
 from ..training import Clock, Training
-from .side_by_side import machine, markdown, median_seconds
+from .side_by_side import OwnProcess, machine, markdown, median_seconds
 from .task import Masked, context_of
 
 SPARSITY = 0.9
+AUGMENTATION = Augmentation(padding=4)
 PLAIN = ("transforms", "masked layers", "tensors")
 CPU = torch.device("cpu")
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,22 @@ class Course:
         size = " x ".join(map(str, self.shape))
         return f"{self.model}, {size}{', crops and flips' if self.augments else ''}, batch {self.batch_size}"
 
+    @property
+    def normalisation(self) -> Normalisation:
+        channels = self.shape[0]
+        return Normalisation(mean=(0.5,) * channels, std=(0.25,) * channels)
+
+    @property
+    def transform(self) -> Callable[[Any], Tensor]:
+        """For one image, as torchvision's users write it."""
+        steps: list[Any] = []
+        if self.augments:
+            crop = transforms.RandomCrop(self.shape[1], padding=AUGMENTATION.padding, padding_mode="reflect")
+            steps = [crop, transforms.RandomHorizontalFlip()]
+        return transforms.Compose(
+            [*steps, transforms.ToTensor(), transforms.Normalize(self.normalisation.mean, self.normalisation.std)]
+        )
+
 
 COURSES = (
     Course("lenet-300-100", (1, 28, 28), 128, augments=False, share=4.0),
@@ -71,8 +97,6 @@ COURSES = (
     Course("resnet-20", (3, 32, 32), 128, augments=True, share=0.2),
     Course("mobilenet-small", (3, 32, 32), 64, augments=True, share=0.2),
 )
-NORMALISATION = Normalisation(mean=(0.5,), std=(0.25,))
-AUGMENTATION = Augmentation(padding=4)
 
 
 class Images(Dataset[tuple[Tensor, int]]):
@@ -118,47 +142,60 @@ def plain_epoch(
     return epoch
 
 
-def race(course: Course, samples: int, repeats: int) -> list[str]:
+@dataclass(frozen=True)
+class Entry:
+    """One way of training in the race, on all images of an epoch; called in a process of its own."""
+
+    way: str
+    course: Course
+    num_samples: int
+    threads: int
+    precision: Precision
+
+    def __call__(self) -> Callable[[], object]:
+        torch.set_num_threads(self.threads)
+        course = self.course
+        rng = np.random.default_rng(0)
+        images = torch.from_numpy(rng.integers(0, 256, (self.num_samples, *course.shape), dtype=np.uint8))
+        targets = torch.from_numpy(rng.integers(0, 10, self.num_samples))
+        augmentation = AUGMENTATION if course.augments else None
+        split = ResidentSplit(images, targets, normalisation=course.normalisation, augmentation=augmentation)
+        recipe = Recipe(epochs=1, batch_size=course.batch_size, lr=0.01, nesterov=True, weight_decay=5e-4)
+        training, masks = _ours(course, split, replace(recipe, precision=self.precision))
+        if self.way not in PLAIN:
+            keep_freed(CPU)
+            ours = functools.partial(training.run_round, 0, 0)
+            return ours if self.way == "ours" else functools.partial(_make_batches, split, course.batch_size)
+        if self.way == "tensors":
+            samples: Dataset[Any] = TensorDataset(*split.sample(torch.arange(self.num_samples), device=CPU))
+        else:
+            samples = Images(images, targets, course.transform)
+        loader = DataLoader(samples, course.batch_size, shuffle=True)
+        if self.way == "masked layers":
+            return plain_epoch(_with_masked_layers(_network(course), masks), {}, recipe, loader)
+        return plain_epoch(_network(course), masks, recipe, loader)
+
+
+def race(course: Course, samples: int, repeats: int, threads: int, precision: Precision) -> list[str]:
     """One row of the table."""
     num_samples = max(4 * course.batch_size, int(samples * course.share) // course.batch_size * course.batch_size)
-    rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 256, (num_samples, *course.shape), dtype=np.uint8))
-    targets = torch.from_numpy(rng.integers(0, 10, num_samples))
-    channels = course.shape[0]
-    normalisation = Normalisation(mean=NORMALISATION.mean * channels, std=NORMALISATION.std * channels)
-    recipe = Recipe(epochs=1, batch_size=course.batch_size, lr=0.01, nesterov=True, weight_decay=5e-4)
-
-    split = ResidentSplit(
-        images, targets, normalisation=normalisation, augmentation=AUGMENTATION if course.augments else None
-    )
-    training, masks = _ours(course, split, recipe)
-
-    def make_batches() -> None:
-        order = torch.Generator().manual_seed(0)
-        for _ in split.batches(course.batch_size, device=CPU, order=order, augment=True):
-            pass
-
-    steps: list[Any] = [transforms.ToTensor(), transforms.Normalize(normalisation.mean, normalisation.std)]
-    if course.augments:
-        crop = transforms.RandomCrop(course.shape[1], padding=AUGMENTATION.padding, padding_mode="reflect")
-        steps = [crop, transforms.RandomHorizontalFlip(), *steps]
-    by_image = DataLoader(Images(images, targets, transforms.Compose(steps)), course.batch_size, shuffle=True)
-    ways: dict[str, Callable[[], object]] = {
-        "ours": lambda: training.run_round(0, 0),
-        "transforms": plain_epoch(_network(course), masks, recipe, by_image),
-        "masked layers": plain_epoch(_with_masked_layers(_network(course), masks), {}, recipe, by_image),
-        "batches": make_batches,
-    }
-    if not course.augments:
-        tensors = TensorDataset(*split.sample(torch.arange(num_samples), device=CPU))
-        by_tensor = DataLoader(tensors, course.batch_size, shuffle=True)
-        ways["tensors"] = plain_epoch(_network(course), masks, recipe, by_tensor)
-    seconds = median_seconds(ways, repeats)
+    names = ["ours", *(name for name in PLAIN if name != "tensors" or not course.augments), "batches"]
+    with contextlib.ExitStack() as stack:
+        ways = {
+            name: stack.enter_context(OwnProcess(Entry(name, course, num_samples, threads, precision)))
+            for name in names
+        }
+        seconds = median_seconds(ways, repeats)
     rates = {name: num_samples / value for name, value in seconds.items()}
     compared: list[str] = []
     for name in PLAIN:
         compared += [f"{rates[name]:,.0f}", f"{rates['ours'] / rates[name]:.2f}x"] if name in rates else ["–", "–"]
     return [course.title, f"{rates['ours']:,.0f}", *compared, f"{seconds['batches'] / seconds['ours']:.1%}"]
+
+
+def _make_batches(split: ResidentSplit, batch_size: int) -> None:
+    for _ in split.batches(batch_size, device=CPU, order=torch.Generator().manual_seed(0), augment=True):
+        pass
 
 
 def _with_masked_layers(network: nn.Module, masks: dict[str, Tensor]) -> nn.Module:
@@ -198,13 +235,18 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--samples", type=int, default=5000, help="of an epoch, scaled by the cost of the network")
     parser.add_argument("--only", default="", help="part of a network's name")
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of the suite's training")
     parser.add_argument("--write", type=Path, help="a Markdown file; docs/race.md is shown by README.md")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     compared = [heading for name in PLAIN for heading in (name, "ratio")]
     headings = ["images a second", "prunebench", *compared, "data share"]
-    rows = [race(course, arguments.samples, arguments.repeats) for course in COURSES if arguments.only in course.model]
-    text = f"{arguments.threads} thread(s), medians of {arguments.repeats}; {machine()}\n\n{markdown(headings, rows)}"
+    rows = [
+        race(course, arguments.samples, arguments.repeats, arguments.threads, arguments.precision)
+        for course in COURSES
+        if arguments.only in course.model
+    ]
+    how = f"{arguments.threads} thread(s), {arguments.precision}, medians of {arguments.repeats}; {machine()}"
+    text = f"{how}\n\n{markdown(headings, rows)}"
     print(text)
     if arguments.write is not None:
         arguments.write.write_text(text + "\n", encoding="utf-8")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from types import TracebackType
 
 import torch
 
@@ -27,6 +30,45 @@ def all_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: 
             if index >= warmup:
                 seconds[name].append(time.perf_counter() - begin)
     return seconds
+
+
+class OwnProcess:
+    """A way of doing the work in a process of its own: what it changes of its process, others do not have.
+
+    `make` is called there once and returns the way; both must be importable (spawned processes get them by name).
+    """
+
+    def __init__(self, make: Callable[[], Callable[[], object]]) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(theirs, make), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def __call__(self) -> None:
+        """Once more; EOFError if the process has died of it (its traceback is on stderr)."""
+        self._pipe.send(None)
+        self._pipe.recv()
+
+    def __enter__(self) -> OwnProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(pipe: Connection, make: Callable[[], Callable[[], object]]) -> None:
+    way = make()
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        way()
+        pipe.send(None)
 
 
 def machine() -> str:

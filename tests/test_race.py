@@ -1,0 +1,67 @@
+"""The script behind the README's race: every way computes, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from prunebench.benchmark.perf import race
+from prunebench.benchmark.perf.side_by_side import OwnProcess
+
+
+def write_pid(folder: Path) -> None:
+    (folder / f"{os.getpid()}-{len(list(folder.iterdir()))}").touch()
+
+
+def make_writer(folder: Path) -> Callable[[], object]:
+    return functools.partial(write_pid, folder)
+
+
+def make_failure() -> Callable[[], object]:
+    return functools.partial(int, "seven")
+
+
+def test_a_way_is_called_in_one_process_of_its_own(tmp_path: Path) -> None:
+    with OwnProcess(functools.partial(make_writer, tmp_path)) as way:
+        way()
+        way()
+    (first, once), (second, twice) = sorted(path.name.split("-") for path in tmp_path.iterdir())
+    assert (once, twice) == ("0", "1")
+    assert first == second != str(os.getpid())
+
+
+def test_a_way_that_fails_is_no_time(capfd: pytest.CaptureFixture[str]) -> None:
+    with OwnProcess(make_failure) as way, pytest.raises(EOFError):
+        way()
+    assert "invalid literal for int() with base 10: 'seven'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("way", ["ours", "batches", *race.PLAIN])
+def test_every_way_of_the_race_computes_its_epoch(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stepped: list[int] = []
+    step = torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self: (stepped.append(1), step(self))[1])
+    (course,) = (course for course in race.COURSES if course.model == "lenet-300-100")
+    epoch = race.Entry(way, course, 4 * course.batch_size, torch.get_num_threads(), "float32")()
+    epoch()
+    assert len(stepped) == (0 if way == "batches" else 4)
+
+
+def test_a_row_compares_the_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Idle(contextlib.nullcontext[None]):
+        """No process."""
+
+    seconds = {"ours": 2.0, "transforms": 8.0, "masked layers": 10.0, "batches": 0.03}
+    asked: list[set[str]] = []
+    monkeypatch.setattr(race, "OwnProcess", Idle)
+    monkeypatch.setattr(race, "median_seconds", lambda ways, repeats: (asked.append(set(ways)), seconds)[1])
+    course = race.Course("resnet-20", (3, 32, 32), 128, augments=True, share=0.2)
+    row = race.race(course, samples=5000, repeats=3, threads=1, precision="float32")
+    title = "resnet-20, 3 x 32 x 32, crops and flips, batch 128"
+    assert row == [title, "448", "112", "4.00x", "90", "5.00x", "–", "–", "1.5%"]
+    assert asked == [set(seconds)]
