@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,25 +14,20 @@ from prunebench.benchmark.perf import race
 from prunebench.benchmark.perf.side_by_side import OwnProcess
 
 
-def write_pid(folder: Path) -> None:
-    (folder / f"{os.getpid()}-{len(list(folder.iterdir()))}").touch()
-
-
-def make_writer(folder: Path) -> Callable[[], object]:
-    return functools.partial(write_pid, folder)
+def make_counter() -> Callable[[], tuple[int, int]]:
+    calls = itertools.count()
+    return lambda: (os.getpid(), next(calls))
 
 
 def make_failure() -> Callable[[], object]:
     return functools.partial(int, "seven")
 
 
-def test_a_way_is_called_in_one_process_of_its_own(tmp_path: Path) -> None:
-    with OwnProcess(functools.partial(make_writer, tmp_path)) as way:
-        way()
-        way()
-    (first, once), (second, twice) = sorted(path.name.split("-") for path in tmp_path.iterdir())
-    assert (once, twice) == ("0", "1")
-    assert first == second != str(os.getpid())
+def test_a_way_is_called_in_one_process_of_its_own() -> None:
+    with OwnProcess(make_counter) as way:
+        (first, once), (second, twice) = way(), way()
+    assert (once, twice) == (0, 1)
+    assert first == second != os.getpid()
 
 
 def test_a_way_that_fails_is_no_time(capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 import torch
 
@@ -32,25 +33,28 @@ def all_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: 
     return seconds
 
 
-class OwnProcess:
+Result = TypeVar("Result")
+
+
+class OwnProcess(Generic[Result]):
     """A way of doing the work in a process of its own: what it changes of its process, others do not have.
 
-    `make` is called there once and returns the way; both must be importable (spawned processes get them by name).
+    `make` is called there once and returns the way; it, and what the way returns, must be picklable.
     """
 
-    def __init__(self, make: Callable[[], Callable[[], object]]) -> None:
+    def __init__(self, make: Callable[[], Callable[[], Result]]) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(theirs, make), daemon=True)
         self._process.start()
         theirs.close()
 
-    def __call__(self) -> None:
+    def __call__(self) -> Result:
         """Once more; EOFError if the process has died of it (its traceback is on stderr)."""
         self._pipe.send(None)
-        self._pipe.recv()
+        return self._pipe.recv()
 
-    def __enter__(self) -> OwnProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -67,8 +71,7 @@ def _serve(pipe: Connection, make: Callable[[], Callable[[], object]]) -> None:
             pipe.recv()
         except EOFError:
             return
-        way()
-        pipe.send(None)
+        pipe.send(way())
 
 
 def machine() -> str:
