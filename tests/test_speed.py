@@ -28,7 +28,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, TensorDataset
 
-RECIPE = Recipe(epochs=4, batch_size=50, lr=0.05, nesterov=True, weight_decay=5e-4)
+# At a rate of 0.05 rounding alone grows to 1 % of the loss and three images in four epochs, by processor and seed; at
+# this one it stays below 0.1 % and one image.
+RECIPE = Recipe(epochs=4, batch_size=50, lr=0.01, nesterov=True, weight_decay=5e-4)
 RUN = Run(dataset="digits", model="convnet-small", method="magnitude_init", seed=3, recipe=RECIPE, sparsity=0.8)
 CPU = torch.device("cpu")
 
@@ -48,7 +50,7 @@ def history_of(run: Run, folder: Path) -> list[dict[str, Any]]:
 def assert_same_losses(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
     """Equal to rounding in the first epoch; training then makes what rounding left larger from step to step."""
     assert found[0]["train_loss"] == pytest.approx(expected[0]["train_loss"], rel=1e-4)
-    assert [r["train_loss"] for r in found] == pytest.approx([r["train_loss"] for r in expected], rel=0.03)
+    assert [r["train_loss"] for r in found] == pytest.approx([r["train_loss"] for r in expected], rel=0.01)
 
 
 def plain_training(run: Run, masks: dict[str, torch.Tensor]) -> list[dict[str, float]]:
