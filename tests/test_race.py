@@ -42,7 +42,7 @@ def test_every_way_of_the_race_computes_its_epoch(way: str, monkeypatch: pytest.
     step = torch.optim.SGD.step
     monkeypatch.setattr(torch.optim.SGD, "step", lambda self: (stepped.append(1), step(self))[1])
     (course,) = (course for course in race.COURSES if course.model == "lenet-300-100")
-    epoch = race.Entry(way, course, 4 * course.batch_size, torch.get_num_threads(), "float32")()
+    epoch = race.Entry(way, course, 4 * course.batch_size, torch.get_num_threads(), "float32", "none")()
     epoch()
     assert len(stepped) == (0 if way == "batches" else 4)
 
@@ -56,7 +56,7 @@ def test_a_row_compares_the_medians(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race, "OwnProcess", Idle)
     monkeypatch.setattr(race, "median_seconds", lambda ways, repeats: (asked.append(set(ways)), seconds)[1])
     course = race.Course("resnet-20", (3, 32, 32), 128, augments=True, share=0.2)
-    row = race.race(course, samples=5000, repeats=3, threads=1, precision="float32")
+    row = race.race(course, samples=5000, repeats=3, threads=1, precision="float32", compile="none")
     title = "resnet-20, 3 x 32 x 32, crops and flips, batch 128"
     assert row == [title, "448", "112", "4.00x", "90", "5.00x", "–", "–", "1.5%"]
     assert asked == [set(seconds)]

@@ -1,7 +1,7 @@
 """A fair race: the suite's training against a plain, well-written PyTorch loop, on equal terms.
 
     python -m prunebench.benchmark.perf.race [--threads 1] [--repeats 3] [--samples 5000] [--only lenet]
-                                             [--precision bfloat16] [--write FILE]
+                                             [--precision bfloat16] [--compile default] [--write FILE]
 
 Both train the same pruned network by SGD with momentum and weight decay on the same samples, batch size and number of
 threads, and keep pruned weights at zero after every step. The plain loops are what the suite replaces:
@@ -17,8 +17,8 @@ threads, and keep pruned weights at zero after every step. The plain loops are w
 
 What is timed is an epoch of training without its evaluation: those after a warm-up epoch, all ways in turns, each in a
 process of its own, whose allocator is set up as each way does it: the suite's as in its runs, the others not at all.
-`data share` is the time the suite needs to make all batches of an epoch, over the time of that epoch. With `--precision
-bfloat16` the suite trains in that precision, and the plain loops in float32 as before.
+`data share` is the time the suite needs to make all batches of an epoch, over the time of that epoch. `--precision` and
+`--compile` are of the suite's training; the plain loops stay as they are.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from ..memory import keep_freed
 from ..memory_format import choose_memory_format
 from ..models.registry import create_model
 from ..run import Recipe
+from ..settings import Compile
 from ..training import Clock, Training
 from .side_by_side import OwnProcess, machine, markdown, median_seconds
 from .task import Masked, context_of
@@ -151,6 +152,7 @@ class Entry:
     num_samples: int
     threads: int
     precision: Precision
+    compile: Compile
 
     def __call__(self) -> Callable[[], object]:
         torch.set_num_threads(self.threads)
@@ -161,7 +163,7 @@ class Entry:
         augmentation = AUGMENTATION if course.augments else None
         split = ResidentSplit(images, targets, normalisation=course.normalisation, augmentation=augmentation)
         recipe = Recipe(epochs=1, batch_size=course.batch_size, lr=0.01, nesterov=True, weight_decay=5e-4)
-        training, masks = _ours(course, split, replace(recipe, precision=self.precision))
+        training, masks = _ours(course, split, replace(recipe, precision=self.precision), self.compile)
         if self.way not in PLAIN:
             keep_freed(CPU)
             ours = functools.partial(training.run_round, 0, 0)
@@ -176,13 +178,13 @@ class Entry:
         return plain_epoch(_network(course), masks, recipe, loader)
 
 
-def race(course: Course, samples: int, repeats: int, threads: int, precision: Precision) -> list[str]:
+def race(course: Course, samples: int, repeats: int, threads: int, precision: Precision, compile: Compile) -> list[str]:
     """One row of the table."""
     num_samples = max(4 * course.batch_size, int(samples * course.share) // course.batch_size * course.batch_size)
     names = ["ours", *(name for name in PLAIN if name != "tensors" or not course.augments), "batches"]
     with contextlib.ExitStack() as stack:
         ways = {
-            name: stack.enter_context(OwnProcess(Entry(name, course, num_samples, threads, precision)))
+            name: stack.enter_context(OwnProcess(Entry(name, course, num_samples, threads, precision, compile)))
             for name in names
         }
         seconds = median_seconds(ways, repeats)
@@ -210,7 +212,7 @@ def _network(course: Course) -> nn.Module:
     return create_model(course.model, num_classes=10, input_shape=course.shape)
 
 
-def _ours(course: Course, split: ResidentSplit, recipe: Recipe) -> tuple[Training, dict[str, Tensor]]:
+def _ours(course: Course, split: ResidentSplit, recipe: Recipe, compile: Compile) -> tuple[Training, dict[str, Tensor]]:
     """The suite's training of the network, pruned by magnitude; and the masks, for the plain loops."""
     model = _network(course)
     model = model.to(memory_format=choose_memory_format("auto", model, course.shape, CPU))
@@ -223,7 +225,7 @@ def _ours(course: Course, split: ResidentSplit, recipe: Recipe) -> tuple[Trainin
     pruner.attach(context_of(model, course.shape, num_classes=10))
     pruner.begin_round(0)
     training = Training(
-        model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, clock=Clock(), compile="none",
+        model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, clock=Clock(), compile=compile,
         on_epoch=lambda record, optimizer, position: None,
     )  # fmt: skip
     return training, {name: mask.clone() for name, mask in pruner.masks.items()}
@@ -236,16 +238,18 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=5000, help="of an epoch, scaled by the cost of the network")
     parser.add_argument("--only", default="", help="part of a network's name")
     parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of the suite's training")
+    parser.add_argument("--compile", choices=get_args(Compile), default="none", help="the suite's training step")
     parser.add_argument("--write", type=Path, help="a Markdown file; docs/race.md is shown by README.md")
     arguments = parser.parse_args()
     compared = [heading for name in PLAIN for heading in (name, "ratio")]
     headings = ["images a second", "prunebench", *compared, "data share"]
     rows = [
-        race(course, arguments.samples, arguments.repeats, arguments.threads, arguments.precision)
+        race(course, arguments.samples, arguments.repeats, arguments.threads, arguments.precision, arguments.compile)
         for course in COURSES
         if arguments.only in course.model
     ]
-    how = f"{arguments.threads} thread(s), {arguments.precision}, medians of {arguments.repeats}; {machine()}"
+    compiled = "" if arguments.compile == "none" else f", compiled ({arguments.compile})"
+    how = f"{arguments.threads} thread(s), {arguments.precision}{compiled}, medians of {arguments.repeats}; {machine()}"
     text = f"{how}\n\n{markdown(headings, rows)}"
     print(text)
     if arguments.write is not None:
