@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import statistics
@@ -26,7 +27,8 @@ from . import distributed
 from .provenance import device_facts
 from .store import write_json
 
-ROUNDS = 3
+ROUNDS, SECONDS = 3, 0.5
+"""Steps that are timed in each precision: this many, and more of them while they have not taken so long together."""
 WORTH = 1.1
 """bfloat16 must be this much faster: less than that is noise, and not worth other rounding."""
 
@@ -66,7 +68,9 @@ def _measure(
     targets = torch.arange(batch_size, device=device) % num_classes
     seconds: dict[bool, list[float]] = {False: [], True: []}
     with torch.random.fork_rng(devices=[]):
-        for index in range(ROUNDS + 1):
+        for index in itertools.count():
+            if index > ROUNDS and sum(map(sum, seconds.values())) > SECONDS:
+                break
             for is_low in (False, True):
                 begin = time.perf_counter()
                 with torch.autocast(device.type, torch.bfloat16, enabled=is_low):
