@@ -15,7 +15,7 @@ from .run import Run, from_dict, to_dict
 from .statistics import MIN_INTERVAL, PairedComparison, compare, differs, resolution
 from .store import RunFolder
 
-PROVENANCE = ("prunebench", "revision", "python", "device_name", "threads", "deterministic")
+PROVENANCE = ("prunebench", "revision", "python", "device_name", "instructions", "threads", "deterministic")
 """What may change a number though the run is the same; packages are compared as well."""
 
 
@@ -202,4 +202,4 @@ def _provenance(pairs: list[Pair]) -> list[tuple[str, str, str, int]]:
 
 
 def _facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: provenance[name] for name in PROVENANCE}, **provenance["packages"]}
+    return {**{name: provenance.get(name) for name in PROVENANCE}, **provenance["packages"]}

@@ -57,13 +57,14 @@ def environment() -> dict[str, Any]:
 
 
 def device_facts(device: Any) -> dict[str, Any]:
-    """The device by name and the switches of torch that change numbers."""
+    """The device, and what of it and of torch's switches changes numbers."""
     import torch
 
     is_cuda = device.type == "cuda"
     return {
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if is_cuda else _processor(),
+        "instructions": None if is_cuda else _instructions(),
         "cuda": torch.version.cuda if is_cuda else None,
         "cudnn": torch.backends.cudnn.version() if is_cuda else None,
         "tf32": torch.backends.cuda.matmul.allow_tf32 if is_cuda else None,
@@ -72,9 +73,25 @@ def device_facts(device: Any) -> dict[str, Any]:
     }
 
 
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
+
+
+def _instructions() -> str:
+    """What torch chooses its kernels by, and so how they round: clouds give processors of all kinds one name."""
+    import torch
+
+    flags = (_cpuinfo("flags") or _cpuinfo("Features") or "").split()
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *(f for f in BFLOAT16_INSTRUCTIONS if f in flags)])
+
+
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(key: str) -> str | None:
+    """The first entry of that name; None where the system tells nothing of its processors in such a way."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return None
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,19 @@ def test_other_versions_and_revisions_are_named(tmp_path: Path) -> None:
     found = compare_folders(first, second)
     assert set(found.provenance) == {("revision", "abc", "def", 2), ("torch", "2", "3", 2)}
     assert "torch: 2 in A, 3 in B (2 pairs)" in comparison_lines(found)
+
+
+def test_processors_of_one_name_are_told_apart_by_what_they_compute_with(tmp_path: Path) -> None:
+    first, second = folder(tmp_path / "a"), folder(tmp_path / "b")
+    run, older = write_study(second).runs[:2]
+    store_result(Store(second), "small", run, accuracy(run), provenance__instructions="AVX512")
+    store_result(Store(second), "small", older, accuracy(older))
+    path = Store(second).folder("small", older).result_path
+    result = json.loads(path.read_text(encoding="utf-8"))
+    del result["provenance"]["instructions"]  # older results do not have them
+    write_json(path, result)
+    found = compare_folders(first, second)
+    assert set(found.provenance) == {("instructions", "AVX2", "AVX512", 1), ("instructions", "AVX2", "None", 1)}
 
 
 def test_one_study_can_be_chosen(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark import precision
+from prunebench.benchmark import precision, provenance
 from prunebench.benchmark.attempt import attempt
 from prunebench.benchmark.harness import Interrupted, Watch, execute
 from prunebench.benchmark.local import own_gpu
@@ -230,6 +230,16 @@ def test_the_choice_is_remembered(cache: Path, tmp_path: Path, monkeypatch: pyte
     for path in cache.rglob("*.json"):
         path.write_text("torn", encoding="utf-8")
     assert result_of(AUTO, tmp_path / "c")["provenance"]["execution"]["precision"] == "float32"
+
+
+def test_the_choice_is_that_of_the_instructions(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One home folder serves nodes whose processors share a name, and not their bfloat16."""
+    model = create_model("convnet-small", num_classes=10, input_shape=(1, 8, 8))
+    for instructions, speedup in (("AVX2", 0.1), ("AVX512 amx_bf16", 1.8), ("AVX2", 5.0)):
+        monkeypatch.setattr(provenance, "_instructions", lambda instructions=instructions: instructions)
+        monkeypatch.setattr(precision, "_measure", lambda *arguments, speedup=speedup: speedup)
+        chosen = precision.choose_precision("auto", model, 16, (1, 8, 8), 10, CPU)
+        assert chosen.name == ("float32" if instructions == "AVX2" else "bfloat16")
 
 
 def test_a_resumed_run_keeps_its_precision(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

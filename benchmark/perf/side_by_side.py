@@ -77,7 +77,8 @@ def _serve(pipe: Connection, make: Callable[[], Callable[[], object]]) -> None:
 def machine() -> str:
     """One line: what the numbers were measured on."""
     facts = device_facts(torch.device("cpu"))
-    return f"{facts['device_name']}, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
+    processor = f"{facts['device_name']} ({facts['instructions']})"
+    return f"{processor}, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
