@@ -14,6 +14,9 @@ from .splits import check_augmenting, check_batching, shares
 NORMALISED_BYTES = 256 * 2**20
 """Images that take no more than this as floats are normalised once, where nothing augments them: a batch of MNIST's
 takes two thirds of the time then. What is larger stays bytes."""
+GATHERED_BYTES = 2**20
+"""Of floats, the batches that are taken from the data at once: between two steps of a training everything is cold, and
+taking the next few small batches as well costs little more than the next one."""
 NORMALISED_ROWS = 1000
 """At a time, so that no second copy of the data is made."""
 
@@ -49,7 +52,7 @@ class ResidentSplit:
     def sample(self, indices: Tensor, *, device: torch.device) -> tuple[Tensor, Tensor]:
         inputs, targets = self._unaugmented_on(device)
         chosen = indices.to(device)
-        return self._normalise(rows(inputs, chosen)), rows(targets, chosen)
+        return self._normalise(inputs.index_select(0, chosen)), targets.index_select(0, chosen)
 
     def batches(
         self,
@@ -85,15 +88,17 @@ class ResidentSplit:
     def _shuffled(
         self, bounds: Iterator[tuple[int, int]], permutation: Tensor, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        inputs, targets = self._unaugmented_on(device)
-        shuffled = rows(targets, permutation)
-        for start, stop in bounds:
-            yield self._normalise(rows(inputs, permutation[start:stop])), shuffled[start:stop]
+        bytes_of_one = 4 * self._inputs[0].numel()
+        for group in _grouped(bounds, bytes_of_one, GATHERED_BYTES):
+            chosen = [permutation[start:stop] for start, stop in group]
+            sizes = [len(indices) for indices in chosen]
+            inputs, targets = self.sample(torch.cat(chosen), device=device)
+            yield from zip(inputs.split(sizes), targets.split(sizes), strict=True)
 
     def _augmented(
         self, bounds: Iterator[tuple[int, int]], permutation: Tensor, draws: Tensor, crops: Tensor
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        shuffled = rows(self._on(crops.device)[1], permutation)
+        shuffled = self._on(crops.device)[1].index_select(0, permutation)
         for start, stop in bounds:
             down, right, flipped = draws[:, start:stop]
             inputs = crop_and_flip(crops, permutation[start:stop], down, right, flipped)
@@ -153,11 +158,19 @@ def _with_index(device: torch.device) -> torch.device:
     return torch.empty(0, device=device).device
 
 
-def rows(values: Tensor, indices: Tensor) -> Tensor:
-    """Those of the first dimension at `indices`, on the device of both: a copy."""
-    if values.device.type != "cpu":
-        return values.index_select(0, indices)
-    return torch.from_numpy(values.numpy().take(indices.numpy(), axis=0))  # a quarter less time than torch takes
+def _grouped(bounds: Iterator[tuple[int, int]], bytes_of_one: int, limit: int) -> Iterator[list[tuple[int, int]]]:
+    """Bounds of batches in their order, as many together as take no more than `limit` bytes, and at least one."""
+    group: list[tuple[int, int]] = []
+    size = 0
+    for start, stop in bounds:
+        added = (stop - start) * bytes_of_one
+        if group and size + added > limit:
+            yield group
+            group, size = [], 0
+        group.append((start, stop))
+        size += added
+    if group:
+        yield group
 
 
 def draw(count: int, augmentation: Augmentation, generator: torch.Generator) -> Tensor:

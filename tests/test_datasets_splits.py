@@ -196,6 +196,20 @@ def test_impossible_batching_is_refused_before_the_first_batch(options: dict, me
         numbered(5).batches(device=CPU, **options)
 
 
+@pytest.mark.parametrize("limit", [0, 40, 2**20], ids=["one by one", "two", "all"])
+@pytest.mark.parametrize("world", [1, 2])
+def test_batches_are_the_same_however_many_are_gathered_at_once(
+    limit: int, world: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "GATHERED_BYTES", limit)
+    order = torch.randperm(25, generator=torch.Generator().manual_seed(7))
+    for rank in range(world):
+        found = numbered(25).batches(4, device=CPU, order=torch.Generator().manual_seed(7), rank=rank, world=world)
+        expected = [order[start:stop] for start, stop in shares(25, 4, False, rank, world)]
+        for (inputs, targets), numbers in zip(found, expected, strict=True):
+            assert targets.tolist() == inputs.flatten().tolist() == numbers.tolist()
+
+
 def test_augmenting_needs_a_generator() -> None:
     with pytest.raises(ValueError, match="generator"):
         colourful(5).batches(2, device=CPU, augment=True)
