@@ -18,9 +18,9 @@ def keep_freed(device: torch.device) -> bool:
     """Have this process keep the memory that tensors free, for those of the next step; whether it does.
 
     By default glibc hands large blocks back to the system when they are freed, and every step of a training has its
-    activations mapped in again, page by page: up to 100 MB a step of ResNet-20 with 128 images, a sixth of its time
-    (benchmark/perf/NOTES.md). Nothing is done, and False returned, on other devices, with other C libraries, and where
-    the environment has chosen an allocator or set up this one: the user knows better.
+    activations mapped in again, page by page: up to a fifth of its time (benchmark/perf/NOTES.md). Nothing is done, and
+    False returned, on other devices, with other C libraries, and where the environment has chosen an allocator or set
+    up this one: the user knows better.
     """
     if device.type != "cpu" or _environment_sets_malloc():
         return False
