@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -88,7 +89,7 @@ class ResidentSplit:
     def _shuffled(
         self, bounds: Iterator[tuple[int, int]], permutation: Tensor, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        bytes_of_one = 4 * self._inputs[0].numel()
+        bytes_of_one = 4 * math.prod(self._inputs.shape[1:])
         for group in _grouped(bounds, bytes_of_one, GATHERED_BYTES):
             chosen = [permutation[start:stop] for start, stop in group]
             sizes = [len(indices) for indices in chosen]

@@ -210,6 +210,10 @@ def test_batches_are_the_same_however_many_are_gathered_at_once(
             assert targets.tolist() == inputs.flatten().tolist() == numbers.tolist()
 
 
+def test_nothing_makes_no_batches() -> None:
+    assert list(numbered(0).batches(4, device=CPU, order=torch.Generator())) == []
+
+
 def test_augmenting_needs_a_generator() -> None:
     with pytest.raises(ValueError, match="generator"):
         colourful(5).batches(2, device=CPU, augment=True)
