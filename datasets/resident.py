@@ -15,9 +15,9 @@ from .splits import check_augmenting, check_batching, shares
 NORMALISED_BYTES = 256 * 2**20
 """Images that take no more than this as floats are normalised once, where nothing augments them: a batch of MNIST's
 takes two thirds of the time then. What is larger stays bytes."""
-GATHERED_BYTES = 2**20
-"""Of floats, the batches that are taken from the data at once: between two steps of a training everything is cold, and
-taking the next few small batches as well costs little more than the next one."""
+GATHERED_BYTES = 2**19
+"""Of floats, the batches that are taken from the data at once: between two steps of a training everything is cold, the
+code as well, and taking the next few small batches costs little more than the next one."""
 NORMALISED_ROWS = 1000
 """At a time, so that no second copy of the data is made."""
 
@@ -89,12 +89,20 @@ class ResidentSplit:
     def _shuffled(
         self, bounds: Iterator[tuple[int, int]], permutation: Tensor, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        bytes_of_one = 4 * math.prod(self._inputs.shape[1:])
-        for group in _grouped(bounds, bytes_of_one, GATHERED_BYTES):
-            chosen = [permutation[start:stop] for start, stop in group]
-            sizes = [len(indices) for indices in chosen]
-            inputs, targets = self.sample(torch.cat(chosen), device=device)
-            yield from zip(inputs.split(sizes), targets.split(sizes), strict=True)
+        """All that can be done for the whole epoch is done before its first step, while the code for it is warm."""
+        chosen = [permutation[start:stop] for start, stop in bounds]
+        if not chosen:
+            return
+        sizes = [len(indices) for indices in chosen]
+        indices = torch.cat(chosen)
+        inputs, targets = self._unaugmented_on(device)
+        targets_of = iter(targets.index_select(0, indices).split(sizes))
+        groups = _grouped(sizes, 4 * math.prod(inputs.shape[1:]), GATHERED_BYTES)
+        for group, gathered in zip(groups, indices.split([sum(group) for group in groups]), strict=True):
+            batches = self._normalise(inputs.index_select(0, gathered))
+            # not `split`, whose Python takes longer than the splitting
+            for batch in batches.split_with_sizes(group) if len(group) > 1 else (batches,):
+                yield batch, next(targets_of)
 
     def _augmented(
         self, bounds: Iterator[tuple[int, int]], permutation: Tensor, draws: Tensor, crops: Tensor
@@ -159,19 +167,17 @@ def _with_index(device: torch.device) -> torch.device:
     return torch.empty(0, device=device).device
 
 
-def _grouped(bounds: Iterator[tuple[int, int]], bytes_of_one: int, limit: int) -> Iterator[list[tuple[int, int]]]:
-    """Bounds of batches in their order, as many together as take no more than `limit` bytes, and at least one."""
-    group: list[tuple[int, int]] = []
-    size = 0
-    for start, stop in bounds:
-        added = (stop - start) * bytes_of_one
-        if group and size + added > limit:
-            yield group
-            group, size = [], 0
-        group.append((start, stop))
-        size += added
-    if group:
-        yield group
+def _grouped(sizes: list[int], bytes_of_one: int, limit: int) -> list[list[int]]:
+    """Sizes of batches in their order, as many together as take no more than `limit` bytes, and at least one."""
+    groups: list[list[int]] = []
+    room = 0
+    for size in sizes:
+        room -= size * bytes_of_one
+        if not groups or room < 0:
+            groups.append([])
+            room = limit - size * bytes_of_one
+        groups[-1].append(size)
+    return groups
 
 
 def draw(count: int, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
