@@ -119,7 +119,7 @@ def check_shares(num_samples: int, batch_size: int) -> None:
 
 def weighted(loss: Tensor, num_own: int, num_all: int) -> Tensor:
     """The mean loss of this process's share, such that the mean over processes is the mean over the whole batch."""
-    return loss * (num_own * world() / num_all) if is_active() else loss
+    return loss * (num_own * world() / num_all)
 
 
 def parallel(model: nn.Module) -> nn.Module:

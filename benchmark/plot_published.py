@@ -38,7 +38,7 @@ def published_figure(
         for panel in axes.flat[len(blocks) :]:
             panel.set_visible(False)
         panel = axes[0, 0]
-        panel.plot([], [], marker="o", color="0.2", linestyle="", label=f"ours: {_wrapped(ACCURACIES[accuracy])}")  # pyright: ignore[reportArgumentType]
+        panel.plot([], [], marker="o", color="0.2", linestyle="", label=f"ours: {_first_words(ACCURACIES[accuracy])}")  # pyright: ignore[reportArgumentType]
         panel.plot([], [], marker="o", color="0.45", markerfacecolor="none", linestyle="", label="cited")
         figure.suptitle(
             f"{subject(frame)}: ours and table {printed[0].table} of {PAPER}", x=0.01, ha="left", fontsize=9
@@ -55,7 +55,7 @@ def _name(line: Line) -> str:
     return shorten(f"{line.label}, {percent(printed.sparsity)}")
 
 
-def _wrapped(text: str) -> str:
+def _first_words(text: str) -> str:
     return textwrap.shorten(text, 60, placeholder="…")
 
 
