@@ -32,10 +32,13 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 def save_masks(path: Path, masks: Mapping[str, Tensor]) -> None:
-    """Boolean masks as packed bits, one uint8 tensor a layer; shapes stand in the metadata."""
+    """Boolean masks as packed bits, one uint8 tensor a layer; shapes stand in the metadata.
+
+    One entry of metadata only: the library writes several in an order that changes, and equal masks are equal files.
+    """
     packed = {name: torch.from_numpy(np.packbits(mask.cpu().numpy().reshape(-1))) for name, mask in masks.items()}
     shapes = json.dumps({name: list(mask.shape) for name, mask in masks.items()})
-    write_atomically(path, safetensors.torch.save(packed, metadata={"format": "packed masks", "shapes": shapes}))
+    write_atomically(path, safetensors.torch.save(packed, metadata={"shapes": shapes}))
 
 
 def load_masks(path: Path) -> dict[str, Tensor]:

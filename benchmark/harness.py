@@ -28,9 +28,11 @@ from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_mask
 from .errors import DataMissing
 from .flops import count_macs
 from .measure import (
+    check_finite_state,
     check_masks,
     count_layers,
     kept_by_layer,
+    scoring_batches,
     scoring_indices,
     summarize_accuracy,
     summarize_layers,
@@ -197,7 +199,7 @@ class _Execution:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(derive_seed(self.run.seed, "samples", draw))
         indices = scoring_indices(self.data.train.targets, num_samples, balanced, generator)
-        for part in indices.split(batch_size):
+        for part in scoring_batches(indices, batch_size, distributed.world()):
             own = part.tensor_split(distributed.world())[distributed.rank()]
             yield self.data.train.sample(own, device=self.device)
 
@@ -310,6 +312,7 @@ class _Execution:
 
     def _finish(self) -> dict[str, Any]:
         check_masks(self.pruner, at_end=True)
+        check_finite_state(self.model)
         last = self._evaluate()
         original = {"prunable": self.num_prunable, "macs": sum(self.macs.values())}
         layers = count_layers(self.model, self.pruner, self.data.input_shape)

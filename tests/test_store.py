@@ -155,6 +155,10 @@ def test_masks_are_stored_as_packed_bits(tmp_path: Path) -> None:
     loaded = load_masks(tmp_path / "masks.safetensors")
     assert all(torch.equal(loaded[name], mask) for name, mask in masks.items())
     assert (tmp_path / "masks.safetensors").stat().st_size < 400
+    for index in range(8):
+        save_masks(tmp_path / "again.safetensors", masks)
+        again = (tmp_path / "again.safetensors").read_bytes()
+        assert again == (tmp_path / "masks.safetensors").read_bytes(), f"equal masks, another file at try {index}"
 
 
 def test_weights_round_trip_and_a_broken_file_is_named(tmp_path: Path) -> None:
