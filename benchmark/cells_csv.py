@@ -6,6 +6,7 @@ import csv
 import io
 
 from .cells import Cell, Table, symbols
+from .csv_text import harmless
 
 
 def to_csv(table: Table) -> str:
@@ -21,9 +22,9 @@ def to_csv(table: Table) -> str:
         heading += [column.title, *(f"{column.title} {part}" for part in used)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([_harmless(text) for text in heading])
+    writer.writerow([harmless(text) for text in heading])
     for row in table.rows:
-        line = ([_harmless(row.block)] if has_blocks else []) + [_harmless(_label(row.label, row.cited))]
+        line = ([harmless(row.block)] if has_blocks else []) + [harmless(_label(row.label, row.cited))]
         for cell, used in zip(row.cells, parts, strict=True):
             values = _values(cell)
             line += [values["value"], *(values[part] for part in used)]
@@ -45,15 +46,10 @@ def _values(cell: Cell) -> dict[str, str]:
         return "" if value is None else f"{value:.10g}"
 
     return {
-        "value": number(cell.value) or _harmless(cell.text),
+        "value": number(cell.value) or harmless(cell.text),
         "spread": number(cell.spread),
         "n": number(cell.count),
         "expected": number(cell.expected),
         "mark": cell.mark,
         "notes": symbols(cell),
     }
-
-
-def _harmless(text: str) -> str:
-    """Spreadsheets run text that begins with these characters as a formula; an apostrophe before it stops them."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
