@@ -25,7 +25,8 @@ from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
 from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
-from .errors import DataMissing
+from .damage import print_note, set_aside
+from .errors import Damaged, DataMissing
 from .flops import count_macs
 from .measure import (
     check_finite_state,
@@ -58,9 +59,13 @@ class Interrupted(Exception):
 
 @dataclass(kw_only=True)
 class Watch:
-    """How the surroundings follow a run and stop it. `stop` is asked after every epoch."""
+    """How the surroundings follow a run and stop it. `stop` is asked after every epoch.
+
+    `on_note` is told in one line of what was set aside as damaged.
+    """
 
     on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+    on_note: Callable[[str], None] = print_note
     stop: Callable[[], bool] = lambda: False
 
 
@@ -142,8 +147,11 @@ class _Execution:
     def _build_model(self) -> nn.Module:
         model = self._new_model()
         if self.run.parent is not None:
-            path = self.store.folder(self.study, self.run.parent).model_path
-            model.load_state_dict(load_weights(path))
+            parent = self.store.folder(self.study, self.run.parent)
+            result = parent.read_result()
+            if result is None:
+                raise Damaged(parent.result_path, "it is missing")
+            model.load_state_dict(load_weights(parent.model_path, result.get("files", {}).get(parent.model_path.name)))
         return self._placed(model)
 
     def _choose_precision(self, model: nn.Module) -> Precision:
@@ -260,8 +268,8 @@ class _Execution:
         progress = self.progress
         save_checkpoint(
             self.folder.checkpoint_path,
+            self.run.id,
             {
-                "schema": SCHEMA,
                 "model": self.model.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "pruner": self.pruner.state_dict(),
@@ -279,8 +287,10 @@ class _Execution:
     def _resume(self) -> dict[str, Any] | None:
         """Restore from the checkpoint, if there is one, and return the optimiser's state."""
         try:
-            state = load_checkpoint(self.folder.checkpoint_path, self.device)
-        except FileNotFoundError:
+            state = load_checkpoint(self.folder.checkpoint_path, self.run.id, self.device)
+        except (FileNotFoundError, Damaged) as error:
+            if isinstance(error, Damaged) and distributed.is_leader():
+                self.watch.on_note(set_aside(error))
             self._rewrite_history([])
             return None
         self.model.load_state_dict(state["model"])
@@ -347,12 +357,13 @@ class _Execution:
         }
 
     def _store(self, result: dict[str, Any]) -> None:
-        """Masks and weights first: the result says that all is there."""
+        """Masks and weights first: the result says that all is there, and by which digest it is known."""
+        folder, files = self.folder, {}
         if self.pruner.masks is not None:
-            save_masks(self.folder.masks_path, dict(self.pruner.masks.items()))
+            files[folder.masks_path.name] = save_masks(folder.masks_path, dict(self.pruner.masks.items()))
         if self.run.is_dense or self.settings.keep_weights:
-            save_weights(self.folder.model_path, self.model.state_dict())
-        write_json(self.folder.result_path, result)
+            files[folder.model_path.name] = save_weights(folder.model_path, self.model.state_dict())
+        write_json(folder.result_path, {**result, "files": files})
         self.folder.checkpoint_path.unlink(missing_ok=True)
 
     def _cost(self) -> dict[str, Any]:
