@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from .cells import Cell, Column, Mark, Note, Table, TableRow
+from .cells import Cell, Column, Note, Table, TableRow
 from .published import PAPER, Published, marks, stands_beside
 from .report_types import Frame
 from .run import DENSE
 from .table_accuracy import dense_rows, group_marks
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
 from .table_cells import MAX_MISS, Group, Stat, heading, measured_cell, split_groups
-from .table_marks import PRINTED_RULE, RULE
+from .table_marks import PRINTED_RULE, RULE, ColumnMarks, untold
 
 if TYPE_CHECKING:
     from .study import Study
@@ -98,6 +98,7 @@ def published_table(
         rows=tuple(rows),
         caption=(*_protocol(measure, accuracy), *common_caption(frame, stat)),
         marks=f"Ours: {RULE[0].lower()}{RULE[1:]} Cited: {PRINTED_RULE[0].lower()}{PRINTED_RULE[1:]}",
+        untold=untold(made.marks),
         facts={"published_table": printed[0].table, "source": PAPER, "measure": measure, "accuracy": accuracy},
     )
 
@@ -113,17 +114,13 @@ def _protocol(measure: Measure, accuracy: str) -> list[str]:
     return [f"Ours: {ACCURACIES[accuracy]}{like}.", printed]  # pyright: ignore[reportArgumentType]
 
 
-def _block_marks(lines: list[Line], column: str, chance: float | None) -> dict[tuple[str, str], Mark]:
-    """Marks of ours within each block, by (block, name of the group)."""
+def _block_marks(lines: list[Line], column: str, chance: float | None) -> dict[str, ColumnMarks]:
+    """Marks of ours by block, within it by the names of the groups."""
     blocks: dict[str, list[Group]] = {}
     for line in lines:
         if line.group is not None and not line.is_off_block:
             blocks.setdefault(line.block, []).append(line.group)
-    return {
-        (block, name): mark
-        for block, groups in blocks.items()
-        for name, mark in group_marks({group.name: group for group in groups}, column, chance).items()
-    }
+    return {block: group_marks(groups, column, chance) for block, groups in blocks.items()}
 
 
 class _Builder:
@@ -166,14 +163,12 @@ class _Builder:
         group = line.group
         if group is None:
             return Cell(), Cell()
-        mark = self.marks.get((line.block, group.name), "")
-        cell = measured_cell(
-            group, self.column, scale=100, digits=self.digits, stat=self.stat, mark=mark, chance=self.chance
-        )
+        cell = measured_cell(group, self.column, scale=100, digits=self.digits, stat=self.stat, chance=self.chance)
+        marks = self.marks.get(line.block, ColumnMarks())
         done = group.done["sparsity"]
         notes = (Note("△", OFF_BLOCK),) if line.is_off_block else ()
         reached = Cell(value=100 * float(done.mean()), notes=notes) if len(done) else Cell()
-        return reached, replace(cell, shows_count=self.shows_count)
+        return reached, marks.on(group.name, replace(cell, shows_count=self.shows_count))
 
     def _cited(self, printed: Published | None) -> Cell:
         value = None if printed is None else getattr(printed, self.measure)
