@@ -11,7 +11,7 @@ from .report_types import Frame
 from .run import DENSE
 from .table_accuracy import dense_rows, group_marks
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
-from .table_cells import MAX_MISS, Group, Stat, heading, measured_cell, split_groups
+from .table_cells import MAX_MISS, NO_TARGET, Group, Stat, heading, measured_cell, split_groups
 from .table_marks import PRINTED_RULE, RULE, ColumnMarks, untold
 
 if TYPE_CHECKING:
@@ -32,6 +32,18 @@ class Line:
     label: str
     group: Group | None
     printed: Published | None
+
+    @property
+    def is_of_ranks(self) -> bool:
+        """Whether the block is one of ranks, whose rows compare whatever their sparsity."""
+        return self.target == 0 and self.block != heading(0)
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether ours may be the best of its block."""
+        if self.group is None or self.is_off_block or self.group.is_off_target:
+            return False
+        return self.is_of_ranks or self.group.has_target
 
     @property
     def is_off_block(self) -> bool:
@@ -118,7 +130,7 @@ def _block_marks(lines: list[Line], column: str, chance: float | None) -> dict[s
     """Marks of ours by block, within it by the names of the groups."""
     blocks: dict[str, list[Group]] = {}
     for line in lines:
-        if line.group is not None and not line.is_off_block:
+        if line.group is not None and line.is_comparable:
             blocks.setdefault(line.block, []).append(line.group)
     return {block: group_marks(groups, column, chance) for block, groups in blocks.items()}
 
@@ -164,6 +176,8 @@ class _Builder:
         if group is None:
             return Cell(), Cell()
         cell = measured_cell(group, self.column, scale=100, digits=self.digits, stat=self.stat, chance=self.chance)
+        if line.is_of_ranks:
+            cell = replace(cell, notes=tuple(note for note in cell.notes if note.meaning != NO_TARGET))
         marks = self.marks.get(line.block, ColumnMarks())
         done = group.done["sparsity"]
         notes = (Note("△", OFF_BLOCK),) if line.is_off_block else ()
