@@ -8,12 +8,16 @@ import io
 from .cells import Cell, Table, symbols
 from .csv_text import harmless
 
+PARTS = ("spread", "n", "expected", "mark", "indistinct", "notes")
+"""What may stand beside a number, each in a column of its own."""
+
 
 def to_csv(table: Table) -> str:
     """A heading line and one line a row.
 
-    A column `90 %` is followed by `90 % spread`, `90 % n`, `90 % expected`, `90 % mark` and `90 % notes`, those that
-    any of its cells needs.
+    A column `90 %` is followed by `90 % spread`, `90 % n`, `90 % expected`, `90 % mark`, `90 % indistinct` and
+    `90 % notes`, those that any of its cells needs. `mark` is best or second. `indistinct` says yes or no to whether
+    the row cannot be told from the best, and nothing where they were not compared.
     """
     has_blocks = any(row.block for row in table.rows)
     parts = [_parts([row.cells[i] for row in table.rows]) for i in range(len(table.columns))]
@@ -38,7 +42,7 @@ def _label(label: str, cited: bool) -> str:
 
 def _parts(cells: list[Cell]) -> list[str]:
     values = [_values(cell) for cell in cells]
-    return [part for part in ("spread", "n", "expected", "mark", "notes") if any(value[part] for value in values)]
+    return [part for part in PARTS if any(value[part] for value in values)]
 
 
 def _values(cell: Cell) -> dict[str, str]:
@@ -51,5 +55,6 @@ def _values(cell: Cell) -> dict[str, str]:
         "n": number(cell.count),
         "expected": number(cell.expected),
         "mark": cell.mark,
+        "indistinct": "" if cell.is_indistinct is None else "yes" if cell.is_indistinct else "no",
         "notes": symbols(cell),
     }
