@@ -150,7 +150,7 @@ def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...]
     "--throughput", "images_per_second", type=click.FloatRange(min=0.001), metavar="NUMBER",
     help="Training images a second on one device.",
 )  # fmt: skip
-@click.option("--calibrate", is_flag=True, help="Measure the throughput here (loads torch).")
+@click.option("--calibrate", is_flag=True, help="Measure the throughput and count multiply-adds here (loads torch).")
 @json_option
 def plan(
     study: str,
@@ -165,13 +165,15 @@ def plan(
 
     opened = selection.open(study)
     made = make_plan(opened.name, opened.runs, open_store(results))
-    source = "throughput as given"
+    source, count = "throughput as given", None
     if calibrate:
         from ..calibrate import measure_throughput
+        from ..models.macs import count_one
 
+        count = count_one
         images_per_second = measure_throughput(opened.runs[0])
         source = f"{images_per_second:.0f} images a second in training steps, measured here"
-    figures = estimate(opened, made, open_store(results), images_per_second, source)
+    figures = estimate(opened, made, open_store(results), images_per_second, source, count)
     if as_json:
         print_json({"study": opened.name, **figures.as_dict(), "jobs": [_job(job) for job in made.jobs]})
         return
