@@ -56,7 +56,10 @@ class Estimate:
             f"sharing saves  {self._saved()}",
             f"training MACs  {macs} to do (forward and backward, 3 per forward MAC)",
             f"device-hours   {hours} to do ({self.throughput_source})",
-            *(f"not known      {reason} ({number} {'run' if number == 1 else 'runs'})" for reason, number in self.unknown.items()),
+            *(
+                f"not known      {reason} ({number} {'run' if number == 1 else 'runs'})"
+                for reason, number in self.unknown.items()
+            ),
         ]
 
     def _saved(self) -> str:

@@ -6,7 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from .errors import UserError
-from .plot_style import MAX_LABEL, new_figure, shorten, style
+from .plot_style import new_figure, shorten, style
+from .plot_text import plain, width_of, wrapped
 from .report_types import Frame
 from .statistics_ranks import (
     ALPHA,
@@ -25,6 +26,10 @@ from .table_cells import percent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+TICK_SIZE = 8.8
+"""Points of the names beside the heat map."""
 
 
 def _ranks(frame: Frame, accuracy: str) -> Frame:
@@ -46,17 +51,21 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
         wide = ranks.pivot_table(index="label", columns=keys, values="rank", sort=False).sort_index(axis="columns")
         means = rank_test(setting_scores(ranks)).mean_ranks
         wide = wide.loc[[*means, *(label for label in wide.index if label not in means)]]
-        figure, axes = new_figure(3.0 + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide))
+        labels = [wrapped(str(label), num_lines=2) for label in wide.index]
+        # room for the labels and the bar of colours, whatever the letters are
+        margin = max(3.0, 1.4 + max(width_of(label, TICK_SIZE) for label in labels))
+        figure, axes = new_figure(margin + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide))
         panel = axes[0, 0]
         sns.heatmap(wide, annot=True, fmt=".3g", cmap="cividis", ax=panel, linewidths=0.6, vmin=1,
                     vmax=max(2, len(wide)),
+                    xticklabels=False, yticklabels=False,
                     annot_kws={"size": 8}, cbar_kws={"label": "rank, 1 is best", "pad": 0.02})  # fmt: skip
         panel.grid(visible=False)
         settings = {place[:2] for place in wide.columns}
         names = [_place(place, is_only=len(settings) == 1) for place in wide.columns]
         turn = {} if len(settings) == 1 else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-        panel.set_xticklabels(names, **turn)
-        panel.set_yticklabels([textwrap.fill(str(label), MAX_LABEL) for label in wide.index], rotation=0)
+        panel.set_xticks([place + 0.5 for place in range(len(names))], [plain(name) for name in names], **turn)
+        panel.set_yticks([place + 0.5 for place in range(len(labels))], labels, fontsize=TICK_SIZE)
         panel.set(xlabel="", ylabel="")
         where = f", {_setting(*settings.pop())}" if len(settings) == 1 else ""
         panel.set_title(f"Ranks by {ACCURACIES[accuracy]}{where}")  # pyright: ignore[reportArgumentType]
