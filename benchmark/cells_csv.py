@@ -6,6 +6,10 @@ import csv
 import io
 
 from .cells import Cell, Table, symbols
+from .plain_text import one_line
+
+FORMULA = tuple("=+-@＝＋－＠")
+"""What a formula begins with."""
 
 
 def to_csv(table: Table) -> str:
@@ -55,5 +59,9 @@ def _values(cell: Cell) -> dict[str, str]:
 
 
 def _harmless(text: str) -> str:
-    """Spreadsheets run text that begins with these characters as a formula; an apostrophe before it stops them."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    """One line that no spreadsheet runs as a formula: an apostrophe stops text that begins like one.
+
+    Some leave white space in front out, and read full-width characters as the usual ones.
+    """
+    shown = one_line(text)
+    return f"'{shown}" if shown.lstrip()[:1] in FORMULA else shown

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from itertools import groupby
 
 from .cells import Cell, Column, Table, TableRow, symbols
+from .plain_text import one_line
+
+
+def escape(text: str) -> str:
+    """Text that a page shows as it is, and a terminal too."""
+    return html.escape(one_line(text))
 
 
 def to_html(table: Table) -> str:

@@ -10,7 +10,7 @@ def one_line(text: str) -> str:
     return "".join(_shown(character) for character in text)
 
 
-def lines(text: str) -> str:
+def several_lines(text: str) -> str:
     """The same for text of several lines, whose line breaks and tabs stay; a lone carriage return is a line break."""
     return "\n".join("\t".join(one_line(part) for part in line.split("\t")) for line in _split(text))
 

@@ -36,9 +36,10 @@ def plain(text: str) -> str:
 def wrapped(text: str, width: int = MAX_LABEL, num_lines: int = MAX_LINES) -> str:
     """Plain text in at most `num_lines` lines of `width`; of longer text the middle is left out."""
     shown = plain(text)
-    folded = textwrap.wrap(shown, width)
-    if len(folded) > num_lines:
-        folded = textwrap.wrap(without_middle(shown, width * num_lines * 3 // 4), width)
+    folded, kept = textwrap.wrap(shown, width), width * num_lines
+    while len(folded) > num_lines:
+        folded = textwrap.wrap(without_middle(shown, kept), width)
+        kept -= 1
     return "\n".join(folded)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from .report_types import Frame
 from .run import DENSE
+from .statistics import MAX_EXACT, sign_flip_p
 from .table_cells import MAX_MISS
 
 MIN_SETTINGS = 6
@@ -127,11 +128,16 @@ def smallest_adjusted(num_settings: int, num_methods: int) -> float:
 def _wilcoxon(scores: Frame, first: str, second: str) -> float:
     # rounded, so that equal differences of means of three are ties
     difference = (scores[first] - scores[second]).round(9).to_numpy()
-    if not difference.any():
+    changed = difference[difference != 0]
+    if not len(changed):
         return 1.0
-    from scipy.stats import wilcoxon
+    import numpy as np
+    from scipy.stats import rankdata, wilcoxon
 
-    tested: Any = wilcoxon(difference)
+    if len(changed) <= MAX_EXACT:
+        # scipy's is exact without ties alone, and ranks have many
+        return sign_flip_p(np.sign(changed) * rankdata(np.abs(changed)))
+    tested: Any = wilcoxon(changed)
     return float(tested.pvalue)
 
 

@@ -124,5 +124,7 @@ def test_long_labels_keep_both_ends_in_few_lines() -> None:
     assert all(len(line) <= MAX_LABEL for line in lines)
     assert lines[0].startswith("begin")
     assert lines[-1].endswith("end")
+    assert len(wrapped("Global MP (every=29, minimum_threshold=0.29, $a_b$)", num_lines=2).split("\n")) == 2
+    assert len(wrapped(long, 10, num_lines=1)) <= 10
     assert legend_text("short") == wrapped("short") == plain("short") == shorten("short") == "short"
     assert len(shorten(long)) == MAX_LABEL

@@ -107,6 +107,20 @@ def test_without_a_friedman_difference_no_pair_is_called_different() -> None:
     assert (tied.friedman_p, tied.cliques) == (1.0, [("a", "b", "c")])
 
 
+@pytest.mark.parametrize("settings", [6, 9, 15, 16])
+def test_the_wilcoxon_test_is_exact_with_ties_and_scipys_without(settings: int) -> None:
+    from scipy.stats import wilcoxon
+
+    values = np.random.default_rng(settings).normal(0.5, 1.0, settings)
+    scores = pd.DataFrame({"a": values, "b": 0.0, "c": -9.0})
+    found = rank_test(scores).pair_p or {}
+    raw = float(wilcoxon(values.round(9), method="exact").pvalue)
+    assert min(found[key] for key in found if set(key) == {"a", "b"}) == pytest.approx(raw)
+    tied = pd.DataFrame({"a": [1.0] * settings, "b": [2.0] * settings, "c": [3.0] * settings})
+    smallest = smallest_adjusted(settings, 3)
+    assert list((rank_test(tied).pair_p or {}).values()) == pytest.approx([smallest] * 3)
+
+
 @pytest.mark.parametrize(("methods", "settings"), [(3, 7), (4, 8), (5, 9), (13, 12), (40, 15)])
 def test_the_fewest_settings_at_which_a_pair_can_be_told_apart(methods: int, settings: int) -> None:
     assert fewest_settings(methods) == settings

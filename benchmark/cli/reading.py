@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..errors import UserError, unknown
+from ..plain_text import one_line
 from ..plan import make_plan
 from ..run import to_dict
 from ..store import RunFolder
@@ -107,7 +108,7 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
     if not rows:
         say("(none)")
         return
-    table = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    table = [list(rows[0]), *([one_line(str(value)) for value in row.values()] for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -178,7 +179,7 @@ def plan(
         print_json({"study": opened.name, **figures.as_dict(), "jobs": [_job(job) for job in made.jobs]})
         return
     for line in figures.lines():
-        print(line)
+        print(one_line(line))
 
 
 def _job(job: Any) -> dict[str, Any]:
