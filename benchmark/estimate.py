@@ -97,10 +97,7 @@ def estimate(
     runs = [job.run for job in plan.jobs]
     to_do = [run_cost(job.run, count) for job in plan.to_do]
     if images_per_second is None:
-        images_per_second = _measured(store, study, plan)
-        source = (
-            "throughput of the stored runs" if images_per_second else "no throughput known: run a part, or give one"
-        )
+        images_per_second, source = _measured(store, study, plan)
     costs = [run_cost(run, count) for run in runs]
     epochs = _total(cost.epochs for cost in costs)
     return Estimate(
@@ -139,14 +136,23 @@ def _repeated_epochs(runs: Sequence[Run]) -> int:
     return sum(parent.recipe.epochs for parent in parents) - sum(p.recipe.epochs for p in counted.values())
 
 
-def _measured(store: Store, study: Study, plan: Plan) -> float | None:
-    """Training images a second on one device over the stored runs, evaluation and scoring included."""
+def _measured(store: Store, study: Study, plan: Plan) -> tuple[float | None, str]:
+    """Training images a second on one device over the stored runs, evaluation and scoring included; and its source.
+
+    None where nothing is stored, or where a network that is to be trained is in no stored run: a wider one is slower.
+    """
     images, seconds = 0.0, 0.0
+    networks: set[tuple[str, Any]] = set()
     with summaries(store, study.name) as read:
         for job in plan.jobs:
             if job.status.state == "done" and job.run.recipe.epochs:
                 result = read(job.run)
                 if result is not None:
+                    networks.add((job.run.model, job.run.model_options))
                     images += result["cost"]["epochs"] * result["data"]["train"]
                     seconds += result["cost"]["seconds"] * result["provenance"].get("processes", 1)
-    return images / seconds if seconds else None
+    if not seconds:
+        return None, "no throughput known: run a part, or give one"
+    if {(job.run.model, job.run.model_options) for job in plan.to_do} - networks:
+        return None, "the stored runs are of other networks: run a part, or give a throughput"
+    return images / seconds, "throughput of the stored runs"

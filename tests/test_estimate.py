@@ -100,6 +100,21 @@ def test_networks_with_options_are_not_taken_for_the_usual_ones(tmp_path: Path) 
     assert "training MACs  ? to do" in "\n".join(said.lines())
 
 
+def test_the_throughput_of_one_network_is_not_taken_for_that_of_another(tmp_path: Path) -> None:
+    from synthetic_results import store_result
+
+    snip = "method: snip, sparsity: [80%]"
+    study, store = write(tmp_path, snip, f"{snip}, label: wide, model_options: {{width: 2.0}}"), tmp_path / "results"
+    assert planned(study, tmp_path).throughput_source.startswith("no throughput known")
+    store_result(Store(store), study.name, study.runs[0], 0.9)
+    said = planned(study, tmp_path)
+    assert (said.images_per_second, said.device_hours) == (None, None)
+    assert said.throughput_source.startswith("the stored runs are of other networks")
+    # 4 epochs of 1000 images in 36 seconds
+    usual = planned(write(tmp_path, snip, "method: grasp, sparsity: [80%]"), tmp_path)
+    assert usual.images_per_second == pytest.approx(4000 / 36)
+
+
 def test_a_smaller_network_is_known_when_it_is_built(tmp_path: Path) -> None:
     said = planned(write(tmp_path, "method: [small_dense, snip], sparsity: [80%]"), tmp_path)
     assert said.epochs == 8

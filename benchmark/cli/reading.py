@@ -174,6 +174,8 @@ def plan(
         count = count_one
         images_per_second = measure_throughput(opened.runs[0])
         source = f"{images_per_second:.0f} images a second in training steps, measured here"
+        if len({run.model_options for run in opened.runs}) > 1:
+            source += " with the first of several networks"
     figures = estimate(opened, made, open_store(results), images_per_second, source, count)
     if as_json:
         print_json({"study": opened.name, **figures.as_dict(), "jobs": [_job(job) for job in made.jobs]})
