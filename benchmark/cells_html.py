@@ -6,12 +6,12 @@ import html
 from itertools import groupby
 
 from .cells import Cell, Column, Table, TableRow, symbols
-from .plain_text import one_line
+from .plain_text import several_lines
 
 
 def escape(text: str) -> str:
     """Text that a page shows as it is, and a terminal too."""
-    return html.escape(one_line(text))
+    return html.escape(several_lines(text))
 
 
 def to_html(table: Table) -> str:
