@@ -7,6 +7,7 @@ import io
 
 from .cells import Cell, Table, symbols
 from .csv_text import harmless
+from .plain_text import one_line
 
 PARTS = ("spread", "n", "expected", "mark", "indistinct", "notes")
 """What may stand beside a number, each in a column of its own."""
@@ -26,9 +27,9 @@ def to_csv(table: Table) -> str:
         heading += [column.title, *(f"{column.title} {part}" for part in used)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([harmless(text) for text in heading])
+    writer.writerow([_harmless(text) for text in heading])
     for row in table.rows:
-        line = ([harmless(row.block)] if has_blocks else []) + [harmless(_label(row.label, row.cited))]
+        line = ([_harmless(row.block)] if has_blocks else []) + [_harmless(_label(row.label, row.cited))]
         for cell, used in zip(row.cells, parts, strict=True):
             values = _values(cell)
             line += [values["value"], *(values[part] for part in used)]
@@ -50,7 +51,7 @@ def _values(cell: Cell) -> dict[str, str]:
         return "" if value is None else f"{value:.10g}"
 
     return {
-        "value": number(cell.value) or harmless(cell.text),
+        "value": number(cell.value) or _harmless(cell.text),
         "spread": number(cell.spread),
         "n": number(cell.count),
         "expected": number(cell.expected),
@@ -58,3 +59,8 @@ def _values(cell: Cell) -> dict[str, str]:
         "indistinct": "" if cell.is_indistinct is None else "yes" if cell.is_indistinct else "no",
         "notes": symbols(cell),
     }
+
+
+def _harmless(text: str) -> str:
+    """One line that no spreadsheet runs as a formula."""
+    return harmless(one_line(text))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from itertools import groupby
 
 from .cells import INDISTINCT, Cell, Column, Table, TableRow, symbols
+from .plain_text import several_lines
+
+
+def escape(text: str) -> str:
+    """Text that a page shows as it is, and a terminal too."""
+    return html.escape(several_lines(text))
 
 
 def to_html(table: Table) -> str:

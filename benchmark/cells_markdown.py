@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from .cells import INDISTINCT, Cell, Table, TableRow, symbols
+from .plain_text import one_line
 
 
 def to_markdown(table: Table) -> str:
@@ -64,7 +65,7 @@ def _joined(line: list[str], widths: list[int]) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, on one line: no markup, no HTML, no further column."""
-    flat = " ".join(text.split())
+    flat = " ".join(one_line(text).split())
     flat = flat.replace("&", "&amp;") if re.search(r"&#?\w+;", flat) else flat
     flat = re.sub(r"([\\`*|\[\]~$])", r"\\\1", flat)
     # an underscore inside a word is plain text in Markdown, and names with a backslash are hard to read

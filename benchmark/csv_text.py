@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠\t\r]")
+"""What spreadsheets run: some leave white space in front out, and read full-width characters as the usual ones."""
 
 
 def harmless(text: str) -> str:

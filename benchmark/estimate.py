@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from .index import summaries
 from .plan import Plan
 from .run import Run
+from .run_cost import CountMacs, run_cost
 from .store import Store
 from .study import Study
-
-MACS_TABLE = Path(__file__).parent / "models" / "macs.json"
-"""Multiply-adds of one input, by model and data set: made by `python -m prunebench.benchmark.models.macs`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """Sums over a plan; None where something is not known.
 
-    `epochs_unshared` is what the same runs would cost if each trained its own dense network.
+    `epochs_unshared` is what the same runs would cost if each trained its own dense network; `unknown` are the reasons
+    why a number is not known, with the runs to do that each holds for.
     """
 
     study: str
@@ -31,13 +28,14 @@ class Estimate:
     dense: tuple[int, int]
     pruned: tuple[int, int]
     failed: int
-    epochs: int
-    epochs_to_do: int
-    epochs_unshared: int
-    training_macs_to_do: float | None
+    epochs: int | None
+    epochs_to_do: int | None
+    epochs_unshared: int | None
+    training_macs_to_do: int | None
     images_to_do: int | None
     images_per_second: float | None
     throughput_source: str
+    unknown: Mapping[str, int]
 
     @property
     def device_hours(self) -> float | None:
@@ -46,8 +44,6 @@ class Estimate:
         return self.images_to_do / self.images_per_second / 3600
 
     def lines(self) -> list[str]:
-        saved = self.epochs_unshared - self.epochs
-        share = f" ({saved / self.epochs_unshared:.0%})" if self.epochs_unshared else ""
         macs = f"{self.training_macs_to_do:.3g}" if self.training_macs_to_do is not None else "?"
         hours = f"{self.device_hours:.3g}" if self.device_hours is not None else "?"
         return [
@@ -56,11 +52,22 @@ class Estimate:
             + (f", {self.failed} failed before" if self.failed else ""),
             f"dense          {self.dense[0]} trainings, {self.dense[1]} stored, shared by all methods",
             f"pruned         {self.pruned[0]} runs, {self.pruned[1]} stored",
-            f"epochs         {self.epochs} in all, {self.epochs_to_do} to do",
-            f"sharing saves  {saved} epochs of {self.epochs_unshared}{share}",
+            f"epochs         {_shown(self.epochs)} in all, {_shown(self.epochs_to_do)} to do",
+            f"sharing saves  {self._saved()}",
             f"training MACs  {macs} to do (forward and backward, 3 per forward MAC)",
             f"device-hours   {hours} to do ({self.throughput_source})",
+            *(
+                f"not known      {reason} ({number} {'run' if number == 1 else 'runs'})"
+                for reason, number in self.unknown.items()
+            ),
         ]
+
+    def _saved(self) -> str:
+        if self.epochs is None or self.epochs_unshared is None:
+            return "? epochs"
+        saved = self.epochs_unshared - self.epochs
+        share = f" ({saved / self.epochs_unshared:.0%})" if self.epochs_unshared else ""
+        return f"{saved} epochs of {self.epochs_unshared}{share}"
 
     @property
     def runs_done(self) -> int:
@@ -70,43 +77,50 @@ class Estimate:
         return {**vars(self), "device_hours": self.device_hours}
 
 
+def _shown(number: int | None) -> str:
+    return "?" if number is None else str(number)
+
+
 def estimate(
     study: Study,
     plan: Plan,
     store: Store,
     images_per_second: float | None = None,
     source: str = "throughput as given",
+    count: CountMacs | None = None,
 ) -> Estimate:
     """Sum a plan up. Without a throughput, that of the study's stored runs is used, if there are any.
 
-    `source` says where a given throughput comes from.
+    `source` says where a given throughput comes from; `count` counts networks that the shipped table does not hold.
+    Raises UserError for options with which a run would be refused.
     """
-    from ..datasets.registry import describe
-
     runs = [job.run for job in plan.jobs]
-    to_do = [job.run for job in plan.to_do]
+    to_do = [run_cost(job.run, count) for job in plan.to_do]
     if images_per_second is None:
-        images_per_second = _measured(store, study, plan)
-        source = (
-            "throughput of the stored runs" if images_per_second else "no throughput known: run a part, or give one"
-        )
-    samples = _train_samples(study, describe(study.file.dataset.name, **study.file.dataset.options))
-    macs = dense_macs(study.file.model.name, study.file.dataset.name)
-    epochs_to_do = sum(run.recipe.epochs for run in to_do)
+        images_per_second, source = _measured(store, study, plan)
+    costs = [run_cost(run, count) for run in runs]
+    epochs = _total(cost.epochs for cost in costs)
     return Estimate(
         study=study.name,
         runs=len(runs),
         dense=_tally(plan, dense=True),
         pruned=_tally(plan, dense=False),
         failed=sum(job.status.state == "failed" and not job.status.retryable for job in plan.jobs),
-        epochs=sum(run.recipe.epochs for run in runs),
-        epochs_to_do=epochs_to_do,
-        epochs_unshared=sum(run.recipe.epochs for run in runs) + _repeated_epochs(runs),
-        training_macs_to_do=3.0 * macs * samples * epochs_to_do if macs and samples else None,
-        images_to_do=samples * epochs_to_do if samples else None,
+        epochs=epochs,
+        epochs_to_do=_total(cost.epochs for cost in to_do),
+        epochs_unshared=None if epochs is None else epochs + _repeated_epochs(runs),
+        training_macs_to_do=_total(cost.training_macs for cost in to_do),
+        images_to_do=_total(cost.images for cost in to_do),
         images_per_second=images_per_second,
         throughput_source=source,
+        unknown=dict(Counter(reason for cost in to_do for reason in cost.unknown)),
     )
+
+
+def _total(parts: Iterable[int | None]) -> int | None:
+    """The sum; None where a part is not known."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)
 
 
 def _tally(plan: Plan, *, dense: bool) -> tuple[int, int]:
@@ -114,38 +128,31 @@ def _tally(plan: Plan, *, dense: bool) -> tuple[int, int]:
     return len(jobs), sum(job.status.state == "done" for job in jobs)
 
 
-def _repeated_epochs(runs: Iterable[Run]) -> int:
-    """Dense epochs that are computed once but would be needed again by every further run that starts from them."""
-    children = [run.parent for run in runs if run.parent is not None]
-    return sum(parent.recipe.epochs for parent in children) - sum(p.recipe.epochs for p in set(children))
+def _repeated_epochs(runs: Sequence[Run]) -> int:
+    """Dense epochs that are computed once, or were, but would be needed again by every run that starts from them."""
+    parents = [run.parent for run in runs if run.parent is not None]
+    planned = {run.id for run in runs}
+    counted = {parent.id: parent for parent in parents if parent.id in planned}
+    return sum(parent.recipe.epochs for parent in parents) - sum(p.recipe.epochs for p in counted.values())
 
 
-def _train_samples(study: Study, info: Any) -> int | None:
-    if info.num_train is None:
-        return None
-    limit = study.file.dataset.options.get("limit")
-    left = round(info.num_train * (1 - study.file.validation))
-    return min(left, limit) if limit else left
+def _measured(store: Store, study: Study, plan: Plan) -> tuple[float | None, str]:
+    """Training images a second on one device over the stored runs, evaluation and scoring included; and its source.
 
-
-def _measured(store: Store, study: Study, plan: Plan) -> float | None:
-    """Training images a second on one device over the stored runs, evaluation and scoring included."""
+    None where nothing is stored, or where a network that is to be trained is in no stored run: a wider one is slower.
+    """
     images, seconds = 0.0, 0.0
+    networks: set[tuple[str, Any]] = set()
     with summaries(store, study.name) as read:
         for job in plan.jobs:
             if job.status.state == "done" and job.run.recipe.epochs:
                 result = read(job.run)
                 if result is not None:
+                    networks.add((job.run.model, job.run.model_options))
                     images += result["cost"]["epochs"] * result["data"]["train"]
                     seconds += result["cost"]["seconds"] * result["provenance"].get("processes", 1)
-    return images / seconds if seconds else None
-
-
-@cache
-def _macs_table() -> dict[str, int]:
-    return json.loads(MACS_TABLE.read_text(encoding="utf-8")) if MACS_TABLE.exists() else {}
-
-
-def dense_macs(model: str, dataset: str) -> int | None:
-    """Multiply-adds of one input of a data set, from the shipped table; None if the pair is not in it."""
-    return _macs_table().get(f"{model} {dataset}")
+    if not seconds:
+        return None, "no throughput known: run a part, or give one"
+    if {(job.run.model, job.run.model_options) for job in plan.to_do} - networks:
+        return None, "the stored runs are of other networks: run a part, or give a throughput"
+    return images / seconds, "throughput of the stored runs"

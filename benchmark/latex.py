@@ -6,6 +6,7 @@ import re
 from itertools import groupby
 
 from .cells import INDISTINCT, Cell, Table, TableRow, symbols
+from .plain_text import one_line
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -50,7 +51,7 @@ _SPECIAL = {
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is, on one line: no command, no alignment, no mathematics."""
-    flat = " ".join(text.split())
+    flat = " ".join(one_line(text).split())
     # `--` and `?`` are ligatures; an empty group keeps the characters apart
     joined = "".join(_SPECIAL.get(character, character) for character in flat.replace("--", "-\0-"))
     return joined.replace("\0", "{}")

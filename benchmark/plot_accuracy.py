@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .plot_style import DENSE_COLOR, Look, legend, looks, new_figure, sparsity_axis, style
+from .plot_text import artist_label
 from .report_types import Frame
 from .table_accuracy import dense_rows
 from .table_caption import ACCURACIES, accuracy_column, subject
@@ -120,7 +121,8 @@ def _draw_dense(axes: Axes, dense: tuple[float, float | None] | None) -> None:
 def _draw_curve(axes: Axes, label: str, points: list[Point], look: Look, alpha: float) -> None:
     x = [1 - point.target for point in points]
     axes.plot(x, [p.mean for p in points], color=look.color, marker=look.marker, linestyle=look.line,
-              linewidth=1.4, markeredgecolor="white", markeredgewidth=0.4, label=label, zorder=3)  # fmt: skip
+              linewidth=1.4, markeredgecolor="white", markeredgewidth=0.4, zorder=3,
+              label=artist_label(label))  # fmt: skip
     known = [point for point in points if point.spread is not None]
     low, high = ([p.mean + sign * (p.spread or 0.0) for p in known] for sign in (-1, 1))
     if len(known) == 1:

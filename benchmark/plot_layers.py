@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .plot_style import Look, headline, legend, looks, new_figure, panel_grid, style
+from .plot_text import artist_label, plain
 from .report_types import Frame
 from .run import DENSE
 from .table_cells import heading, percent
@@ -73,7 +74,7 @@ def _name_layers(axes: Axes, names: list[str]) -> None:
     if len(names) > MAX_NAMES:
         axes.set_xlabel("layer, from input to output")
         return
-    shown = [name.removesuffix(".weight") for name in names]
+    shown = [plain(name.removesuffix(".weight")) for name in names]
     axes.set_xticks(range(len(names)), shown, rotation=45, ha="right", rotation_mode="anchor", fontsize=7)
 
 
@@ -81,7 +82,7 @@ def _legend(figure: Figure, axes: object, targets: list[float], layers: Frame) -
     """Every label once, whichever panels it is in."""
     panel = axes[0, 0]  # pyright: ignore[reportIndexIssue]
     for label, look in looks(layers).items():
-        panel.plot([], [], color=look.color, marker=look.marker, linestyle=look.line, label=label)
+        panel.plot([], [], color=look.color, marker=look.marker, linestyle=look.line, label=artist_label(label))
     if (layers["kept"] == 0).any():
         panel.plot([], [], color="0.2", marker="x", linestyle="", label="no weight left in a run")
     legend(figure, panel)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .plot_accuracy import Point, accuracy_panels, columns, curves_of, dense_level, spread_words
 from .plot_style import DENSE_COLOR, Look, looks, style
+from .plot_text import artist_label
 from .report_types import Frame
 from .table_caption import ACCURACIES, accuracy_column, subject
 from .table_cells import Stat
@@ -41,7 +42,7 @@ def macs_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") -> Fig
 def _draw_curve(axes: Axes, label: str, points: list[Point], look: Look) -> None:
     axes.plot([p.macs for p in points], [p.mean for p in points], color=look.color, marker=look.marker,
               linestyle=look.line, linewidth=1.0, markeredgecolor="white", markeredgewidth=0.4,
-              label=label)  # fmt: skip
+              label=artist_label(label))  # fmt: skip
     known = [point for point in points if point.spread is not None]
     axes.errorbar([p.macs for p in known], [p.mean for p in known], yerr=[p.spread or 0.0 for p in known],
                   fmt="none", ecolor=look.color, elinewidth=0.8, alpha=0.6)  # fmt: skip

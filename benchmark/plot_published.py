@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from .plot_style import DENSE_LOOK, Look, legend, looks, new_figure, panel_grid, shorten, style
+from .plot_text import plain
 from .published import PAPER, Published
 from .report_types import Frame
 from .table_caption import ACCURACIES, accuracy_column, subject
@@ -33,7 +34,7 @@ def published_figure(
         figure, axes = new_figure(1.2 + 3.4 * columns, 0.9 + rows * (0.7 + 0.2 * largest), columns, rows)
         for panel, block in zip(axes.flat, blocks, strict=False):
             _draw_panel(panel, [line for line in lines if line.block == block], look, column, stat)
-            panel.set_title(block)
+            panel.set_title(plain(block))
             panel.set_xlabel("test accuracy (%)")
         for panel in axes.flat[len(blocks) :]:
             panel.set_visible(False)

@@ -5,10 +5,21 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from .plot_style import MAX_LABEL, new_figure, shorten, style
+from .errors import UserError
+from .plot_style import new_figure, shorten, style
+from .plot_text import plain, width_of, wrapped
 from .report_types import Frame
-from .run import DENSE
-from .statistics_ranks import RankTest, cell_ranks, rank_test, setting_scores
+from .statistics_ranks import (
+    ALPHA,
+    MIN_METHODS,
+    RankTest,
+    cell_ranks,
+    fewest_settings,
+    rank_test,
+    rankable,
+    setting_scores,
+    smallest_adjusted,
+)
 from .table_caption import ACCURACIES, accuracy_column
 from .table_cells import percent
 
@@ -17,12 +28,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+TICK_SIZE = 8.8
+"""Points of the names beside the heat map."""
+
+
 def _ranks(frame: Frame, accuracy: str) -> Frame:
-    return cell_ranks(frame[(frame["method"] != DENSE) & (frame["state"] == "done")], accuracy_column(accuracy))
+    return cell_ranks(rankable(frame), accuracy_column(accuracy))
 
 
 def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
-    """Rank of each label (rows) in each setting and sparsity (columns), best mean rank on top."""
+    """Rank of each label (rows) in each setting and sparsity (columns).
+
+    The best mean rank is on top; labels without a mean rank, as they are not in all columns, are at the bottom.
+    """
     ranks = _ranks(frame, accuracy)
     with style():
         import seaborn as sns
@@ -31,19 +49,23 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
             return _empty("no stored run to rank")
         keys = ["dataset", "model", "target"]
         wide = ranks.pivot_table(index="label", columns=keys, values="rank", sort=False).sort_index(axis="columns")
-        order = wide.mean(axis="columns").sort_values(kind="stable").index
-        wide = wide.loc[order]
-        figure, axes = new_figure(3.0 + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide))
+        means = rank_test(setting_scores(ranks)).mean_ranks
+        wide = wide.loc[[*means, *(label for label in wide.index if label not in means)]]
+        labels = [wrapped(str(label), num_lines=2) for label in wide.index]
+        # room for the labels and the bar of colours, whatever the letters are
+        margin = max(3.0, 1.4 + max(width_of(label, TICK_SIZE) for label in labels))
+        figure, axes = new_figure(margin + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide))
         panel = axes[0, 0]
         sns.heatmap(wide, annot=True, fmt=".3g", cmap="cividis", ax=panel, linewidths=0.6, vmin=1,
                     vmax=max(2, len(wide)),
+                    xticklabels=False, yticklabels=False,
                     annot_kws={"size": 8}, cbar_kws={"label": "rank, 1 is best", "pad": 0.02})  # fmt: skip
         panel.grid(visible=False)
         settings = {place[:2] for place in wide.columns}
         names = [_place(place, is_only=len(settings) == 1) for place in wide.columns]
         turn = {} if len(settings) == 1 else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-        panel.set_xticklabels(names, **turn)
-        panel.set_yticklabels([textwrap.fill(str(label), MAX_LABEL) for label in wide.index], rotation=0)
+        panel.set_xticks([place + 0.5 for place in range(len(names))], [plain(name) for name in names], **turn)
+        panel.set_yticks([place + 0.5 for place in range(len(labels))], labels, fontsize=TICK_SIZE)
         panel.set(xlabel="", ylabel="")
         where = f", {_setting(*settings.pop())}" if len(settings) == 1 else ""
         panel.set_title(f"Ranks by {ACCURACIES[accuracy]}{where}")  # pyright: ignore[reportArgumentType]
@@ -60,20 +82,47 @@ def _place(place: tuple[str, str, float], *, is_only: bool) -> str:
 
 
 def critical_figure(frame: Frame, accuracy: str = "last") -> Figure:
-    """Mean ranks over settings on a line; bars join methods that the tests do not tell apart, where there are tests."""
+    """Mean ranks over settings on a line; bars join methods that the tests do not tell apart.
+
+    Raises UserError where no pair of methods could be told apart: a bar over all of them would show the number of
+    settings, not that methods are alike.
+    """
     ranks = _ranks(frame, accuracy)
+    test = rank_test(setting_scores(ranks)) if len(ranks) else None
+    _check_can_tell(test)
+    assert test is not None
+    bars = test.cliques or []
     with style():
-        if ranks.empty:
-            return _empty("no stored run to rank")
-        test = rank_test(setting_scores(ranks))
-        if len(test.mean_ranks) < 2:
-            return _empty("no two methods are in all settings and sparsities")
-        bars = test.cliques or []
         side = -(-len(test.mean_ranks) // 2)
         figure, axes = new_figure(7.0, 1.3 + 0.2 * (side + len(bars)))
         _draw_critical(axes[0, 0], test, bars)
-        axes[0, 0].set_title(textwrap.fill(test.sentence(), 110), fontsize=7.5)
+        axes[0, 0].set_title(textwrap.fill(_critical_words(test, accuracy), 110), fontsize=7.5)
     return figure
+
+
+def _check_can_tell(test: RankTest | None) -> None:
+    """Whether there are enough methods, and enough settings for so many of them."""
+    methods, settings = (len(test.mean_ranks), test.num_settings) if test else (0, 0)
+    see = "`table --kind rank` and `plot --kind ranks` show the ranks"
+    if methods < MIN_METHODS:
+        raise UserError(
+            f"--kind critical needs {MIN_METHODS} methods that are ranked in all settings and sparsities, not "
+            f"{methods}; {see}"
+        )
+    needed = fewest_settings(methods)
+    if settings < needed:
+        raise UserError(
+            f"--kind critical needs {needed} settings (data set with network) for {methods} methods, not {settings}: "
+            f"with fewer no pair can be told apart at {ALPHA * 100:g} %, the smallest adjusted p-value is "
+            f"{smallest_adjusted(settings, methods):.2g}; {see}"
+        )
+
+
+def _critical_words(test: RankTest, accuracy: str) -> str:
+    return (
+        f"Mean ranks by {ACCURACIES[accuracy]}. {test.sentence()} Bars join methods that are not told apart. "  # pyright: ignore[reportArgumentType]
+        "A setting is one data set with one network; the ranks at its sparsities are averaged first."
+    )
 
 
 def _draw_critical(axes: Axes, test: RankTest, bars: list[tuple[str, ...]]) -> None:

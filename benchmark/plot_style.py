@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .plot_text import FONT, MAX_LABEL, legend_text, plain, without_middle
 from .report_types import Frame
 from .run import DENSE
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -24,8 +26,6 @@ PALETTE = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 DENSE_COLOR = "#000000"
-MAX_LABEL = 28
-"""Characters of a line in a legend; longer names are wrapped."""
 LINE_HEIGHT = 0.185
 COLUMN_WIDTH = 2.6
 """Of a legend, inches."""
@@ -105,7 +105,8 @@ def style() -> Iterator[None]:
     settings = {
         **sns.axes_style("ticks"),
         **sns.plotting_context("paper"),
-        "font.family": "DejaVu Sans",  # shipped with matplotlib: figures are the same on every machine
+        "font.family": FONT,
+        "text.parse_math": False,  # a dollar in a label is a dollar
         "axes.titlesize": 9,
         "axes.titlelocation": "left",
         "legend.frameon": False,
@@ -141,7 +142,7 @@ def panel_grid(count: int) -> tuple[int, int]:
 def headline(figure: Figure, text: str) -> None:
     """A title over all panels, in as many lines as keep it clear of a legend at their side."""
     width = int(HEADLINE_LETTERS * (figure.get_figwidth() - LEGEND_WIDTH))
-    figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=9)
+    figure.suptitle(textwrap.fill(plain(text), width), x=0.01, ha="left", fontsize=9)
 
 
 def legend(figure: Figure, axes: Axes) -> None:
@@ -149,20 +150,27 @@ def legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    wrapped = [textwrap.fill(label, MAX_LABEL, break_long_words=True) for label in labels]
-    num_lines = sum(text.count("\n") + 1 for text in wrapped)
+    texts = [legend_text(label) for label in labels]
+    num_lines = sum(text.count("\n") + 1 for text in texts)
     if num_lines * LINE_HEIGHT < figure.get_figheight():
-        figure.legend(handles, wrapped, loc="outside right upper", handlelength=2.6)
+        _draw_legend(figure, handles, texts, loc="outside right upper")
         return
     columns = max(1, int(figure.get_figwidth() / COLUMN_WIDTH))
-    tallest = max(text.count("\n") + 1 for text in wrapped)
+    tallest = max(text.count("\n") + 1 for text in texts)
     figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * tallest * -(-len(labels) // columns))
-    figure.legend(handles, wrapped, loc="outside lower left", ncols=columns, handlelength=2.6, columnspacing=1.0)
+    _draw_legend(figure, handles, texts, loc="outside lower left", ncols=columns, columnspacing=1.0)
+
+
+def _draw_legend(figure: Figure, handles: Sequence[Artist], texts: Sequence[str], **options: Any) -> None:
+    # Numbers first: a legend leaves entries out whose text begins with an underscore.
+    drawn = figure.legend(handles, [str(index) for index in range(len(texts))], handlelength=2.6, **options)
+    for entry, text in zip(drawn.get_texts(), texts, strict=True):
+        entry.set_text(text)
 
 
 def shorten(name: str, width: int = MAX_LABEL) -> str:
-    """A long name with its middle left out: labels of one method differ at the end."""
-    return name if len(name) <= width else f"{name[: width // 2 - 1]}…{name[-(width - width // 2) :]}"
+    """A name in one line of at most `width` characters."""
+    return without_middle(plain(name), width)
 
 
 def sparsity_axis(axes: Axes, targets: Iterable[float]) -> None:

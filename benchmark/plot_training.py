@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .plot_style import Look, headline, legend, looks, new_figure, panel_grid, style
+from .plot_text import artist_label
 from .report_types import Frame
 from .run import DENSE
 from .table_cells import heading, percent
@@ -41,7 +42,7 @@ def training_figure(epochs: Frame, subject: str) -> Figure:
         title = f"{subject}: training after pruning or from initialisation, means over seeds"
         headline(figure, title + ("; faint: sparsity in percent" if ramps else ""))
         for label, shown in look.items():
-            axes[0, 0].plot([], [], color=shown.color, linestyle=shown.line, label=label)
+            axes[0, 0].plot([], [], color=shown.color, linestyle=shown.line, label=artist_label(label))
         legend(figure, axes[0, 0])
     return figure
 

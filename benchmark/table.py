@@ -54,17 +54,20 @@ def make_table(
     stat: str = "std",
     against: str | None = None,
     frame: Frame | None = None,
+    reference: str | None = None,
 ) -> Table:
     """Build a table from what is stored, beside printed numbers where `against` names them.
 
-    `frame` is that of `study_frame`, for callers who have it already. Raises UserError for an unknown kind, accuracy
-    or stat, where there are no printed numbers to stand beside, and for a kind of OF_PRUNED without pruned rows.
+    `frame` is that of `study_frame`, for callers who have it already; `reference` is the row that the others are
+    paired with. Raises UserError for an unknown kind, accuracy, stat or reference, for a reference where nothing is
+    paired, where there are no printed numbers to stand beside, and for a kind of OF_PRUNED without pruned rows.
     """
     from .frame import study_frame
 
     chosen = check_stat(stat)
     if kind not in KINDS:
         raise unknown("kind of table", kind, KINDS)
+    check_reference(kind, reference)
     frame = study_frame(study, store) if frame is None else frame
     if against is not None:
         return _against(kind, study, frame, accuracy, chosen, against)
@@ -78,7 +81,7 @@ def make_table(
     if kind == "rank":
         return rank_table(frame, accuracy)
     if kind == "paired":
-        return paired_table(frame, accuracy)
+        return paired_table(frame, accuracy, reference)
     if kind == "macs":
         return macs_table(frame, accuracy, chosen, chance_accuracy(study))
     if kind == "flops":
@@ -106,6 +109,13 @@ def _check_pruned(kind: str, frame: Frame) -> None:
             f"--kind {kind} compares pruned networks, but all runs chosen of {names} are dense trainings; "
             f"known for these: {others}"
         )
+
+
+def check_reference(kind: str | None, reference: str | None) -> None:
+    """Raises UserError for a reference row where the kind of table has none."""
+    if reference is not None and kind != "paired":
+        shown = "" if kind is None else f", not {kind!r}"
+        raise UserError(f"--reference {reference!r} goes with --kind paired{shown}")
 
 
 def check_stat(stat: str) -> Stat:

@@ -20,7 +20,7 @@ def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = N
     column = accuracy_column(accuracy)
     names, sparsities = labels(frame), targets(frame)
     if reference is not None and reference not in names:
-        raise unknown("row", reference, names)
+        raise unknown("reference row", reference, names)
     base = reference or (names[0] if names else "")
     groups = split_groups(frame)
     found = {

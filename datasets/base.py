@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ..benchmark.errors import UserError
-from .info import Augmentation, DataSetInfo, Normalisation, Report
+from .info import Augmentation, DataSetInfo, Normalisation, Report, check_limit, num_held_out, size_of_cut
 from .install import compare_with_manifest
 from .splits import Data
 
@@ -45,6 +45,7 @@ class ResidentDataSet(ABC):
     """
 
     facts: ClassVar[DataSetInfo]
+    cuts_by_person: ClassVar[bool] = False
 
     limit: int | None = None
 
@@ -65,6 +66,12 @@ class ResidentDataSet(ABC):
 
     def describe(self) -> DataSetInfo:
         return self.facts
+
+    def train_size(self, validation: float) -> int | None:
+        """Training samples besides validation; None where that is of whole persons, whose sizes are in the files."""
+        if self.cuts_by_person and validation > 0:
+            return self.limit
+        return size_of_cut(self.describe(), validation, self.limit)
 
     def normalisation(self) -> Normalisation | None:
         """Of uint8 images; None where `read` gives float32 inputs that are normalised already."""
@@ -160,11 +167,10 @@ def cut(
     if validation > 0 and groups is not None:
         held_out, train = choose_groups(groups, validation, seed=VALIDATION_SEED)
     elif validation > 0:
-        count = max(round(validation * len(targets)), int(targets.max()) + 1)
+        count = num_held_out(len(targets), int(targets.max()) + 1, validation)
         held_out, train = choose(targets, count, seed=VALIDATION_SEED, keep_rest=True)
     if limit is not None:
-        if limit > len(train):
-            raise UserError(f"limit is {limit}; there are {len(train)} training samples besides validation")
+        check_limit(limit, len(train))
         kept, _ = choose(targets[train], limit, seed=LIMIT_SEED, keep_rest=False)
         train = train[kept]
     return train, held_out

@@ -41,6 +41,7 @@ class Har2(ResidentDataSet):
     published split is by person, and so is validation: whole persons, about the fraction asked for.
     """
 
+    cuts_by_person: ClassVar[bool] = True
     facts: ClassVar[DataSetInfo] = DataSetInfo(
         name="har2",
         title="HAR-2",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 from ..benchmark.errors import DataMissing, UserError, unknown
 from .base import check_count, cut
 from .imagenet_archives import unpack
-from .info import DataSetInfo, Decoder, Normalisation, Report
+from .info import DataSetInfo, Decoder, Normalisation, Report, size_of_cut
 from .install import compare_with_manifest, installing, is_ready, write_manifest
 from .listing import Listing, list_images
 from .roots import missing
@@ -58,6 +58,9 @@ class ImageNet:
 
     def describe(self) -> DataSetInfo:
         return self.facts
+
+    def train_size(self, validation: float) -> int:
+        return size_of_cut(self.facts, validation, self.limit)
 
     def place(self, root: Path) -> Path:
         """<root>/imagenet, unless the root itself is a copy."""

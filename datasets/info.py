@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from ..benchmark.errors import UserError
+
 if TYPE_CHECKING:
     from .splits import Data
 
@@ -49,10 +51,32 @@ class Augmentation:
     flips: bool = True
 
 
+def num_held_out(total: int, num_classes: int, validation: float) -> int:
+    """Validation samples of `total` training samples, at least one a class."""
+    return max(round(validation * total), num_classes) if validation > 0 else 0
+
+
+def check_limit(limit: int, left: int) -> None:
+    """Raises UserError for a limit beyond the samples that validation leaves."""
+    if limit > left:
+        raise UserError(f"limit is {limit}; there are {left} training samples besides validation")
+
+
+def size_of_cut(info: DataSetInfo, validation: float, limit: int | None) -> int:
+    """Training samples after `base.cut` by class. Raises UserError for a limit beyond them."""
+    left = info.num_train - num_held_out(info.num_train, info.num_classes, validation)
+    if limit is not None:
+        check_limit(limit, left)
+        return limit
+    return left
+
+
 class DataSet(Protocol):
     """What the registry needs of a data set; its options are the fields of its constructor."""
 
     def describe(self) -> DataSetInfo: ...
+
+    def train_size(self, validation: float) -> int | None: ...
 
     def load(self, root: Path, validation: float) -> Data: ...
 

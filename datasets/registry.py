@@ -49,6 +49,11 @@ def describe(name: str, **options: object) -> DataSetInfo:
     return create(name, **options).describe()
 
 
+def train_size(name: str, validation: float, **options: object) -> int | None:
+    """Training samples an epoch goes over, besides validation; None where only the files tell."""
+    return create(name, **options).train_size(validation)
+
+
 def load(name: str, *, root: Path | str | None = None, validation: float = 0.1, **options: object) -> Data:
     """Read a data set that is on this machine. Nothing is downloaded.
 

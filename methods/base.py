@@ -80,6 +80,10 @@ class Pruner:
     needs: ClassVar[str] = "nothing"
     version: ClassVar[int] = 1
     reaches_target: ClassVar[bool] = True
+    # False where `attach` returns another network than the context's: a plan does not know its multiply-adds
+    keeps_network: ClassVar[bool] = True
+    # a method with rounds of its own names a function that counts their epochs without torch: see budget.py
+    epochs_rule: ClassVar[str] = ""
     # pruning also changes what stays (second-order updates, a new initialisation); the contract check asks for it
     moves_weights: ClassVar[bool] = False
 

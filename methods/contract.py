@@ -31,6 +31,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "same seed, same bits": checks.check_determinism,
     "killed and resumed equals uninterrupted": checks.check_resume,
     "detach leaves a plain network": checks.check_plain_model,
+    "a plan knows what it trains": checks.check_budget,
     "bad options are refused by name": checks.check_options,
     "NaN weights are an error": checks.check_nan,
 }

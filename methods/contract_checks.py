@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 from ..benchmark.errors import UserError
 from ..benchmark.pruning import check_finite, find_sites, num_kept
 from .base import Pruner
+from .budget import trained_epochs
 from .describe import MethodInfo, Option
 from .registry import create
 from .straight_through import shadow
@@ -193,6 +194,17 @@ def check_plain_model(subject: Subject) -> str:
     assert sorted(run.model.state_dict()) == sorted(fresh.state_dict()), "the tensors are not those of a fresh network"
     fresh.load_state_dict(run.model.state_dict())
     return ""
+
+
+def check_budget(subject: Subject) -> str:
+    """The epochs that a plan counts are those of the rounds, and another network than the given one is declared."""
+    run = subject.start()
+    planned = trained_epochs(subject.info, subject.sparsity, subject.options, run.task.epochs)
+    trained = sum(run.task.epochs - run.pruner.first_epoch(index) for index in range(run.pruner.rounds))
+    assert planned in (None, trained), f"a plan counts {planned} epochs by its epochs_rule, its rounds train {trained}"
+    keeps = run.model is run.network
+    assert keeps == subject.info.keeps_network, f"keeps_network must be {keeps}, not {subject.info.keeps_network}"
+    return "its rounds are not known to a plan" if planned is None else f"{planned} epochs of {run.task.epochs}"
 
 
 def check_options(subject: Subject) -> str:

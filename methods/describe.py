@@ -8,14 +8,16 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..benchmark.errors import UserError
 
-_INFO_FIELDS = ("label", "family", "paper", "needs", "version", "reaches_target")
+_INFO_FIELDS = ("label", "family", "paper", "needs", "version", "reaches_target", "keeps_network", "epochs_rule")
+_ROUNDS = ("rounds", "first_epoch")
+"""What says how often, and from which epoch on, the recipe is run."""
 _MISSING = object()
 
 
@@ -30,7 +32,10 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodInfo:
-    """What a method says of itself; `start` is the default of its option of that name."""
+    """What a method says of itself; `start` is the default of its option of that name.
+
+    `epochs_rule` is None for a class with rounds of its own that does not say how many epochs they train.
+    """
 
     name: str
     label: str
@@ -39,6 +44,8 @@ class MethodInfo:
     needs: str
     version: int
     reaches_target: bool
+    keeps_network: bool
+    epochs_rule: str | None
     summary: str
     options: Mapping[str, Option]
     origin: str
@@ -90,9 +97,22 @@ def _collect(source: Path, module: str | None, class_name: str) -> _Class:
             inherited = _collect(*location)
             facts.update(inherited.facts)
             options.update(inherited.options)
+    own: dict[str, Any] = {}
     for statement in node.body:
-        _read_statement(statement, facts, options)
+        _read_statement(statement, own, options)
+    # What a base class says of its rounds does not hold for others.
+    if node.bases and "epochs_rule" not in own and any(_defines(statement, _ROUNDS) for statement in node.body):
+        own["epochs_rule"] = None
+    facts.update(own)
     return _Class(facts, options, (ast.get_docstring(node) or "").split("\n")[0])
+
+
+def _defines(statement: ast.stmt, names: Collection[str]) -> bool:
+    """Whether a statement of a class gives one of the names a function or a value."""
+    if isinstance(statement, ast.FunctionDef):
+        return statement.name in names
+    assigned = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return any(isinstance(target, ast.Name) and target.id in names for target in assigned)
 
 
 def _read_statement(statement: ast.stmt, facts: dict[str, Any], options: dict[str, Option]) -> None:

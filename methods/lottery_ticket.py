@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import Context
+from .iterative_epochs import check_prune_fraction, check_rewind_epoch, first_epoch, num_prunings, num_rounds
 from .lamp import lamp_scores
 from .mask_pruner import MaskPruner
 
@@ -38,6 +38,7 @@ class IterativeMagnitude(MaskPruner):
     family: ClassVar[str] = "iterative"
     paper: ClassVar[str] = "arXiv 1803.03635"
     needs: ClassVar[str] = "weights, several trainings"
+    epochs_rule: ClassVar[str] = "iterative_epochs:trained_epochs"
 
     start: Literal["trained", "init"] = "init"
     schedule: Literal["one_shot", "cubic", "exponential"] = "exponential"
@@ -50,8 +51,7 @@ class IterativeMagnitude(MaskPruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._refuse_changed(("schedule",), "has no effect: weights are pruned between trainings")
-        if not 0.0 <= self.prune_fraction < 1.0:
-            raise ValueError(f"prune_fraction must be in [0, 1), not {self.prune_fraction}")
+        check_prune_fraction(self.prune_fraction)
         if self.prune_fraction > 0:
             self._refuse_changed(("prune_rounds",), f"needs prune_fraction: 0, not {self.prune_fraction}")
         if self.rewind not in ("weights", "lr"):
@@ -68,18 +68,14 @@ class IterativeMagnitude(MaskPruner):
     @property
     def num_prunings(self) -> int:
         """R: the fewest rounds that reach the sparsity, or `prune_rounds`."""
-        if self.sparsity == 0:
-            return 0
-        if self.prune_fraction == 0:
-            return self.prune_rounds
-        return math.ceil(math.log1p(-self.sparsity) / math.log1p(-self.prune_fraction) - 1e-9)
+        return num_prunings(self.sparsity, self.prune_fraction, self.prune_rounds)
 
     @property
     def rounds(self) -> int:
-        return self.num_prunings + 1 if self.start == "init" else max(1, self.num_prunings)
+        return num_rounds(self.num_prunings, self.start)
 
     def first_epoch(self, index: int) -> int:
-        return self.rewind_epoch if index > 0 or self.start == "trained" else 0
+        return first_epoch(index, self.start, self.rewind_epoch)
 
     def sparsity_after(self, pruning: int) -> float:
         """The sparsity after the `pruning`-th pruning, 1 to R."""
@@ -93,8 +89,7 @@ class IterativeMagnitude(MaskPruner):
         return lamp_scores(weight) if self.ranking == "lamp" else weight.abs()
 
     def attach(self, context: Context) -> nn.Module:
-        if self.rewind_epoch > max(0, context.epochs - 1):
-            raise ValueError(f"rewind_epoch must be less than the recipe's {context.epochs} epochs")
+        check_rewind_epoch(self.rewind_epoch, context.epochs)
         return super().attach(context)
 
     def begin_round(self, index: int) -> None:

@@ -33,6 +33,7 @@ class SmallDense(Pruner):
     paper: ClassVar[str] = "control"
     needs: ClassVar[str] = "a network with a width option"
     reaches_target: ClassVar[bool] = False
+    keeps_network: ClassVar[bool] = False
 
     start: Literal["trained", "init"] = "init"
     width_option: str = "width"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.frame import study_frame
@@ -15,6 +16,7 @@ from prunebench.benchmark.plot import KINDS, OF_PRUNED, figures, save_figure, st
 from prunebench.benchmark.plot_accuracy import accuracy_figure, curves_of
 from prunebench.benchmark.plot_layers import layers_figure
 from prunebench.benchmark.plot_macs import macs_figure, pareto_front
+from prunebench.benchmark.plot_ranks import critical_figure, ranks_figure
 from prunebench.benchmark.plot_style import DENSE_COLOR, LINES, MARKERS, PALETTE, looks, shorten
 from prunebench.benchmark.report_frames import layer_frame
 from prunebench.benchmark.run import Run
@@ -234,12 +236,30 @@ def test_a_headline_stays_clear_of_the_legend(tmp_path: Path) -> None:
         assert title.get_window_extent().x1 < figure.legends[0].get_window_extent().x0
 
 
-def test_a_single_method_has_no_critical_difference(tmp_path: Path) -> None:
-    text = STUDY.replace("[global_mp, snip, random]", "[snip]")
-    study, store = write_study(tmp_path, text), Store(tmp_path / "results")
-    fill(store, study, accuracy)
-    figure = figures("critical", [study], store)[study.name, "critical"]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["no two methods are in all settings and sparsities"]
+def over_settings(frame: pd.DataFrame, number: int) -> pd.DataFrame:
+    """The same results on `number` data sets."""
+    return pd.concat([frame.assign(dataset=f"data {i}") for i in range(number)], ignore_index=True)
+
+
+def test_a_critical_difference_needs_settings_enough_to_tell_a_pair_apart(made: tuple[Study, Store]) -> None:
+    frame = study_frame(*made)
+    with pytest.raises(UserError, match=r"needs 7 settings .* for 3 methods, not 1: .* adjusted p-value is 1;"):
+        critical_figure(frame)
+    with pytest.raises(UserError, match=r"not 6: .* smallest adjusted p-value is 0\.094;"):
+        critical_figure(over_settings(frame, 6))
+    with pytest.raises(UserError, match=r"needs 3 methods .*, not 2;"):
+        critical_figure(over_settings(frame[frame["method"] != "snip"], 12))
+    figure = critical_figure(over_settings(frame, 7))
+    assert "tell 3 of 3 pairs of methods apart" in figure.axes[0].get_title("left").replace("\n", " ")
+
+
+def test_the_heat_map_of_ranks_puts_methods_without_a_mean_rank_last(tmp_path: Path) -> None:
+    text = STUDY.replace("[global_mp, snip, random]", "[random, snip]")
+    study = write_study(tmp_path, text + "  - {method: global_mp, sparsity: [90%]}\n")
+    store = Store(tmp_path / "results")
+    fill(store, study, lambda run: {"global_mp": 0.95, "snip": 0.9}.get(run.method, 0.8))
+    panel = ranks_figure(study_frame(study, store)).axes[0]
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["SNIP", "Random", "Global MP"]
 
 
 def test_a_long_name_keeps_what_tells_it_apart() -> None:
@@ -262,7 +282,7 @@ def test_every_kind_draws_every_state(tmp_path: Path, state: str) -> None:
     study, store = write_study(tmp_path), Store(tmp_path / "results")
     fill(store, study, STATES[state])
     for kind in KINDS:
-        if kind != "published":
+        if kind not in ("published", "critical"):
             for figure in figures(kind, [study], store).values():
                 figure.draw_without_rendering()
 
@@ -279,7 +299,11 @@ def test_nothing_is_cut_off_at_the_edge_of_a_file(tmp_path: Path, kind: str) -> 
     )
     study, store = write_study(tmp_path, text), Store(tmp_path / "results")
     fill(store, study, accuracy)
-    ((_, figure),) = figures(kind, [study], store).items()
+    frame = study_frame(study, store)
+    if kind == "critical":
+        figure = critical_figure(over_settings(frame, 12))
+    else:
+        ((_, figure),) = figures(kind, [study], store).items()
     save_figure(figure, tmp_path / kind, ["png"])
     dots = imread(tmp_path / f"{kind}.png")
     edges = [dots[:3], dots[-3:], dots[:, :3].swapaxes(0, 1), dots[:, -3:].swapaxes(0, 1)]

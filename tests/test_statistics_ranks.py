@@ -9,8 +9,10 @@ from prunebench.benchmark.statistics_ranks import (
     MIN_SETTINGS,
     cell_ranks,
     cliques,
+    fewest_settings,
     holm,
     rank_test,
+    rankable,
     setting_scores,
     smallest_adjusted,
 )
@@ -55,9 +57,9 @@ def test_a_method_that_is_not_everywhere_gets_no_mean_rank_and_leaves_no_gap() -
 
 
 def table(settings: int, order: str = "abcd") -> pd.DataFrame:
-    """Every setting ranks in the same order, with small differences in size."""
+    """Every setting ranks in the same order: the differences in mean rank differ a little in size."""
     noise = np.random.default_rng(0).random((settings, len(order))) * 0.1
-    return pd.DataFrame(np.arange(len(order)) + noise, columns=list(order))
+    return pd.DataFrame(1 + np.arange(len(order)) + noise - noise.mean(axis=0), columns=list(order))
 
 
 def test_there_is_no_test_below_six_settings_and_the_words_say_so() -> None:
@@ -65,7 +67,66 @@ def test_there_is_no_test_below_six_settings_and_the_words_say_so() -> None:
     assert test.cliques is None
     assert test.friedman_p is None
     assert "no test below 6 settings" in test.sentence()
-    assert test.mean_ranks == {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}
+    assert test.mean_ranks == pytest.approx({"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0})
+
+
+def test_mean_ranks_are_not_ranked_again() -> None:
+    # a wins four of five sparsities of d, and b wins both of e: a 1.2 and 2, b 1.8 and 1
+    cells = {("d", t, label): 0.9 for t in (0.5, 0.6, 0.7, 0.8, 0.9) for label in "ab"}
+    cells |= {("d", t, "b"): 0.8 for t in (0.5, 0.6, 0.7, 0.8)} | {("d", 0.9, "a"): 0.8}
+    cells |= {("e", 0.5, "a"): 0.7, ("e", 0.5, "b"): 0.8, ("e", 0.9, "a"): 0.7, ("e", 0.9, "b"): 0.8}
+    test = rank_test(setting_scores(cell_ranks(frame(cells), "accuracy")))
+    assert test.mean_ranks == pytest.approx({"b": 1.4, "a": 1.6})
+    assert test.num_settings == 2
+
+
+def test_runs_beside_their_target_and_without_one_are_not_ranked() -> None:
+    runs = pd.DataFrame(
+        {
+            "dataset": "d",
+            "model": "m",
+            "method": ["dense", "set", "set", "dsr", "str", "snip"],
+            "label": ["Dense", "SET", "SET", "DSR", "STR", "SNIP"],
+            "target": [0.0, 0.9, 0.9, 0.9, 0.0, 0.9],
+            "sparsity": [0.0, 0.894, 0.900, 0.894, 0.9, None],
+            "state": ["done", "done", "done", "done", "done", "failed"],
+        }
+    )
+    assert list(rankable(runs)["label"]) == ["SET", "SET"]
+    assert rankable(runs.iloc[:0]).empty
+
+
+def test_without_a_friedman_difference_no_pair_is_called_different() -> None:
+    # a and b swap places; no pair differs, and neither does c, which is always between them
+    scores = pd.DataFrame({"a": [1.0, 3.0] * 6, "b": [3.0, 1.0] * 6, "c": [2.0] * 12})
+    test = rank_test(scores)
+    assert test.friedman_p == pytest.approx(1.0)
+    assert test.cliques == [("a", "b", "c")]
+    assert "no pair is called different" in test.sentence()
+    tied = rank_test(pd.DataFrame(dict.fromkeys("abc", [2.0] * 12)))
+    assert (tied.friedman_p, tied.cliques) == (1.0, [("a", "b", "c")])
+
+
+@pytest.mark.parametrize("settings", [6, 9, 15, 16])
+def test_the_wilcoxon_test_is_exact_with_ties_and_scipys_without(settings: int) -> None:
+    from scipy.stats import wilcoxon
+
+    values = np.random.default_rng(settings).normal(0.5, 1.0, settings)
+    scores = pd.DataFrame({"a": values, "b": 0.0, "c": -9.0})
+    found = rank_test(scores).pair_p or {}
+    raw = float(wilcoxon(values.round(9), method="exact").pvalue)
+    assert min(found[key] for key in found if set(key) == {"a", "b"}) == pytest.approx(raw)
+    tied = pd.DataFrame({"a": [1.0] * settings, "b": [2.0] * settings, "c": [3.0] * settings})
+    smallest = smallest_adjusted(settings, 3)
+    assert list((rank_test(tied).pair_p or {}).values()) == pytest.approx([smallest] * 3)
+
+
+@pytest.mark.parametrize(("methods", "settings"), [(3, 7), (4, 8), (5, 9), (13, 12), (40, 15)])
+def test_the_fewest_settings_at_which_a_pair_can_be_told_apart(methods: int, settings: int) -> None:
+    assert fewest_settings(methods) == settings
+    assert smallest_adjusted(settings, methods) <= 0.05 < smallest_adjusted(settings - 1, methods)
+    order = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN"[:methods]
+    assert rank_test(table(settings, order)).cliques == []
 
 
 def test_the_friedman_statistic_of_perfect_agreement() -> None:

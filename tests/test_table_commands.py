@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,42 @@ def test_ranks_of_two_studies_are_one_table(filled: Path) -> None:
     assert "Mean ranks over 2 settings" in done.stdout
     assert done.stdout.count("**Ranks by") == 1
     assert run("table", "study.yaml", "b/study.yaml", "--kind", "accuracy").stdout.count("**Test accuracy") == 2
+
+
+def test_the_reference_of_paired_differences_is_chosen(filled: Path) -> None:
+    done = run("table", "study.yaml", "--kind", "paired", "--reference", "SNIP", "--json")
+    (table,) = json.loads(done.stdout)["tables"]
+    assert table["title"].startswith("Difference to SNIP in points")
+    assert [row["label"] for row in table["rows"]] == ["Global MP", "Random"]
+    assert table["rows"][0]["cells"][0]["value"] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--kind", "paired", "--reference", "SNAP"),
+            "unknown reference row 'SNAP'; did you mean 'SNIP'? known: Global",
+        ),
+        (("--kind", "rank", "--reference", "SNIP"), "--reference 'SNIP' goes with --kind paired, not 'rank'"),
+        (("--reference", "SNIP"), "--reference 'SNIP' goes with --kind paired"),
+        (("--against", "published", "--reference", "SNIP"), "--reference 'SNIP' goes with --kind paired"),
+    ],
+)
+def test_a_reference_that_has_no_effect_or_is_no_row_is_refused(
+    filled: Path, options: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        run("table", "study.yaml", *options)
+
+
+def test_a_critical_difference_of_too_few_settings_is_refused_in_one_line(filled: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"needs 7 settings \(data set with network\) for 3 methods, not 1: .*"
+    ) as caught:
+        run("plot", "study.yaml", "--kind", "critical")
+    assert "\n" not in str(caught.value)
+    assert not (filled / "results/small/plots").exists()
 
 
 def test_plot_prints_the_paths_it_wrote(filled: Path) -> None:

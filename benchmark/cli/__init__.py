@@ -9,6 +9,7 @@ import click
 
 from .. import __version__
 from ..errors import UserError, unknown
+from ..plain_text import one_line, several_lines
 from . import cluster, developing, exchanging, following, reading, reporting, running
 
 
@@ -57,10 +58,10 @@ def main() -> None:
         # click would print the usage as well, in several lines
         message = " ".join(error.format_message().split()).removesuffix(".")
         where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        print(f"prunebench: {message}{where}", file=sys.stderr)
+        print(one_line(f"prunebench: {message}{where}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except UserError as error:
-        print(f"prunebench: {error}", file=sys.stderr)
+        print(several_lines(f"prunebench: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         print("prunebench: interrupted", file=sys.stderr)

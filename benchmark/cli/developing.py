@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ..errors import DataMissing, UserError
+from ..plain_text import one_line
 from .options import json_option, plugin_option, print_json, results_option, say
 
 _TEMPLATE = Template('''"""$title: what it does, in one line."""
@@ -92,7 +93,7 @@ def check(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
         print_json({"method": name, "checks": [vars(result) for result in checks]})
     else:
         for result in checks:
-            print(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}  {result.detail}".rstrip())
+            print(one_line(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}  {result.detail}").rstrip())
     raise click.exceptions.Exit(0 if all(result.passed for result in checks) else 1)
 
 

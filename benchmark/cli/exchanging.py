@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..plain_text import one_line
 from .options import (
     Selection,
     json_option,
@@ -41,7 +42,7 @@ def compare(first: Path, second: Path, study: str | None, as_json: bool) -> None
     if found.rows:
         print(to_markdown(comparison_table(found, str(first), str(second))))
     for line in comparison_lines(found):
-        print(line)
+        print(one_line(line))
 
 
 @click.command

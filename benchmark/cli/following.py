@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
+from ..plain_text import one_line, several_lines
 from ..plan import Job
 from .options import (
     Selection,
@@ -58,7 +59,7 @@ def status(
         if as_json:
             print_json(_as_json(opened.name, found))
         else:
-            text = "\n".join(_lines(opened.name, found, results))
+            text = "\n".join(one_line(line) for line in _lines(opened.name, found, results))
             if text != printed:
                 print(text, flush=True)
             printed = text
@@ -145,12 +146,12 @@ def logs(run_id: str, results: Path, as_json: bool) -> None:
         return
     for index, record in enumerate(attempts, 1):
         outcome = record.get("outcome") or "no ending recorded"
-        print(f"attempt {index} on {record.get('host')}: {outcome} {record.get('reason', '')}".rstrip())
+        print(one_line(f"attempt {index} on {record.get('host')}: {outcome} {record.get('reason', '')}").rstrip())
         if record.get("traceback"):
-            print(record["traceback"].rstrip())
+            print(several_lines(record["traceback"]).rstrip())
     for path in paths:
         say(f"log of its job: {path}")
-        print(path.read_text(encoding="utf-8", errors="replace"), end="")
+        print(several_lines(path.read_text(encoding="utf-8", errors="replace")), end="")
 
 
 COMMANDS = (status, logs)

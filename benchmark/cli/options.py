@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..plain_text import several_lines
 from ..store import Store
 
 if TYPE_CHECKING:
@@ -92,4 +93,4 @@ def print_json(content: dict[str, Any]) -> None:
 
 def say(message: str) -> None:
     """Messages go to stderr: stdout is for data."""
-    print(message, file=sys.stderr, flush=True)
+    print(several_lines(message), file=sys.stderr, flush=True)

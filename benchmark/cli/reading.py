@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..errors import UserError, unknown
+from ..plain_text import one_line
 from ..plan import make_plan
 from ..run import to_dict
 from ..store import RunFolder
@@ -107,7 +108,7 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
     if not rows:
         say("(none)")
         return
-    table = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    table = [list(rows[0]), *([one_line(str(value)) for value in row.values()] for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -150,7 +151,7 @@ def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...]
     "--throughput", "images_per_second", type=click.FloatRange(min=0.001), metavar="NUMBER",
     help="Training images a second on one device.",
 )  # fmt: skip
-@click.option("--calibrate", is_flag=True, help="Measure the throughput here (loads torch).")
+@click.option("--calibrate", is_flag=True, help="Measure the throughput and count multiply-adds here (loads torch).")
 @json_option
 def plan(
     study: str,
@@ -165,18 +166,22 @@ def plan(
 
     opened = selection.open(study)
     made = make_plan(opened.name, opened.runs, open_store(results))
-    source = "throughput as given"
+    source, count = "throughput as given", None
     if calibrate:
         from ..calibrate import measure_throughput
+        from ..models.macs import count_one
 
+        count = count_one
         images_per_second = measure_throughput(opened.runs[0])
         source = f"{images_per_second:.0f} images a second in training steps, measured here"
-    figures = estimate(opened, made, open_store(results), images_per_second, source)
+        if len({run.model_options for run in opened.runs}) > 1:
+            source += " with the first of several networks"
+    figures = estimate(opened, made, open_store(results), images_per_second, source, count)
     if as_json:
         print_json({"study": opened.name, **figures.as_dict(), "jobs": [_job(job) for job in made.jobs]})
         return
     for line in figures.lines():
-        print(line)
+        print(one_line(line))
 
 
 def _job(job: Any) -> dict[str, Any]:

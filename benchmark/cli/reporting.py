@@ -39,6 +39,9 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @accuracy_option
 @stat_option
 @click.option("--against", help="published: ours beside the paper's numbers.")
+@click.option(
+    "--reference", metavar="LABEL", help="Of --kind paired: the row that others are compared with, not the first."
+)
 @output_option
 @strict_option
 @json_option
@@ -51,6 +54,7 @@ def table(
     accuracy: str,
     stat: str,
     against: str | None,
+    reference: str | None,
     output: Path | None,
     strict: bool,
     as_json: bool,
@@ -63,7 +67,7 @@ def table(
 
     opened = [selection.open(name) for name in studies]
     store = open_store(results)
-    tables = _make_tables(kind, opened, store, accuracy, stat, against)
+    tables = _make_tables(kind, opened, store, accuracy, stat, against, reference)
     if as_json:
         content = {"studies": [completeness(study, store) for study in opened]}
         print_json({**content, "tables": [table_as_dict(made) for _, made in tables]})
@@ -144,19 +148,26 @@ def report(
 
 
 def _make_tables(
-    kind: str | None, studies: list[Study], store: Store, accuracy: str, stat: str, against: str | None
+    kind: str | None,
+    studies: list[Study],
+    store: Store,
+    accuracy: str,
+    stat: str,
+    against: str | None,
+    reference: str | None,
 ) -> list[tuple[Study, Table]]:
     """The kind, or the standard ones, for each study; ranks are one table over all of them."""
     from ..frame import study_frame
-    from ..table import make_table, ranks_over
+    from ..table import check_reference, make_table, ranks_over
 
+    check_reference(kind, reference)
     if kind == "rank" and against is None:
         return [(studies[0], ranks_over(studies, store, accuracy))]
     made = []
     for study in studies:
         frame = study_frame(study, store)
         for each in [kind] if kind else _standard_kinds(study, against):
-            made.append((study, make_table(each, study, store, accuracy, stat, against, frame)))
+            made.append((study, make_table(each, study, store, accuracy, stat, against, frame, reference)))
     return made
 
 

@@ -11,6 +11,7 @@ import click
 
 from ..damage import tidy
 from ..errors import UserError
+from ..plain_text import one_line
 from ..plan import Plan, make_plan
 from ..run import Run
 from ..settings import Compile, MemoryFormat, Settings, default_jobs
@@ -151,7 +152,7 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
             progress.advance(task, max(1, run.recipe.epochs) - seen.get(run.id, 0))
             if ending.outcome != "done":
                 console.print(
-                    f"{ending.outcome}: {describe_run(run)}: {ending.reason}",
+                    one_line(f"{ending.outcome}: {describe_run(run)}: {ending.reason}"),
                     markup=False,
                     highlight=False,
                     soft_wrap=True,

@@ -1,0 +1,28 @@
+"""How many epochs a run of a method trains, from what its class declares. Imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from ..benchmark.errors import UserError
+from .describe import MethodInfo
+
+
+def trained_epochs(info: MethodInfo, sparsity: float, options: Mapping[str, Any], epochs: int) -> int | None:
+    """Epochs over all rounds of a recipe of `epochs`; None where only the running method knows.
+
+    Options that are not given have their defaults. Raises UserError for values that the method refuses.
+    """
+    if info.epochs_rule is None:
+        return None
+    if not info.epochs_rule:
+        return epochs
+    module, function = info.epochs_rule.split(":")
+    rule = getattr(importlib.import_module(f".{module}" if "." not in module else module, __package__), function)
+    known = {name: option.default for name, option in info.options.items()}
+    try:
+        return rule(epochs, sparsity, {**known, **options})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"method {info.name!r}: {error}") from error
