@@ -13,6 +13,8 @@ from .mask_pruner import MaskPruner
 from .scoring import untouched
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BIASES = ("bias", "in_proj_bias", "bias_k", "bias_v", "bias_ih", "bias_hh")
+_RECURRENT_BIASES = ("bias_ih_", "bias_hh_")
 
 
 @dataclass(kw_only=True)
@@ -39,7 +41,9 @@ class SynFlow(MaskPruner):
     def prepare_scores(self) -> None:
         model, names = self.context.model, list(self._masks.sites)
         tensors = positive_tensors(model)
-        weights = [tensors[name].requires_grad_(True) for name in names]
+        # A tied weight is known to the model by its first holder, which may be no layer that is pruned.
+        stored = {id(parameter): name for name, parameter in model.named_parameters()}
+        weights = [tensors[stored[id(self._masks.sites[name].weight)]].requires_grad_(True) for name in names]
         ones = torch.ones(1, *self.context.input_shape, dtype=torch.float64, device=self.context.device)
         with untouched(model, training=False):
             flow = functional_call(model, tensors, (ones,)).sum()
@@ -60,6 +64,11 @@ def positive_tensors(model: nn.Module) -> dict[str, Tensor]:
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if not tensor.is_floating_point():
             continue
-        is_offset = name in offsets or name.rsplit(".", 1)[-1] == "bias"
+        is_offset = name in offsets or _is_bias(name.rsplit(".", 1)[-1])
         tensors[name] = torch.zeros_like(tensor, dtype=torch.float64) if is_offset else tensor.detach().double().abs()
     return tensors
+
+
+def _is_bias(attribute: str) -> bool:
+    """By the names of torch's layers."""
+    return attribute in _BIASES or attribute.startswith(_RECURRENT_BIASES)
