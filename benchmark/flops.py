@@ -114,7 +114,18 @@ def _forward(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     """One forward pass on zeros; buffers are copies, for modules that write to theirs even in eval mode."""
     weight = _first_weight(model)
     example = torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
-    functional_call(model, {name: buffer.clone() for name, buffer in model.named_buffers()}, (example,))
+    # torch's handling of ties would leave the copies behind in a module that is registered twice.
+    functional_call(model, _buffer_copies(model), (example,), tie_weights=False)
+
+
+def _buffer_copies(model: nn.Module) -> dict[str, Tensor]:
+    """By the one name of each module; modules that share a buffer share its copy."""
+    copies: dict[int, Tensor] = {}
+    return {
+        f"{path}.{name}".lstrip("."): copies.setdefault(id(buffer), buffer.clone())
+        for path, module in model.named_modules()
+        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False)
+    }
 
 
 def _first_weight(model: nn.Module) -> Tensor:

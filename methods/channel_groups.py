@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 from torch.fx.proxy import TraceError
 
+from ..benchmark.errors import UserError
 from ..benchmark.pruning import PRUNABLE_LAYERS, Site
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -57,13 +58,13 @@ def find_channel_groups(model: nn.Module, sites: Iterable[Site]) -> list[Channel
     """The groups of which channels can be removed: all that they reach are layers that read them one by one.
 
     Channels that meet others in a sum (residual streams), that are padded, reshaped or concatenated, that reach the
-    output, or whose layer is called twice or shares its weight stay whole. Raises ValueError for a network whose graph
+    output, or whose layer is called twice or shares its weight stay whole. Raises UserError for a network whose graph
     cannot be traced.
     """
     try:
         graph = fx.symbolic_trace(model).graph
     except (TraceError, TypeError, RuntimeError) as error:
-        raise ValueError(f"cannot follow the channels through {type(model).__name__}: {error}") from error
+        raise UserError(f"cannot follow the channels through {type(model).__name__}: {error}") from error
     follower = _Follower(model, {id(module): site for site in sites for module, _ in site.uses})
     for node in graph.nodes:
         follower.visit(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -41,12 +42,11 @@ class SynFlow(MaskPruner):
     def prepare_scores(self) -> None:
         model, names = self.context.model, list(self._masks.sites)
         tensors = positive_tensors(model)
-        # A tied weight is known to the model by its first holder, which may be no layer that is pruned.
-        stored = {id(parameter): name for name, parameter in model.named_parameters()}
-        weights = [tensors[stored[id(self._masks.sites[name].weight)]].requires_grad_(True) for name in names]
+        weights = [tensors[name].requires_grad_(True) for name in names]
         ones = torch.ones(1, *self.context.input_shape, dtype=torch.float64, device=self.context.device)
         with untouched(model, training=False):
-            flow = functional_call(model, tensors, (ones,)).sum()
+            # Ties are in the tensors; torch's own handling of them leaves tensors behind in a module with two names.
+            flow = functional_call(model, tensors, (ones,), tie_weights=False).sum()
             gradients = torch.autograd.grad(flow, weights)
         for gradient in gradients:
             # Every process computes the same; the sum settles last bits that kernels may round differently.
@@ -58,15 +58,27 @@ class SynFlow(MaskPruner):
 
 
 def positive_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, in float64, with which the network is positive and without offsets."""
+    """Parameters and buffers by name, in float64, with which the network is positive and without offsets.
+
+    Every module has one name here, and a tensor that several modules hold is one tensor.
+    """
     offsets = {f"{path}.running_mean".lstrip(".") for path, m in model.named_modules() if isinstance(m, _NORMS)}
     tensors: dict[str, Tensor] = {}
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if not tensor.is_floating_point():
-            continue
-        is_offset = name in offsets or _is_bias(name.rsplit(".", 1)[-1])
-        tensors[name] = torch.zeros_like(tensor, dtype=torch.float64) if is_offset else tensor.detach().double().abs()
+    made: dict[int, Tensor] = {}
+    for path, module in model.named_modules():
+        for attribute, tensor in (*_own(module.named_parameters), *_own(module.named_buffers)):
+            if not tensor.is_floating_point():
+                continue
+            name = f"{path}.{attribute}".lstrip(".")
+            if id(tensor) not in made:
+                positive = tensor.detach().double().abs()
+                made[id(tensor)] = positive.zero_() if name in offsets or _is_bias(attribute) else positive
+            tensors[name] = made[id(tensor)]
     return tensors
+
+
+def _own(named: Callable[..., Iterator[tuple[str, Tensor]]]) -> Iterator[tuple[str, Tensor]]:
+    return named(recurse=False, remove_duplicate=False)
 
 
 def _is_bias(attribute: str) -> bool:

@@ -171,7 +171,7 @@ def test_too_much_and_nothing_to_remove_are_refused() -> None:
     with pytest.raises(UserError, match="Linear has no filter that can be removed alone, in none of 'weight'"):
         FilterL1().attach(toy_context(nn.Linear(3, 2)))
     model = create_model("fastgrnn", num_classes=2, input_shape=(16, 9))
-    with pytest.raises(ValueError, match="cannot follow the channels through FastGrnn"):
+    with pytest.raises(UserError, match="cannot follow the channels through FastGrnn"):
         FilterL1().attach(toy_context(model))
 
 
