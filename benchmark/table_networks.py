@@ -11,6 +11,8 @@ from .report_types import Frame
 MAX_NAMED = 3
 """More networks than this are told as a range."""
 
+COLUMNS = ("model", "dataset", "label", "prunable", "parameters", "outside")
+
 Counts = tuple[int, int | None]
 """Prunable weights and all parameters of a network; None where only results of smaller networks are stored."""
 
@@ -26,7 +28,8 @@ def counts_phrase(frame: Frame) -> str:
 
     Every number of weights stands with the parameters of the same network.
     """
-    known = frame.loc[frame["prunable"].notna()]
+    # Results by the thousand speak of few networks.
+    known = frame.loc[frame["prunable"].notna(), list(COLUMNS)].drop_duplicates()
     if known.empty:
         return ""
     counts = [_counts(row, known) for _, row in known.iterrows()]

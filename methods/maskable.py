@@ -23,7 +23,7 @@ def check_maskable(model: nn.Module, sites: Iterable[Site]) -> None:
         if site.module._parameters.get(site.attribute) is None:
             raise UserError(
                 f"cannot prune layer {site.name!r}: its weight is not a parameter{_computed_by(site)}; "
-                f"remove that, or leave the layer dense"
+                f"make it one, or leave the layer dense"
             )
         for name, parameter in parameters:
             if parameter is not site.weight and _overlap(parameter, site.weight):

@@ -157,6 +157,20 @@ def test_nm_prunes_recurrent_and_attention_matrices_along_their_inputs() -> None
     assert "middle.layer.weight" not in list(run.pruner.masks)
 
 
+def test_a_recurrent_layer_computes_with_the_pruned_weights() -> None:
+    """torch's layer keeps a list of its weights beside its parameters: a stale one would hide what is pruned."""
+    network = toy_network(kind=network_kind(Recurrent))
+    run = ToyRun(make("global_mp"), network, ToyTask(epochs=1)).train()
+    run.pruner.detach()
+    fresh = toy_network(seed=1, kind=network_kind(Recurrent))
+    fresh.load_state_dict(network.state_dict())
+    inputs = torch.randn(4, *INPUT_SHAPE, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(network(inputs), fresh(inputs))
+    assert run.pruner.masks is not None
+    zeros = sum(int((site.weight == 0).sum()) for site in find_sites(fresh))
+    assert zeros == run.pruner.masks.num_total - run.pruner.masks.num_kept > 0
+
+
 def test_layers_left_dense_are_not_refused() -> None:
     network = toy_network(kind=network_kind(WeightNorm))
     pruner = create("global_mp", 0.6, {"dense": ["middle.second.weight"]})
@@ -170,7 +184,7 @@ def test_what_computes_a_weight_is_named() -> None:
     with pytest.raises(UserError, match=r"layer '0\.weight': its weight is not a parameter but computed by L1Unstruct"):
         create("snip", 0.6, {}).check_sites(pruned, find_sites(pruned))
     network = toy_network(kind=network_kind(SpectralNorm))
-    with pytest.raises(UserError, match="computed by SpectralNorm; remove that, or leave the layer dense"):
+    with pytest.raises(UserError, match="computed by SpectralNorm; make it one, or leave the layer dense"):
         create("snip", 0.6, {}).check_sites(network, find_sites(network))
     # rows of one matrix as two parameters share a storage, but no entry
     whole = torch.zeros(4, 3)
