@@ -92,7 +92,7 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
 def stored_tensor(module: nn.Module, attribute: str) -> Tensor:
     """The tensor that a module stores under a name: behind a parametrisation of one tensor, the one it starts from."""
     if parametrize.is_parametrized(module, attribute):
-        parametrisation = module.parametrizations[attribute]  # pyright: ignore[reportIndexIssue]
+        parametrisation = module.parametrizations[attribute]  # pyright: ignore
         if isinstance(original := getattr(parametrisation, "original", None), Tensor):
             return original
     return getattr(module, attribute)

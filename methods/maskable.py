@@ -52,8 +52,8 @@ def _overlap(one: Tensor, other: Tensor) -> bool:
 
 
 def _stretch(tensor: Tensor) -> tuple[int, int]:
-    start = tensor.storage_offset()
-    return start, start + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    start = int(tensor.storage_offset())
+    return start, start + sum((size - 1) * int(step) for size, step in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def check_parametrisable(sites: Iterable[Site]) -> None:
