@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from prunebench.benchmark.frame import study_frame
+from prunebench.benchmark.store import Store
 from prunebench.benchmark.table_caption import prunable_sentence
+from prunebench.benchmark.table_flops import flops_table
 from prunebench.benchmark.table_networks import counts_phrase, outside_phrase
+from synthetic_results import fill, write_study
 
 
 def frame(*rows: tuple[str, int | None, int | None], **columns: Any) -> pd.DataFrame:
@@ -73,3 +78,21 @@ def test_what_is_outside_the_count_is_named() -> None:
     assert prunable_sentence(made).endswith(
         "stay dense, and so do the parameters outside the count: Embedding.weight 800, ViT.position 64."
     )
+
+
+def test_the_dense_row_of_multiply_adds_is_that_of_the_dense_network_or_the_range_of_several(tmp_path: Path) -> None:
+    study, store = write_study(tmp_path), Store(tmp_path / "results")
+    fill(store, study, lambda run: 0.9)
+    made = study_frame(study, store)
+    # a row of another network comes first, as where a study lists its narrow network before the usual one
+    of_dense = made["method"] == "dense"
+    made = pd.concat([made[~of_dense].assign(macs_dense=500), made[of_dense]])
+    (dense,) = [
+        row for row in flops_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")
+    ]
+    assert {(cell.value, cell.text) for cell in dense.cells} == {(23.2, "")}
+    made = pd.concat([made, made[made["method"] == "dense"].assign(macs_dense=4_640)])
+    (dense,) = [
+        row for row in flops_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")
+    ]
+    assert {(cell.value, cell.text) for cell in dense.cells} == {(None, "4.64 to 23.20")}
