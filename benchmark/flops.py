@@ -1,15 +1,16 @@
 """Multiply-adds of a network: dense per layer by shape, and what is left of them at given densities.
 
 Convention A of the pruning literature (STR, WoodFisher): H_out * W_out * weights for a convolution,
-weights for a linear layer, a multiply-add counts one, batch 1. Biases, normalisation, activations, pooling
-and residual sums count nothing. The first and the last layer are in the total. ResNet-50 at 224 x 224 has
-4,089,184,256.
+weights for a linear layer, a multiply-add counts one, batch 1. By the same rule a weight of a recurrent layer counts
+once a time step, one of attention once a token, one of a transposed convolution once an input position. Biases,
+normalisation, activations, pooling, residual sums and products of activations count nothing. The first and the last
+layer are in the total. ResNet-50 at 224 x 224 has 4,089,184,256.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,12 +19,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .errors import UserError
-from .pruning import PRUNABLE_LAYERS, find_sites
+from .layer_macs import KNOWN_LAYERS, call_macs
+from .sites import Use, find_sites, prunable_names
 
 
 @runtime_checkable
 class CountsMacs(Protocol):
-    """What a module that is no convolution or linear layer offers so that its tensors are pruned and counted.
+    """What a module of a kind that the suite does not know offers so that its tensors are pruned and counted.
 
     `prunable_weights` names attributes that hold its prunable tensors. `macs` takes the shape of the module's
     first positional input, batch included, and returns the dense multiply-adds of that call for each name.
@@ -49,20 +51,23 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
         UserError: a layer that the forward pass does not call (its multiply-adds are unknown, not zero), or a
             module with prunable tensors but no `macs`.
     """
-    names = {id(site.weight): site.name for site in find_sites(model)}
+    sites = find_sites(model)
+    names = {use: site.name for site in sites for use in site.uses}
     macs: dict[str, int] = {}
 
-    def add(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        for tensor_id, count in _module_macs(tensor_ids[module], module, inputs, output).items():
-            macs[names[tensor_id]] = macs.get(names[tensor_id], 0) + count
+    def add(module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        for use, count in _module_macs(module, inputs, keywords, output).items():
+            if use in names:  # a tensor without entries is no site
+                macs[names[use]] = macs.get(names[use], 0) + count
 
-    tensor_ids = {module: ids for module in model.modules() if (ids := _tensor_ids(module))}
-    with _evaluating(model), _hooked(tensor_ids, add), _random_state_kept(model), torch.no_grad():
+    layers = [module for module in model.modules() if prunable_names(module)]
+    _check_countable(layers)
+    with _evaluating(model), _hooked(layers, add), _random_state_kept(model), _module_by_module(), torch.no_grad():
         _forward(model, input_shape)
-    unused = [name for name in names.values() if name not in macs]
+    unused = [site.name for site in sites if site.name not in macs]
     if unused:
         raise UserError(f"cannot count multiply-adds: the forward pass never called the layer of {unused[0]!r}")
-    return {name: macs[name] for name in names.values()}
+    return {site.name: macs[site.name] for site in sites}
 
 
 def sparse_macs(macs: Mapping[str, int], densities: Mapping[str, float]) -> float:
@@ -84,36 +89,43 @@ def flops_pruned(macs: Mapping[str, int], densities: Mapping[str, float]) -> flo
     return 1 - sparse_macs(macs, densities) / total
 
 
-def _tensor_ids(module: nn.Module) -> dict[str, int]:
-    """Attribute -> identity of the module's prunable tensors."""
-    if isinstance(module, PRUNABLE_LAYERS):
-        return {"weight": id(module.weight)}
-    names = getattr(module, "prunable_weights", ())
-    if names and not isinstance(module, CountsMacs):
-        raise UserError(f"{type(module).__name__} names prunable_weights {tuple(names)} but has no macs(input_shape)")
-    return {name: id(getattr(module, name)) for name in names}
+def _check_countable(layers: Iterable[nn.Module]) -> None:
+    for module in layers:
+        if not isinstance(module, (*KNOWN_LAYERS, CountsMacs)):
+            names = tuple(prunable_names(module))
+            raise UserError(f"{type(module).__name__} names prunable_weights {names} but has no macs(input_shape)")
 
 
 def _module_macs(
-    tensor_ids: Mapping[str, int], module: nn.Module, inputs: tuple[Any, ...], output: Any
-) -> dict[int, int]:
-    """Identity of the tensor -> multiply-adds of one call of the module."""
-    if isinstance(module, PRUNABLE_LAYERS):
-        # every output element is one dot product with a row of the weight: so it is with groups, stride,
-        # padding, dilation, in one to three dimensions, and for linear layers on sequences
-        return {tensor_ids["weight"]: output.numel() * (module.weight.numel() // module.weight.shape[0])}
+    module: nn.Module, inputs: tuple[Any, ...], keywords: Mapping[str, Any], output: Any
+) -> dict[Use, int]:
+    """Multiply-adds of one call of a module, by (module, attribute)."""
+    known = call_macs(module, inputs, keywords, output)
+    if known is not None:
+        return known
     assert isinstance(module, CountsMacs)
     counts = module.macs(inputs[0].shape)
-    if counts.keys() != tensor_ids.keys():
-        raise ValueError(f"{type(module).__name__}.macs names {sorted(counts)}, not {sorted(tensor_ids)}")
-    return {tensor_ids[name]: count for name, count in counts.items()}
+    if counts.keys() != set(prunable_names(module)):
+        raise ValueError(f"{type(module).__name__}.macs names {sorted(counts)}, not {sorted(prunable_names(module))}")
+    return {(module, name): count for name, count in counts.items()}
 
 
 def _forward(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     """One forward pass on zeros; buffers are copies, for modules that write to theirs even in eval mode."""
     weight = _first_weight(model)
     example = torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
-    functional_call(model, {name: buffer.clone() for name, buffer in model.named_buffers()}, (example,))
+    # torch's handling of ties would leave the copies behind in a module that is registered twice.
+    functional_call(model, _buffer_copies(model), (example,), tie_weights=False)
+
+
+def _buffer_copies(model: nn.Module) -> dict[str, Tensor]:
+    """By the one name of each module; modules that share a buffer share its copy."""
+    copies: dict[int, Tensor] = {}
+    return {
+        f"{path}.{name}".lstrip("."): copies.setdefault(id(buffer), buffer.clone())
+        for path, module in model.named_modules()
+        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False)
+    }
 
 
 def _first_weight(model: nn.Module) -> Tensor:
@@ -141,10 +153,21 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _hooked(modules: Mapping[nn.Module, Any], hook: Any) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in modules]
+def _hooked(modules: Iterable[nn.Module], hook: Any) -> Iterator[None]:
+    handles = [module.register_forward_hook(hook, with_kwargs=True) for module in modules]
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _module_by_module() -> Iterator[None]:
+    """Without the kernel that computes a whole transformer layer in eval mode, past the modules inside it."""
+    is_enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(is_enabled)

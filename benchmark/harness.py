@@ -41,6 +41,7 @@ from .measure import (
 )
 from .memory_format import choose_memory_format, name_of
 from .models.registry import create_model
+from .outside import count_parameters
 from .precision import Precision, choose_precision
 from .pruning import find_sites
 from .run import Run, derive_seed, to_dict
@@ -135,7 +136,7 @@ class _Execution:
         original = self._build_model()
         self._take(self._choose_precision(original))
         self.macs = count_macs(original, self.data.input_shape)
-        self.num_prunable = sum(site.weight.numel() for site in find_sites(original))
+        self.sizes = count_parameters(original)
         self.pruner = create(run.method, run.sparsity, dict(run.method_options))
         with self.clock.measure("prune"):
             self.model = self._placed(self.pruner.attach(self._context(original)))
@@ -324,7 +325,6 @@ class _Execution:
         check_masks(self.pruner, at_end=True)
         check_finite_state(self.model)
         last = self._evaluate()
-        original = {"prunable": self.num_prunable, "macs": sum(self.macs.values())}
         layers = count_layers(self.model, self.pruner, self.data.input_shape)
         result = {
             "schema": SCHEMA,
@@ -333,7 +333,9 @@ class _Execution:
             "run": to_dict(self.run),
             "parent": self.run.parent.id if self.run.parent else None,
             **summarize_accuracy(self.history, self.progress.before, self.progress.pruned, last),
-            **summarize_layers(layers, self.run.sparsity, self.pruner, self.model, original),
+            **summarize_layers(
+                layers, self.run.sparsity, self.pruner, self.model, self.sizes, sum(self.macs.values())
+            ),
             "cost": self._cost(),
             "data": {"fingerprint": self.data.fingerprint, "train": len(self.data.train),
                      "validation": len(self.data.validation), "test": len(self.data.test)},

@@ -30,6 +30,7 @@ BUSY_POLL_SECONDS = 1.0
 class Listener:
     """What the command line wants to hear; `on_start`: that the data are there and runs begin."""
 
+    on_warning: Callable[[str], None] = lambda line: None
     on_start: Callable[[], None] = lambda: None
     on_epoch: Callable[[Run, dict[str, Any]], None] = lambda run, record: None
     on_end: Callable[[Run, Ending], None] = lambda run, ending: None
@@ -40,6 +41,13 @@ class ReadData:
     """Asks a worker to read the data of a run before it is to compute it. The answer: None, or why it cannot."""
 
     run: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckNetworks:
+    """Asks a worker whether the methods of the runs can prune their networks. The answer: warnings, or why not."""
+
+    runs: list[dict[str, Any]]
 
 
 @dataclass
@@ -78,8 +86,9 @@ def run_local(
 ) -> list[Ending]:
     """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
 
-    Raises UserError, before any run is attempted, if the first one's data cannot be read: all runs of a study share
-    them. On KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
+    Raises UserError, before any run is attempted, if the first one's data cannot be read (all runs of a study share
+    them) or if a method cannot prune a layer of its network. On KeyboardInterrupt every worker stops after its epoch
+    with a checkpoint, then the interrupt goes on up.
     """
     queue = _make_queue(jobs)
     endings: list[Ending] = []
@@ -102,6 +111,7 @@ def run_local(
 
     try:
         _read_data(workers[0], jobs[0].run)
+        _check_networks(workers[0], [job.run for job in jobs], listener)
         listener.on_start()
         while not queue.is_empty() or any(worker.run for worker in workers):
             for worker in workers:
@@ -136,6 +146,17 @@ def _read_data(worker: _Worker, run: Run) -> None:
         worker.pipe.send(ReadData(to_dict(run)))
         if (problem := worker.pipe.recv()) is not None:
             raise problem
+
+
+def _check_networks(worker: _Worker, runs: Sequence[Run], listener: Listener) -> None:
+    """In the worker that has torch already. Raises UserError naming a layer that a method cannot prune."""
+    with contextlib.suppress(EOFError, OSError):
+        worker.pipe.send(CheckNetworks([to_dict(run) for run in runs]))
+        answer: UserError | list[str] = worker.pipe.recv()
+        if isinstance(answer, UserError):
+            raise answer
+        for line in answer:
+            listener.on_warning(line)
 
 
 def _make_queue(jobs: Sequence[Job]) -> _Queue:
@@ -242,6 +263,9 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
             if isinstance(task, ReadData):
                 send(_why_unreadable(from_dict(task.run), settings))
                 continue
+            if isinstance(task, CheckNetworks):
+                send(_network_warnings([from_dict(run) for run in task.runs]))
+                continue
             watch = Watch(on_epoch=send, stop=pipe.poll)
             try:
                 ending = attempt(from_dict(task), study, settings, watch)
@@ -265,3 +289,16 @@ def _why_unreadable(run: Run, settings: Settings) -> UserError | None:
     except Exception:
         return None
     return None
+
+
+def _network_warnings(runs: Sequence[Run]) -> UserError | list[str]:
+    """What a user has to know or change; what else goes wrong is a run's own to fail with."""
+    from .network_checks import check_runs
+    from .networks import warnings
+
+    try:
+        return warnings(check_runs(runs))
+    except UserError as error:
+        return error
+    except Exception:
+        return []

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..methods.base import Pruner
 from .flops import count_macs, sparse_macs
+from .outside import Sizes
 from .pruning import find_sites, num_kept
 from .training import Diverged
 
@@ -86,11 +87,16 @@ def count_layers(model: nn.Module, pruner: Pruner, input_shape: tuple[int, ...])
 
 
 def summarize_layers(
-    layers: Sequence[Mapping[str, Any]], target: float, pruner: Pruner, model: nn.Module, original: Mapping[str, int]
+    layers: Sequence[Mapping[str, Any]],
+    target: float,
+    pruner: Pruner,
+    model: nn.Module,
+    original: Sizes,
+    original_macs: int,
 ) -> dict[str, Any]:
     """Sparsity and multiply-adds of a finished network against the original one.
 
-    `original` holds `prunable` (weights) and `macs` (of one input) of the network before pruning.
+    `original` and `original_macs` (of one input) are of the network before pruning.
     """
     kept = sum(layer["kept"] for layer in layers)
     sparse = sparse_macs({x["name"]: x["macs"] for x in layers}, {x["name"]: x["density"] for x in layers})
@@ -101,22 +107,24 @@ def summarize_layers(
     return {
         "sparsity": {
             "target": target,
-            "achieved": 1 - kept / original["prunable"],
+            "achieved": 1 - kept / original.prunable,
             "of_pruned_layers": 1 - masks.num_kept / masks.num_total if masks is not None else None,
             "of_all_parameters": zeros / parameters,
             "kept": kept,
-            "prunable": original["prunable"],
+            "prunable": original.prunable,
             "parameters": parameters,
+            "parameters_before": original.parameters,
+            "outside": dict(original.outside),
             "layers_left_dense": [layer["name"] for layer in layers if masks and layer["name"] not in masks.sites],
             "empty_layers": [layer["name"] for layer in layers if layer["kept"] == 0],
             "smallest_layer_density": densest["density"],
             "smallest_layer": densest["name"],
         },
         "macs": {
-            "convention": "multiply-adds of convolution and linear layers, batch 1, no bias, norm or pooling",
-            "dense": original["macs"],
+            "convention": "multiply-adds with prunable weights, batch 1, no bias, norm or pooling",
+            "dense": original_macs,
             "sparse": sparse,
-            "pruned": 1 - sparse / original["macs"],
+            "pruned": 1 - sparse / original_macs,
         },
         "layers": list(layers),
     }

@@ -8,52 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-PRUNABLE_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-
-
-@dataclass(frozen=True)
-class Site:
-    """One prunable weight tensor, addressed so that it is found again after the parameter is replaced."""
-
-    name: str
-    module: nn.Module
-    attribute: str = "weight"
-
-    @property
-    def weight(self) -> Tensor:
-        """The tensor itself, shape as the layer stores it."""
-        return getattr(self.module, self.attribute)
-
-    @property
-    def is_depthwise(self) -> bool:
-        """A grouped convolution with one input channel a group."""
-        groups = getattr(self.module, "groups", 1)
-        return groups > 1 and self.weight.shape[1] == 1
-
-
-def find_sites(model: nn.Module) -> tuple[Site, ...]:
-    """The prunable tensors in traversal order: every convolution's and linear layer's weight, first and last included.
-
-    A module of another kind takes part by naming its prunable tensors in an attribute `prunable_weights`
-    (FastGRNN's low-rank factors do). A tensor that is shared counts once.
-    """
-    sites: list[Site] = []
-    # The tensors themselves are held: behind a parametrisation each look makes a new one, whose id may be reused.
-    seen: dict[int, Tensor] = {}
-    for path, module in model.named_modules():
-        names = ("weight",) if isinstance(module, PRUNABLE_LAYERS) else getattr(module, "prunable_weights", ())
-        for attribute in names:
-            tensor = getattr(module, attribute)
-            if id(tensor) not in seen:
-                seen[id(tensor)] = tensor
-                sites.append(Site(f"{path}.{attribute}" if path else attribute, module, attribute))
-    return tuple(sites)
+from .sites import PRUNABLE_LAYERS as PRUNABLE_LAYERS
+from .sites import RECURRENT_LAYERS as RECURRENT_LAYERS
+from .sites import Site as Site
+from .sites import find_sites as find_sites
 
 
 def num_kept(total: int, sparsity: float) -> int:

@@ -8,6 +8,7 @@ from .errors import unknown
 from .report_types import Frame
 from .run import DENSE
 from .table_cells import SPREAD_NAMES, Stat, has_pruned
+from .table_networks import counts_phrase, outside_phrase
 
 Accuracy = Literal["last", "selected", "best_test"]
 ACCURACIES: dict[Accuracy, str] = {
@@ -63,14 +64,12 @@ def has_uneven_counts(frame: Frame) -> bool:
 
 
 def prunable_sentence(frame: Frame) -> str:
-    """Which weights a sparsity counts."""
-    sizes = frame[["prunable", "parameters"]].dropna().drop_duplicates()
-    counts = (
-        f" ({int(sizes['prunable'].iloc[0]):,} of {int(sizes['parameters'].min()):,} parameters)" if len(sizes) else ""
-    )
+    """Which weights a sparsity counts, and what stays dense."""
+    counts, outside = counts_phrase(frame), outside_phrase(frame)
     return (
-        f"Sparsity counts the weights of all convolution and linear layers, first and last included{counts}; "
-        "biases and normalisation stay dense."
+        "Sparsity counts the weights of all convolution, linear, recurrent and attention layers, first and last "
+        f"included{f' ({counts})' if counts else ''}; biases and normalisation stay dense"
+        f"{f', and so do the parameters outside the count: {outside}' if outside else ''}."
     )
 
 

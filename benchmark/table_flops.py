@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .cells import Cell, Column, Table, TableRow
 from .report_types import Frame
+from .run import DENSE
 from .table_caption import common_caption, subject
 from .table_cells import Stat, headings, labels, measured_cell, split_groups, targets
 
@@ -21,14 +22,13 @@ def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -
     Nothing is marked the best: at one sparsity, fewer multiply-adds are a gain only for a network that still works.
     """
     groups, sparsities = split_groups(frame), targets(frame)
-    known = frame["macs_dense"].dropna()
-    dense = float(known.iloc[0]) if len(known) else None
+    networks = _dense_macs(frame)
+    dense = networks[-1] if networks else None
     size, unit = best_unit(dense) if dense else UNITS[-1]
     blocks = {"Multiply-adds pruned (%)": ("macs_pruned", 100.0, 1), _left(unit): ("macs_sparse", 1 / size, 2)}
     rows = []
     for block, (column, scale, digits) in blocks.items():
-        reference = 0.0 if column == "macs_pruned" else (dense or 0.0)
-        cell = Cell(value=reference * scale, digits=digits) if dense else Cell(text="missing")
+        cell = _reference([0.0] if column == "macs_pruned" and networks else networks, scale, digits)
         rows.append(TableRow(label="Dense", cells=(cell,) * max(1, len(sparsities)), block=block, is_reference=True))
         for label in labels(frame):
             cells = tuple(
@@ -43,12 +43,28 @@ def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -
         columns=tuple(Column(heading=name) for name in headings(sparsities)),
         rows=tuple(rows),
         caption=(
-            "Multiply-adds of convolution and linear layers for one input, each layer weighted by its density; "
+            "Multiply-adds with the weights that sparsity counts, for one input, each layer weighted by its density; "
             "one multiply-add is two FLOPs. A machine that does not skip zeros saves none of them.",
             *common_caption(frame, stat),
         ),
         facts={"macs_dense": dense, "unit": unit, "stat": stat},
     )
+
+
+def _dense_macs(frame: Frame) -> list[float]:
+    """Multiply-adds of the dense networks behind the table, ascending: of its dense rows, or of all if it has none."""
+    rows = frame.loc[frame["macs_dense"].notna()]
+    dense = rows.loc[rows["method"] == DENSE]
+    return sorted({float(macs) for macs in (dense if len(dense) else rows)["macs_dense"]})
+
+
+def _reference(values: list[float], scale: float, digits: int) -> Cell:
+    """One value, or the range of several networks."""
+    if not values:
+        return Cell(text="missing")
+    if len(values) == 1:
+        return Cell(value=values[0] * scale, digits=digits)
+    return Cell(text=f"{values[0] * scale:.{digits}f} to {values[-1] * scale:.{digits}f}")
 
 
 def _left(unit: str) -> str:

@@ -62,8 +62,8 @@ def macs_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance:
         ),
         caption=(
             f"By the {ACCURACIES[accuracy]}. "  # pyright: ignore[reportArgumentType]
-            "Multiply-adds of convolution and linear layers for one input, each layer weighted by its density, in "
-            "percent of the dense network's.",
+            "Multiply-adds with the weights that sparsity counts, for one input, each layer weighted by its density, "
+            "in percent of the dense network's.",
             *common_caption(frame, stat),
         ),
         marks=f"Accuracies are marked, multiply-adds are not. {RULE}",

@@ -107,8 +107,15 @@ class Pruner:
         """The epoch of the recipe at which round `index` starts (rewinding methods: k of T epochs)."""
         return 0
 
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        """Raises UserError naming a layer that the method cannot prune, ValueError for options that do not fit.
+
+        Asked before anything runs, of a network without values (on the meta device), and again by `attach`.
+        """
+
     def attach(self, context: Context) -> nn.Module:
         """Once a run, before the first round. Returns the model to train: the context's or one the method builds."""
+        self.check_sites(context.model, context.sites)
         self.context = context
         return context.model
 

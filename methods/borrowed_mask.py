@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..benchmark.errors import UserError
-from ..benchmark.pruning import Masks, num_kept
+from ..benchmark.pruning import Masks, Site, num_kept
 from .base import Pruner
 from .fixed_mask import FixedMask
 from .registry import create
@@ -43,6 +43,9 @@ class BorrowedMask(FixedMask):
 
     def _create_inner(self) -> Pruner:
         return create(self.of, self.sparsity, {**self.of_options, "start": self.start})
+
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        self._create_inner().check_sites(model, sites)
 
     def begin_round(self, index: int) -> None:
         if index == 0:

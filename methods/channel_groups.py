@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 from torch.fx.proxy import TraceError
 
+from ..benchmark.errors import UserError
 from ..benchmark.pruning import PRUNABLE_LAYERS, Site
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -57,13 +58,14 @@ def find_channel_groups(model: nn.Module, sites: Iterable[Site]) -> list[Channel
     """The groups of which channels can be removed: all that they reach are layers that read them one by one.
 
     Channels that meet others in a sum (residual streams), that are padded, reshaped or concatenated, that reach the
-    output, or whose layer is called twice stay whole. Raises ValueError for a network whose graph cannot be traced.
+    output, or whose layer is called twice or shares its weight stay whole. Raises UserError for a network whose graph
+    cannot be traced.
     """
     try:
         graph = fx.symbolic_trace(model).graph
     except (TraceError, TypeError, RuntimeError) as error:
-        raise ValueError(f"cannot follow the channels through {type(model).__name__}: {error}") from error
-    follower = _Follower(model, {id(site.module): site for site in sites})
+        raise UserError(f"cannot follow the channels through {type(model).__name__}: {error}") from error
+    follower = _Follower(model, {id(module): site for site in sites for module, _ in site.uses})
     for node in graph.nodes:
         follower.visit(node)
     return [group for group in follower.groups if not group.is_fixed and group.consumers]
@@ -89,7 +91,7 @@ class _Follower:
 
     def _visit_module(self, node: fx.Node, module: nn.Module, path: str) -> None:
         incoming = self._incoming(node)
-        if isinstance(module, PRUNABLE_LAYERS):
+        if isinstance(module, PRUNABLE_LAYERS) and id(module) in self.sites:
             self._visit_layer(node, module, incoming)
         elif isinstance(module, _NORMS):
             if incoming is not None:
@@ -117,9 +119,9 @@ class _Follower:
             self.values[node] = _Value(after, isinstance(module, nn.Linear))
             if incoming is not None:
                 self._consume(incoming, site)
-        # A layer that is called twice ties its channels to themselves: all of them stay.
+        # A layer that is called twice, or whose weight another module uses, ties its channels: all of them stay.
         for group in (*before, after, *self.called.get(id(module), ())):
-            group.is_fixed |= id(module) in self.called
+            group.is_fixed |= id(module) in self.called or len(site.uses) > 1
         self.called[id(module)] = [*before, after]
 
     def _consume(self, incoming: _Value, site: Site) -> None:

@@ -8,10 +8,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import num_kept
+from ..benchmark.pruning import Site, num_kept
 from .base import Context
 from .mask_pruner import MaskPruner
+from .maskable import check_parametrisable
 from .schedule import cubic
+from .selection import select
 from .straight_through import attach_masks, materialise, shadow
 
 
@@ -43,6 +45,10 @@ class DPF(MaskPruner):
         super().__post_init__()
         if self.schedule == "exponential":
             raise ValueError("schedule must be cubic or one_shot, not 'exponential'")
+
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        super().check_sites(model, sites)
+        check_parametrisable(select(sites, self.dense))
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)

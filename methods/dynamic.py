@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import Masks, check_finite, keep_largest
+from ..benchmark.pruning import Masks, Site, check_finite, keep_largest
 from .allocation import layer_counts, masks_by_count
 from .base import Context, Pruner
+from .maskable import check_maskable
 from .optimizer_state import reset_positions
 from .selection import select
 
@@ -72,10 +73,16 @@ class DynamicPruner(Pruner):
         """No update happens at or after this step."""
         return round(self.end * self.context.total_steps)
 
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        check_maskable(model, self.choose_sites(sites))
+
+    def choose_sites(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        """Those that are pruned."""
+        return select(sites, ("first", *self.dense) if self.distribution == "first_dense" else self.dense)
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
-        dense = ("first", *self.dense) if self.distribution == "first_dense" else self.dense
-        self._masks = Masks(select(context.sites, dense))
+        self._masks = Masks(self.choose_sites(context.sites))
         return model
 
     def begin_round(self, index: int) -> None:

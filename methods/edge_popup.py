@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from ..benchmark.pruning import Masks, check_finite, num_kept
+from ..benchmark.pruning import Masks, Site, check_finite, num_kept
 from .allocation import SCOPES, global_masks, layer_counts, masks_by_count
 from .base import Context, Pruner
+from .maskable import check_maskable, check_parametrisable
 from .selection import select
-from .straight_through import materialise, shadow
+from .straight_through import materialise, parametrise, shadow
 
 
 class _MaskedByScores(torch.autograd.Function):
@@ -87,6 +87,11 @@ class EdgePopup(Pruner):
     def masks(self) -> Masks:
         return self._masks
 
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        chosen = select(sites, self.dense)
+        check_maskable(model, chosen)
+        check_parametrisable(chosen)
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
         self._masks = Masks(select(context.sites, self.dense))
@@ -95,7 +100,7 @@ class EdgePopup(Pruner):
             bound = 1 / math.sqrt(site.weight[0].numel())
             scores = torch.empty(site.weight.shape).uniform_(-bound, bound, generator=generator)
             supermask = Supermask(self._masks, name, scores.to(site.weight))
-            parametrize.register_parametrization(site.module, site.attribute, supermask)
+            parametrise(site, supermask)
             # Not trained, so without a gradient, which would be as large as the network.
             self._needs_gradient[name] = shadow(site).requires_grad
             shadow(site).requires_grad_(False)

@@ -10,7 +10,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import check_finite, num_kept
+from ..benchmark.errors import UserError
+from ..benchmark.pruning import Site, check_finite, num_kept
 from .base import Context
 from .channel_groups import ChannelGroup, find_channel_groups, kept_weights
 from .fixed_mask import FixedMask
@@ -53,13 +54,22 @@ class FilterL1(FixedMask):
         if isinstance(self.dense, str):
             self.dense = (self.dense,)
 
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        super().check_sites(model, sites)
+        self._find_groups(model, sites)
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
-        allowed = {site.name for site in select(context.sites, self.dense)}
-        self._groups = [g for g in find_channel_groups(model, context.sites) if allowed.issuperset(g.outputs)]
-        if not self._groups:
-            raise ValueError(f"{type(model).__name__} has no filter that can be removed alone")
+        self._groups = self._find_groups(model, context.sites)
         return model
+
+    def _find_groups(self, model: nn.Module, sites: tuple[Site, ...]) -> list[ChannelGroup]:
+        allowed = [site.name for site in select(sites, self.dense)]
+        groups = [group for group in find_channel_groups(model, sites) if set(group.outputs) <= set(allowed)]
+        if not groups:
+            names = ", ".join(repr(name) for name in allowed)
+            raise UserError(f"{type(model).__name__} has no filter that can be removed alone, in none of {names}")
+        return groups
 
     def choose_masks(self) -> dict[str, Tensor]:
         weights = {name: site.weight.detach() for name, site in self._masks.sites.items()}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..benchmark.pruning import Masks, Site
 from .base import Context, Pruner
+from .maskable import check_maskable
 
 
 @dataclass(kw_only=True)
@@ -31,6 +32,9 @@ class FixedMask(Pruner, ABC):
     @property
     def masks(self) -> Masks:
         return self._masks
+
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        check_maskable(model, self.choose_sites(sites))
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import Masks, check_finite, num_kept
+from ..benchmark.pruning import Masks, Site, check_finite, num_kept
 from . import minimum_threshold as mt
 from .allocation import SCOPES, global_masks, layer_counts, masks_by_count
 from .base import Context, Pruner
+from .maskable import check_maskable
 from .schedule import SCHEDULES, Events, cubic, events, exponential
 from .selection import select
 
@@ -99,6 +100,9 @@ class MaskPruner(Pruner, ABC):
     @property
     def masks(self) -> Masks:
         return self._masks
+
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        check_maskable(model, select(sites, self.dense))
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..benchmark.pruning import PRUNABLE_LAYERS, Site, check_finite
+from ..benchmark.pruning import PRUNABLE_LAYERS, RECURRENT_LAYERS, Site, check_finite
 from .fixed_mask import FixedMask
 from .selection import select
 
@@ -21,9 +21,9 @@ class NmMagnitude(FixedMask):
     """Of every M weights in a row along the input channels keep the N largest. Mishra et al., 2021 (arXiv 2104.08378).
 
     One-shot after training; then train with the same recipe, as ASP does. The sparsity is that of the pattern, 1 - N/M
-    of the layers it fits; give it as `sparsity`, or 0. Layers it does not fit stay dense and are listed with the
-    result. Ties go to the lower index. Groups never cross a pixel of the kernel: the axis of input channels is cut,
-    as in ASP and SR-STE.
+    of the layers it fits; give it as `sparsity`, or 0. Layers it does not fit (transposed convolutions and bilinear
+    layers are among them) stay dense and are listed with the result. Ties go to the lower index. Groups never cross a
+    pixel of the kernel: the axis of input channels is cut, as in ASP and SR-STE.
 
     Options:
         n, m: weights kept of each group, and its size.
@@ -62,7 +62,7 @@ class NmMagnitude(FixedMask):
         return chosen
 
     def _fits(self, site: Site) -> bool:
-        if not isinstance(site.module, PRUNABLE_LAYERS):
+        if not isinstance(site.module, (*PRUNABLE_LAYERS, *RECURRENT_LAYERS, nn.MultiheadAttention)):
             return False
         outputs, inputs = site.weight.shape[:2]
         is_aligned = outputs % HARDWARE_MULTIPLES[0] == 0 and inputs % HARDWARE_MULTIPLES[1] == 0

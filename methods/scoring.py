@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..benchmark.errors import UserError
 from ..benchmark.pruning import Site
@@ -21,7 +22,7 @@ def untouched(model: nn.Module, *, training: bool) -> Iterator[None]:
     gradients = {parameter: (parameter.grad, parameter.requires_grad) for parameter in model.parameters()}
     device = next(model.parameters()).device
     cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    with torch.random.fork_rng(devices=cuda), differentiable_kernels(model):
         # Dropout in a scoring pass must not depend on what ran before it.
         torch.manual_seed(0)
         try:
@@ -36,6 +37,19 @@ def untouched(model: nn.Module, *, training: bool) -> Iterator[None]:
             for parameter, (gradient, requires_grad) in gradients.items():
                 parameter.grad = gradient
                 parameter.requires_grad_(requires_grad)
+
+
+@contextlib.contextmanager
+def differentiable_kernels(model: nn.Module) -> Iterator[None]:
+    """Only kernels with gradients in eval mode and with second ones, which cuDNN's recurrent and fused attention lack.
+
+    Networks without such layers compute as they do in training.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
 
 
 def mean_gradients(

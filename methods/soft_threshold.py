@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from ..benchmark.pruning import Site
 from .base import Context, Pruner
+from .maskable import check_maskable, check_parametrisable
 from .selection import select
-from .straight_through import materialise
+from .straight_through import materialise, parametrise
 
 
 class SoftThreshold(nn.Module):
@@ -64,12 +64,17 @@ class STR(Pruner):
         if isinstance(self.dense, str):
             self.dense = (self.dense,)
 
+    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
+        chosen = select(sites, self.dense)
+        check_maskable(model, chosen)
+        check_parametrisable(chosen)
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
         self._sites = select(context.sites, self.dense)
         for site in self._sites:
             threshold = SoftThreshold(self.initial_threshold_logit).to(context.device)
-            parametrize.register_parametrization(site.module, site.attribute, threshold)
+            parametrise(site, threshold)
         return model
 
     def param_groups(self, weight_decay: float, decay_norm: bool) -> list[dict[str, Any]]:

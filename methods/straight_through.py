@@ -21,10 +21,16 @@ class MaskedForward(nn.Module):
         return weight + (weight * self._masks[self._name] - weight).detach()
 
 
+def parametrise(site: Site, parametrisation: nn.Module) -> None:
+    """From now on every module that holds the site's tensor computes with what the parametrisation makes of it."""
+    for module, attribute in site.uses:
+        parametrize.register_parametrization(module, attribute, parametrisation)
+
+
 def attach_masks(masks: Masks) -> None:
     """From now on every site's weight is the masked one; the dense one is found by `shadow`."""
     for name, site in masks.sites.items():
-        parametrize.register_parametrization(site.module, site.attribute, MaskedForward(masks, name))
+        parametrise(site, MaskedForward(masks, name))
 
 
 def shadow(site: Site) -> Tensor:
@@ -38,3 +44,6 @@ def materialise(sites: list[Site]) -> None:
     """Write the values that the network computes with into its weights and remove the parametrisations."""
     for site in sites:
         parametrize.remove_parametrizations(site.module, site.attribute, leave_parametrized=True)
+        # The stored tensor, which tied modules share, has the values now.
+        for module, attribute in site.others:
+            parametrize.remove_parametrizations(module, attribute, leave_parametrized=False)

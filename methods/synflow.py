@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -13,6 +14,8 @@ from .mask_pruner import MaskPruner
 from .scoring import untouched
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BIASES = ("bias", "in_proj_bias", "bias_k", "bias_v", "bias_ih", "bias_hh")
+_RECURRENT_BIASES = ("bias_ih_", "bias_hh_")
 
 
 @dataclass(kw_only=True)
@@ -42,7 +45,8 @@ class SynFlow(MaskPruner):
         weights = [tensors[name].requires_grad_(True) for name in names]
         ones = torch.ones(1, *self.context.input_shape, dtype=torch.float64, device=self.context.device)
         with untouched(model, training=False):
-            flow = functional_call(model, tensors, (ones,)).sum()
+            # Ties are in the tensors; torch's own handling of them leaves tensors behind in a module with two names.
+            flow = functional_call(model, tensors, (ones,), tie_weights=False).sum()
             gradients = torch.autograd.grad(flow, weights)
         for gradient in gradients:
             # Every process computes the same; the sum settles last bits that kernels may round differently.
@@ -54,12 +58,29 @@ class SynFlow(MaskPruner):
 
 
 def positive_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, in float64, with which the network is positive and without offsets."""
+    """Parameters and buffers by name, in float64, with which the network is positive and without offsets.
+
+    Every module has one name here, and a tensor that several modules hold is one tensor.
+    """
     offsets = {f"{path}.running_mean".lstrip(".") for path, m in model.named_modules() if isinstance(m, _NORMS)}
     tensors: dict[str, Tensor] = {}
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if not tensor.is_floating_point():
-            continue
-        is_offset = name in offsets or name.rsplit(".", 1)[-1] == "bias"
-        tensors[name] = torch.zeros_like(tensor, dtype=torch.float64) if is_offset else tensor.detach().double().abs()
+    made: dict[int, Tensor] = {}
+    for path, module in model.named_modules():
+        for attribute, tensor in (*_own(module.named_parameters), *_own(module.named_buffers)):
+            if not tensor.is_floating_point():
+                continue
+            name = f"{path}.{attribute}".lstrip(".")
+            if id(tensor) not in made:
+                positive = tensor.detach().double().abs()
+                made[id(tensor)] = positive.zero_() if name in offsets or _is_bias(attribute) else positive
+            tensors[name] = made[id(tensor)]
     return tensors
+
+
+def _own(named: Callable[..., Iterator[tuple[str, Tensor]]]) -> Iterator[tuple[str, Tensor]]:
+    return named(recurse=False, remove_duplicate=False)
+
+
+def _is_bias(attribute: str) -> bool:
+    """By the names of torch's layers."""
+    return attribute in _BIASES or attribute.startswith(_RECURRENT_BIASES)

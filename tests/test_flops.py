@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -126,18 +126,130 @@ def test_a_module_of_another_kind_that_cannot_count_is_refused() -> None:
 
 
 def test_a_layer_that_forward_passes_by_is_refused() -> None:
-    """nn.MultiheadAttention uses its projection's weight without calling the layer: zero would be a wrong count."""
+    """A weight that is used without calling its layer: zero would be a wrong count."""
 
-    class Attention(nn.Module):
+    class Passing(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.attention = nn.MultiheadAttention(8, 2)
+            self.inner = nn.Linear(8, 8)
 
         def forward(self, features: Tensor) -> Tensor:
-            return self.attention(features, features, features)[0]
+            return torch.nn.functional.linear(features, self.inner.weight)
 
-    with pytest.raises(UserError, match=r"never called the layer of 'attention.out_proj.weight'"):
-        count_macs(Attention(), (4, 8))
+    with pytest.raises(UserError, match=r"never called the layer of 'inner.weight'"):
+        count_macs(Passing(), (4, 8))
+
+
+@pytest.mark.parametrize(
+    ("layer", "input_shape", "expected"),
+    [
+        (nn.ConvTranspose1d(3, 5, 4, stride=2), (3, 9), 9 * 3 * 5 * 4),
+        (nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, groups=2), (6, 5, 7), 35 * 6 * 2 * 9),
+        (nn.ConvTranspose3d(2, 2, 2), (2, 3, 3, 3), 27 * 2 * 2 * 8),
+    ],
+    ids=str,
+)
+def test_transposed_convolutions_count_input_positions(
+    layer: nn.Module, input_shape: tuple[int, ...], expected: int
+) -> None:
+    assert count_macs(layer, input_shape) == {"weight": expected}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        layer(torch.zeros(1, *input_shape))
+    assert counter.get_total_flops() == 2 * expected
+
+
+class Calls(nn.Module):
+    """A layer that is called as the function says."""
+
+    def __init__(self, layer: nn.Module, call: Callable[[nn.Module, Tensor], object]) -> None:
+        super().__init__()
+        self.layer = layer
+        self.call = call
+
+    def forward(self, features: Tensor) -> object:
+        return self.call(self.layer, features)
+
+
+def test_a_bilinear_layer_uses_each_weight_once_a_pair() -> None:
+    model = Calls(nn.Bilinear(6, 6, 4), lambda layer, features: layer(features, features))
+    assert count_macs(model, (5, 6)) == {"layer.weight": 5 * 4 * 6 * 6}
+
+
+SEQUENCE = (7, 3)
+"""Time steps and features; a batch of one is put before it."""
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
+def test_recurrent_layers_count_time_steps_layers_and_directions(
+    kind: type[nn.RNNBase], gates: int, device: str
+) -> None:
+    with torch.device(device):
+        first = kind(3, 5, num_layers=2, bidirectional=True, batch_first=True)
+        time_first = Calls(kind(3, 5), lambda layer, features: layer(features.transpose(0, 1)))
+        unbatched = Calls(kind(3, 5), lambda layer, features: layer(input=features[0]))
+    matrices = {"ih_l0": 3 * 5, "hh_l0": 5 * 5, "ih_l1": 10 * 5, "hh_l1": 5 * 5}
+    assert count_macs(first, SEQUENCE) == {
+        f"weight_{name}{direction}": 7 * gates * size
+        for layer in ("l0", "l1")
+        for direction in ("", "_reverse")
+        for name, size in matrices.items()
+        if name.endswith(layer)
+    }
+    expected = {"layer.weight_ih_l0": 7 * gates * 15, "layer.weight_hh_l0": 7 * gates * 25}
+    assert count_macs(time_first, SEQUENCE) == count_macs(unbatched, SEQUENCE) == expected
+
+
+def test_a_projected_lstm_and_a_packed_sequence() -> None:
+    projected = nn.LSTM(3, 5, proj_size=2, batch_first=True)
+    assert count_macs(projected, SEQUENCE) == {
+        "weight_ih_l0": 7 * 20 * 3, "weight_hh_l0": 7 * 20 * 2, "weight_hr_l0": 7 * 2 * 5,
+    }  # fmt: skip
+    packed = Calls(
+        nn.GRU(3, 5), lambda layer, features: layer(nn.utils.rnn.pack_padded_sequence(features.transpose(0, 1), [4]))
+    )
+    assert count_macs(packed, SEQUENCE) == {"layer.weight_ih_l0": 4 * 45, "layer.weight_hh_l0": 4 * 75}
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.RNNCell, 1), (nn.GRUCell, 3), (nn.LSTMCell, 4)])
+def test_a_cell_counts_each_call(kind: type[nn.RNNCellBase], gates: int) -> None:
+    model = Calls(kind(3, 5), lambda layer, features: [layer(step) for step in features.unbind(1)])
+    assert count_macs(model, SEQUENCE) == {
+        "layer.weight_ih": 7 * gates * 15, "layer.weight_hh": 7 * gates * 25,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_attention_counts_tokens_of_query_key_and_value(need_weights: bool) -> None:
+    """The projection of the output is used without calling its module, and counts."""
+    itself = Calls(
+        nn.MultiheadAttention(8, 2, batch_first=True),
+        lambda layer, tokens: layer(tokens, tokens, tokens, need_weights=need_weights),
+    )
+    assert count_macs(itself, (5, 8)) == {
+        "layer.in_proj_weight": 15 * 64, "layer.out_proj.weight": 5 * 64,
+    }  # fmt: skip
+    crossed = Calls(
+        nn.MultiheadAttention(8, 2, kdim=6, vdim=4),
+        lambda layer, tokens: layer(tokens[0, :2], value=tokens[0, :, :4], key=tokens[0, :, :6]),
+    )
+    assert count_macs(crossed, (5, 8)) == {
+        "layer.q_proj_weight": 2 * 64, "layer.k_proj_weight": 5 * 48, "layer.v_proj_weight": 5 * 32,
+        "layer.out_proj.weight": 2 * 64,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_transformer_counts_every_layer_in_spite_of_its_fused_kernel(device: str) -> None:
+    with torch.device(device):
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    was_enabled = torch.backends.mha.get_fastpath_enabled()
+    macs = count_macs(model, (5, 8))
+    assert torch.backends.mha.get_fastpath_enabled() == was_enabled
+    one = {"self_attn.in_proj_weight": 5 * 192, "self_attn.out_proj.weight": 5 * 64, "linear1.weight": 5 * 128,
+           "linear2.weight": 5 * 128}  # fmt: skip
+    assert macs == {f"layers.{index}.{name}": count for index in (0, 1) for name, count in one.items()}
 
 
 class Restless(nn.Module):

@@ -108,6 +108,47 @@ def test_sites_behind_a_parametrisation_are_all_found() -> None:
 def test_depthwise_is_seen() -> None:
     model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 8, 3, groups=2), nn.Conv2d(4, 4, 1))
     assert [site.is_depthwise for site in find_sites(model)] == [True, False, False]
+    transposed = nn.Sequential(nn.ConvTranspose2d(4, 8, 3, groups=4), nn.ConvTranspose2d(4, 2, 3, groups=2))
+    assert [site.is_depthwise for site in find_sites(transposed)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("layer", "names"),
+    [
+        (nn.ConvTranspose2d(2, 3, 3), ["weight"]),
+        (nn.Bilinear(2, 3, 4), ["weight"]),
+        (nn.LSTM(2, 3, 2), ["weight_ih_l0", "weight_hh_l0", "weight_ih_l1", "weight_hh_l1"]),
+        (nn.LSTM(2, 3, proj_size=2), ["weight_ih_l0", "weight_hh_l0", "weight_hr_l0"]),
+        (
+            nn.GRU(2, 3, bidirectional=True),
+            ["weight_ih_l0", "weight_hh_l0", "weight_ih_l0_reverse", "weight_hh_l0_reverse"],
+        ),
+        (nn.RNNCell(2, 3), ["weight_ih", "weight_hh"]),
+        (nn.MultiheadAttention(4, 2), ["in_proj_weight", "out_proj.weight"]),
+        (
+            nn.MultiheadAttention(4, 2, kdim=3, add_bias_kv=True),
+            ["q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight"],
+        ),
+        (nn.Embedding(4, 2), []),
+        (nn.LayerNorm((4, 4)), []),
+        (nn.Sequential(nn.Linear(0, 3), nn.Linear(3, 2)), ["1.weight"]),
+    ],
+    ids=str,
+)
+def test_sites_of_every_kind_of_layer(layer: nn.Module, names: list[str]) -> None:
+    assert [site.name for site in find_sites(layer)] == names
+
+
+def test_a_shared_tensor_knows_all_its_holders_behind_parametrisations_too() -> None:
+    model = nn.ModuleDict({"embed": nn.Embedding(4, 4), "one": nn.Linear(4, 4), "two": nn.Linear(4, 4)})
+    model["embed"].weight = model["two"].weight = model["one"].weight
+    holders = [(model["one"], "weight"), (model["two"], "weight"), (model["embed"], "weight")]
+    for _ in range(2):
+        (site,) = find_sites(model)
+        assert (site.name, list(site.uses)) == ("one.weight", holders)
+        for module in model.values():
+            if not parametrize.is_parametrized(module):
+                parametrize.register_parametrization(module, "weight", nn.ReLU())
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -23,6 +23,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ...slurm.choice import Choice
+    from ..run import Run
 
 
 @click.command
@@ -73,6 +74,7 @@ def submit(
         for script in submission.dry_run(opened.name, found, settings, chosen):
             print(script)
         return
+    _check_networks(opened.runs)
     if data_check:
         _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
     with _named_where_it_cannot_be_written(), submission.submitting(settings.results):
@@ -108,6 +110,14 @@ def _check_data(dataset: str, root: Path | str | None) -> None:
     from ...datasets.registry import check
 
     check(dataset, root=root)
+
+
+def _check_networks(runs: Sequence[Run]) -> None:
+    """A layer that a method cannot prune is refused here, not by each job."""
+    from ..networks import sizes_by_network, warnings
+
+    for line in warnings(sizes_by_network(runs)):
+        say(line)
 
 
 def _explain(study: str, found: Choice) -> None:

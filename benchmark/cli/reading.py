@@ -163,6 +163,7 @@ def plan(
 ) -> None:
     """Print the runs, the shared dense trainings, what is done, and what it costs."""
     from ..estimate import estimate
+    from ..networks import sizes_by_network, warnings
 
     opened = selection.open(study)
     made = make_plan(opened.name, opened.runs, open_store(results))
@@ -177,11 +178,18 @@ def plan(
         if len({run.model_options for run in opened.runs}) > 1:
             source += " with the first of several networks"
     figures = estimate(opened, made, open_store(results), images_per_second, source, count)
+    sizes = sizes_by_network(job.run for job in made.jobs)
+    for line in warnings(sizes):
+        say(one_line(line))
     if as_json:
-        print_json({"study": opened.name, **figures.as_dict(), "jobs": [_job(job) for job in made.jobs]})
+        networks = {name: vars(each) for name, each in sizes.items()}
+        jobs = [_job(job) for job in made.jobs]
+        print_json({"study": opened.name, **figures.as_dict(), "networks": networks, "jobs": jobs})
         return
     for line in figures.lines():
         print(one_line(line))
+    for name, each in sizes.items():
+        print(one_line(f"network        {name}: {each.describe()}"))
 
 
 def _job(job: Any) -> dict[str, Any]:

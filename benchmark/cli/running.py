@@ -163,7 +163,7 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
         def on_start() -> None:
             say(f"{study}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
 
-        listener = Listener(on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+        listener = Listener(on_warning=say, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
         return run_local(made.to_do, study, settings, num_workers, listener)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.measure import check_masks
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.pruning import find_sites, num_kept
@@ -167,10 +168,10 @@ def test_layers_named_dense_keep_their_filters() -> None:
 def test_too_much_and_nothing_to_remove_are_refused() -> None:
     with pytest.raises(ValueError, match="filters can remove at most"):
         prune_now(FilterL1(sparsity=0.97), toy_context(tiny_net()))
-    with pytest.raises(ValueError, match="Linear has no filter that can be removed alone"):
+    with pytest.raises(UserError, match="Linear has no filter that can be removed alone, in none of 'weight'"):
         FilterL1().attach(toy_context(nn.Linear(3, 2)))
     model = create_model("fastgrnn", num_classes=2, input_shape=(16, 9))
-    with pytest.raises(ValueError, match="cannot follow the channels through FastGrnn"):
+    with pytest.raises(UserError, match="cannot follow the channels through FastGrnn"):
         FilterL1().attach(toy_context(model))
 
 
