@@ -25,8 +25,9 @@ class GradualMagnitude(GlobalMagnitude):
 
     Options:
         distribution: with `scope: layerwise`, `uniform` (every layer at the sparsity), `first_dense` (the first layer
-            whole and outside the sparsity), `extended` (Gale et al., arXiv 1902.09574: first layer whole, last layer
-            keeps at least 20 %, one rate for the others, so that the sparsity holds over all layers).
+            whole and outside the sparsity), `extended` (Gale et al., arXiv 1902.09574: first layer whole, of whatever
+            kind it is, last layer keeps at least 20 %, one rate for the others, so that the sparsity holds over all
+            layers).
     """
 
     label: ClassVar[str] = "GMP"
