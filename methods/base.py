@@ -122,7 +122,7 @@ class Pruner:
         ]
 
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
-        """After backward, before clipping and the optimiser: dense gradients are visible. True skips the optimiser.
+        """After backward, before clipping and the optimiser: dense gradients are visible. True skips both.
 
         `step` is the position in the recipe: epoch * steps_per_epoch + step of the epoch.
         """
@@ -141,6 +141,14 @@ class Pruner:
     def masks(self) -> Masks | None:
         """The masks of the sites that the method prunes, if it works with masks; counted by the harness at the end."""
         return None
+
+    @property
+    def held_masks(self) -> Masks | None:
+        """The masks whose pruned weights stand still from step to step; None where pruned weights move as well.
+
+        Clipping leaves their gradients out of the norm.
+        """
+        return self.masks
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs beyond the model and the optimiser: tensors, numbers and strings only."""

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import Site, check_finite, keep_largest
+from ..benchmark.pruning import Masks, Site, check_finite, keep_largest
 from .fixed_mask import FixedMask
 
 
@@ -84,6 +84,10 @@ class ColumnMagnitude(FixedMask):
             pairs: tuple[tuple[str, str], ...] = getattr(cell, "low_rank_pairs")  # noqa: B009
             for (first, second), rank in zip(pairs, (self.rank_w, self.rank_u), strict=True):
                 yield by_attribute[key, first], by_attribute[key, second], rank
+
+    @property
+    def held_masks(self) -> Masks | None:
+        return self.masks if self.apply == "step" else None
 
     def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         if self.apply == "step":

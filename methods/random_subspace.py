@@ -21,7 +21,7 @@ class RandomSubspace(Pruner):
     The parameters are theta = theta_0 + P x, with x of d = N - floor(sparsity * N) numbers, N prunable weights, and P a
     fixed random matrix (Fastfood, as in the paper's large networks). Weight decay pulls towards theta_0. The network
     that results is dense: d, not a sparsity of its weights, is its size, so its weights count as kept and it belongs
-    in no comparison by multiply-adds. Clipping by the recipe's `clip_norm` does not reach x.
+    in no comparison by multiply-adds. The recipe's `clip_norm` bounds the gradient of x. Frozen parameters stay.
     """
 
     label: ClassVar[str] = "Random subspace"
