@@ -32,7 +32,8 @@ class Context:
 
     Attributes:
         model: the network; a method may parametrise it, but `detach` must give a plain one back.
-        sites: all prunable weights, in traversal order.
+        sites: all prunable weights that are trained, in traversal order. A frozen weight (without `requires_grad`) is
+            none: it stays as it is, and the sparsity holds over the others.
         samples: training samples for scores.
         loss: mean cross-entropy of logits and integer targets.
         macs: dense multiply-adds of each site for one input, by site name.
@@ -60,6 +61,9 @@ class Context:
     rank: int = 0
     num_ranks: int = 1
     rebuild: Callable[..., nn.Module] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sites", tuple(site for site in self.sites if site.weight.requires_grad))
 
     @property
     def total_steps(self) -> int:

@@ -42,6 +42,8 @@ class RandomSubspace(Pruner):
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
+        if not context.sites:
+            raise ValueError("the network has no prunable weight that is trained, whose number would give d")
         dimension = num_kept(sum(site.weight.numel() for site in context.sites), self.sparsity)
         self._origin = torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters()])
         self._position = nn.Parameter(torch.zeros(dimension, device=context.device))
@@ -50,7 +52,8 @@ class RandomSubspace(Pruner):
         return model
 
     def _parameters(self) -> list[nn.Parameter]:
-        return list(self.context.model.parameters())
+        """The trained ones: P has no rows for frozen parameters."""
+        return [parameter for parameter in self.context.model.parameters() if parameter.requires_grad]
 
     def param_groups(self, weight_decay: float, decay_norm: bool) -> list[dict[str, Any]]:
         return [{"params": [self._position], "weight_decay": weight_decay}]
