@@ -58,13 +58,13 @@ class EdgePopup(Pruner):
     have no biases, and batch norm without scale and shift.
 
     The constant is that of the authors' published configurations, which they call unscaled. Their option `scale_fan`
-    multiplies the fan-in by 1 - prune_rate; as their prune_rate is the fraction kept, that is the fraction removed.
-    The paper's text scales by sqrt(1 / density). The two agree where half the weights are kept.
+    multiplies the fan-in by 1 - prune_rate; as their code keeps the fraction prune_rate, that is the fraction removed.
+    Dividing by the fraction kept instead holds the variance of a layer's outputs. The two agree where half is kept.
 
     Options:
         weights: `signed_constant`, the sign of the initial weight times the constant of `scale`; or `initial`.
         scale: the constant, with n the fan-in: `unscaled`, sqrt(2 / n); `scale_fan`, sqrt(2 / (n * sparsity)), the
-            option of the authors' code; `density`, sqrt(2 / (n * density)), the scaling in the paper's text.
+            option of the authors' code; `density`, sqrt(2 / (n * density)), which holds the variance.
         scope: of the largest scores: `layerwise` (the paper's), `erk` or `global`.
         dense: layers whose weights all stay, by keyword (first, last, depthwise, shortcut) or name pattern.
     """
