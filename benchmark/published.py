@@ -31,6 +31,8 @@ class Published:
     Attributes:
         block: heading of the paper's block that the row stands in.
         target: sparsity of that block; None for table 6, whose blocks are ranks.
+        pruned: sparsity of the layers that the method prunes, which is that of a study's row; the printed one counts
+            layers left dense as well.
         ours: the suite's method that it stands beside, empty for none.
         condition: option values of that method, or of its network, that the row has.
     """
@@ -44,6 +46,7 @@ class Published:
     block: str
     target: float | None
     sparsity: float | None
+    pruned: float | None
     accuracy: float
     accuracy_std: float | None
     macs_pruned: float | None
@@ -102,14 +105,14 @@ def marks(rows: Iterable[Published], measure: str = "accuracy") -> dict[Publishe
 
 
 def stands_beside(printed: Published, row: Row) -> bool:
-    """Whether a printed row is of the same method and options as a row of a study, at its sparsity or in its block.
+    """Whether a printed row is of the same method and options as a row of a study, at its sparsity.
 
-    Half a point of sparsity is near enough. A row that is only listed has no options to compare.
+    Half a point of sparsity is near enough; the block in which a row is printed does not count: rows of it may be 7
+    points apart. A row that is only listed has no options to compare.
     """
     if printed.ours != row.method or (row.run is None and printed.sparsity is None):
         return False
-    near = [known for known in (printed.sparsity, printed.target) if known is not None]
-    if near and min(abs(known - row.sparsity) for known in near) > MAX_MISS + 1e-9:
+    if printed.pruned is not None and abs(printed.pruned - row.sparsity) > MAX_MISS + 1e-9:
         return False
     options = _resolved(row)
     return all(_holds(options.get(name), value) for name, value in printed.condition)
@@ -141,7 +144,7 @@ def _read(name: str) -> list[dict[str, str]]:
 
 def _by_sparsity(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapping[str, str]]) -> Published:
     variant = variants[row["method"], row["variant"]]
-    target = float(row["block_pct"]) / 100
+    target, sparsity = float(row["block_pct"]) / 100, float(row["sparsity_pct"]) / 100
     return Published(
         table=int(row["table"]),
         dataset=row["dataset"],
@@ -151,7 +154,8 @@ def _by_sparsity(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapp
         label=variant["label"],
         block=percent(target),
         target=target,
-        sparsity=float(row["sparsity_pct"]) / 100,
+        sparsity=sparsity,
+        pruned=float(row["study_pct"]) / 100 if row["study_pct"] else sparsity,
         accuracy=float(row["top1_pct"]),
         accuracy_std=_number(row["top1_std"]),
         macs_pruned=_number(row["flops_pruned_pct"]),
@@ -174,6 +178,7 @@ def _by_rank(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapping[
         block=f"ranks {ranks['rank_w']} and {ranks['rank_u']}",
         target=None,
         sparsity=None,
+        pruned=None,
         accuracy=float(row["top1_pct"]),
         accuracy_std=None,
         macs_pruned=None,

@@ -26,7 +26,8 @@ class Recipe:
 
     `schedule` is evaluated once per `lr_update`; warm-up is linear, lr * (i + 1) / warm-up, as in the paper's code.
     `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: auto` takes
-    bfloat16 where the machine gains by it; the result says which it was.
+    bfloat16 where the machine gains by it; the result says which it was. `clip_norm` bounds the norm of the gradients
+    that move weights (0: off).
     """
 
     epochs: int
@@ -51,7 +52,11 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that determines one result. `parent` is the dense training whose weights it starts from, if any."""
+    """Everything that determines one result. `parent` is the dense training whose weights it starts from, if any.
+
+    `protocol` is raised, for the runs that it concerns, when the training loop computes other numbers from the same
+    recipe; see `protocol_of`.
+    """
 
     dataset: str
     model: str
@@ -75,6 +80,11 @@ class Run:
     @property
     def is_dense(self) -> bool:
         return self.method == DENSE
+
+
+def protocol_of(recipe: Recipe) -> int:
+    """2 with `clip_norm`: until then gradients of pruned weights counted in the norm. Other recipes keep their ids."""
+    return 2 if recipe.clip_norm > 0 else 1
 
 
 def frozen_options(options: Options) -> tuple[tuple[str, Any], ...]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from ..methods.registry import check_options, describe, method_names
 from .errors import UserError, unknown
-from .run import DENSE, Recipe, Run, frozen_options
+from .run import DENSE, Recipe, Run, frozen_options, protocol_of
 from .store import RESERVED
 from .yaml_source import Source, override, read_yaml, validate
 
@@ -293,6 +293,7 @@ def _make_run(file: StudyFile, method: str, recipe: Recipe, seed: int, **rest: A
         validation=file.validation,
         method=method,
         recipe=recipe,
+        protocol=protocol_of(recipe),
         seed=seed,
         **rest,
     )

@@ -63,7 +63,7 @@ def pair_lines(study: Study, frame: Frame, printed: list[Published]) -> list[Lin
     for (label, target), group in _groups(frame).items():
         row = next(row for row in study.rows if row.label == label and row.sparsity == target)
         beside = [p for p in candidates if stands_beside(p, row)]
-        nearest = min(beside, key=lambda p: abs((p.sparsity or 0.0) - target), default=None)
+        nearest = min(beside, key=lambda p: abs((p.pruned or 0.0) - target), default=None)
         if nearest is None and row.method == DENSE:
             continue
         block, at = (nearest.block, nearest.target or 0.0) if nearest else _block_of(target, candidates)

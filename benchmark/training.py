@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from ..datasets.splits import Data, Split
 from ..methods.base import Pruner
 from . import distributed
+from .clipping import clip_gradients
 from .run import Recipe, derive_seed
 from .settings import Compile
 
@@ -234,9 +235,9 @@ class Training:
             loss.backward()
             with self.clock.measure("prune"):
                 skips = pruner.on_gradients(step, optimizer)
-            if recipe.clip_norm > 0:
-                nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
             if not skips:
+                if recipe.clip_norm > 0:
+                    clip_gradients(pruner, optimizer, recipe.clip_norm)
                 optimizer.step()
             with self.clock.measure("masks"):
                 pruner.on_weights(step, optimizer)

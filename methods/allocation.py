@@ -80,11 +80,18 @@ def layer_counts(scores: Mapping[str, Tensor], sparsity: float, scope: str, mini
         quotas = [densities[name] * s.numel() for name, s in scores.items()]
     else:
         raise ValueError(f"scope must be one of {', '.join(SCOPES)}, not {scope!r}")
+    return round_quotas(scores, dict(zip(scores, quotas, strict=True)), total, minimum)
+
+
+def round_quotas(
+    scores: Mapping[str, Tensor], quotas: Mapping[str, float], total: int, minimum: int = 0
+) -> dict[str, int]:
+    """Whole counts near the quotas of the layers, `total` in all; weights pruned before (scores -inf) stay away."""
     # A layer-by-layer rule that empties a layer cuts the network by rounding alone: one weight stays if it can.
-    floor = minimum or (1 if total >= len(sizes) else 0)
+    floor = minimum or (1 if total >= len(scores) else 0)
     # What an earlier event has pruned is at -inf and stays away: rounding must not hand its place back.
     alive = [int((score > -math.inf).sum()) for score in scores.values()]
-    return dict(zip(scores, apportion(quotas, alive, total, floor), strict=True))
+    return dict(zip(scores, apportion([quotas[name] for name in scores], alive, total, floor), strict=True))
 
 
 def masks_by_count(scores: Mapping[str, Tensor], counts: Mapping[str, int]) -> dict[str, Tensor]:

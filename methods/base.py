@@ -32,7 +32,8 @@ class Context:
 
     Attributes:
         model: the network; a method may parametrise it, but `detach` must give a plain one back.
-        sites: all prunable weights, in traversal order.
+        sites: all prunable weights that are trained, in traversal order. A frozen weight (without `requires_grad`) is
+            none: it stays as it is, and the sparsity holds over the others.
         samples: training samples for scores.
         loss: mean cross-entropy of logits and integer targets.
         macs: dense multiply-adds of each site for one input, by site name.
@@ -60,6 +61,9 @@ class Context:
     rank: int = 0
     num_ranks: int = 1
     rebuild: Callable[..., nn.Module] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sites", tuple(site for site in self.sites if site.weight.requires_grad))
 
     @property
     def total_steps(self) -> int:
@@ -133,7 +137,7 @@ class Pruner:
         ]
 
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
-        """After backward, before clipping and the optimiser: dense gradients are visible. True skips the optimiser.
+        """After backward, before clipping and the optimiser: dense gradients are visible. True skips both.
 
         `step` is the position in the recipe: epoch * steps_per_epoch + step of the epoch.
         """
@@ -152,6 +156,14 @@ class Pruner:
     def masks(self) -> Masks | None:
         """The masks of the sites that the method prunes, if it works with masks; counted by the harness at the end."""
         return None
+
+    @property
+    def held_masks(self) -> Masks | None:
+        """The masks whose pruned weights stand still from step to step; None where pruned weights move as well.
+
+        Clipping leaves their gradients out of the norm.
+        """
+        return self.masks
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs beyond the model and the optimiser: tensors, numbers and strings only."""

@@ -36,6 +36,7 @@ class ChannelGroup:
         outputs: layers with a row a channel: the producer and depthwise convolutions behind it.
         norms: paths of the batch norms with an entry a channel.
         consumers: layers that read the channels along axis 1, with how many columns a channel takes there.
+        blocks: groups of the producer, a convolution, each of which must keep as many channels as the others.
     """
 
     producer: str
@@ -43,6 +44,7 @@ class ChannelGroup:
     outputs: list[str] = field(default_factory=list)
     norms: list[str] = field(default_factory=list)
     consumers: dict[str, int] = field(default_factory=dict)
+    blocks: int = 1
     is_fixed: bool = False
 
 
@@ -114,7 +116,8 @@ class _Follower:
             after = incoming.group
         else:
             # A depthwise row is tied to its input channel; where that has to stay, so has the row.
-            after = ChannelGroup(site.name, size, [site.name], is_fixed=site.is_depthwise)
+            blocks = getattr(module, "groups", 1)
+            after = ChannelGroup(site.name, size, [site.name], blocks=blocks, is_fixed=site.is_depthwise)
             self.groups.append(after)
             self.values[node] = _Value(after, isinstance(module, nn.Linear))
             if incoming is not None:

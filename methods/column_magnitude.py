@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import Site, check_finite, keep_largest
+from ..benchmark.pruning import Masks, Site, check_finite, keep_largest
 from .fixed_mask import FixedMask
 
 
@@ -55,7 +55,8 @@ class ColumnMagnitude(FixedMask):
             raise ValueError(f"apply must be step or epoch, not {self.apply!r}")
 
     def choose_sites(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
-        chosen = tuple(site for site in sites if hasattr(site.module, "low_rank_pairs"))
+        trained = {(id(site.module), site.attribute) for site in sites}
+        chosen = tuple(site for site in sites if _has_pair(site, trained))
         if not chosen:
             raise ValueError("the network has no low-rank cell (a module with `low_rank_pairs`), as fastgrnn has")
         return chosen
@@ -83,7 +84,12 @@ class ColumnMagnitude(FixedMask):
         for key, cell in cells.items():
             pairs: tuple[tuple[str, str], ...] = getattr(cell, "low_rank_pairs")  # noqa: B009
             for (first, second), rank in zip(pairs, (self.rank_w, self.rank_u), strict=True):
-                yield by_attribute[key, first], by_attribute[key, second], rank
+                if (key, first) in by_attribute:
+                    yield by_attribute[key, first], by_attribute[key, second], rank
+
+    @property
+    def held_masks(self) -> Masks | None:
+        return self.masks if self.apply == "step" else None
 
     def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         if self.apply == "step":
@@ -96,3 +102,11 @@ class ColumnMagnitude(FixedMask):
         """A row without its column reaches nothing: it is removed with it."""
         pairs = [(self._masks[first.name][0], second) for first, second, _ in self._factors()]
         self._masks.set({second.name: kept[:, None].expand_as(second.weight) for kept, second in pairs})
+
+
+def _has_pair(site: Site, trained: Collection[tuple[int, str]]) -> bool:
+    """Whether both factors of the site's matrix are trained: a rank is removed from both."""
+    pairs: tuple[tuple[str, str], ...] = getattr(site.module, "low_rank_pairs", ())
+    return any(
+        site.attribute in pair and all((id(site.module), factor) in trained for factor in pair) for pair in pairs
+    )

@@ -25,12 +25,14 @@ class DSR(DynamicPruner):
     All weights below the threshold leave, but never the last of a layer. More than 1.1 times the goal halves the
     threshold, less than 0.9 times doubles it. As many grow at free positions: layers share by their surviving
     weights, positions are random and not those just emptied. The period doubles with the training: the authors' times
-    for WRN-28-2 are the defaults; theirs for ResNet-50 are `every: 1000, doublings: [0.25, 0.5, 0.75]`.
+    for WRN-28-2 are the defaults; theirs for ResNet-50 are `every: 1000, doublings: [0.25, 0.5, 0.75]`, with a goal of
+    400 000: at 90 %, `drop_fraction: 0.176` and the same `final_drop_fraction`.
 
     Differences: their goal is a fixed number (20 000 for WRN-28-2), here a share of the kept weights that is the same
     number at 90 %, so that it makes sense for any network; where fewer positions are free than weights fall below the
     threshold, only the smallest leave. Their pruned weights have no gradient, so their momentum dies away; here it is
-    cleared on return. For WRN the authors leave first, last and shortcut layers dense: `dense: [last, shortcut]`.
+    cleared on return. Besides the first layer the authors leave dense, for WRN, the last one and the shortcuts:
+    `dense: [last, shortcut]`; for ResNet-50 the shortcuts: `dense: [shortcut]`.
 
     Options:
         threshold: its value at the start.

@@ -17,6 +17,8 @@ from .maskable import check_maskable, check_parametrisable
 from .selection import select
 from .straight_through import materialise, parametrise, shadow
 
+SCALES: tuple[str, ...] = ("unscaled", "scale_fan", "density")
+
 
 class _MaskedByScores(torch.autograd.Function):
     """mask * weight, with the gradient of |scores| * weight for the scores; holds no tensors of its own."""
@@ -52,10 +54,17 @@ class EdgePopup(Pruner):
     arXiv 1911.13299. Weights, biases and the scale and shift of batch norm keep their initial values; only scores are
     trained, with the recipe's weight decay on them, through the mask as if it were not there. As in the authors' code
     the absolute value of a score counts, scores start Kaiming-uniform, and weights are signed constants. The masks are
-    renewed after every step, with exact counts; the paper takes the same fraction of each layer and keeps best half.
+    renewed after every step, with exact counts, the same fraction of each layer. Difference: the authors' networks
+    have no biases, and batch norm without scale and shift.
+
+    The constant is that of the authors' published configurations, which they call unscaled. Their option `scale_fan`
+    multiplies the fan-in by 1 - prune_rate; as their code keeps the fraction prune_rate, that is the fraction removed.
+    Dividing by the fraction kept instead holds the variance of a layer's outputs. The two agree where half is kept.
 
     Options:
-        weights: `signed_constant`, the sign of the initial weight times sqrt(2 / (fan-in * density)); or `initial`.
+        weights: `signed_constant`, the sign of the initial weight times the constant of `scale`; or `initial`.
+        scale: the constant, with n the fan-in: `unscaled`, sqrt(2 / n); `scale_fan`, sqrt(2 / (n * sparsity)), the
+            option of the authors' code; `density`, sqrt(2 / (n * density)), which holds the variance.
         scope: of the largest scores: `layerwise` (the paper's), `erk` or `global`.
         dense: layers whose weights all stay, by keyword (first, last, depthwise, shortcut) or name pattern.
     """
@@ -64,10 +73,12 @@ class EdgePopup(Pruner):
     family: ClassVar[str] = "learned"
     paper: ClassVar[str] = "arXiv 1911.13299"
     needs: ClassVar[str] = "gradients; weights stay random"
+    version: ClassVar[int] = 2
     moves_weights: ClassVar[bool] = True
 
     start: Literal["trained", "init"] = "init"
     weights: Literal["signed_constant", "initial"] = "signed_constant"
+    scale: Literal["unscaled", "scale_fan", "density"] = "unscaled"
     scope: Literal["global", "layerwise", "erk"] = "layerwise"
     dense: tuple[str, ...] = ()
     _masks: Masks = field(init=False, repr=False)
@@ -78,6 +89,12 @@ class EdgePopup(Pruner):
         super().__post_init__()
         if self.weights not in ("signed_constant", "initial"):
             raise ValueError(f"weights must be signed_constant or initial, not {self.weights!r}")
+        if self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, not {self.scale!r}")
+        if self.scale != "unscaled" and self.weights == "initial":
+            raise ValueError(f"scale = {self.scale!r} needs weights: signed_constant, not initial")
+        if self.scale == "scale_fan" and self.sparsity == 0:
+            raise ValueError("scale: scale_fan needs a sparsity > 0: it divides by the fraction removed")
         if self.scope not in SCOPES:
             raise ValueError(f"scope must be one of {', '.join(SCOPES)}, not {self.scope!r}")
         if isinstance(self.dense, str):
@@ -116,9 +133,10 @@ class EdgePopup(Pruner):
 
     @torch.no_grad()
     def _set_signed_constants(self) -> None:
+        share = {"unscaled": 1.0, "scale_fan": self.sparsity, "density": 1.0 - self.sparsity}[self.scale]
         for site in self._masks.sites.values():
             weight = shadow(site)
-            weight.copy_(weight.sign() * math.sqrt(2 / (weight[0].numel() * (1 - self.sparsity))))
+            weight.copy_(weight.sign() * math.sqrt(2 / (weight[0].numel() * share)))
 
     def param_groups(self, weight_decay: float, decay_norm: bool) -> list[dict[str, Any]]:
         return [{"params": list(self._scores().values()), "weight_decay": weight_decay}]

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ..benchmark.errors import UserError
-from ..benchmark.pruning import Site, check_finite, num_kept
+from ..benchmark.pruning import Site, check_finite, find_sites, num_kept
 from .base import Context
 from .channel_groups import ChannelGroup, find_channel_groups, kept_weights
 from .fixed_mask import FixedMask
 from .selection import select
+
+Removal = tuple[int, int | tuple[int, ...]]
+"""The index of a group, and the channel or channels of it that go in one step."""
 
 
 @dataclass(kw_only=True)
@@ -28,7 +31,9 @@ class FilterL1(FixedMask):
     inside a block are removed: what enters a sum stays. Hidden units of linear layers count as filters.
 
     The sparsity is over all prunable weights of the network and is met as nearly as whole filters allow; every layer
-    keeps one filter. The paper sets the rates of layers by hand, here all have the same.
+    keeps one filter. The paper sets the rates of layers by hand, here all have the same. A grouped convolution loses
+    one filter of each of its groups at a time, the smallest of each: with unequal groups it would be no convolution any
+    more. What feeds a grouped convolution stays, and so do filters whose removal would change a frozen parameter.
 
     Options:
         scope: `layerwise`, the same fraction of filters of each layer; `global`, one ranking of the norms, each
@@ -64,17 +69,20 @@ class FilterL1(FixedMask):
         return model
 
     def _find_groups(self, model: nn.Module, sites: tuple[Site, ...]) -> list[ChannelGroup]:
-        allowed = [site.name for site in select(sites, self.dense)]
-        groups = [group for group in find_channel_groups(model, sites) if set(group.outputs) <= set(allowed)]
-        if not groups:
-            names = ", ".join(repr(name) for name in allowed)
+        allowed = {site.name for site in select(sites, self.dense)}
+        groups = find_channel_groups(model, find_sites(model))
+        chosen = [g for g in groups if allowed.issuperset(g.outputs) and _is_trained(g, model, sites)]
+        if not chosen:
+            names = ", ".join(repr(site.name) for site in sites if site.name in allowed)
             raise UserError(f"{type(model).__name__} has no filter that can be removed alone, in none of {names}")
-        return groups
+        return chosen
 
     def choose_masks(self) -> dict[str, Tensor]:
         weights = {name: site.weight.detach() for name, site in self._masks.sites.items()}
         check_finite(weights)
-        order = removal_order([self.filter_scores(weights[group.producer]) for group in self._groups], self.scope)
+        slices = [slice_scores(self.filter_scores(weights[g.producer]), g.blocks) for g in self._groups]
+        order = removal_order([scores for scores, _ in slices], self.scope)
+        order = [(index, slices[index][1][position]) for index, position in order]
         shapes = {name: site.weight.shape for name, site in self._masks.sites.items()}
         kept = keep_filters(self._groups, shapes, order, num_kept(self._masks.num_total, self.sparsity))
         masks = {name: torch.ones(shape, dtype=torch.bool) for name, shape in shapes.items()}
@@ -113,6 +121,18 @@ class FilterL2(FilterL1):
     norm_order: ClassVar[int] = 2
 
 
+def slice_scores(scores: Tensor, blocks: int) -> tuple[Tensor, list[tuple[int, ...]]]:
+    """What is removed together, one filter of each block, and its score, the mean over the blocks.
+
+    The first slice has the least filter of each block, the next the second, and so on. One block: single filters.
+    """
+    if blocks == 1:
+        return scores, [(channel,) for channel in range(len(scores))]
+    ascending, order = scores.view(blocks, -1).sort(dim=1, stable=True)
+    channels = order + torch.arange(blocks, device=order.device)[:, None] * order.shape[1]
+    return ascending.mean(dim=0), [tuple(column) for column in channels.T.tolist()]
+
+
 def removal_order(scores: Sequence[Tensor], scope: str) -> list[tuple[int, int]]:
     """(group, channel) in the order of removal, least first; the best channel of each group is not in it.
 
@@ -129,7 +149,7 @@ def removal_order(scores: Sequence[Tensor], scope: str) -> list[tuple[int, int]]
 
 
 def keep_filters(
-    groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size], order: Sequence[tuple[int, int]], target: int
+    groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size], order: Sequence[Removal], target: int
 ) -> list[Tensor]:
     """Masks over the channels of each group: as many of `order` removed as brings the weights nearest to `target`.
 
@@ -163,10 +183,10 @@ def count_kept(groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size],
     return sum(kept_weights(shape, rows[name], columns[name]) for name, shape in shapes.items())
 
 
-def _channels_left(groups: Sequence[ChannelGroup], removed: Sequence[tuple[int, int]]) -> list[Tensor]:
+def _channels_left(groups: Sequence[ChannelGroup], removed: Sequence[Removal]) -> list[Tensor]:
     left = [torch.ones(group.size, dtype=torch.bool) for group in groups]
-    for index, channel in removed:
-        left[index][channel] = False
+    for index, channels in removed:
+        left[index][torch.as_tensor(channels)] = False
     return left
 
 
@@ -175,3 +195,14 @@ def _remove(masks: dict[str, Tensor], group: ChannelGroup, channels: Tensor) -> 
         masks[name][~channels] = False
     for name, repeat in group.consumers.items():
         masks[name][:, ~channels.repeat_interleave(repeat)] = False
+
+
+def _is_trained(group: ChannelGroup, model: nn.Module, sites: tuple[Site, ...]) -> bool:
+    """Whether nothing that removing a channel changes is frozen; `sites` are the trained ones."""
+    modules = {site.name: site.module for site in sites}
+    if not modules.keys() >= {*group.outputs, *group.consumers}:
+        return False
+    biases = [modules[name].bias for name in group.outputs]
+    norms = [model.get_submodule(path) for path in group.norms]
+    affine = [vector for norm in norms for vector in (norm.weight, norm.bias)]
+    return all(vector.requires_grad for vector in (*biases, *affine) if isinstance(vector, Tensor))

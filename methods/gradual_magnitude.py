@@ -21,12 +21,14 @@ class GradualMagnitude(GlobalMagnitude):
 
     The cubic ramp from 0 is the paper's; an event every 100 steps is at the lower end of its 100 to 1000. Selection
     is exact and a pruned weight stays zero: the authors' code compares stored weights with a smoothed histogram
-    threshold, which misses the count by a bin, and lets weights back in when the threshold falls.
+    threshold, which misses the count by a bin, and lets weights back in when the threshold falls. It renews masks after
+    a step's update; here an event is between the gradient and the update of the next step, with the same mask.
 
     Options:
         distribution: with `scope: layerwise`, `uniform` (every layer at the sparsity), `first_dense` (the first layer
-            whole and outside the sparsity), `extended` (Gale et al., arXiv 1902.09574: first layer whole, last layer
-            keeps at least 20 %, one rate for the others, so that the sparsity holds over all layers).
+            whole and outside the sparsity), `extended` (Gale et al., arXiv 1902.09574: first layer whole, of whatever
+            kind it is, last layer keeps at least 20 %, one rate for the others, so that the sparsity holds over all
+            layers).
     """
 
     label: ClassVar[str] = "GMP"

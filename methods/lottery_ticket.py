@@ -9,10 +9,15 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from ..benchmark.pruning import num_kept
+from .allocation import masks_by_count, round_quotas
 from .base import Context
 from .iterative_epochs import check_prune_fraction, check_rewind_epoch, first_epoch, num_prunings, num_rounds
 from .lamp import lamp_scores
 from .mask_pruner import MaskPruner
+
+BISECTIONS = 60
+"""Enough to tell apart numbers of rounds that differ by less than a weight."""
 
 
 @dataclass(kw_only=True)
@@ -21,12 +26,15 @@ class IterativeMagnitude(MaskPruner):
 
     arXiv 1803.03635; rewinding to a later epoch and of the learning rate: Renda et al., 2020 (arXiv 2003.02389). Every
     round runs the recipe once, so R pruning rounds from an initialisation cost R + 1 trainings. The last round ends at
-    the sparsity exactly. With the defaults it is the lottery ticket: a fifth of the survivors a round, over the whole
-    network, back to the initial weights. Each round has a new optimiser, without momentum from the epoch it rewinds
-    to; the original code removes one weight more a round.
+    the sparsity exactly. The defaults are the form of later work (open_lth, Renda et al.): a fifth of the survivors a
+    round, by one threshold over the network, back to the initial weights. The original experiments on LeNet-300-100
+    prune layer by layer, the output layer at half the rate: `scope: layerwise, output_rate: half`. Each round has a
+    new optimiser, without momentum from the epoch it rewinds to; the original code removes one weight more a round.
 
     Options:
         prune_fraction: share of the surviving weights that a round removes; 0: `prune_rounds` rounds by equal factors.
+        output_rate: of the network's last layer with `scope: layerwise`: the `same`, or `half` of `prune_fraction`. The
+            rounds are counted by the other layers, and the last one meets the sparsity over all of them.
         rewind: before the next round, weights and batch norm go back to those at `rewind_epoch` (`weights`), or only
             the learning rate goes back to that epoch's and the trained weights stay (`lr`).
         rewind_epoch: k; rounds after a pruning train the recipe from epoch k on.
@@ -43,6 +51,7 @@ class IterativeMagnitude(MaskPruner):
     start: Literal["trained", "init"] = "init"
     schedule: Literal["one_shot", "cubic", "exponential"] = "exponential"
     prune_fraction: float = 0.2
+    output_rate: Literal["same", "half"] = "same"
     rewind: Literal["weights", "lr"] = "weights"
     rewind_epoch: int = 0
     ranking: Literal["magnitude", "lamp"] = "magnitude"
@@ -54,6 +63,10 @@ class IterativeMagnitude(MaskPruner):
         check_prune_fraction(self.prune_fraction)
         if self.prune_fraction > 0:
             self._refuse_changed(("prune_rounds",), f"needs prune_fraction: 0, not {self.prune_fraction}")
+        if self.output_rate not in ("same", "half"):
+            raise ValueError(f"output_rate must be same or half, not {self.output_rate!r}")
+        if self.output_rate == "half":
+            self._check_half()
         if self.rewind not in ("weights", "lr"):
             raise ValueError(f"rewind must be weights or lr, not {self.rewind!r}")
         if self.rewind_epoch < 0:
@@ -64,6 +77,13 @@ class IterativeMagnitude(MaskPruner):
             raise ValueError(f"ranking must be magnitude or lamp, not {self.ranking!r}")
         if self.ranking == "lamp" and self.scope != "global":
             raise ValueError(f"ranking: lamp needs scope: global, not {self.scope}; within a layer it is magnitude")
+
+    def _check_half(self) -> None:
+        if self.scope != "layerwise":
+            raise ValueError(f"output_rate: half needs scope: layerwise, not {self.scope}")
+        if self.prune_fraction == 0:
+            raise ValueError("output_rate: half needs a prune_fraction > 0, of which it is the half")
+        self._refuse_changed(("minimum_threshold",), "has no effect with output_rate: half")
 
     @property
     def num_prunings(self) -> int:
@@ -81,6 +101,9 @@ class IterativeMagnitude(MaskPruner):
         """The sparsity after the `pruning`-th pruning, 1 to R."""
         if pruning >= self.num_prunings:
             return self.sparsity
+        if self.output_rate == "half":
+            sizes = {name: site.weight.numel() for name, site in self._masks.sites.items()}
+            return 1 - sum(size * self._survival(name) ** pruning for name, size in sizes.items()) / sum(sizes.values())
         if self.prune_fraction > 0:
             return 1 - (1 - self.prune_fraction) ** pruning
         return 1 - (1 - self.sparsity) ** (pruning / self.num_prunings)
@@ -90,7 +113,23 @@ class IterativeMagnitude(MaskPruner):
 
     def attach(self, context: Context) -> nn.Module:
         check_rewind_epoch(self.rewind_epoch, context.epochs)
-        return super().attach(context)
+        model = super().attach(context)
+        if self.output_rate == "half" and context.sites[-1].name not in self._masks.sites:
+            raise ValueError(f"output_rate: half has no effect: dense leaves {context.sites[-1].name} whole")
+        return model
+
+    def _survival(self, name: str) -> float:
+        """The share of a layer's weights that a whole round leaves."""
+        is_output = self.output_rate == "half" and name == self.context.sites[-1].name
+        return 1 - self.prune_fraction / (2 if is_output else 1)
+
+    def allocate(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+        if self.output_rate == "same":
+            return super().allocate(scores, sparsity)
+        sizes = {name: score.numel() for name, score in scores.items()}
+        total = num_kept(sum(sizes.values()), sparsity)
+        quotas = quotas_by_rate(sizes, {name: self._survival(name) for name in sizes}, total)
+        return masks_by_count(scores, round_quotas(scores, quotas, total))
 
     def begin_round(self, index: int) -> None:
         if self.start == "init" and index == 0:
@@ -117,3 +156,18 @@ class IterativeMagnitude(MaskPruner):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         self._rewind_state = dict(state["rewind"])
+
+
+def quotas_by_rate(sizes: Mapping[str, int], survival: Mapping[str, float], total: int) -> dict[str, float]:
+    """Weights left of each layer after that number of rounds, a fraction too, which leaves `total` in all."""
+
+    def after(rounds: float) -> dict[str, float]:
+        return {name: size * survival[name] ** rounds for name, size in sizes.items()}
+
+    low, high = 0.0, 1.0
+    while sum(after(high).values()) > total:
+        high *= 2
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(after(middle).values()) > total else (low, middle)
+    return after(high)

@@ -32,6 +32,11 @@ class MaskPruner(Pruner, ABC):
         schedule: `one_shot`; `cubic` (gradual, during training); `exponential` (`prune_rounds` rounds before training).
         begin, end: first and last pruning event of `cubic`, as fractions of the training.
         every: steps between events; 0: once an epoch. power, initial_sparsity: of the ramp.
+
+    An event of `cubic` comes after the backward pass of its step, where scores may use the dense gradients, and before
+    the update: the mask is made of the weights that the step began with, and the one gradient that is then applied to
+    the weights left is that of the network before the event. Zhu & Gupta's code renews masks after the update of a step
+    and AC/DC's before the forward pass, which is the same mask one gradient earlier.
     """
 
     family: ClassVar[str] = "score"
@@ -126,6 +131,7 @@ class MaskPruner(Pruner, ABC):
                 self.prune_to(exponential(step / self.prune_rounds, self.sparsity))
 
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
+        """The event of a step, if there is one: after its gradients, before its update."""
         if self._events is not None and self._events.is_due(step):
             self.prune_to(cubic(self._events.progress(step), self.sparsity, self.initial_sparsity, self.power))
         return False

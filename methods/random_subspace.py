@@ -21,7 +21,7 @@ class RandomSubspace(Pruner):
     The parameters are theta = theta_0 + P x, with x of d = N - floor(sparsity * N) numbers, N prunable weights, and P a
     fixed random matrix (Fastfood, as in the paper's large networks). Weight decay pulls towards theta_0. The network
     that results is dense: d, not a sparsity of its weights, is its size, so its weights count as kept and it belongs
-    in no comparison by multiply-adds. Clipping by the recipe's `clip_norm` does not reach x.
+    in no comparison by multiply-adds. The recipe's `clip_norm` bounds the gradient of x. Frozen parameters stay.
     """
 
     label: ClassVar[str] = "Random subspace"
@@ -42,6 +42,8 @@ class RandomSubspace(Pruner):
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
+        if not context.sites:
+            raise ValueError("the network has no prunable weight that is trained, whose number would give d")
         dimension = num_kept(sum(site.weight.numel() for site in context.sites), self.sparsity)
         self._origin = torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters()])
         self._position = nn.Parameter(torch.zeros(dimension, device=context.device))
@@ -50,7 +52,8 @@ class RandomSubspace(Pruner):
         return model
 
     def _parameters(self) -> list[nn.Parameter]:
-        return list(self.context.model.parameters())
+        """The trained ones: P has no rows for frozen parameters."""
+        return [parameter for parameter in self.context.model.parameters() if parameter.requires_grad]
 
     def param_groups(self, weight_decay: float, decay_norm: bool) -> list[dict[str, Any]]:
         return [{"params": [self._position], "weight_decay": weight_decay}]

@@ -22,7 +22,7 @@ class Reinit(BorrowedMask):
         weights: `fresh`, drawn anew; or `original`, those the run's network began with, which makes the one-shot
             lottery ticket. The fresh draw permutes each prunable tensor of the original one: within a tensor the
             entries of an initialisation are independent and alike, so every order is as likely. Biases and batch
-            norm are the original ones in both.
+            norm are the original ones in both. Frozen parameters stay.
     """
 
     label: ClassVar[str] = "Reinitialised"
@@ -53,7 +53,8 @@ class Reinit(BorrowedMask):
         """Weights, biases and statistics as in a network that was just built."""
         assert self.context.rebuild is not None
         model = self.context.model
-        model.load_state_dict(self.context.rebuild().state_dict())
+        frozen = {name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad}
+        model.load_state_dict({**self.context.rebuild().state_dict(), **frozen})
         if self.weights == "fresh":
             generator = self.context.generator("fresh weights")
             for site in self.context.sites:

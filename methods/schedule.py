@@ -25,7 +25,8 @@ def exponential(progress: float, final: float) -> float:
 class Events:
     """The optimiser steps at which a gradual method prunes: every `interval` steps from `first` to `last`.
 
-    `last` is always an event, so that the target is met whatever the interval is.
+    `last` is always an event, so that the target is met whatever the interval is. Steps count from 0: an event at step
+    t sees the weights after t updates. See MaskPruner for its place within the step.
     """
 
     first: int

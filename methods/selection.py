@@ -17,6 +17,8 @@ def select(sites: Sequence[Site], dense: Sequence[str]) -> tuple[Site, ...]:
     residual's side path, by its name) or a pattern of site names such as `layer1.*`. One that matches nothing is an
     error, so that a misspelt name never counts as an exclusion.
     """
+    if not sites:
+        raise ValueError("the network has no layer to prune: no convolution or linear layer whose weight is trained")
     left_dense: set[str] = set()
     for entry in dense:
         matched = {site.name for index, site in enumerate(sites) if _matches(site, index, len(sites), entry)}

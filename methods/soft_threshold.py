@@ -32,7 +32,7 @@ class STR(Pruner):
     """Learn one soft threshold a layer together with the weights. Kusupati et al., 2020 (arXiv 2002.03231).
 
     The sparsity is an outcome of the initial thresholds and of weight decay, which acts on the thresholds too: at the
-    default of -3200, the paper's for ResNet-50 at 90 %, sigmoid(s) and its derivative are exactly 0, and only decay
+    default of -3200, the authors' for ResNet-50 at 90.23 %, sigmoid(s) and its derivative are exactly 0, and only decay
     moves s until pruning starts (around epoch 28 of 100 with the paper's recipe). Shorter trainings need a start
     nearer to 0. The sparsity of the run is therefore a label, and what was reached is counted. Weights that stay are
     shrunk by the threshold. Authors' code and this one agree but for the classifier's bias, which theirs lacks.

@@ -23,7 +23,7 @@ NEARLY_DENSE = 0.2
 class SparseMomentum(DynamicPruner):
     """Grow by momentum, and more in layers whose momentum is larger. Dettmers & Zettlemoyer, 2019 (arXiv 1907.04840).
 
-    The authors' defaults: uniform start over all layers, an update at the end of every epoch but the last, a share
+    The authors' defaults: uniform start over all layers, an update after every epoch but the last, a share
     that falls from 0.5 to 0.005 by a cosine, momentum of grown weights kept. Differences: the first masks and the
     total are exact (theirs are drawn weight by weight, and a smoothed correction steers the total), a layer never
     loses its last weight, and may become dense (theirs stops at 99 %). `redistribution: none` keeps each layer's
@@ -48,7 +48,8 @@ class SparseMomentum(DynamicPruner):
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
         require_momentum(optimizer, "sm")
         # At the first step of an epoch, and not at the last of the one before: the network is evaluated between them,
-        # with the masks that it was trained with. Momentum and weights are the same.
+        # with the masks that it was trained with. Momentum and weights are the same; the gradient of this one step is
+        # that of the masks before.
         if step > 0 and self.is_due(step):
             sites = self._masks.sites
             self.update(step, {name: momentum(optimizer, sites[name].weight).abs() for name in sites})

@@ -7,14 +7,18 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import torch
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.frame import study_frame
+from prunebench.benchmark.models.registry import create_model
+from prunebench.benchmark.pruning import find_sites
 from prunebench.benchmark.published import marks, published_rows, published_tables, rows_for, stands_beside
 from prunebench.benchmark.store import Store
 from prunebench.benchmark.study import load_study, study_names
 from prunebench.benchmark.table import make_table
 from prunebench.benchmark.table_accuracy import accuracy_table
 from prunebench.methods.registry import describe
+from prunebench.methods.selection import select
 from synthetic_results import fill, write_study
 
 # (table, block): best and second best, read off the numbers by hand
@@ -118,6 +122,43 @@ def test_the_suites_study_of_a_table_has_a_row_beside_every_row_of_global_mp(tab
     for printed in published_rows(table):
         if printed.method == "global_mp":
             assert any(stands_beside(printed, row) for row in study.rows), printed
+
+
+def test_rows_that_leave_layers_dense_remove_what_is_printed() -> None:
+    """A study's sparsity is that of the layers it prunes: from it and the network follows the printed one."""
+    found = {}
+    for table, shape in ((4, (3, 224, 224)), (5, (3, 224, 224))):
+        study = load_study(f"table{table}")
+        with torch.device("meta"):
+            sites = find_sites(create_model(study.file.model.name, num_classes=1000, input_shape=shape))
+        for printed in published_rows(table):
+            if printed.pruned == printed.sparsity:
+                continue
+            (row,) = (row for row in study.rows if row.run and stands_beside(printed, row))
+            options = dict(row.options)
+            first = ["first"] if row.method == "dsr" else []  # its default distribution is first_dense
+            pruned = select(sites, [*first, *options["dense"]])
+            removed = row.sparsity * sum(site.weight.numel() for site in pruned)
+            share = removed / sum(site.weight.numel() for site in sites)
+            found[row.method, printed.sparsity] = round(100 * share, 2)
+            assert printed.sparsity == pytest.approx(share, abs=0.005)
+    assert found == {("dsr", 0.8): 80.2, ("dpf", 0.826): 82.77, ("gmp", 0.7411): 74.19, ("gmp", 0.8903): 89.03}
+
+
+def test_str_is_the_model_whose_configuration_is_known_and_no_printed_one() -> None:
+    for table, sparsity in ((4, 0.9023), (5, 0.8901)):
+        (row,) = (row for row in load_study(f"table{table}").rows if row.method == "str" and row.run)
+        assert row.sparsity == sparsity
+        assert not any(stands_beside(printed, row) for printed in published_rows(table))
+
+
+def test_dsr_trains_as_its_authors_do() -> None:
+    (large,) = (row for row in load_study("table4").rows if row.method == "dsr" and row.run)
+    assert dict(large.options) == {
+        "dense": ("shortcut",), "every": 1000, "doublings": (0.25, 0.5, 0.75), "drop_fraction": 0.176,
+        "final_drop_fraction": 0.176,
+    }  # fmt: skip
+    assert {row.options for row in load_study("table3").rows if row.method == "dsr"} == {(("dense", ("last",)),)}
 
 
 def test_options_tell_the_variants_apart(tmp_path: Path) -> None:

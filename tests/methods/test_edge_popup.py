@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -57,16 +58,32 @@ def test_only_scores_are_trained() -> None:
     assert pruner.masks.num_kept == 178
 
 
-def test_weights_are_signed_constants_of_the_kaiming_scale() -> None:
+# 36 weights a filter of conv2, a quarter of them kept
+@pytest.mark.parametrize(
+    ("scale", "constant"),
+    [("unscaled", math.sqrt(2 / 36)), ("scale_fan", math.sqrt(2 / 27)), ("density", math.sqrt(2 / 9))],
+)
+def test_weights_are_signed_constants(scale: Literal["unscaled", "scale_fan", "density"], constant: float) -> None:
     model, original = tiny_net(), tiny_net()
-    pruner = EdgePopup(sparsity=0.75)
+    pruner = EdgePopup(sparsity=0.75, scale=scale)
     prune_now(pruner, toy_context(model))
     weight = shadow(pruner.masks.sites["conv2.weight"])
-    assert torch.allclose(weight.abs(), torch.tensor(math.sqrt(2 / (36 * 0.25))))
+    assert torch.allclose(weight.abs(), torch.tensor(constant))
     assert torch.equal(weight.sign(), original.conv2.weight.sign())
     other = EdgePopup(sparsity=0.75, weights="initial")
     prune_now(other, toy_context(tiny_net()))
     assert torch.equal(shadow(other.masks.sites["conv2.weight"]), original.conv2.weight)
+
+
+def test_the_published_constant_is_the_default() -> None:
+    assert EdgePopup(sparsity=0.9).scale == "unscaled"
+
+
+def test_a_scale_without_effect_or_without_a_value_is_refused() -> None:
+    with pytest.raises(ValueError, match="scale = 'density' needs weights: signed_constant"):
+        EdgePopup(sparsity=0.5, weights="initial", scale="density")
+    with pytest.raises(ValueError, match="scale_fan needs a sparsity > 0"):
+        EdgePopup(sparsity=0.0, scale="scale_fan")
 
 
 @pytest.mark.parametrize("scope", ["layerwise", "global", "erk"])
@@ -80,9 +97,9 @@ def test_detach_folds_to_a_plain_network_of_the_exact_size(scope: str) -> None:
 
 def test_learns_the_toy_task_without_moving_a_weight() -> None:
     context = toy_context(tiny_net(), epochs=40)
-    model, _ = train_all(EdgePopup(sparsity=0.5), context)
+    model, _ = train_all(EdgePopup(sparsity=0.5, scale="density"), context)
     inputs, targets = next(iter(context.samples(64, 64)))
-    untrained = EdgePopup(sparsity=0.5)
+    untrained = EdgePopup(sparsity=0.5, scale="density")
     other = tiny_net()
     prune_now(untrained, toy_context(other))
     losses = [float(context.loss(net(inputs), targets).detach()) for net in (model, other)]

@@ -12,7 +12,7 @@ from prunebench.benchmark.measure import check_masks
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.pruning import find_sites, num_kept
 from prunebench.methods.channel_groups import ChannelGroup, find_channel_groups
-from prunebench.methods.filter_norm import FilterL1, FilterL2, count_kept, keep_filters, removal_order
+from prunebench.methods.filter_norm import FilterL1, FilterL2, count_kept, keep_filters, removal_order, slice_scores
 from torch import Tensor, nn
 from toys import (
     assert_equal_masks,
@@ -84,6 +84,53 @@ def test_channels_of_unknown_use_stay() -> None:
     odd, rows = Odd(), Rows()
     assert [group.producer for group in find_channel_groups(odd, find_sites(odd))] == ["free.weight"]
     assert find_channel_groups(rows, find_sites(rows)) == []
+
+
+class Grouped(nn.Module):
+    """Filters in two groups of three, between a layer that the groups read and one that reads them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = nn.Conv2d(1, 4, 1, bias=False)
+        self.grouped = nn.Conv2d(4, 6, 1, groups=2, bias=False)
+        self.after = nn.Conv2d(6, 3, 1, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.after(self.grouped(self.before(images)).relu()).mean(dim=(2, 3))
+
+
+def grouped_network() -> Grouped:
+    """Norms of the filters 6, 2, 4 in the first group and 10, 12, 14 in the second."""
+    model = Grouped()
+    with torch.no_grad():
+        rows = torch.tensor([6.0, 2.0, 4.0, 10.0, 12.0, 14.0])
+        model.grouped.weight.copy_((rows / 2)[:, None, None, None].expand(6, 2, 1, 1))
+    return model
+
+
+def test_groups_of_a_convolution_lose_equally_many_filters() -> None:
+    scores, slices = slice_scores(torch.tensor([6.0, 2.0, 4.0, 10.0, 12.0, 14.0]), 2)
+    # the least of each group, then the next: (2 + 10) / 2, (4 + 12) / 2, (6 + 14) / 2
+    assert scores.tolist() == [6.0, 8.0, 10.0]
+    assert slices == [(1, 3), (2, 4), (0, 5)]
+    # 4 + 12 + 18 weights; a slice has 4 of its own and 6 that read it: 34, 24, 14 are left
+    masks = prune_now(FilterL1(sparsity=0.3), toy_context(model := grouped_network()))
+    assert masks["grouped.weight"].flatten(1).all(dim=1).tolist() == [True, False, True, False, True, True]
+    assert masks["after.weight"].flatten(1).tolist() == [[True, False, True, False, True, True]] * 3
+    assert masks["before.weight"].all()
+    # what is left is a grouped convolution again, with two filters a group
+    small = copy.deepcopy(model)
+    kept = masks["grouped.weight"].flatten(1).all(dim=1)
+    small.grouped = nn.Conv2d(4, 4, 1, groups=2, bias=False)
+    small.grouped.weight = nn.Parameter(model.grouped.weight[kept])
+    small.after.weight = nn.Parameter(model.after.weight[:, kept])
+    images = torch.randn(2, 1, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(model(images), small(images), atol=1e-6)
+
+
+def test_the_last_filter_of_each_group_stays() -> None:
+    with pytest.raises(ValueError, match="filters can remove at most 20 of 34 weights"):
+        prune_now(FilterL1(sparsity=0.7), toy_context(grouped_network()))
 
 
 def test_norms_rank_filters_as_worked_out_by_hand() -> None:

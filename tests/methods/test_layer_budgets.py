@@ -12,6 +12,7 @@ from prunebench.methods.erk_magnitude import ErkMagnitude
 from prunebench.methods.mask_pruner import MaskPruner
 from prunebench.methods.registry import describe
 from prunebench.methods.uniform_plus import UniformPlusMagnitude, uniform_plus_counts
+from torch import nn
 from toys import prune_now, tiny_net, toy_context
 
 SITES = ("conv1.weight", "conv2.weight", "fc.weight")
@@ -37,6 +38,19 @@ def test_uniform_plus_refuses_what_it_cannot_remove() -> None:
     with pytest.raises(ValueError, match="4 of 7"):
         uniform_plus_counts([7], 0.5)
     assert uniform_plus_counts([7], 0.0) == [7]
+
+
+def test_uniform_plus_prunes_the_first_layer_of_an_mlp() -> None:
+    """As the code of LAMP does: LeNet-300-100 has 88 % of its weights there, so 90 % could not be met otherwise."""
+    sizes = [784 * 300, 300 * 100, 100 * 10]
+    assert num_kept(sum(sizes), 0.9) == 26620
+    # 200 of the last layer, the other 26,420 at one rate of the 265,200: 23,431.2 and 2,988.7
+    assert uniform_plus_counts(sizes, 0.9, first_dense=False) == [23431, 2989, 200]
+    with pytest.raises(ValueError, match="a fifth of the last layer is more than the 1 of 10"):
+        uniform_plus_counts([10], 0.9, first_dense=False)
+    mlp = nn.Sequential(nn.Linear(20, 10, bias=False), nn.Linear(10, 5, bias=False))
+    masks = prune_now(UniformPlusMagnitude(sparsity=0.5), toy_context(mlp))
+    assert [int(mask.sum()) for mask in masks.values()] == [100, 25]
 
 
 @given(st.lists(st.integers(1, 300), min_size=2, max_size=6), st.floats(0, 0.95))

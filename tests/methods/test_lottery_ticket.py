@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prunebench.benchmark.pruning import num_kept
 from prunebench.methods.lamp import Lamp
-from prunebench.methods.lottery_ticket import IterativeMagnitude
+from prunebench.methods.lottery_ticket import IterativeMagnitude, quotas_by_rate
 from toys import (
     assert_equal_masks,
     make_optimizer,
@@ -72,6 +72,31 @@ def test_three_rounds_of_half_end_at_the_target_and_return_to_the_initial_weight
         assert all(not (later[name] & ~earlier[name]).any() for name in later)
 
 
+def test_the_output_layer_is_pruned_at_half_the_rate_layer_by_layer() -> None:
+    """LeNet-300-100's way: 36, 288 and 32 weights; halves of the first two go a round, a quarter of the last.
+
+    Two rounds leave 36/4 + 288/4 + 32 * 9/16 = 9 + 72 + 18 = 99 weights, a sparsity of 257/356.
+    """
+    pruner = Recorder(sparsity=257 / 356, prune_fraction=0.5, scope="layerwise", output_rate="half")
+    train_all(pruner, toy_context(tiny_net(), epochs=1))
+    kept = [[int(mask.sum()) for mask in masks.values()] for _, _, masks in pruner.__dict__["noted"]]
+    assert kept == [[36, 288, 32], [18, 144, 24], [9, 72, 18]]
+
+
+def test_a_last_round_cut_short_keeps_the_ratio_of_the_rates() -> None:
+    # half a round: 100 / sqrt(2) and 100 * sqrt(3) / 2
+    quotas = quotas_by_rate({"hidden": 100, "output": 100}, {"hidden": 0.5, "output": 0.75}, 157)
+    assert quotas["hidden"] == pytest.approx(70.71, abs=0.5)
+    assert quotas["output"] == pytest.approx(86.60, abs=0.5)
+    assert sum(quotas.values()) == pytest.approx(157)
+
+
+def test_half_the_rate_of_a_layer_left_dense_is_refused() -> None:
+    pruner = IterativeMagnitude(sparsity=0.5, scope="layerwise", output_rate="half", dense=("last",))
+    with pytest.raises(ValueError, match=r"dense leaves fc\.weight whole"):
+        pruner.attach(toy_context(tiny_net()))
+
+
 def test_rewinding_to_an_epoch_restores_its_weights_and_starts_there() -> None:
     context = toy_context(tiny_net(), epochs=3)
     pruner = Recorder(sparsity=0.5, prune_fraction=0.5, rewind_epoch=1)
@@ -116,7 +141,7 @@ def test_lamp_ranking_is_lamp() -> None:
 @pytest.mark.parametrize(
     "options",
     [{}, {"rewind_epoch": 1}, {"rewind": "lr"}, {"rewind": "lr", "start": "trained", "ranking": "lamp"},
-     {"scope": "layerwise"}],
+     {"scope": "layerwise"}, {"scope": "layerwise", "output_rate": "half"}],
 )  # fmt: skip
 def test_every_round_resumes(options: dict[str, Any]) -> None:
     resume_equals_uninterrupted(lambda: IterativeMagnitude(sparsity=0.7, prune_fraction=0.5, **options), epochs=2)
@@ -130,7 +155,10 @@ def test_ranks_agree() -> None:
     ("options", "named"),
     [({"prune_fraction": 1.0}, "prune_fraction"), ({"prune_rounds": 3}, "prune_rounds"),
      ({"rewind": "weights", "start": "trained"}, "rewind"), ({"schedule": "cubic"}, "schedule"),
-     ({"ranking": "lamp", "scope": "erk"}, "ranking"), ({"rewind_epoch": -1}, "rewind_epoch")],
+     ({"ranking": "lamp", "scope": "erk"}, "ranking"), ({"rewind_epoch": -1}, "rewind_epoch"),
+     ({"output_rate": "half"}, "scope: layerwise, not global"),
+     ({"output_rate": "half", "scope": "layerwise", "prune_fraction": 0.0}, "prune_fraction > 0"),
+     ({"output_rate": "half", "scope": "layerwise", "minimum_threshold": 1.0}, "minimum_threshold")],
 )  # fmt: skip
 def test_bad_options_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):

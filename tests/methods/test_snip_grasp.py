@@ -16,8 +16,8 @@ from prunebench.methods.grasp import GraSP
 from prunebench.methods.mask_pruner import MaskPruner
 from prunebench.methods.scoring import mean_gradients
 from prunebench.methods.snip import Snip
-from torch import Tensor
-from toys import linear_context, prune_now, tiny_net, toy_context
+from torch import Tensor, nn
+from toys import half_squared_error, linear_context, prune_now, tiny_net, toy_context
 
 
 def test_gradients_of_the_example() -> None:
@@ -61,6 +61,20 @@ def test_grasp_product_and_mask_of_the_example() -> None:
     masks = prune_now(GraSP(sparsity=2 / 6, samples_per_class=1, temperature=1.0), linear_context())
     assert masks["first.weight"].int().tolist() == [[0, 1], [1, 0]]
     assert masks["second.weight"].int().tolist() == [[1, 1]]
+
+
+def test_grasp_sums_gradient_and_product_over_two_halves() -> None:
+    """f(x) = w x with w = 1, samples x = 1 and 2, y = 0: g = 1 and 4, H = 1 and 4, so H g = (1 + 4) (1 + 4) = 25.
+
+    One batch of both would have the means, 2.5 * 2.5.
+    """
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    data = (torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, 0.0]))
+    context = toy_context(model, data=data, loss=half_squared_error, input_shape=(1,), num_classes=1)
+    pruner = GraSP(sparsity=0.0, samples_per_class=2, temperature=1.0)
+    pruner.attach(context)
+    assert pruner.scores()["weight"].tolist() == [[25.0]]
 
 
 def test_grasp_removes_what_the_gradient_norm_needs_least() -> None:
