@@ -51,6 +51,6 @@ def check_method(run: Run, model: nn.Module) -> None:
     """Raises UserError naming the method and a layer that it cannot prune."""
     pruner = create(run.method, run.sparsity, dict(run.method_options))
     try:
-        pruner.check_sites(model, tuple(site for site in find_sites(model) if site.weight.requires_grad))
+        pruner.check_sites(model, tuple(site for site in find_sites(model) if site.is_trained))
     except (UserError, ValueError) as error:
         raise UserError(f"method {run.method!r} on {network_name(run)}: {error}") from error

@@ -43,6 +43,13 @@ class Site:
         return getattr(self.module, self.attribute)
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the weight takes gradients; one that is computed in the forward pass, whether its module has such."""
+        if isinstance(self.weight, nn.Parameter):
+            return self.weight.requires_grad
+        return any(parameter.requires_grad for parameter in self.module.parameters())
+
+    @property
     def is_depthwise(self) -> bool:
         """A grouped convolution with one input channel a group."""
         groups = getattr(self.module, "groups", 1)

@@ -63,7 +63,7 @@ class Context:
     rebuild: Callable[..., nn.Module] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sites", tuple(site for site in self.sites if site.weight.requires_grad))
+        object.__setattr__(self, "sites", tuple(site for site in self.sites if site.is_trained))
 
     @property
     def total_steps(self) -> int:
