@@ -32,7 +32,7 @@ def counts_phrase(frame: Frame) -> str:
     known = frame.loc[frame["prunable"].notna(), list(COLUMNS)].drop_duplicates()
     if known.empty:
         return ""
-    counts = [_counts(row, known) for _, row in known.iterrows()]
+    counts = _counts(known)
     found = sorted(set(counts), key=lambda pair: (pair[0], pair[1] or 0))
     if len(found) == 1:
         return _phrase(found[0])
@@ -51,14 +51,15 @@ def outside_phrase(frame: Frame) -> str:
     return name_outside(most)
 
 
-def _counts(row: Frame, known: Frame) -> Counts:
-    """A result from before all were noted has the parameters of the finished network, which may be a smaller one."""
-    prunable = int(row["prunable"])
-    if isinstance(row["outside"], str):
-        return prunable, int(row["parameters"])
-    alike = known[["model", "dataset", "prunable"]].eq(row[["model", "dataset", "prunable"]]).all(axis=1)
-    largest = int(known.loc[alike, "parameters"].max())
-    return prunable, largest if largest >= prunable else None
+def _counts(known: Frame) -> list[Counts]:
+    """Those of each row. A result from before `outside` was noted has the parameters of the finished network.
+
+    That may be a smaller one than the network before pruning, so the largest of the same network is taken.
+    """
+    largest = known.groupby(["model", "dataset", "prunable"])["parameters"].transform("max")
+    is_exact = known["outside"].notna()
+    pairs = zip(known["prunable"], known["parameters"].where(is_exact, largest), strict=True)
+    return [(int(prunable), int(total) if total >= prunable else None) for prunable, total in pairs]
 
 
 def _phrase(counts: Counts) -> str:
@@ -70,8 +71,8 @@ def _named(known: Frame, counts: list[Counts]) -> list[_Network] | None:
     """The networks by the least that tells them apart: the model, the data set, or the rows of the table."""
     for columns in (["model"], ["dataset"], ["model", "dataset"], ["label"]):
         groups: dict[str, set[Counts]] = {}
-        for (_, row), pair in zip(known.iterrows(), counts, strict=True):
-            groups.setdefault(" on ".join(row[columns]), set()).add(pair)
+        for names, pair in zip(known[columns].itertuples(index=False), counts, strict=True):
+            groups.setdefault(" on ".join(names), set()).add(pair)
         if all(len(found) == 1 for found in groups.values()):
             return _gathered({name: next(iter(found)) for name, found in groups.items()})
     return None
