@@ -71,10 +71,13 @@ class Pruner:
     """Dense training: every hook is empty. Methods override what they need, and the harness never asks which it is.
 
     The dataclass fields are the method's options; a value that makes no sense raises ValueError in `__post_init__`.
-    The class attributes below are read by the command line without importing the module, so they are literals.
+    The class attributes and the defaults are read by the command line from the source, without importing it, so they
+    are literals (or arithmetic on them, or constants of the file), each on a line of its own; creating a pruner fails
+    if the class has other values than its source shows. A registered class has a label of its own, one that no other
+    method has: tables, plots and `--only` know methods by it.
     """
 
-    label: ClassVar[str] = "Dense"
+    label: ClassVar[str] = ""
     family: ClassVar[str] = "baseline"
     paper: ClassVar[str] = ""
     needs: ClassVar[str] = "nothing"
@@ -153,5 +156,7 @@ class Pruner:
 @dataclass(kw_only=True)
 class Dense(Pruner):
     """Train the network without pruning: the start of other methods, and the upper line of every plot."""
+
+    label: ClassVar[str] = "Dense"
 
     start: Literal["trained", "init"] = "init"

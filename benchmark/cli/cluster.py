@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UserError
 from ..settings import Settings
 from .options import (
     DEFAULT_RESULTS,
@@ -75,7 +73,7 @@ def submit(
         return
     if data_check:
         _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
-    with _named_where_it_cannot_be_written(), submission.submitting(settings.results):
+    with submission.submitting(settings.results):
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         _explain(opened.name, found)
         if found.runs:
@@ -90,17 +88,6 @@ def submit(
 
 def _spelled(options: Mapping[str, Sequence[str]]) -> list[str]:
     return [word for option, values in options.items() for value in values for word in (option, value)]
-
-
-@contextlib.contextmanager
-def _named_where_it_cannot_be_written() -> Iterator[None]:
-    """A full disk and a folder of somebody else's are said in one line."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UserError(f"{error.filename or 'the results folder'}: {error.strerror}") from error
 
 
 def _check_data(dataset: str, root: Path | str | None) -> None:
@@ -129,8 +116,7 @@ def cancel(study: str, results: Path) -> None:
     """Take this study's jobs out of the queue, and no others. What is stored stays; `submit` goes on from there."""
     from ...slurm.cancel import cancel as cancel_jobs
 
-    with _named_where_it_cannot_be_written():
-        cancelled = cancel_jobs(_name_of(study), results)
+    cancelled = cancel_jobs(_name_of(study), results)
     if cancelled.num_jobs:
         say(f"cancelled {cancelled.num_jobs} jobs: {', '.join(cancelled.arrays)}")
     else:
@@ -144,8 +130,7 @@ def clean(study: str, results: Path) -> None:
     """Remove logs and pickles of finished submissions. Results stay."""
     from ...slurm.cancel import clean as clean_submissions
 
-    with _named_where_it_cannot_be_written():
-        removed = clean_submissions(_name_of(study), results)
+    removed = clean_submissions(_name_of(study), results)
     for path in removed:
         say(f"removed {path}")
     if not removed:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import UserError
 from ..store import Store
 
 if TYPE_CHECKING:
@@ -33,9 +34,18 @@ set_option = click.option(
 only_option = click.option(
     "--only", multiple=True, metavar="KEY=VALUE", help="Only runs of a method, sparsity, seed or label."
 )
+
+
+def _must_be_a_folder(_context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """It may be missing: then it is made, or has no results."""
+    if path is not None and path.exists() and not path.is_dir():
+        raise UserError(f"--{parameter.name} {path} is a file, not a folder")
+    return path
+
+
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=DEFAULT_RESULTS, envvar="PRUNEBENCH_RESULTS", metavar="DIR",
-    help="The results folder.",
+    help="The results folder.", callback=_must_be_a_folder,
 )  # fmt: skip
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with methods of your own."
