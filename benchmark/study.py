@@ -220,7 +220,7 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
 def _check_names(file: StudyFile, source: Source) -> None:
     """Names of data set and model, before anything runs and without torch."""
     from ..datasets.registry import create, dataset_names
-    from .models.registry import model_names
+    from .models.registry import model_names, option_names
 
     if file.dataset.name not in dataset_names():
         raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, dataset_names())}")
@@ -230,6 +230,13 @@ def _check_names(file: StudyFile, source: Source) -> None:
         raise UserError(f"{source.place(['dataset', 'options'])}: {error}") from error
     if file.model.name not in model_names():
         raise UserError(f"{source.place(['model'])}: {unknown('model', file.model.name, model_names())}")
+    known = option_names(file.model.name)
+    given: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("model", "options"), file.model.options)]
+    given += [(("runs", index, "model_options"), entry.model_options) for index, entry in enumerate(file.runs)]
+    for key, options in given:
+        for option in options.keys() - known:
+            error = unknown(f"option of model {file.model.name!r}", option, known)
+            raise UserError(f"{source.place([*key, option])}: {error}")
 
 
 def merge_recipes(*parts: RecipeFile) -> Recipe:

@@ -106,6 +106,14 @@ class Pruner:
         """The epoch of the recipe at which round `index` starts (rewinding methods: k of T epochs)."""
         return 0
 
+    def check(self, context: Context) -> None:
+        """Raises ValueError for options or a sparsity that the network of `context` cannot take.
+
+        Called before anything runs, on a network without values: its tensors are on the meta device, so only their
+        shapes may be looked at, samples are not there, and the network is left as it is. What depends on weights or
+        data is left to `attach` and `begin_round`.
+        """
+
     def attach(self, context: Context) -> nn.Module:
         """Once a run, before the first round. Returns the model to train: the context's or one the method builds."""
         self.context = context

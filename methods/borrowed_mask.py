@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..benchmark.errors import UserError
 from ..benchmark.pruning import Masks, num_kept
-from .base import Pruner
+from .base import Context, Pruner
 from .fixed_mask import FixedMask
 from .registry import create
+from .toy_task import ToyTask, toy_network
 
 
 @dataclass(kw_only=True)
@@ -44,6 +45,35 @@ class BorrowedMask(FixedMask):
     def _create_inner(self) -> Pruner:
         return create(self.of, self.sparsity, {**self.of_options, "start": self.start})
 
+    def check(self, context: Context) -> None:
+        super().check(context)
+        try:
+            self._create_inner().check(context)
+        except ValueError as error:
+            raise ValueError(f"of: {error}") from error
+        if not self._is_final_on_toy_network():
+            raise self._not_final()
+
+    def _is_final_on_toy_network(self) -> bool:
+        """Whether the other method's first round sets its last mask; tried out, since methods need not say it."""
+        inner, task, network = self._create_inner(), ToyTask(), toy_network()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                is_same = inner.attach(task.context(network)) is network
+                if is_same:
+                    inner.begin_round(0)
+        except (ValueError, FloatingPointError):
+            # its options are for another network: then the real one tells
+            return True
+        return is_same and self._is_final(inner)
+
+    def _is_final(self, inner: Pruner) -> bool:
+        masks = inner.masks
+        return masks is not None and inner.rounds == 1 and masks.num_kept == self._target(masks)
+
+    def _not_final(self) -> ValueError:
+        return ValueError(f"of: {self.of!r} does not set its final mask before training")
+
     def begin_round(self, index: int) -> None:
         if index == 0:
             self._cover(masks := self.choose_masks())
@@ -64,9 +94,10 @@ class BorrowedMask(FixedMask):
         is_same = inner.attach(self.context) is model and model.state_dict().keys() == before.keys()
         if is_same:
             inner.begin_round(0)
+        if not (is_same and self._is_final(inner)):
+            raise self._not_final()
         masks = inner.masks
-        if not is_same or masks is None or inner.rounds != 1 or masks.num_kept != self._target(masks):
-            raise ValueError(f"of: {self.of!r} does not set its final mask before training")
+        assert masks is not None
         model.load_state_dict(before)
         return {name: mask.clone() for name, mask in masks.items()}
 

@@ -32,6 +32,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "detach leaves a plain network": checks.check_plain_model,
     "bad options are refused by name": checks.check_options,
     "NaN weights are an error": checks.check_nan,
+    "check looks at shapes only": checks.check_before_anything_runs,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import Masks, check_finite, keep_largest
+from ..benchmark.pruning import Masks, Site, check_finite, keep_largest
 from .allocation import layer_counts, masks_by_count
 from .base import Context, Pruner
 from .optimizer_state import reset_positions
@@ -72,11 +72,16 @@ class DynamicPruner(Pruner):
         """No update happens at or after this step."""
         return round(self.end * self.context.total_steps)
 
+    def check(self, context: Context) -> None:
+        self._choose_sites(context)
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
-        dense = ("first", *self.dense) if self.distribution == "first_dense" else self.dense
-        self._masks = Masks(select(context.sites, dense))
+        self._masks = Masks(self._choose_sites(context))
         return model
+
+    def _choose_sites(self, context: Context) -> tuple[Site, ...]:
+        return select(context.sites, ("first", *self.dense) if self.distribution == "first_dense" else self.dense)
 
     def begin_round(self, index: int) -> None:
         if index > 0:

@@ -87,6 +87,9 @@ class EdgePopup(Pruner):
     def masks(self) -> Masks:
         return self._masks
 
+    def check(self, context: Context) -> None:
+        select(context.sites, self.dense)
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
         self._masks = Masks(select(context.sites, self.dense))

@@ -53,13 +53,26 @@ class FilterL1(FixedMask):
         if isinstance(self.dense, str):
             self.dense = (self.dense,)
 
+    def check(self, context: Context) -> None:
+        super().check(context)
+        groups = self._find_groups(context)
+        shapes = {site.name: site.weight.shape for site in context.sites}
+        target = num_kept(sum(math.prod(shape) for shape in shapes.values()), self.sparsity)
+        _check_reachable(
+            groups, shapes, [(i, c) for i, group in enumerate(groups) for c in range(1, group.size)], target
+        )
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
-        allowed = {site.name for site in select(context.sites, self.dense)}
-        self._groups = [g for g in find_channel_groups(model, context.sites) if allowed.issuperset(g.outputs)]
-        if not self._groups:
-            raise ValueError(f"{type(model).__name__} has no filter that can be removed alone")
+        self._groups = self._find_groups(context)
         return model
+
+    def _find_groups(self, context: Context) -> list[ChannelGroup]:
+        allowed = {site.name for site in select(context.sites, self.dense)}
+        groups = [g for g in find_channel_groups(context.model, context.sites) if allowed.issuperset(g.outputs)]
+        if not groups:
+            raise ValueError(f"{type(context.model).__name__} has no filter that can be removed alone")
+        return groups
 
     def choose_masks(self) -> dict[str, Tensor]:
         weights = {name: site.weight.detach() for name, site in self._masks.sites.items()}
@@ -125,10 +138,7 @@ def keep_filters(
 
     Raises ValueError if removing all of `order` leaves more than `target`.
     """
-    fewest = count_kept(groups, shapes, _channels_left(groups, order))
-    if fewest > target:
-        total = sum(math.prod(shape) for shape in shapes.values())
-        raise ValueError(f"filters can remove at most {total - fewest} of {total} weights, not {total - target}")
+    _check_reachable(groups, shapes, order, target)
     low, high = 0, len(order)
     while high - low > 1:
         middle = (low + high) // 2
@@ -140,6 +150,15 @@ def keep_filters(
         (low, high), key=lambda n: abs(count_kept(groups, shapes, _channels_left(groups, order[:n])) - target)
     )
     return _channels_left(groups, order[:nearest])
+
+
+def _check_reachable(
+    groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size], order: Sequence[tuple[int, int]], target: int
+) -> None:
+    fewest = count_kept(groups, shapes, _channels_left(groups, order))
+    if fewest > target:
+        total = sum(math.prod(shape) for shape in shapes.values())
+        raise ValueError(f"filters can remove at most {total - fewest} of {total} weights, not {total - target}")
 
 
 def count_kept(groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size], kept: Sequence[Tensor]) -> int:

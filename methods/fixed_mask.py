@@ -32,6 +32,9 @@ class FixedMask(Pruner, ABC):
     def masks(self) -> Masks:
         return self._masks
 
+    def check(self, context: Context) -> None:
+        self.choose_sites(context.sites)
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
         self._masks = Masks(self.choose_sites(context.sites))

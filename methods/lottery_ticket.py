@@ -92,10 +92,17 @@ class IterativeMagnitude(MaskPruner):
     def score(self, name: str, weight: Tensor) -> Tensor:
         return lamp_scores(weight) if self.ranking == "lamp" else weight.abs()
 
+    def check(self, context: Context) -> None:
+        super().check(context)
+        self._check_rewind_epoch(context)
+
     def attach(self, context: Context) -> nn.Module:
+        self._check_rewind_epoch(context)
+        return super().attach(context)
+
+    def _check_rewind_epoch(self, context: Context) -> None:
         if self.rewind_epoch > max(0, context.epochs - 1):
             raise ValueError(f"rewind_epoch must be less than the recipe's {context.epochs} epochs")
-        return super().attach(context)
 
     def begin_round(self, index: int) -> None:
         if self.start == "init" and index == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
@@ -99,6 +99,15 @@ class MaskPruner(Pruner, ABC):
     @property
     def masks(self) -> Masks:
         return self._masks
+
+    def check(self, context: Context) -> None:
+        sites = select(context.sites, self.dense)
+        self.check_sizes([site.weight.numel() for site in sites])
+
+    def check_sizes(self, sizes: Sequence[int]) -> None:
+        """Raises ValueError if layers of these sizes cannot share the final budget, whatever the scores are."""
+        total = sum(sizes)
+        mt.check_minimum(sizes, num_kept(total, self.sparsity), mt.threshold_count(total, self.minimum_threshold))
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)

@@ -64,6 +64,9 @@ class STR(Pruner):
         if isinstance(self.dense, str):
             self.dense = (self.dense,)
 
+    def check(self, context: Context) -> None:
+        select(context.sites, self.dense)
+
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
         self._sites = select(context.sites, self.dense)

@@ -51,6 +51,7 @@ def submit(
     from ...slurm import choice as choices
     from ...slurm import submit as submission
     from ...slurm.profile import load_profile
+    from ..rehearsal import rehearse
 
     chosen = load_profile(profile)
     opened = selection.open(study)
@@ -68,6 +69,7 @@ def submit(
     )
     if dry_run:
         found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
+        rehearse(found.runs, reads_weights=False)
         for script in submission.dry_run(opened.name, found, settings, chosen):
             print(script)
         return
@@ -76,6 +78,8 @@ def submit(
     with submission.submitting(settings.results):
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         _explain(opened.name, found)
+        # weights may lie where only the profile's environment leads to
+        rehearse(found.runs, reads_weights=data_check and "TORCH_HOME" not in chosen.environment)
         if found.runs:
             sent = submission.submit(opened.name, found, settings, chosen, say)
             say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
