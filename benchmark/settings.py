@@ -46,7 +46,7 @@ class Settings:
 
 def check_device_name(name: str) -> None:
     """Raises UserError for what is no device's name; whether it is there is for torch to say."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d\d?)?", name):
         raise UserError(f"device {name!r} must be auto, cpu, cuda or cuda:N")
 
 

@@ -74,8 +74,7 @@ def _check_depth(text: str, name: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                line = event.start_mark.line + 1
-                raise UserError(f"{name}:{line}: nested more than {MAX_DEPTH} levels deep")
+                raise UserError(f"{_place(name, event)}: nested more than {MAX_DEPTH} levels deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -165,7 +164,12 @@ class _Reader:
         return value
 
     def _place(self, node: yaml.Node) -> str:
-        return f"{self.name}:{node.start_mark.line + 1}"
+        return _place(self.name, node)
+
+
+def _place(name: str, part: Any) -> str:
+    """What the command line gives has one line, which needs no number."""
+    return name if name.startswith("--") else f"{name}:{part.start_mark.line + 1}"
 
 
 def _shown_tag(node: yaml.Node) -> str:

@@ -57,21 +57,24 @@ def override(source: Source, assignment: str) -> None:
     shown = f"--set {assignment if len(assignment) <= 80 else assignment[:80] + '...'}"
     if not separator or not path:
         raise UserError(f"{shown} must look like key=value")
-    key: list[str | int] = [int(part) if part.isdecimal() and len(part) < 10 else part for part in path.split(".")]
-    if len(key) > MAX_DEPTH:
+    parts = path.split(".")
+    if len(parts) > MAX_DEPTH:
         raise UserError(f"{shown}: nested more than {MAX_DEPTH} levels deep")
     value = parse(text, shown).value
     target: Any = source.data
-    for index, part in enumerate(key[:-1]):
+    key: Key = ()
+    for index, part in enumerate(parts):
+        is_index = isinstance(target, list) and part.isdecimal() and len(part) < 10
+        step: str | int = int(part) if is_index else part
+        key = (*key, step)
         try:
-            target = target.setdefault(part, {}) if isinstance(target, dict) else target[part]
+            if index == len(parts) - 1:
+                target[step] = value
+            else:
+                target = target.setdefault(step, {}) if isinstance(target, dict) else target[step]
         except (IndexError, TypeError) as error:
-            raise UserError(f"{shown}: there is no {'.'.join(map(str, key[: index + 1]))}") from error
-    try:
-        target[key[-1]] = value
-    except (IndexError, TypeError) as error:
-        raise UserError(f"{shown}: there is no {path}") from error
-    source.places[tuple(key)] = shown
+            raise UserError(f"{shown}: there is no {'.'.join(map(str, key))}") from error
+    source.places[key] = shown
 
 
 def validate(model: type[Model], source: Source) -> Model:

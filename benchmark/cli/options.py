@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,6 +94,13 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def open_store(results: Path) -> Store:
     return Store(results)
+
+
+def check_writable(results: Path) -> None:
+    """Raises UserError for a results folder that cannot be written, or made: before runs are computed for it."""
+    existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"the results folder {results} cannot be written")
 
 
 def print_json(content: dict[str, Any]) -> None:

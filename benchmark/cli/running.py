@@ -16,6 +16,7 @@ from ..store import Store
 from .following import describe_run
 from .options import (
     Selection,
+    check_writable,
     open_store,
     results_option,
     say,
@@ -77,6 +78,7 @@ def run(
         plugins=selection.plugin_paths,
     )  # fmt: skip
     store = open_store(results)
+    check_writable(results)
     made = make_plan(opened.name, opened.runs, store)
     if retry_failed:
         for job in made.jobs:

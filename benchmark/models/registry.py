@@ -91,7 +91,7 @@ def sketch_model(
     reads_weights: bool = True,
     **options: Any,
 ) -> nn.Module:
-    """The network on the meta device: shapes without values, in milliseconds. The arguments are those of `create_model`.
+    """The network on the meta device: shapes without values, in milliseconds. Arguments as of `create_model`.
 
     Raises what `create_model` raises; stored weights are read and compared, unless `reads_weights` is false.
     """
