@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
 def parse_source(source: Path) -> ast.Module:
     """The syntax tree of a file, in the encoding that it declares. Raises UserError for what Python cannot read."""
     try:
-        return ast.parse(source.read_bytes(), filename=str(source))
+        return ast.parse(importlib.util.decode_source(source.read_bytes()), filename=str(source))
     except OSError as error:
         raise UserError(f"cannot read method file {source}: {error.strerror}") from error
     except (SyntaxError, ValueError) as error:
