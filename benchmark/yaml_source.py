@@ -37,9 +37,10 @@ def read_yaml(path: Path, name: str | None = None) -> Source:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        text = content.decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read {shown}: {error.strerror}") from error
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(f"{shown}:{line}: not UTF-8 text; save the file in that encoding") from error
@@ -65,7 +66,7 @@ def override(source: Source, assignment: str) -> None:
     key: Key = ()
     for index, part in enumerate(parts):
         is_index = isinstance(target, list) and part.isdecimal() and len(part) < 10
-        step: str | int = int(part) if is_index else part
+        step: Any = int(part) if is_index else part
         key = (*key, step)
         try:
             if index == len(parts) - 1:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.errors import UserError
-from .literals import Unreadable, read_literal
+from .literals import Unreadable, bindings, read_literal
 from .source_files import locate_base
 
 INFO_FIELDS: Mapping[str, type] = {
@@ -115,6 +115,7 @@ def _collect(source: Path, module: str | None, class_name: str) -> _Class:
             reader.facts.update(inherited.facts)
             reader.options.update(inherited.options)
     reader.own = set()
+    reader.names = {name for statement in node.body for name, _ in bindings(statement)}
     for statement in node.body:
         reader.take(statement)
     summary = (ast.get_docstring(node) or "").split("\n")[0]
@@ -138,6 +139,7 @@ class _Reader:
         self.facts: dict[str, Any] = {}
         self.options: dict[str, Option] = {}
         self.own: set[str] = set()
+        self.names: set[str] = set()
 
     def take(self, statement: ast.stmt) -> None:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
@@ -217,7 +219,11 @@ class _Reader:
         return tuple(self._read(annotation, "a choice", element) for element in elements)
 
     def _read(self, statement: ast.stmt | ast.expr, what: str, value: ast.expr) -> Any:
+        # within the class its own names come before those of the file
+        used = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)} & self.names
         try:
+            if used:
+                raise Unreadable(f"{min(used)} is a name of the class")
             return read_literal(value, self.tree)
         except Unreadable as error:
             raise self._error(statement, f"{what} must be a literal: {error}") from None

@@ -51,12 +51,14 @@ def _read(node: ast.expr, module: ast.Module, names: tuple[str, ...]) -> Any:
 
 
 def _computed(node: ast.BinOp, left: Any, right: Any) -> Any:
-    are_texts = isinstance(left, str) and isinstance(right, str) and isinstance(node.op, ast.Add)
-    are_numbers = isinstance(left, int | float) and isinstance(right, int | float)
-    if type(node.op) not in _OPERATORS or not (are_texts or are_numbers):
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        if isinstance(node.op, ast.Pow) and max(abs(left), abs(right)) > _MAX_POWER:
+            raise Unreadable(f"{_shown(node)} is too large a power")
+        is_known = type(node.op) in _OPERATORS
+    else:
+        is_known = isinstance(left, str) and isinstance(right, str) and isinstance(node.op, ast.Add)
+    if not is_known:
         raise Unreadable(f"{_shown(node)} is known only when the file runs")
-    if isinstance(node.op, ast.Pow) and max(abs(left), abs(right)) > _MAX_POWER:
-        raise Unreadable(f"{_shown(node)} is too large a power")
     try:
         return _OPERATORS[type(node.op)](left, right)
     except ArithmeticError as error:
@@ -66,14 +68,14 @@ def _computed(node: ast.BinOp, left: Any, right: Any) -> Any:
 def _constant(name: str, module: ast.Module, names: tuple[str, ...]) -> Any:
     if name in names:
         raise Unreadable(f"{name} is defined by itself")
-    values = [value for statement in module.body for bound, value in _bindings(statement) if bound == name]
+    values = [value for statement in module.body for bound, value in bindings(statement) if bound == name]
     if len(values) != 1 or values[0] is None or _is_rebound(name, module):
         raise Unreadable(f"{name} is not a constant of this file, bound once to a literal at its top level")
     return _read(values[0], module, (*names, name))
 
 
-def _bindings(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
-    """The names that a statement of the module's top level binds; None: to a value that cannot be read."""
+def bindings(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
+    """The names that a statement binds, and the expressions of their values; None: one that cannot be read."""
     if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         if len(targets) == 1 and isinstance(targets[0], ast.Name):

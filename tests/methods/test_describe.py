@@ -74,6 +74,7 @@ def test_a_default_is_read_as_python_computes_it(
         ("every: int = EVERY", "EVERY = 1\nEVERY += 1\n", "EVERY is not a constant of this file"),
         ("every: int = EVERY", "EVERY = 1\ndef f():\n    global EVERY\n    EVERY = 2\n", "EVERY is not a constant"),
         ("every: int = EVERY", "from math import e as EVERY\n", "EVERY is not a constant of this file"),
+        ("every: int = score", "score = 1\n", "score is a name of the class"),
         ("every: int = A", "A = B\nB = A\n", "A is defined by itself"),
         ("every: int = 9 ** 9 ** 9", "", "too large a power"),
         ("every: int = 1 // 0", "", "1 // 0: integer division"),
