@@ -55,7 +55,8 @@ def read_yaml(path: Path, name: str | None = None) -> Source:
 def override(source: Source, assignment: str) -> None:
     """Apply one `key.path=value` of the command line; the value is read as YAML, a list index as a number."""
     path, separator, text = assignment.partition("=")
-    shown = f"--set {assignment if len(assignment) <= 80 else assignment[:80] + '...'}"
+    one_line = " ".join(assignment.split())
+    shown = f"--set {one_line if len(one_line) <= 80 else one_line[:80] + '...'}"
     if not separator or not path:
         raise UserError(f"{shown} must look like key=value")
     parts = path.split(".")

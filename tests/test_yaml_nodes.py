@@ -104,6 +104,8 @@ def test_any_text_is_plain_data_or_one_line(text: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@example("\n")
+@example("0=")
 @given(st.text(max_size=30) | st.from_regex(r"[a-z0-9.]{1,12}=[\[\]{}a0&*!:, ]{0,9}", fullmatch=True))
 def test_any_assignment_changes_one_value_or_is_one_line(assignment: str) -> None:
     source = Source("f", {"a": {"b": [1, 2]}, "c": 3})
