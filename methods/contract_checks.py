@@ -215,7 +215,7 @@ def check_before_anything_runs(subject: Subject) -> str:
     checked.check(ToyTask().context(network, device=torch.device("meta"), samples=_no_samples))
     assert _facts(network) == before, "the network has changed"
     run = ToyRun(checked, subject.network())
-    _assert_equal(_detached(plain.train()), _detached(run.train()), "after check was called")
+    _assert_equal(plain.train(max_steps=4), run.train(max_steps=4), "after check was called")
     return ""
 
 
