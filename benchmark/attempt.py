@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import traceback
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from .claim import Claim, ClaimLost
-from .errors import UserError
+from .damage import remove_leftovers, set_aside_damage, set_aside_result
+from .errors import Damaged, UserError
 from .run import Run
 from .settings import Settings
-from .store import Store, now
+from .store import RunFolder, Store, now
+
+if TYPE_CHECKING:
+    from .harness import Watch
 
 Outcome = Literal["done", "failed", "interrupted", "busy"]
 
@@ -22,39 +26,67 @@ class Ending:
     """How an attempt ended; `busy` means that another process holds the run.
 
     `retryable` tells trouble of the machine (memory, disk), which the next `run` tries again, from trouble of the run
-    itself, which would only fail again.
+    itself, which would only fail again. `lacks_parent`: its dense training was damaged, and is to be computed anew.
     """
 
     outcome: Outcome
     reason: str = ""
     retryable: bool = False
+    lacks_parent: bool = False
 
 
-def attempt(run: Run, study: str, settings: Settings, watch: object | None = None) -> Ending:
-    """Compute a run unless it is stored or held by another process. Never raises for what the run itself does wrong."""
+def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None) -> Ending:
+    """Compute a run unless it is stored or held by another process. Never raises for what the run itself does wrong.
+
+    A dense training that turns out to be damaged when the run loads it is set aside and computed first.
+    """
     from .harness import Watch
 
+    watch = watch or Watch()
+    ending = _claimed(run, study, settings, watch)
+    if not ending.lacks_parent or run.parent is None:
+        return ending
+    parent = attempt(run.parent, study, settings, watch)
+    if parent.outcome == "done":
+        return _claimed(run, study, settings, watch)
+    reason = f"its dense training {run.parent.id} did not finish: {parent.reason}"
+    return replace(parent, reason=reason, retryable=True)
+
+
+def _claimed(run: Run, study: str, settings: Settings, watch: Watch) -> Ending:
     folder = Store(settings.results).folder(study, run)
-    if folder.result_path.exists():
-        return Ending("done")
+    try:
+        if _is_stored(folder):
+            return Ending("done")
+    except UserError as error:
+        return Ending("failed", str(error))
     claim = Claim.take(folder.path)
     if claim is None:
         return Ending("busy")
     try:
         # The result may have appeared between the look and the claim.
-        if folder.result_path.exists():
+        if _is_stored(folder):
             return Ending("done")
+        remove_leftovers(folder)
+        for line in set_aside_damage(folder, run):
+            watch.on_note(line)
         folder.create(run)
-        return _recorded(run, study, settings, watch if isinstance(watch, Watch) else Watch(), claim)
+        return _recorded(run, study, settings, watch, claim)
     finally:
         claim.release()
 
 
-def _recorded(run: Run, study: str, settings: Settings, watch: object, claim: Claim) -> Ending:
-    """Run the harness between two writes of the attempt's file."""
-    from .harness import Interrupted, Watch, execute
+def _is_stored(folder: RunFolder) -> bool:
+    try:
+        return folder.check_stored()
+    except Damaged:
+        return False
 
-    assert isinstance(watch, Watch)
+
+def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Claim) -> Ending:
+    """Run the harness between two writes of the attempt's file."""
+    from .harness import Interrupted, execute
+
     folder = Store(settings.results).folder(study, run)
     index = len(folder.attempts()) + 1
     record = {"host": socket.gethostname(), "pid": os.getpid(), "begin": now(), "outcome": None}
@@ -65,13 +97,15 @@ def _recorded(run: Run, study: str, settings: Settings, watch: object, claim: Cl
         return watch.stop()
 
     try:
-        execute(run, study, settings, Watch(on_epoch=watch.on_epoch, stop=stop))
+        execute(run, study, settings, replace(watch, stop=stop))
         ending = Ending("done")
     except ClaimLost as error:
         # The other process writes the attempts from here on.
         return Ending("busy", str(error))
     except Interrupted as error:
         ending = Ending("interrupted", str(error))
+    except Damaged as error:
+        ending = _without_parent(run, study, settings, watch, error)
     except Exception as error:
         ending = _classify(error)
         record["traceback"] = "" if isinstance(error, UserError) else traceback.format_exc()[-4000:]
@@ -81,6 +115,20 @@ def _recorded(run: Run, study: str, settings: Settings, watch: object, claim: Cl
     except OSError as error:
         return Ending("failed", f"{ending.reason}; cannot record it: {error}", retryable=True)
     return ending
+
+
+def _without_parent(run: Run, study: str, settings: Settings, watch: Watch, error: Damaged) -> Ending:
+    """The run's own files were looked at before, so what it found damaged is its dense training: set that aside."""
+    assert run.parent is not None, error
+    folder = Store(settings.results).folder(study, run.parent)
+    claim = Claim.take(folder.path)
+    if claim is not None:
+        try:
+            for line in set_aside_result(folder, error):
+                watch.on_note(line)
+        finally:
+            claim.release()
+    return Ending("interrupted", str(error), retryable=True, lacks_parent=True)
 
 
 def _classify(error: Exception) -> Ending:

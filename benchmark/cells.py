@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Mark = Literal["", "best", "second"]
+
+INDISTINCT = "≈"
+"""Sign of a cell that is not distinguishable from the best of its column; no note has it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Cell:
         digits: decimals shown.
         signed: print a plus before positive numbers (differences).
         text: shown in place of a number.
+        mark: by the mean alone.
+        is_indistinct: not distinguishable from the best of its column over seeds; None where that was not compared.
         cited: from a publication, not measured here.
     """
 
@@ -41,6 +47,7 @@ class Cell:
     signed: bool = False
     text: str = ""
     mark: Mark = ""
+    is_indistinct: bool | None = None
     cited: bool = False
     notes: tuple[Note, ...] = ()
 
@@ -94,7 +101,10 @@ class TableRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A whole table. `caption` is a list of sentences; `marks` says how best and second best were found."""
+    """A whole table. `caption` is a list of sentences.
+
+    `marks` says how the marks were found, and `untold` what could not be told; both follow the legend of the marks.
+    """
 
     name: str
     title: str
@@ -103,11 +113,18 @@ class Table:
     rows: tuple[TableRow, ...]
     caption: tuple[str, ...] = ()
     marks: str = ""
+    untold: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def has_marks(self) -> bool:
         return any(cell.mark for row in self.rows for cell in row.cells)
+
+    def sentences(self, escape: Callable[[str], str], best: str, second: str) -> list[str]:
+        """The caption in a format's own markup; `best` and `second` are the names of its two marks as they look."""
+        legend = f"{best}: best mean; {second}: second best; {escape(INDISTINCT)}: not distinguishable from the best."
+        marks = [f"{legend} {escape(self.marks)}"] if self.has_marks else []
+        return [*map(escape, self.caption), *marks, *map(escape, self.untold)]
 
     @property
     def blocks(self) -> list[tuple[str, list[TableRow]]]:
@@ -153,6 +170,7 @@ def table_as_dict(table: Table) -> dict[str, Any]:
         ],
         "caption": list(table.caption),
         "marks": table.marks if table.has_marks else "",
+        "untold": list(table.untold),
         "footnotes": [{"symbol": symbol, "text": text} for symbol, text in table.footnotes],
         "facts": table.facts,
     }
@@ -166,6 +184,7 @@ def _cell_as_dict(cell: Cell) -> dict[str, Any]:
         "expected": cell.expected,
         "text": cell.text,
         "mark": cell.mark,
+        "indistinct": cell.is_indistinct,
         "cited": cell.cited,
         "notes": [note.meaning for note in cell.notes],
     }

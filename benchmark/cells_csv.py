@@ -6,13 +6,18 @@ import csv
 import io
 
 from .cells import Cell, Table, symbols
+from .csv_text import harmless
+
+PARTS = ("spread", "n", "expected", "mark", "indistinct", "notes")
+"""What may stand beside a number, each in a column of its own."""
 
 
 def to_csv(table: Table) -> str:
     """A heading line and one line a row.
 
-    A column `90 %` is followed by `90 % spread`, `90 % n`, `90 % expected`, `90 % mark` and `90 % notes`, those that
-    any of its cells needs.
+    A column `90 %` is followed by `90 % spread`, `90 % n`, `90 % expected`, `90 % mark`, `90 % indistinct` and
+    `90 % notes`, those that any of its cells needs. `mark` is best or second. `indistinct` says yes or no to whether
+    the row cannot be told from the best, and nothing where they were not compared.
     """
     has_blocks = any(row.block for row in table.rows)
     parts = [_parts([row.cells[i] for row in table.rows]) for i in range(len(table.columns))]
@@ -21,9 +26,9 @@ def to_csv(table: Table) -> str:
         heading += [column.title, *(f"{column.title} {part}" for part in used)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([_harmless(text) for text in heading])
+    writer.writerow([harmless(text) for text in heading])
     for row in table.rows:
-        line = ([_harmless(row.block)] if has_blocks else []) + [_harmless(_label(row.label, row.cited))]
+        line = ([harmless(row.block)] if has_blocks else []) + [harmless(_label(row.label, row.cited))]
         for cell, used in zip(row.cells, parts, strict=True):
             values = _values(cell)
             line += [values["value"], *(values[part] for part in used)]
@@ -37,7 +42,7 @@ def _label(label: str, cited: bool) -> str:
 
 def _parts(cells: list[Cell]) -> list[str]:
     values = [_values(cell) for cell in cells]
-    return [part for part in ("spread", "n", "expected", "mark", "notes") if any(value[part] for value in values)]
+    return [part for part in PARTS if any(value[part] for value in values)]
 
 
 def _values(cell: Cell) -> dict[str, str]:
@@ -45,15 +50,11 @@ def _values(cell: Cell) -> dict[str, str]:
         return "" if value is None else f"{value:.10g}"
 
     return {
-        "value": number(cell.value) or _harmless(cell.text),
+        "value": number(cell.value) or harmless(cell.text),
         "spread": number(cell.spread),
         "n": number(cell.count),
         "expected": number(cell.expected),
         "mark": cell.mark,
+        "indistinct": "" if cell.is_indistinct is None else "yes" if cell.is_indistinct else "no",
         "notes": symbols(cell),
     }
-
-
-def _harmless(text: str) -> str:
-    """Spreadsheets run text that begins with these characters as a formula; an apostrophe before it stops them."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

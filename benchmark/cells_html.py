@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from itertools import groupby
 
-from .cells import Cell, Column, Table, TableRow, symbols
+from .cells import INDISTINCT, Cell, Column, Table, TableRow, symbols
 
 
 def to_html(table: Table) -> str:
@@ -26,9 +26,7 @@ def to_html(table: Table) -> str:
 
 
 def _caption(table: Table) -> str:
-    sentences = [escape(sentence) for sentence in table.caption]
-    if table.has_marks:
-        sentences.append(f"<b>Bold</b>: best; <u>underlined</u>: second best. {escape(table.marks)}")
+    sentences = table.sentences(escape, best="<b>Bold</b>", second="<u>underlined</u>")
     return " ".join([f"<b>{escape(table.title)}.</b>", *sentences])
 
 
@@ -62,6 +60,8 @@ def _cell(cell: Cell) -> str:
         shown = f"<{tag}>{shown}</{tag}>"
     if cell.runs:
         shown += f' <span class="runs">({escape(cell.runs)})</span>'
+    if cell.is_indistinct:
+        shown += f' <span class="indistinct">{INDISTINCT}</span>'
     if cell.notes:
         shown += f"<sup>{escape(symbols(cell))}</sup>"
     value = "" if cell.value is None else f' data-value="{cell.value:.10g}"'

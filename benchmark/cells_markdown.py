@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .cells import Cell, Table, TableRow, symbols
+from .cells import INDISTINCT, Cell, Table, TableRow, symbols
 
 
 def to_markdown(table: Table) -> str:
@@ -21,9 +21,7 @@ def to_markdown(table: Table) -> str:
 
 
 def _caption(table: Table) -> list[str]:
-    sentences = [escape(sentence) for sentence in table.caption]
-    if table.has_marks:
-        sentences.append(f"**Bold**: best; *italic*: second best. {escape(table.marks)}")
+    sentences = table.sentences(escape, best="**Bold**", second="*italic*")
     return [" ".join(sentences), ""] if sentences else []
 
 
@@ -46,6 +44,8 @@ def _cell(cell: Cell) -> str:
         shown = f"{around}{shown}{around}"
     if cell.runs:
         shown += f" ({cell.runs})"
+    if cell.is_indistinct:
+        shown += f" {INDISTINCT}"
     marks = symbols(cell)
     return f"{shown} {marks}" if marks else shown
 

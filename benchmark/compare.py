@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import Damaged, UserError
 from .index import Index
 from .run import Run, from_dict, to_dict
 from .statistics import MIN_INTERVAL, PairedComparison, compare, differs, resolution
@@ -99,36 +99,47 @@ class Comparison:
         return sorted(pairs, key=lambda pair: -abs(pair.difference))
 
 
-def compare_folders(first: Path, second: Path, study: str | None = None) -> Comparison:
-    """Compare all stored results, or those of one study and the dense trainings. Raises UserError for an empty side."""
-    return compare_stored(read_stored(first, study), read_stored(second, study))
+def compare_folders(
+    first: Path, second: Path, study: str | None = None, note: Callable[[Damaged], None] | None = None
+) -> Comparison:
+    """Compare all stored results, or those of one study and the dense trainings. Raises UserError for an empty side.
+
+    `note` is told of results that are damaged and left out; without it the first is raised.
+    """
+    return compare_stored(read_stored(first, study, note), read_stored(second, study, note))
 
 
-def read_stored(root: Path, study: str | None = None) -> list[Stored]:
+def read_stored(root: Path, study: str | None = None, note: Callable[[Damaged], None] | None = None) -> list[Stored]:
     """Every finished run under a results folder. Raises UserError where there is none."""
     if not root.is_dir():
         raise UserError(f"no results folder {root}")
     folders = [root / "dense", *sorted(root.glob(f"{study or '*'}/runs"))]
-    found = [stored for folder in folders if folder.is_dir() for stored in _read_all(folder)]
+    found = [stored for folder in folders if folder.is_dir() for stored in _read_all(folder, note)]
     if not any(stored.study == study or study is None for stored in found):
         raise UserError(f"no stored result of {f'study {study!r}' if study else 'any study'} in {root}")
     return found
 
 
-def _read_all(folder: Path) -> Iterator[Stored]:
+def _read_all(folder: Path, note: Callable[[Damaged], None] | None) -> Iterator[Stored]:
     """The results of one folder of runs, in the order of their ids."""
     study, index = folder.name if folder.name == "dense" else folder.parent.name, Index(folder)
     for run_id in sorted(os.listdir(folder)):  # noqa: PTH208  thousands of them
-        result = index.read(run_id)
-        if result is None:
-            continue
         try:
-            run = from_dict(result["run"])
-        except (TypeError, KeyError) as error:
-            place = RunFolder(folder / run_id).result_path
-            raise UserError(f"{place} does not describe a run of this version: {error}") from error
-        yield Stored(study, run, result)
+            result = index.read(run_id)
+            if result is not None:
+                yield Stored(study, _described(result, RunFolder(folder / run_id).result_path), result)
+        except Damaged as error:
+            if note is None:
+                raise
+            note(error)
     index.save()
+
+
+def _described(result: Mapping[str, Any], path: Path) -> Run:
+    try:
+        return from_dict(result["run"])
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Damaged(path, f"it does not describe a run of this version ({error})") from error
 
 
 def compare_stored(first: Iterable[Stored], second: Iterable[Stored]) -> Comparison:

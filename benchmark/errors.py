@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
     """Bad input: the message names the field, the value and the allowed ones."""
 
     exit_code = 2
+
+
+class Damaged(UserError):
+    """A stored file is not what was stored: cut off, overwritten, of another run, or not of the shape it must have."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is damaged: {reason}")
+        self.path, self.reason = path, reason
 
 
 class DataMissing(UserError):

@@ -6,6 +6,7 @@ import importlib.util
 from io import BytesIO
 from pathlib import Path
 
+from .csv_text import harmless, original
 from .errors import DataMissing, UserError, unknown
 from .report_types import Frame
 
@@ -55,6 +56,8 @@ def export_bytes(frame: Frame, format: str) -> bytes:
         raise unknown("format", format, FORMATS)
     made = export_frame(frame)
     if format == "csv":
+        for name in TEXTS & set(made.columns):
+            made[name] = made[name].map(harmless, na_action="ignore")
         return made.to_csv(index=False, lineterminator="\n").encode()
     _need_pyarrow()
     buffer = BytesIO()
@@ -109,4 +112,4 @@ def _parse(column: Frame) -> Frame:
     """A column of a CSV in its type; an empty cell is missing."""
     kind = _type(str(column.name))
     known = column.where(column != "")
-    return known if kind == "string" else known.astype("Float64").astype(kind)
+    return known.map(original, na_action="ignore") if kind == "string" else known.astype("Float64").astype(kind)

@@ -23,8 +23,8 @@ COLUMNS: dict[str, str] = {
     "target": "sparsity asked for, fraction of the prunable weights",
     "seed": "seed of the run and of its dense training",
     "parent": "id of the dense training it starts from",
-    "state": "done, failed, running, interrupted, missing or not run",
-    "reason": "why it failed or is not run",
+    "state": "done, failed, running, interrupted, missing, damaged or not run",
+    "reason": "why it failed, is damaged or is not run",
     "sparsity": "sparsity reached, fraction of all prunable weights",
     "kept": "prunable weights kept",
     "prunable": "prunable weights of the network",
@@ -82,7 +82,7 @@ def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read
     # One listing instead of a look at every folder: most runs of a new study are simply not there.
     result = read(row.run) if row.run.id in existing else None
     if result is None:
-        status = store.folder(study.name, row.run).status() if row.run.id in existing else Status("missing")
+        status = store.status(study.name, row.run) if row.run.id in existing else Status("missing")
         return {**plain, "state": status.state, "reason": status.reason}
     return {**plain, "state": "done", "reason": "", **result_columns(result)}
 

@@ -25,12 +25,15 @@ from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
 from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
-from .errors import UserError
+from .damage import print_note, set_aside
+from .errors import Damaged, UserError
 from .flops import count_macs
 from .measure import (
+    check_finite_state,
     check_masks,
     count_layers,
     kept_by_layer,
+    scoring_batches,
     scoring_indices,
     summarize_accuracy,
     summarize_layers,
@@ -56,9 +59,13 @@ class Interrupted(Exception):
 
 @dataclass(kw_only=True)
 class Watch:
-    """How the surroundings follow a run and stop it. `stop` is asked after every epoch."""
+    """How the surroundings follow a run and stop it. `stop` is asked after every epoch.
+
+    `on_note` is told in one line of what was set aside as damaged.
+    """
 
     on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+    on_note: Callable[[str], None] = print_note
     stop: Callable[[], bool] = lambda: False
 
 
@@ -141,8 +148,11 @@ class _Execution:
     def _build_model(self) -> nn.Module:
         model = self._new_model()
         if self.run.parent is not None:
-            path = self.store.folder(self.study, self.run.parent).model_path
-            model.load_state_dict(load_weights(path))
+            parent = self.store.folder(self.study, self.run.parent)
+            result = parent.read_result()
+            if result is None:
+                raise Damaged(parent.result_path, "it is missing")
+            model.load_state_dict(load_weights(parent.model_path, result.get("files", {}).get(parent.model_path.name)))
         return self._placed(model)
 
     def _choose_precision(self, model: nn.Module) -> Precision:
@@ -198,7 +208,7 @@ class _Execution:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(derive_seed(self.run.seed, "samples", draw))
         indices = scoring_indices(self.data.train.targets, num_samples, balanced, generator)
-        for part in indices.split(batch_size):
+        for part in scoring_batches(indices, batch_size, distributed.world()):
             own = part.tensor_split(distributed.world())[distributed.rank()]
             yield self.data.train.sample(own, device=self.device)
 
@@ -259,8 +269,8 @@ class _Execution:
         progress = self.progress
         save_checkpoint(
             self.folder.checkpoint_path,
+            self.run.id,
             {
-                "schema": SCHEMA,
                 "model": self.model.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "pruner": self.pruner.state_dict(),
@@ -278,8 +288,10 @@ class _Execution:
     def _resume(self) -> dict[str, Any] | None:
         """Restore from the checkpoint, if there is one, and return the optimiser's state."""
         try:
-            state = load_checkpoint(self.folder.checkpoint_path, self.device)
-        except FileNotFoundError:
+            state = load_checkpoint(self.folder.checkpoint_path, self.run.id, self.device)
+        except (FileNotFoundError, Damaged) as error:
+            if isinstance(error, Damaged) and distributed.is_leader():
+                self.watch.on_note(set_aside(error))
             self._rewrite_history([])
             return None
         self.model.load_state_dict(state["model"])
@@ -311,6 +323,7 @@ class _Execution:
 
     def _finish(self) -> dict[str, Any]:
         check_masks(self.pruner, at_end=True)
+        check_finite_state(self.model)
         last = self._evaluate()
         original = {"prunable": self.num_prunable, "macs": sum(self.macs.values())}
         layers = count_layers(self.model, self.pruner, self.data.input_shape)
@@ -345,12 +358,13 @@ class _Execution:
         }
 
     def _store(self, result: dict[str, Any]) -> None:
-        """Masks and weights first: the result says that all is there."""
+        """Masks and weights first: the result says that all is there, and by which digest it is known."""
+        folder, files = self.folder, {}
         if self.pruner.masks is not None:
-            save_masks(self.folder.masks_path, dict(self.pruner.masks.items()))
+            files[folder.masks_path.name] = save_masks(folder.masks_path, dict(self.pruner.masks.items()))
         if self.run.is_dense or self.settings.keep_weights:
-            save_weights(self.folder.model_path, self.model.state_dict())
-        write_json(self.folder.result_path, result)
+            files[folder.model_path.name] = save_weights(folder.model_path, self.model.state_dict())
+        write_json(folder.result_path, {**result, "files": files})
         self.folder.checkpoint_path.unlink(missing_ok=True)
 
     def _cost(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from .errors import Damaged
 from .run import Run
 from .store import SCHEMA, RunFolder, Store, write_atomically
 
@@ -32,13 +33,20 @@ Read = Callable[[Run], dict[str, Any] | None]
 
 @contextlib.contextmanager
 def summaries(store: Store, study: str) -> Iterator[Read]:
-    """A function that gives the stored result of a run of the study, without its layers, or None."""
+    """A function that gives the stored result of a run of the study, without its layers, or None.
+
+    None also stands for a damaged result, which the store notes.
+    """
     indexes: dict[bool, Index] = {}
 
     def read(run: Run) -> dict[str, Any] | None:
         if run.is_dense not in indexes:
             indexes[run.is_dense] = Index(store.runs_folder(study, run), is_kept=store.keeps_index)
-        return indexes[run.is_dense].read(run.id)
+        try:
+            return indexes[run.is_dense].read(run.id)
+        except Damaged as error:
+            store.note(error)
+            return None
 
     yield read
     for index in indexes.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
-from .cells import Cell, Table, TableRow, symbols
+from .cells import INDISTINCT, Cell, Table, TableRow, symbols
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -31,6 +31,7 @@ _SPECIAL = {
     "×": r"$\times$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
+    "≈": r"$\approx$",
     "†": r"\dag{}",
     "‡": r"\ddag{}",
     "§": r"\S{}",
@@ -107,9 +108,7 @@ class _Shape:
 
 
 def _caption(table: Table) -> str:
-    sentences = [escape(sentence) for sentence in table.caption]
-    if table.has_marks:
-        sentences.append(rf"\textbf{{Bold}}: best; \underline{{underlined}}: second best. {escape(table.marks)}")
+    sentences = table.sentences(escape, best=r"\textbf{Bold}", second=r"\underline{underlined}")
     return " ".join([f"{escape(table.title)}.", *sentences])
 
 
@@ -136,6 +135,8 @@ def _cell(cell: Cell, shape: _Shape) -> str:
         behind = rf"\textbf{{{behind}}}"
     if cell.runs:
         behind += f" ({cell.runs})"
+    if cell.is_indistinct:
+        behind += rf"\,{escape(INDISTINCT)}"
     if cell.notes:
         behind += rf"\textsuperscript{{{escape(symbols(cell))}}}"
     if not cell.number:

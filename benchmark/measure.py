@@ -37,6 +37,16 @@ def check_masks(pruner: Pruner, *, at_end: bool) -> None:
             raise RuntimeError(f"{masks.num_kept} weights are kept, the target is {wanted} of {masks.num_total}")
 
 
+def check_finite_state(model: nn.Module) -> None:
+    """Every parameter and statistic of a finished network is finite. Raises Diverged naming the first that is not.
+
+    The training loss is that before a step, so it says nothing about the last one.
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and not torch.isfinite(tensor.detach()).all():
+            raise Diverged(f"{name} of the trained network is not finite")
+
+
 def kept_by_layer(model: nn.Module, pruner: Pruner) -> dict[str, tuple[int, int]]:
     """(kept, total) of each prunable layer: of its mask, or of its non-zero weights where the method has no masks."""
     masks = pruner.masks
@@ -165,3 +175,15 @@ def scoring_indices(targets: Tensor, num_samples: int, balanced: bool, generator
         chosen.append(members[torch.randperm(len(members), generator=generator)[: num_samples // len(classes)]])
     indices = torch.cat(chosen)
     return indices[torch.randperm(len(indices), generator=generator)]
+
+
+def scoring_batches(indices: Tensor, batch_size: int, num_ranks: int) -> list[Tensor]:
+    """Batches of samples for a score. A rest that leaves a process fewer than two samples joins the batch before it.
+
+    Batch norm in training mode cannot take a single sample. Batches that were asked for so small stay as they are.
+    """
+    parts = list(indices.split(batch_size))
+    if len(parts) > 1 and len(parts[-1]) < 2 * num_ranks <= batch_size:
+        *parts, last, rest = parts
+        parts.append(torch.cat([last, rest]))
+    return parts

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .errors import Damaged
+from .index import summaries
 from .run import Run
 from .store import Status, Store
 
@@ -27,7 +29,7 @@ class Plan:
 
     @property
     def to_do(self) -> list[Job]:
-        """Missing, interrupted, running elsewhere, or failed by the machine's fault."""
+        """Missing, damaged, interrupted, running elsewhere, or failed by the machine's fault."""
         return [job for job in self.jobs if is_open(job.status)]
 
     def count(self, state: str) -> int:
@@ -35,7 +37,9 @@ class Plan:
 
 
 def is_open(status: Status) -> bool:
-    return status.state in ("missing", "interrupted", "running") or (status.state == "failed" and status.retryable)
+    return status.state in ("missing", "damaged", "interrupted", "running") or (
+        status.state == "failed" and status.retryable
+    )
 
 
 def with_parents(runs: Iterable[Run]) -> list[Run]:
@@ -54,9 +58,12 @@ def make_plan(study: str, runs: Sequence[Run], store: Store) -> Plan:
     everything = with_parents(runs)
     # One listing instead of a look at every folder: most runs of a new study are simply not there.
     existing = store.existing(study)
-    status = {
-        run.id: store.folder(study, run).status() if run.id in existing else Status("missing") for run in everything
-    }
+    with summaries(store, study) as read:
+        for run in everything:
+            if run.id in existing:
+                read(run)  # notes what is damaged
+    status = {run.id: store.status(study, run) if run.id in existing else Status("missing") for run in everything}
+    _ask_for_weights(everything, status, store, study)
     wanted = {run.id for run in runs}
     children: dict[str, int] = {}
     for run in everything:
@@ -68,3 +75,14 @@ def make_plan(study: str, runs: Sequence[Run], store: Store) -> Plan:
         if run.id in wanted or run.id in children or status[run.id].state == "done"
     ]
     return Plan(study, tuple(jobs))
+
+
+def _ask_for_weights(runs: Iterable[Run], status: dict[str, Status], store: Store, study: str) -> None:
+    """A dense training whose weights are gone is done for tables, but not for the runs that are to start from it."""
+    for run in runs:
+        parent = run.parent
+        if parent is not None and is_open(status[run.id]) and status[parent.id].state == "done":
+            try:
+                store.folder(study, parent).check_stored()
+            except Damaged as error:
+                status[parent.id] = Status("damaged", f"{error.path.name}: {error.reason}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import UserError, unknown
 from .plot_style import style
 from .report_types import Frame
+from .run import DENSE
 from .store import write_atomically
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .table_cells import Stat
 
 FORMATS = ("png", "pdf")
+OF_PRUNED = ("layers", "training", "ranks", "critical")
+"""Figures that have a line or a place for each pruned row, and none for dense trainings."""
 KINDS = ("accuracy", "macs", "layers", "training", "ranks", "critical", "published")
 
 
@@ -28,7 +31,7 @@ def figures(
 ) -> dict[tuple[str, str], Figure]:
     """Figures by (name of the study, kind); without a kind those that the studies have results for.
 
-    Raises UserError for an unknown kind, accuracy or stat.
+    Raises UserError for an unknown kind, accuracy or stat, and for a kind of OF_PRUNED without pruned rows.
     """
     from .frame import study_frame
     from .table import check_stat
@@ -41,9 +44,11 @@ def figures(
     for study, frame in zip(studies, frames, strict=True):
         for name in [kind] if kind else standard_kinds(study):
             if name not in ("ranks", "critical"):
+                _check_pruned(name, [study])
                 made[study.name, name] = _one(name, study, store, frame, accuracy, chosen)
     for name in [kind] if kind else ["ranks"]:
-        if name in ("ranks", "critical"):
+        if name in ("ranks", "critical") and (kind or any(_has_pruned(study) for study in studies)):
+            _check_pruned(name, studies)
             made["+".join(study.name for study in studies), name] = _over(name, frames, accuracy)
     return made
 
@@ -54,7 +59,23 @@ def standard_kinds(study: Study) -> list[str]:
 
     number = study.file.published
     has_printed = number is not None and is_of(published_rows(number), study)
-    return ["accuracy", "macs", "layers", "training", *(["published"] if has_printed else [])]
+    of_pruned = ["layers", "training"] if _has_pruned(study) else []
+    return ["accuracy", "macs", *of_pruned, *(["published"] if has_printed else [])]
+
+
+def _has_pruned(study: Study) -> bool:
+    return any(row.method != DENSE for row in study.rows)
+
+
+def _check_pruned(kind: str, studies: Sequence[Study]) -> None:
+    """Raises UserError for a figure of pruned rows where there is none."""
+    if kind in OF_PRUNED and not any(_has_pruned(study) for study in studies):
+        names = ", ".join(repr(study.name) for study in studies)
+        others = ", ".join(known for known in KINDS if known not in OF_PRUNED)
+        raise UserError(
+            f"--kind {kind} draws pruned networks, but all runs chosen of {names} are dense trainings; "
+            f"known for these: {others}"
+        )
 
 
 def _one(kind: str, study: Study, store: Store, frame: Frame, accuracy: str, stat: Stat) -> Figure:

@@ -10,7 +10,7 @@ from .plot_style import DENSE_COLOR, Look, legend, looks, new_figure, sparsity_a
 from .report_types import Frame
 from .table_accuracy import dense_rows
 from .table_caption import ACCURACIES, accuracy_column, subject
-from .table_cells import Stat, labels, split_groups, spread, targets
+from .table_cells import Stat, has_pruned, labels, split_groups, spread, targets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +148,9 @@ def limit_by_points(axes: Axes, curves: dict[str, list[Point]], dense: tuple[flo
 
 
 def spread_words(frame: Frame, stat: Stat) -> str:
-    counts = {len(group.done) for group in split_groups(frame).values()} - {0}
+    """What the spread is and over how many runs: of pruned rows, or of dense trainings where there are no others."""
+    counted = frame if has_pruned(frame) else frame.assign(method="")
+    counts = {len(group.done) for group in split_groups(counted).values()} - {0}
     if max(counts, default=0) < 2:
         return "single runs"
     number = f"n = {max(counts)}" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from .plot_style import Look, legend, looks, new_figure, panel_grid, shorten, style
+from .plot_style import DENSE_LOOK, Look, legend, looks, new_figure, panel_grid, shorten, style
 from .published import PAPER, Published
 from .report_types import Frame
 from .table_caption import ACCURACIES, accuracy_column, subject
@@ -66,7 +66,8 @@ def _draw_panel(axes: Axes, lines: list[Line], look: dict[str, Look], column: st
                           markerfacecolor="none", linewidth=0.9, capsize=2, zorder=2)  # fmt: skip
         values = [] if line.group is None else [100 * float(v) for v in line.group.done[column].dropna()]
         if values:
-            shown = look[line.label]
+            # dense trainings of other networks than the study's are rows of a paper too
+            shown = look.get(line.label, DENSE_LOOK)
             axes.errorbar(sum(values) / len(values), place - 0.12, xerr=spread(values, stat), marker=shown.marker,
                           color=shown.color, linewidth=1.1, capsize=2, zorder=3)  # fmt: skip
     names = [_name(line) for line in lines]

@@ -40,6 +40,9 @@ class Look:
     line: Any
 
 
+DENSE_LOOK = Look(DENSE_COLOR, "o", "-")
+
+
 def looks(frame: Frame) -> dict[str, Look]:
     """A look for each label of a study's frame.
 

@@ -65,8 +65,13 @@ def num_kept(total: int, sparsity: float) -> int:
 
 
 def check_finite(scores: Mapping[str, Tensor]) -> None:
-    """Scores that are not finite are an error: NaN ranks as the largest value and would be kept silently."""
+    """Scores must be finite floats: NaN ranks as the largest value, and a boolean cannot rank below its zeros.
+
+    Raises TypeError for scores of another kind, FloatingPointError for NaN and infinity, naming the layer.
+    """
     for name, score in scores.items():
+        if not score.dtype.is_floating_point:
+            raise TypeError(f"scores of layer {name!r} are {score.dtype}; they must be floats, such as score.float()")
         if not torch.isfinite(score).all():
             bad = int((~torch.isfinite(score)).sum())
             raise FloatingPointError(f"{bad} of {score.numel()} scores of layer {name!r} are not finite")
@@ -83,6 +88,9 @@ def keep_largest_of(scores: Sequence[Tensor], kept: int) -> list[Tensor]:
     By index, never by threshold: on rounded or zero-inflated weights a threshold keeps or removes whole tie blocks.
     Linear-time selection finds the cut in one copy of the scores, then only the ties at the cut are settled. The copy
     is of float32 or, if any score is, of float64: what overflows float32 would be one huge tie.
+
+    Raises ValueError for a number that cannot be kept, TypeError for scores that are not floats: whole numbers above
+    2**24 would tie in float32.
     """
     total = sum(score.numel() for score in scores)
     if not 0 <= kept <= total:
@@ -90,6 +98,9 @@ def keep_largest_of(scores: Sequence[Tensor], kept: int) -> list[Tensor]:
     if kept in (0, total):
         return [torch.full(score.shape, kept > 0, dtype=torch.bool, device=score.device) for score in scores]
     scores = [score.detach() for score in scores]
+    for score in scores:
+        if not score.dtype.is_floating_point:
+            raise TypeError(f"scores are {score.dtype}; they must be floats")
     dtype = torch.float64 if any(score.dtype == torch.float64 for score in scores) else torch.float32
     cut = kth_largest(_flat_copy(scores, total, dtype), kept)
     masks = [(score.to(dtype) > cut).contiguous() for score in scores]

@@ -20,8 +20,9 @@ from .report_types import Frame
 from .run import Recipe
 from .store import Store
 from .study import Study
-from .table import make_table
+from .table import OF_PRUNED, make_table
 from .table_caption import ACCURACIES, prunable_sentence
+from .table_cells import has_pruned
 
 SCRIPTS = ("report_page.js", "report_chart.js", "report_table.js", "report_run.js")
 
@@ -131,12 +132,10 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     chosen = [("Accuracy", table("accuracy"))]
     if study.file.published is not None and is_of(published_rows(study.file.published), study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
+    kinds = {"flops": "Multiply-adds", "macs": "Accuracy beside multiply-adds", "paired": "Paired differences"}
+    kinds |= {"cost": "Cost", "rank": "Ranks"}
     chosen += [
-        ("Multiply-adds", table("flops")),
-        ("Accuracy beside multiply-adds", table("macs")),
-        ("Paired differences", table("paired")),
-        ("Cost", table("cost")),
-        ("Ranks", table("rank")),
+        *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),
         *((f"Accuracy, {name.replace('_', ' ')}", table("accuracy", name)) for name in ACCURACIES if name != accuracy),
     ]
     return [(heading, to_html(made)) for heading, made in chosen]

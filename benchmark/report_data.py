@@ -67,7 +67,7 @@ def stored_results(study: Study, store: Store) -> dict[str, dict[str, Any]]:
     """Every stored result of the study by run id, dense trainings included."""
     from .plan import with_parents
 
-    found = {run.id: store.folder(study.name, run).read_result() for run in with_parents(study.runs)}
+    found = {run.id: store.result(study.name, run) for run in with_parents(study.runs)}
     return {run_id: result for run_id, result in found.items() if result is not None}
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from .store import RunFolder, Store
+from .run import Run
+from .store import Store
 from .study import Row, Study
 
 LAYER_COLUMNS = ("label", "method", "target", "seed", "id", "index", "layer", "total", "kept", "density", "macs")
@@ -20,8 +21,8 @@ EPOCH_COLUMNS = (
 def layer_frame(study: Study, store: Store) -> pd.DataFrame:
     """Columns as in LAYER_COLUMNS, layers in traversal order; empty where nothing is stored."""
     records = []
-    for row, folder in _stored(study, store):
-        result = folder.read_result()
+    for row, run in _computed(study):
+        result = store.result(study.name, run)
         if result is not None:
             records += [{**row, **layer} for layer in layer_records(result)]
     return pd.DataFrame(records, columns=list(LAYER_COLUMNS))
@@ -39,16 +40,16 @@ def layer_records(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 def epoch_frame(study: Study, store: Store) -> pd.DataFrame:
     """Columns as in EPOCH_COLUMNS, of stored and of unfinished runs; epochs count from 1."""
     records = []
-    for row, folder in _stored(study, store):
-        for record in folder.history():
+    for row, run in _computed(study):
+        for record in store.folder(study.name, run).history():
             records.append({**row, **{key: record.get(key) for key in EPOCH_COLUMNS[5:]}, "epoch": record["epoch"] + 1})
     return pd.DataFrame(records, columns=list(EPOCH_COLUMNS))
 
 
-def _stored(study: Study, store: Store) -> Iterator[tuple[dict[str, Any], RunFolder]]:
+def _computed(study: Study) -> Iterator[tuple[dict[str, Any], Run]]:
     for row in study.rows:
         if row.run is not None:
-            yield _keys(row), store.folder(study.name, row.run)
+            yield _keys(row), row.run
 
 
 def _keys(row: Row) -> dict[str, Any]:

@@ -17,18 +17,18 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import UserError
-from .run import Run, canonical_json, from_dict, to_dict
+from .errors import Damaged, UserError
+from .run import DENSE, Run, canonical_json, from_dict, to_dict
 
 SCHEMA = 1
 RESERVED = ("dense", "published", "reference")
 """Names in the results folder that no study can have."""
 
-State = Literal["done", "failed", "running", "interrupted", "missing"]
+State = Literal["done", "failed", "running", "interrupted", "missing", "damaged"]
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -56,19 +56,30 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parsed JSON. Raises UserError naming a file that is not JSON: such a file was not written by the suite."""
+    """Parsed JSON. Raises Damaged for a file that is not JSON: such a file was not written by the suite."""
     # Twice as fast as json.loads, for tables of thousands of results; late, since every command imports this module.
     from pydantic_core import from_json
 
     try:
         return from_json(path.read_bytes())
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); remove it to compute it again") from error
+        raise Damaged(path, f"not valid JSON ({error})") from error
+
+
+def read_typed(path: Path, kind: type) -> dict[str, Any]:
+    """The content of a file of this format. Raises Damaged for another shape, UserError for another version."""
+    from .stored_types import flaw
+
+    content = read_json(path)
+    check_schema(content, path)
+    if reason := flaw(content, kind):
+        raise Damaged(path, reason)
+    return content
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands. `reason` is empty unless it failed or was interrupted."""
+    """Where a run stands. `reason` is empty unless it failed, was interrupted or is damaged."""
 
     state: State
     reason: str = ""
@@ -111,24 +122,58 @@ class RunFolder:
         if not path.exists():
             write_json(path, {"schema": SCHEMA, "id": run.id, "run": to_dict(run)})
             return
-        stored = read_json(path)
-        check_schema(stored, path)
-        if canonical_json(from_dict(stored["run"])) != canonical_json(run):
-            raise UserError(f"{path} describes another run than id {run.id}; was it edited by hand?")
+        if not self.describes(run):
+            raise Damaged(path, f"it describes another run than id {run.id}")
+
+    def describes(self, run: Run) -> bool:
+        """Whether `run.json` is of this run. Raises Damaged for one that cannot be read."""
+        from .stored_types import Described
+
+        path = self.path / "run.json"
+        content = read_typed(path, Described)
+        try:
+            return canonical_json(from_dict(content["run"])) == canonical_json(run)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise Damaged(path, f"it describes no run ({error})") from error
 
     def read_result(self) -> dict[str, Any] | None:
-        """The result, or None. Raises UserError for one from another version of the format."""
+        """The result, or None.
+
+        Raises Damaged for a file that is not this run's result, UserError for one of another version of the format.
+        """
+        from .stored_types import Result
+
         path = self.result_path
         try:
-            result = read_json(path)
+            result = read_typed(path, Result)
         except FileNotFoundError:
             return None
-        check_schema(result, path)
+        if result["id"] != self.path.name:
+            raise Damaged(path, f"it is the result of run {result['id']}")
         return result
 
+    def check_stored(self) -> bool:
+        """Whether the result is there, with the weights that others start from. Raises Damaged if one of them is bad.
+
+        Weights are looked at by their size here; whoever loads them compares their digest.
+        """
+        result = self.read_result()
+        if result is None:
+            return False
+        wanted = result.get("files", {}).get(self.model_path.name)
+        if wanted is None and result["run"].get("method") != DENSE:
+            return True
+        try:
+            size = self.model_path.stat().st_size
+        except FileNotFoundError:
+            raise Damaged(self.model_path, "it is missing, and its result says that it is there") from None
+        if wanted is not None and size != wanted["bytes"]:
+            raise Damaged(self.model_path, f"it has {size} bytes, its result says {wanted['bytes']}")
+        return True
+
     def attempts(self) -> list[dict[str, Any]]:
-        """All attempts, oldest first."""
-        return [read_json(path) for path in self._attempt_paths()]
+        """All attempts, oldest first; of a damaged record only that it is damaged."""
+        return [_read_attempt(path) for path in self._attempt_paths()]
 
     def _attempt_paths(self) -> list[Path]:
         folder = self.path / "attempts"
@@ -138,17 +183,22 @@ class RunFolder:
         write_json(self.path / "attempts" / f"{index:04d}.json", attempt)
 
     def history(self) -> list[dict[str, Any]]:
-        """Records of the epochs; a torn last line, of a killed writer, is left out."""
+        """Records of the epochs up to the first that cannot be read: a killed writer leaves a torn last line."""
+        from .stored_types import Epoch, flaw
+
         records = []
         try:
-            lines = self.history_path.read_text(encoding="utf-8").splitlines()
+            lines = self.history_path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
         for line in lines:
             try:
-                records.append(json.loads(line))
+                record = json.loads(line)
             except ValueError:
                 break
+            if flaw(record, Epoch):
+                break
+            records.append(record)
         return records
 
     def status(self) -> Status:
@@ -164,10 +214,10 @@ class RunFolder:
         paths = self._attempt_paths()
         if not paths:
             return Status("missing")
-        last = read_json(paths[-1])
+        last = _read_attempt(paths[-1])
         if last.get("outcome") == "failed":
             return Status("failed", last.get("reason", "unknown reason"), last.get("retryable", False))
-        return Status("interrupted", last.get("reason") or f"attempt {len(paths)} ended without a word")
+        return Status("interrupted", last.get("reason") or f"attempt {len(paths)} ended without recording an outcome")
 
     def allow_retry(self) -> None:
         """Note that a failed run may be tried again."""
@@ -178,10 +228,15 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Store:
-    """The results folder. `keeps_index`: readers of many results may keep an index beside them (see `index`)."""
+    """The results folder. `keeps_index`: readers of many results may keep an index beside them (see `index`).
+
+    `damaged` collects the files that could not be read, with the reason: readers go on without them, and the command
+    names them all at its end.
+    """
 
     root: Path
     keeps_index: bool = True
+    damaged: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
 
     def runs_folder(self, study: str, run: Run) -> Path:
         """The folder that the run's own folder lies in."""
@@ -189,6 +244,24 @@ class Store:
 
     def folder(self, study: str, run: Run) -> RunFolder:
         return RunFolder(self.runs_folder(study, run) / run.id)
+
+    def result(self, study: str, run: Run) -> dict[str, Any] | None:
+        """The stored result of a run; None where there is none or it is damaged, which is noted."""
+        try:
+            return self.folder(study, run).read_result()
+        except Damaged as error:
+            self.note(error)
+            return None
+
+    def note(self, error: Damaged) -> None:
+        """Remember a file that a reader goes on without."""
+        self.damaged[error.path] = error.reason
+
+    def status(self, study: str, run: Run) -> Status:
+        """As `RunFolder.status`; a result that was noted as damaged is not done."""
+        folder = self.folder(study, run)
+        reason = self.damaged.get(folder.result_path)
+        return folder.status() if reason is None else Status("damaged", f"{folder.result_path.name}: {reason}")
 
     def study_folder(self, study: str) -> Path:
         return self.root / study
@@ -215,6 +288,17 @@ class Store:
                     yield RunFolder(path)
 
 
+def _read_attempt(path: Path) -> dict[str, Any]:
+    from .stored_types import Attempt, flaw
+
+    try:
+        content = read_json(path)
+    except Damaged as error:
+        return {"outcome": None, "reason": str(error)}
+    reason = flaw(content, Attempt)
+    return {"outcome": None, "reason": f"{path} is damaged: {reason}"} if reason else content
+
+
 def _names(folder: Path) -> list[str]:
     """Names in a folder, none if there is no folder."""
     try:
@@ -224,9 +308,11 @@ def _names(folder: Path) -> list[str]:
 
 
 def check_schema(content: Mapping[str, Any], path: Path) -> None:
-    """Refuse a file of another version of the format, by name."""
-    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, Mapping) else None
+    """Refuse a file of another version of the format, by name. One without a version is no file of the suite."""
+    found = content.get("schema") if isinstance(content, Mapping) else None
+    if not isinstance(found, int):
+        raise Damaged(path, "it names no version of the format")
+    if found != SCHEMA:
         raise UserError(
             f"{path} has result format {found!r}, this version reads {SCHEMA}; use another --results folder"
         )

@@ -13,7 +13,7 @@ from .errors import UserError, unknown
 from .latex import to_latex
 from .report_types import Frame
 from .table_accuracy import accuracy_table
-from .table_cells import STATS, Stat
+from .table_cells import STATS, Stat, has_pruned
 from .table_cost import cost_table
 from .table_flops import flops_table
 from .table_layers import layers_table
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["accuracy", "flops", "macs", "layers", "cost", "rank", "paired"]
 KINDS: tuple[Kind, ...] = ("accuracy", "flops", "macs", "layers", "cost", "rank", "paired")
+OF_PRUNED: tuple[Kind, ...] = ("rank", "paired")
+"""Tables that compare pruned rows; those of the others show dense trainings alone as well."""
 FORMATS: dict[str, Callable[[Table], str]] = {
     "md": to_markdown,
     "latex": to_latex,
@@ -56,7 +58,7 @@ def make_table(
     """Build a table from what is stored, beside printed numbers where `against` names them.
 
     `frame` is that of `study_frame`, for callers who have it already. Raises UserError for an unknown kind, accuracy
-    or stat, and where there are no printed numbers to stand beside.
+    or stat, where there are no printed numbers to stand beside, and for a kind of OF_PRUNED without pruned rows.
     """
     from .frame import study_frame
 
@@ -66,6 +68,7 @@ def make_table(
     frame = study_frame(study, store) if frame is None else frame
     if against is not None:
         return _against(kind, study, frame, accuracy, chosen, against)
+    _check_pruned(kind, frame)
     if kind == "layers":
         from .report_frames import layer_frame
 
@@ -94,6 +97,17 @@ def _against(kind: str, study: Study, frame: Frame, accuracy: str, stat: Stat, a
     return published_table(study, frame, printed, measures[kind], accuracy, stat, chance_accuracy(study))
 
 
+def _check_pruned(kind: str, frame: Frame) -> None:
+    """Raises UserError for a comparison of pruned rows where there is none."""
+    if kind in OF_PRUNED and not has_pruned(frame):
+        names = ", ".join(repr(name) for name in dict.fromkeys(frame["study"]))
+        others = ", ".join(known for known in KINDS if known not in OF_PRUNED)
+        raise UserError(
+            f"--kind {kind} compares pruned networks, but all runs chosen of {names} are dense trainings; "
+            f"known for these: {others}"
+        )
+
+
 def check_stat(stat: str) -> Stat:
     """Raises UserError for another statistic than those of STATS."""
     for known in STATS:
@@ -116,4 +130,6 @@ def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -
 
     from .frame import study_frame
 
-    return rank_table(pd.concat([study_frame(study, store) for study in studies], ignore_index=True), accuracy)
+    frame = pd.concat([study_frame(study, store) for study in studies], ignore_index=True)
+    _check_pruned("rank", frame)
+    return rank_table(frame, accuracy)

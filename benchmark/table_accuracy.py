@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
-from .cells import Cell, Column, Mark, Table, TableRow
+from .cells import Cell, Column, Table, TableRow
 from .report_types import Frame
 from .run import DENSE
 from .statistics import MIN_INTERVAL
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
-from .table_cells import Group, Stat, heading, is_collapsed, labels, measured_cell, split_groups, spread, targets
-from .table_marks import RULE, marks_by_seed
+from .table_cells import (
+    Group,
+    Stat,
+    heading,
+    headings,
+    is_collapsed,
+    labels,
+    measured_cell,
+    split_groups,
+    spread,
+    targets,
+)
+from .table_marks import RULE, ColumnMarks, marks_by_seed, untold
 
 
 def accuracy_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance: float | None = None) -> Table:
@@ -22,11 +33,10 @@ def accuracy_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", cha
     shows_count = has_uneven_counts(frame)
 
     def cell(label: str, target: float) -> Cell:
-        mark = marks[target].get(label, "")
-        made = measured_cell(
-            groups.get((label, target)), column, scale=100, digits=2, stat=stat, mark=mark, chance=chance
-        )
-        return replace(made, shows_count=shows_count)
+        group = groups.get((label, target))
+        made = measured_cell(group, column, scale=100, digits=2, stat=stat, chance=chance)
+        made = replace(made, shows_count=shows_count)
+        return made if group is None else marks[target].on(group.name, made)
 
     rows = [TableRow(label=label, cells=tuple(cell(label, t) for t in sparsities)) for label in labels(frame)]
     protocol = ACCURACIES[accuracy]  # pyright: ignore[reportArgumentType]
@@ -34,26 +44,28 @@ def accuracy_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", cha
         name="accuracy",
         title=f"Test accuracy (%) of {subject(frame)} by sparsity",
         corner="Method",
-        columns=tuple(Column(heading=heading(target)) for target in sparsities),
+        columns=tuple(Column(heading=name) for name in headings(sparsities)),
         rows=(*dense_rows(frame, column, stat, max(1, len(sparsities))), *rows),
         caption=(f"{protocol[0].upper()}{protocol[1:]}.", *common_caption(frame, stat)),
         marks=RULE,
+        untold=untold({heading(target): found for target, found in marks.items()}),
         facts={"accuracy": accuracy, "protocol": protocol, "stat": stat},
     )
 
 
 def column_marks(
     groups: dict[tuple[str, float], Group], target: float, column: str, chance: float | None
-) -> dict[str, Mark]:
-    """Marks of the labels of one sparsity; rows off it take no part."""
-    there = {group.label: group for (_, at), group in groups.items() if at == target and group.is_comparable}
+) -> ColumnMarks:
+    """Marks of one sparsity by the names of the groups; rows off it take no part."""
+    there = [group for (_, at), group in groups.items() if at == target and group.is_comparable]
     return group_marks(there, column, chance)
 
 
-def group_marks(groups: Mapping[str, Group], column: str, chance: float | None) -> dict[str, Mark]:
-    """Best and second best of groups that may be compared; one with a collapsed run never shares a mark."""
-    barred = {name for name, group in groups.items() if is_collapsed(group.done, chance).any()}
-    return marks_by_seed({name: group.done for name, group in groups.items()}, column, barred)
+def group_marks(groups: Iterable[Group], column: str, chance: float | None) -> ColumnMarks:
+    """Marks of groups that may be compared, by their names; one with a collapsed run never has a mark."""
+    by_name = {group.name: group for group in groups}
+    barred = {name for name, group in by_name.items() if is_collapsed(group.done, chance).any()}
+    return marks_by_seed({name: group.done for name, group in by_name.items()}, column, barred)
 
 
 def dense_rows(frame: Frame, column: str, stat: Stat, width: int) -> list[TableRow]:

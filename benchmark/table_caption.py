@@ -7,7 +7,7 @@ from typing import Literal
 from .errors import unknown
 from .report_types import Frame
 from .run import DENSE
-from .table_cells import SPREAD_NAMES, Stat
+from .table_cells import SPREAD_NAMES, Stat, has_pruned
 
 Accuracy = Literal["last", "selected", "best_test"]
 ACCURACIES: dict[Accuracy, str] = {
@@ -51,9 +51,10 @@ def seeds_sentence(frame: Frame) -> str:
 
 
 def _planned_counts(frame: Frame) -> list[int]:
-    """Different numbers of runs of a label at a sparsity, ascending."""
-    pruned = frame[(frame["method"] != DENSE) & (frame["state"] != "not run")]
-    return sorted({len(group) for _, group in pruned.groupby(["label", "target"], sort=False)})
+    """Different numbers of runs of a pruned label at a sparsity, ascending; of dense ones where none is pruned."""
+    counted = frame[frame["method"] != DENSE] if has_pruned(frame) else frame
+    planned = counted[counted["state"] != "not run"]
+    return sorted({len(group) for _, group in planned.groupby(["label", "target"], sort=False)})
 
 
 def has_uneven_counts(frame: Frame) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from .cells import Cell, Mark, Note
+from .cells import Cell, Note
 from .report_types import Frame
 from .run import DENSE
 from .statistics import sample_std, t_interval
@@ -26,6 +26,7 @@ MISSING = "runs are missing; (stored/expected)"
 COLLAPSED = "collapsed: a layer without weights, or accuracy at chance"
 NOT_RUN = "not run in this study"
 NO_TARGET = "the method sets its own sparsity, so not compared for best"
+UNPRUNED = "not pruned"
 MIXED = "several settings share this row, and are averaged"
 
 
@@ -75,6 +76,11 @@ def heading(target: float) -> str:
     return percent(target) if target > 0 else "own sparsity"
 
 
+def headings(sparsities: list[float]) -> list[str]:
+    """The headings of the columns of a table; a study of dense trainings alone has one."""
+    return [heading(target) for target in sparsities] or [UNPRUNED]
+
+
 def split_groups(frame: Frame) -> dict[tuple[str, float], Group]:
     """The runs by (label, target), in the order of the study, dense training left out."""
     pruned = frame[frame["method"] != DENSE]
@@ -82,6 +88,11 @@ def split_groups(frame: Frame) -> dict[tuple[str, float], Group]:
         (str(label), float(target)): Group(str(label), float(target), rows)
         for (label, target), rows in pruned.groupby(["label", "target"], sort=False)
     }
+
+
+def has_pruned(frame: Frame) -> bool:
+    """Whether there are other rows than dense trainings."""
+    return bool((frame["method"] != DENSE).any())
 
 
 def targets(frame: Frame) -> list[float]:
@@ -99,7 +110,7 @@ def spread(values: list[float], stat: Stat) -> float | None:
 
 
 def measured_cell(
-    group: Group | None, column: str, *, scale: float, digits: int, stat: Stat, mark: Mark = "", chance: float | None
+    group: Group | None, column: str, *, scale: float, digits: int, stat: Stat, chance: float | None
 ) -> Cell:
     """The cell of a group, from a column of the frame; None is a combination that the study does not speak of."""
     if group is None:
@@ -118,7 +129,6 @@ def measured_cell(
         count=len(values),
         expected=len(group.rows),
         digits=digits,
-        mark=mark,
         notes=notes,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .cells import Cell, Column, Table, TableRow
 from .report_types import Frame
 from .table_caption import common_caption, subject
-from .table_cells import Stat, heading, labels, measured_cell, split_groups, targets
+from .table_cells import Stat, headings, labels, measured_cell, split_groups, targets
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
@@ -16,7 +16,10 @@ def best_unit(value: float) -> tuple[float, str]:
 
 
 def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -> Table:
-    """Two blocks of rows with the same columns: percent of multiply-adds pruned, and multiply-adds left."""
+    """Two blocks of rows with the same columns: percent of multiply-adds pruned, and multiply-adds left.
+
+    Nothing is marked the best: at one sparsity, fewer multiply-adds are a gain only for a network that still works.
+    """
     groups, sparsities = split_groups(frame), targets(frame)
     known = frame["macs_dense"].dropna()
     dense = float(known.iloc[0]) if len(known) else None
@@ -26,7 +29,7 @@ def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -
     for block, (column, scale, digits) in blocks.items():
         reference = 0.0 if column == "macs_pruned" else (dense or 0.0)
         cell = Cell(value=reference * scale, digits=digits) if dense else Cell(text="missing")
-        rows.append(TableRow(label="Dense", cells=(cell,) * len(sparsities), block=block, is_reference=True))
+        rows.append(TableRow(label="Dense", cells=(cell,) * max(1, len(sparsities)), block=block, is_reference=True))
         for label in labels(frame):
             cells = tuple(
                 measured_cell(groups.get((label, t)), column, scale=scale, digits=digits, stat=stat, chance=chance)
@@ -37,7 +40,7 @@ def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -
         name="flops",
         title=f"Multiply-adds of {subject(frame)} by sparsity",
         corner="Method",
-        columns=tuple(Column(heading=heading(target)) for target in sparsities),
+        columns=tuple(Column(heading=name) for name in headings(sparsities)),
         rows=tuple(rows),
         caption=(
             "Multiply-adds of convolution and linear layers for one input, each layer weighted by its density; "

@@ -6,7 +6,7 @@ from .cells import Cell, Column, Note, Table, TableRow
 from .report_types import Frame
 from .run import DENSE
 from .table_caption import common_caption, subject
-from .table_cells import STATS, Stat, percent, spread
+from .table_cells import STATS, Stat, has_pruned, percent, spread
 
 EMPTY = "no weight left in at least one run"
 
@@ -14,13 +14,13 @@ EMPTY = "no weight left in at least one run"
 def layers_table(layers: Frame, frame: Frame, stat: Stat = STATS[0]) -> Table:
     """Percent of each layer's weights kept, mean over seeds; `layers` as from `report_frames.layer_frame`.
 
-    `frame` is that of the runs, for what the caption says of them.
+    `frame` is that of the runs, for what the caption says of them. Dense networks are shown where there are no others.
     """
-    pruned = layers[layers["method"] != DENSE]
-    labels = list(dict.fromkeys(pruned["label"]))
+    shown = layers[layers["method"] != DENSE] if has_pruned(layers) else layers
+    labels = list(dict.fromkeys(shown["label"]))
     rows = [
         row
-        for target, at_target in sorted(pruned.groupby("target"), key=lambda pair: pair[0])
+        for target, at_target in sorted(shown.groupby("target"), key=lambda pair: pair[0])
         for row in _block(float(target), at_target, labels, stat)
     ]
     return Table(

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from .cells import Cell, Column, Note, Table, TableRow
 from .report_types import Frame
-from .table_accuracy import dense_rows
+from .table_accuracy import column_marks, dense_rows
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
-from .table_cells import Stat, heading, labels, measured_cell, split_groups, targets
+from .table_cells import Stat, heading, headings, labels, measured_cell, split_groups, targets
+from .table_marks import RULE, untold
 
 FRONT = "on the Pareto front of the means: no other row and sparsity has at least its accuracy with fewer multiply-adds"
 
@@ -26,6 +27,7 @@ def macs_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance:
     """Two columns for each sparsity: multiply-adds left in percent of the dense network, and accuracy in percent."""
     column = accuracy_column(accuracy)
     groups, sparsities, shows_count = split_groups(frame), targets(frame), has_uneven_counts(frame)
+    marks = {target: column_marks(groups, target, column, chance) for target in sparsities}
     left = frame.assign(macs_left=1 - frame["macs_pruned"].astype(float))
     left_groups = split_groups(left)
 
@@ -33,7 +35,9 @@ def macs_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance:
         key = (label, target)
         macs = measured_cell(left_groups.get(key), "macs_left", scale=100, digits=1, stat=stat, chance=None)
         made = measured_cell(groups.get(key), column, scale=100, digits=2, stat=stat, chance=chance)
-        return replace(macs, notes=()), replace(made, shows_count=shows_count)
+        made = replace(made, shows_count=shows_count)
+        group = groups.get(key)
+        return replace(macs, notes=()), made if group is None else marks[target].on(group.name, made)
 
     rows = {label: [pair(label, target) for target in sparsities] for label in labels(frame)}
     dense = dense_rows(frame, column, stat, 1)
@@ -47,7 +51,7 @@ def macs_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance:
         title=f"Test accuracy (%) of {subject(frame)} beside multiply-adds left (%)",
         corner="Method",
         columns=tuple(
-            Column(heading=part, group=heading(target)) for target in sparsities for part in ("MACs left", "accuracy")
+            Column(heading=part, group=name) for name in headings(sparsities) for part in ("MACs left", "accuracy")
         ),
         rows=(
             *(replace(row, cells=(whole, row.cells[0]) * max(1, len(sparsities))) for row in dense),
@@ -62,6 +66,8 @@ def macs_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance:
             "percent of the dense network's.",
             *common_caption(frame, stat),
         ),
+        marks=f"Accuracies are marked, multiply-adds are not. {RULE}",
+        untold=untold({heading(target): found for target, found in marks.items()}),
         facts={"accuracy": accuracy, "stat": stat},
     )
 

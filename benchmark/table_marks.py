@@ -1,60 +1,121 @@
-"""Which rows of a column are best and second best, told apart over seeds and never typed in."""
+"""Which rows of a column are best, second best, and not distinguishable from the best: computed, never typed in."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from .cells import Mark
+from .cells import Cell, Mark
 from .report_types import Frame
 from .statistics import MIN_INTERVAL, differs, paired_differences, resolution
 
 Key = TypeVar("Key", bound=Hashable)
 
+MARGIN = 2.0
+"""Points of accuracy below the best from which a row never counts as indistinct, however noisy its runs are.
+
+Three seeds with the usual standard deviation of up to half a point give t-intervals of up to about two points.
+"""
+
 RULE = (
-    f"Marked only where the difference is real: rows whose paired difference to the best (same seed, same dense "
-    f"training) has a 95 % t-interval with zero in it share the mark, unless one of their runs collapsed; below "
-    f"{MIN_INTERVAL} runs nothing is marked."
+    "Rows are compared with the best by the 95 % t-interval of their paired differences (same seed, same dense "
+    f"training), from the second down to the first that really differs or is more than {MARGIN:g} points below the "
+    "best. Rows off their sparsity or with a collapsed run take no part."
 )
-PRINTED_RULE = "By the printed means alone, equal numbers share the mark."
+PRINTED_RULE = "Best and second are by the printed numbers alone."
 
 
-def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str] = ()) -> dict[str, Mark]:
-    """Best and second best of the rows by a column where more is better.
+@dataclass(frozen=True)
+class ColumnMarks:
+    """The marks of a column by row; a row that is not in `marks` or `indistinct` has none.
 
-    Rows that cannot be told from the best share its mark, and then nobody is second. A row that leads but cannot be
-    judged, by too few runs or because it is barred, takes all marks away: naming another the best would be wrong.
+    Attributes:
+        indistinct: whether a row cannot be told from the best, for rows that could be compared with it.
+        unjudged: rows that the walk came past without enough pairs to compare them.
+        is_led_by_barred: a barred row has the highest mean, so that nothing is marked.
     """
-    done = {label: group[group[column].notna()] for label, group in rows.items()}
-    means = {label: float(group[column].mean()) for label, group in done.items() if len(group)}
-    judged = [label for label in means if len(done[label]) >= MIN_INTERVAL and label not in barred]
-    best_judged = max((means[label] for label in judged), default=None)
-    if len(judged) < 2 or best_judged is None or max(means.values()) > best_judged:
-        return {}
+
+    marks: dict[str, Mark] = field(default_factory=dict)
+    indistinct: dict[str, bool] = field(default_factory=dict)
+    unjudged: tuple[str, ...] = ()
+    is_led_by_barred: bool = False
+
+    def on(self, row: str, cell: Cell) -> Cell:
+        """The cell with the marks of its row."""
+        return replace(cell, mark=self.marks.get(row, ""), is_indistinct=self.indistinct.get(row))
+
+
+def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str] = ()) -> ColumnMarks:
+    """Marks of rows by an accuracy (a fraction, more is better) whose runs stand in `column`.
+
+    Best and second are the highest means as they are printed; equal ones share the mark. Whether another row is
+    indistinct from the best is decided from the highest mean down, and not below the first row that really differs.
+    A row with fewer than MIN_INTERVAL pairs to the best is no evidence in either direction: it gets no sign and does
+    not end the walk. Barred rows take no part; one that leads takes all marks away, as naming another the best would
+    be wrong.
+    """
+    done = {row: known for row, group in rows.items() if len(known := group[group[column].notna()])}
+    shown = {row: _printed(group[column]) for row, group in done.items()}
+    compared = {row: value for row, value in shown.items() if row not in barred}
+    best = max(compared.values(), default=0.0)
+    if compared and max(shown.values()) > best:
+        return ColumnMarks(is_led_by_barred=True)
+    if len(set(compared.values())) < 2:
+        # one row, or all equal: nothing to point at
+        return ColumnMarks()
+    top = max((row for row in compared if compared[row] == best), key=lambda row: len(done[row]))
+    lower = {row: value for row, value in compared.items() if value < best}
+    pairs = {row: paired_differences(done[top], done[row], column) for row in lower}
     step = resolution(value for group in done.values() for value in group[column])
-    leaders = _leaders({label: done[label] for label in judged}, means, column, step)
-    marks: dict[str, Mark] = dict.fromkeys(leaders, "best")
-    rest = {label: done[label] for label in judged if label not in leaders}
-    if len(leaders) == 1 and len(rest) > 1:
-        marks |= dict.fromkeys(_leaders(rest, means, column, step), "second")
-    # all equal: nothing to point at
-    return {} if len(leaders) == len(judged) else marks
+    indistinct, unjudged = _walk(lower, best, pairs, step)
+    return ColumnMarks(marks_by_value(compared), indistinct, unjudged)
 
 
-def _leaders(rows: Mapping[str, Frame], means: Mapping[str, float], column: str, step: float) -> list[str]:
-    """The row of the highest mean and those that cannot be told from it."""
-    top = max(rows, key=lambda label: means[label])
-    return [label for label in rows if label == top or not _is_worse(rows[label], rows[top], column, step)]
+def _printed(accuracies: Frame) -> float:
+    """The mean in percent as tables print it: what a reader sees as equal is equal."""
+    return round(100 * sum(float(value) for value in accuracies) / len(accuracies), 2)
 
 
-def _is_worse(row: Frame, top: Frame, column: str, step: float) -> bool:
-    return differs(paired_differences(top, row, column), smallest_std=step / 2)
+def _walk(
+    lower: Mapping[str, float], best: float, pairs: Mapping[str, list[float]], step: float
+) -> tuple[dict[str, bool], tuple[str, ...]]:
+    """Whether each row is indistinct from the best, and the rows that could not be judged before the walk ended."""
+    indistinct: dict[str, bool] = {}
+    unjudged: list[str] = []
+    has_ended = False
+    for value in sorted(set(lower.values()), reverse=True):
+        has_ended = has_ended or round(best - value, 9) > MARGIN
+        level = [row for row in lower if lower[row] == value]
+        judged = [row for row in level if len(pairs[row]) >= MIN_INTERVAL]
+        indistinct |= {row: not has_ended and not differs(pairs[row], smallest_std=step / 2) for row in judged}
+        unjudged += [row for row in level if row not in indistinct and not has_ended]
+        has_ended = has_ended or not all(indistinct[row] for row in judged)
+    return indistinct, tuple(unjudged)
+
+
+def untold(columns: Mapping[str, ColumnMarks]) -> tuple[str, ...]:
+    """Sentences on what could not be told, by the headings of the columns; rows are named as they are in the marks."""
+    led = [heading for heading, column in columns.items() if column.is_led_by_barred]
+    marked = {heading: column for heading, column in columns.items() if column.marks}
+    unknown = [heading for heading, column in marked.items() if not column.indistinct]
+    rows = [row for heading, column in marked.items() if heading not in unknown for row in column.unjudged]
+    few = f"fewer than {MIN_INTERVAL} pairs of runs"
+    sentences = []
+    if led:
+        sentences.append(f"Nothing is marked at {', '.join(led)}: the row of the highest mean has a collapsed run.")
+    if unknown:
+        where = "" if len(unknown) == len(marked) else f" at {', '.join(unknown)}"
+        sentences.append(f"What is not distinguishable from the best could not be told{where}: {few} with the best.")
+    if rows:
+        sentences.append(f"Not compared with the best, for {few}: {', '.join(rows)}.")
+    return tuple(sentences)
 
 
 def marks_by_value(values: Mapping[Key, float]) -> dict[Key, Mark]:
     """Best and second best of printed numbers; equal numbers share a mark. More is better.
 
-    Of two rows, only the best is marked: second is the other word for last.
+    With two rows only the best is marked.
     """
     distinct = sorted(set(values.values()), reverse=True)
     names: tuple[Mark, ...] = ("best", "second") if len(values) > 2 else ("best",)

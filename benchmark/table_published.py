@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from .cells import Cell, Column, Mark, Note, Table, TableRow
+from .cells import Cell, Column, Note, Table, TableRow
 from .published import PAPER, Published, marks, stands_beside
 from .report_types import Frame
 from .run import DENSE
 from .table_accuracy import dense_rows, group_marks
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
-from .table_cells import MAX_MISS, Group, Stat, heading, measured_cell, split_groups
-from .table_marks import PRINTED_RULE, RULE
+from .table_cells import MAX_MISS, NO_TARGET, Group, Stat, heading, measured_cell, split_groups
+from .table_marks import PRINTED_RULE, RULE, ColumnMarks, untold
 
 if TYPE_CHECKING:
     from .study import Study
@@ -32,6 +32,18 @@ class Line:
     label: str
     group: Group | None
     printed: Published | None
+
+    @property
+    def is_of_ranks(self) -> bool:
+        """Whether the block is one of ranks, whose rows compare whatever their sparsity."""
+        return self.target == 0 and self.block != heading(0)
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether ours may be the best of its block."""
+        if self.group is None or self.is_off_block or self.group.is_off_target:
+            return False
+        return self.is_of_ranks or self.group.has_target
 
     @property
     def is_off_block(self) -> bool:
@@ -98,6 +110,7 @@ def published_table(
         rows=tuple(rows),
         caption=(*_protocol(measure, accuracy), *common_caption(frame, stat)),
         marks=f"Ours: {RULE[0].lower()}{RULE[1:]} Cited: {PRINTED_RULE[0].lower()}{PRINTED_RULE[1:]}",
+        untold=untold(made.marks),
         facts={"published_table": printed[0].table, "source": PAPER, "measure": measure, "accuracy": accuracy},
     )
 
@@ -113,17 +126,13 @@ def _protocol(measure: Measure, accuracy: str) -> list[str]:
     return [f"Ours: {ACCURACIES[accuracy]}{like}.", printed]  # pyright: ignore[reportArgumentType]
 
 
-def _block_marks(lines: list[Line], column: str, chance: float | None) -> dict[tuple[str, str], Mark]:
-    """Marks of ours within each block, by (block, name of the group)."""
+def _block_marks(lines: list[Line], column: str, chance: float | None) -> dict[str, ColumnMarks]:
+    """Marks of ours by block, within it by the names of the groups."""
     blocks: dict[str, list[Group]] = {}
     for line in lines:
-        if line.group is not None and not line.is_off_block:
+        if line.group is not None and line.is_comparable:
             blocks.setdefault(line.block, []).append(line.group)
-    return {
-        (block, name): mark
-        for block, groups in blocks.items()
-        for name, mark in group_marks({group.name: group for group in groups}, column, chance).items()
-    }
+    return {block: group_marks(groups, column, chance) for block, groups in blocks.items()}
 
 
 class _Builder:
@@ -166,14 +175,14 @@ class _Builder:
         group = line.group
         if group is None:
             return Cell(), Cell()
-        mark = self.marks.get((line.block, group.name), "")
-        cell = measured_cell(
-            group, self.column, scale=100, digits=self.digits, stat=self.stat, mark=mark, chance=self.chance
-        )
+        cell = measured_cell(group, self.column, scale=100, digits=self.digits, stat=self.stat, chance=self.chance)
+        if line.is_of_ranks:
+            cell = replace(cell, notes=tuple(note for note in cell.notes if note.meaning != NO_TARGET))
+        marks = self.marks.get(line.block, ColumnMarks())
         done = group.done["sparsity"]
         notes = (Note("△", OFF_BLOCK),) if line.is_off_block else ()
         reached = Cell(value=100 * float(done.mean()), notes=notes) if len(done) else Cell()
-        return reached, replace(cell, shows_count=self.shows_count)
+        return reached, marks.on(group.name, replace(cell, shows_count=self.shows_count))
 
     def _cited(self, printed: Published | None) -> Cell:
         value = None if printed is None else getattr(printed, self.measure)

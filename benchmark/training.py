@@ -24,7 +24,7 @@ TOP_K = 5
 
 
 class Diverged(Exception):
-    """The training loss is not finite."""
+    """The training loss, or the trained network, is not finite."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ QUICK: dict[str, int] = {"every": 2, "prune_rounds": 10, "fisher_gradients": 20}
 would fall into a training of a dozen steps, and counts that only cost time."""
 
 CHECKS: dict[str, Callable[[Subject], str]] = {
+    "scores are finite floats": checks.check_scores,
     "the target is met exactly": checks.check_target,
     "pruned weights stay zero under SGD": partial(checks.check_masks_hold, optimizer="sgd"),
     "pruned weights stay zero under Adam": partial(checks.check_masks_hold, optimizer="adam"),

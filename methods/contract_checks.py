@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ..benchmark.errors import UserError
-from ..benchmark.pruning import find_sites, num_kept
+from ..benchmark.pruning import check_finite, find_sites, num_kept
 from .base import Pruner
 from .describe import MethodInfo, Option
 from .registry import create
@@ -69,6 +69,25 @@ def check_target(subject: Subject) -> str:
     wanted = num_kept(masks.num_total, subject.sparsity)
     assert masks.num_kept == wanted, f"{masks.num_kept} of {masks.num_total} weights are kept, not {wanted}"
     return f"kept {masks.num_kept} of {masks.num_total}"
+
+
+def check_scores(subject: Subject) -> str:
+    """Scores are finite floats, whenever the method ranks weights by them."""
+    run = subject.start()
+    compute = getattr(run.pruner, "scores", None)
+    if compute is None:
+        return "ranks no weights by scores"
+    dtypes: set[str] = set()
+
+    def observed() -> Mapping[str, Tensor]:
+        scores = compute()
+        check_finite(scores)
+        dtypes.update(str(score.dtype) for score in scores.values())
+        return scores
+
+    setattr(run.pruner, "scores", observed)  # noqa: B010  a method's own name: only some pruners have it
+    run.train()
+    return ", ".join(sorted(dtypes)) or "asks for no scores"
 
 
 def check_masks_hold(subject: Subject, optimizer: Literal["sgd", "adam"]) -> str:

@@ -84,7 +84,7 @@ class MaskPruner(Pruner, ABC):
 
     @abstractmethod
     def score(self, name: str, weight: Tensor) -> Tensor:
-        """Importance of each weight of a layer, shape of `weight`; high is kept. Must be finite."""
+        """Importance of each weight of a layer: finite floats in the shape of `weight`; high is kept."""
 
     def prepare_scores(self) -> None:
         """Before the scores of all layers are asked for: gradients, random numbers, statistics.
@@ -160,6 +160,10 @@ class MaskPruner(Pruner, ABC):
         with torch.enable_grad():
             self.prepare_scores()
         scores = {name: self.score(name, site.weight.detach()).clone() for name, site in self._masks.sites.items()}
+        for name, site in self._masks.sites.items():
+            if scores[name].shape != site.weight.shape:
+                shapes = f"{tuple(scores[name].shape)}; the weight has {tuple(site.weight.shape)}"
+                raise ValueError(f"scores of layer {name!r} have the shape {shapes}")
         check_finite(scores)
         return scores
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..benchmark.errors import UserError
 from ..benchmark.pruning import Site
 from .base import Batch, Context
 
@@ -50,7 +51,7 @@ def mean_gradients(
     with untouched(context.model, training=training):
         weights = _differentiable(sites)
         for inputs, targets in batches:
-            loss = context.loss(context.model(inputs), targets) * len(targets)
+            loss = context.loss(_logits(context.model, inputs), targets) * len(targets)
             for total, gradient in zip(totals, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
                 if gradient is not None:
                     total += gradient
@@ -60,6 +61,19 @@ def mean_gradients(
         context.reduce(total)
         total /= count.to(total.dtype)
     return {site.name: total for site, total in zip(sites, totals, strict=True)}
+
+
+def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
+    try:
+        return model(inputs)
+    except ValueError as error:
+        if len(inputs) != 1:
+            raise
+        # batch norm in training mode, behind a feature map of one pixel
+        raise UserError(
+            f"a scoring batch of one sample has no batch statistics ({error}); "
+            "batches need at least 2 samples, or running statistics (SNIP's mode: eval)"
+        ) from error
 
 
 def _differentiable(sites: Sequence[Site]) -> list[Tensor]:
@@ -81,7 +95,7 @@ def hessian_gradient(
         weights = _differentiable(sites)
 
         def gradients(batch: Batch, create_graph: bool) -> tuple[Tensor, ...]:
-            loss = context.loss(context.model(batch[0]) / temperature, batch[1])
+            loss = context.loss(_logits(context.model, batch[0]) / temperature, batch[1])
             return torch.autograd.grad(loss, weights, create_graph=create_graph)
 
         for weight in weights:

@@ -19,8 +19,10 @@ from ..benchmark.store import Status, Store
 from .queue import Ended, Queued, Snapshot, cache_path, look
 from .submission import Manifest, Task, TaskRecord, find_submissions, newest_task_by_run, read_manifest
 
-State = Literal["done", "running", "queued", "blocked", "failed", "lost", "interrupted", "missing"]
-STATES: tuple[State, ...] = ("done", "running", "queued", "blocked", "failed", "lost", "interrupted", "missing")
+State = Literal["done", "running", "queued", "blocked", "failed", "lost", "interrupted", "damaged", "missing"]
+STATES: tuple[State, ...] = (
+    "done", "running", "queued", "blocked", "failed", "lost", "interrupted", "damaged", "missing",
+)  # fmt: skip
 STARTED = "its job has started"
 _DEAD = ("failed", "lost", "interrupted", "blocked")
 
@@ -162,7 +164,7 @@ def _gather(
 def judge(run_id: str, status: Status, evidence: _Evidence) -> RunState:
     """One run's state from its files (`status`) and its job."""
     task = evidence.task
-    if status.state == "done" or task is None or task.job is None:
+    if status.state in ("done", "damaged") or task is None or task.job is None:
         return RunState(state=status.state, reason=status.reason, retryable=status.retryable)
     log = task.log_path if task.log_path.exists() else None
     state = _judge_queued(run_id, status, evidence) if evidence.queued else _judge_gone(run_id, status, evidence)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from prunebench.benchmark.compare import Comparison, compare_folders
 from prunebench.benchmark.compare_text import comparison_as_dict, comparison_lines, comparison_table
-from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.errors import Damaged, UserError
+from prunebench.benchmark.plan import with_parents
 from prunebench.benchmark.run import Run
-from prunebench.benchmark.store import Store, write_json
+from prunebench.benchmark.store import Store, read_json, write_json
 from synthetic_results import STUDY, fill, store_result, write_study
 
 
@@ -130,9 +131,14 @@ def test_a_result_that_describes_no_run_is_named(tmp_path: Path) -> None:
     first = folder(tmp_path / "a")
     study = write_study(first)
     path = Store(first).folder(study.name, study.runs[-1]).result_path
-    write_json(path, {"schema": 1, "run": {"colour": "red"}})
-    with pytest.raises(UserError, match=r"result\.json does not describe a run of this version"):
+    content = read_json(path)
+    write_json(path, {**content, "run": {"colour": "red"}})
+    with pytest.raises(Damaged, match=r"result\.json is damaged: it does not describe a run of this version"):
         compare_folders(first, first)
+    noted: list[Damaged] = []
+    found = compare_folders(first, first, note=noted.append)
+    assert [error.path for error in noted] == [path, path]
+    assert sum(len(row.pairs) for row in found.rows) == len(with_parents(study.runs)) - 1
 
 
 def test_table_and_json_say_the_same(tmp_path: Path) -> None:

@@ -51,6 +51,17 @@ def test_a_csv_is_read_back_as_it_was(frame: pd.DataFrame, tmp_path: Path) -> No
     pd.testing.assert_frame_equal(back, wanted, check_exact=True)
 
 
+@pytest.mark.parametrize("label", ["=1+1", "@SUM(A1)", "+x", "-x", "'=1", "''@", "'quoted", "plain", "\tx"])
+def test_text_that_a_spreadsheet_would_run_is_neutralised_and_read_back(
+    label: str, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame["label"] = label
+    content = export_bytes(frame, "csv")
+    cells = pd.read_csv(write(tmp_path, "e.csv", content), dtype="string", keep_default_na=False)
+    assert not cells["label"].str.match(r"[=+\-@\t\r]").any()
+    assert set(read_export(tmp_path / "e.csv")["label"]) == {label}
+
+
 @needs_pyarrow
 def test_parquet_is_read_back_as_it_was(frame: pd.DataFrame, tmp_path: Path) -> None:
     back = read_export(write(tmp_path, "e.parquet", export_bytes(frame, "parquet")))

@@ -80,6 +80,24 @@ def test_a_result_holds_what_it_must(shared: Path) -> None:
     assert sum(int(mask.sum()) for mask in masks.values()) == sparsity["kept"]
 
 
+@pytest.mark.parametrize("method", ["snip", "iterative_snip", "force", "grasp"])
+def test_scores_of_a_rest_of_one_sample_are_computed_with_batch_norm(method: str, tmp_path: Path) -> None:
+    """The network's last feature maps are one pixel, of which one sample has no variance."""
+    options = (
+        {"samples_per_class": 5, "score_batch": 7} if method == "grasp" else {"score_samples": 8, "score_batch": 7}
+    )
+    run = replace(
+        pruned(method, parent=None, **options),
+        model_options=frozen_options({"stem_stride": 4}),
+        recipe=replace(RECIPE, epochs=1),
+    )
+    assert compute(run, tmp_path)["sparsity"]["achieved"] == pytest.approx(0.9, abs=1e-4)
+    single = replace(run, method_options=frozen_options({**options, "score_batch": 1}))
+    ending = attempt(single, "s", Settings(results=tmp_path))
+    assert (ending.outcome, ending.retryable) == ("failed", False)
+    assert ending.reason.startswith("UserError: a scoring batch of one sample has no batch statistics")
+
+
 def test_pruning_starts_from_the_dense_weights(shared: Path) -> None:
     dense = folder(DENSE, shared).read_result()
     assert dense is not None

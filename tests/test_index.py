@@ -133,8 +133,9 @@ def test_a_result_of_another_version_is_refused_though_it_was_noted(place: Place
     with pytest.raises(UserError, match="has result format 7"):
         study_frame(place.study, place.store)
     path.write_text("{", encoding="utf-8")
-    with pytest.raises(UserError, match="is not valid JSON"):
-        study_frame(place.study, place.store)
+    frame = study_frame(place.study, place.store)
+    assert list(place.store.damaged) == [path]
+    assert set(frame.loc[frame["id"] == place.runs[0].id, "state"]) == {"damaged"}
 
 
 def damaged(content: bytes) -> dict[str, bytes]:

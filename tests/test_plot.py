@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.frame import study_frame
-from prunebench.benchmark.plot import KINDS, figures, save_figure, standard_kinds
+from prunebench.benchmark.plot import KINDS, OF_PRUNED, figures, save_figure, standard_kinds
 from prunebench.benchmark.plot_accuracy import accuracy_figure, curves_of
 from prunebench.benchmark.plot_layers import layers_figure
 from prunebench.benchmark.plot_macs import macs_figure, pareto_front
-from prunebench.benchmark.plot_style import LINES, MARKERS, PALETTE, looks, shorten
+from prunebench.benchmark.plot_style import DENSE_COLOR, LINES, MARKERS, PALETTE, looks, shorten
 from prunebench.benchmark.report_frames import layer_frame
 from prunebench.benchmark.run import Run
 from prunebench.benchmark.store import Store
@@ -52,6 +52,37 @@ def test_the_curve_joins_means_at_the_densities(made: tuple[Study, Store]) -> No
     assert axes.get_xlim()[0] > axes.get_xlim()[1]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["90", "95"]
     assert line(axes, "Dense")[1] == pytest.approx([98.2, 98.2])
+
+
+def test_dense_trainings_alone_are_a_level_and_a_point(made: tuple[Study, Store], tmp_path: Path) -> None:
+    study, store = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"]), made[1]
+    drawn = figures(None, [study], store)
+    assert [kind for _, kind in drawn] == ["accuracy", "macs"] == standard_kinds(study)
+    axes = drawn["small", "accuracy"].axes[0]
+    assert line(axes, "Dense")[1] == pytest.approx([98.2, 98.2])
+    assert axes.get_title(loc="left").endswith("mean and standard deviation, n = 3")
+    assert line(drawn["small", "macs"].axes[0], "Dense") == ([100], [pytest.approx(98.2)])
+
+
+@pytest.mark.parametrize("kind", OF_PRUNED)
+def test_figures_of_pruned_rows_refuse_dense_trainings_alone(
+    made: tuple[Study, Store], tmp_path: Path, kind: str
+) -> None:
+    study, store = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"]), made[1]
+    message = (
+        f"--kind {kind} draws pruned networks, but all runs chosen of 'small' are dense trainings; known for these"
+    )
+    with pytest.raises(UserError, match=message):
+        figures(kind, [study], store)
+
+
+def test_dense_networks_that_a_paper_lists_as_rows_are_drawn_in_black(tmp_path: Path) -> None:
+    study, store = load_study("table6", [], ["method=dense"]), Store(tmp_path / "results")
+    fill(store, study, accuracy)
+    points = figures("published", [study], store)["table6", "published"].axes[0].get_lines()
+    assert any(
+        point.get_color() == DENSE_COLOR and list(point.get_xdata()) == [pytest.approx(98.2)] for point in points
+    )
 
 
 def test_bands_are_the_spread_asked_for(made: tuple[Study, Store]) -> None:

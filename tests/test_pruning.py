@@ -81,6 +81,15 @@ def test_scores_that_are_not_finite_are_an_error(bad: float) -> None:
         check_finite({"a": torch.tensor([1.0, bad, 0.0])})
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.complex64])
+def test_scores_that_are_no_floats_are_an_error(dtype: torch.dtype) -> None:
+    scores = torch.ones(3).to(dtype)
+    with pytest.raises(TypeError, match="scores of layer 'a' are torch"):
+        check_finite({"a": scores})
+    with pytest.raises(TypeError, match="must be floats"):
+        keep_largest(scores, 1)
+
+
 def test_sites_are_conv_and_linear_weights_in_order_and_shared_tensors_count_once() -> None:
     shared = nn.Linear(4, 4)
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), shared, nn.Linear(4, 4))

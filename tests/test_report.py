@@ -118,6 +118,17 @@ def test_an_empty_or_dense_only_study_makes_a_page(tmp_path: Path, stored: bool)
     assert f"{18 if stored else 21} missing" in page_of(study, store)
 
 
+def test_a_study_of_dense_trainings_alone_has_the_tables_that_fit(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    study, store = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"]), Store(tmp_path / "results")
+    fill(store, study, lambda run: 0.98)
+    text = page_of(study, store)
+    assert re.findall("<summary>([^<]*)</summary>", text)[:4] == [
+        "Accuracy", "Multiply-adds", "Accuracy beside multiply-adds", "Cost"
+    ]  # fmt: skip
+    assert '<th scope="col">not pruned</th>' in text
+
+
 def test_the_command_of_a_run_computes_it(made: tuple[Study, Store], tmp_path: Path) -> None:
     study, store = made
     data = data_of(page_of(study, store))

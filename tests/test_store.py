@@ -20,7 +20,7 @@ from prunebench.benchmark.artifacts import (
     save_weights,
 )
 from prunebench.benchmark.claim import Claim, ClaimLost, holder
-from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.errors import Damaged, UserError
 from prunebench.benchmark.run import Recipe, Run
 from prunebench.benchmark.store import Store, read_json, write_atomically, write_json
 
@@ -71,7 +71,7 @@ def test_a_result_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_broken_result_is_named(tmp_path: Path) -> None:
     folder = Store(tmp_path).folder("a", RUN)
     write_atomically(folder.result_path, "{half")
-    with pytest.raises(UserError, match=r"result\.json is not valid JSON"):
+    with pytest.raises(Damaged, match=r"result\.json is damaged: not valid JSON"):
         folder.read_result()
 
 
@@ -87,8 +87,11 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_torn_last_line_of_the_history_is_left_out(tmp_path: Path) -> None:
     folder = Store(tmp_path).folder("a", RUN)
-    write_atomically(folder.history_path, '{"epoch": 0}\n{"epoch": 1}\n{"epo')
-    assert folder.history() == [{"epoch": 0}, {"epoch": 1}]
+    records = [{"epoch": i, "density": 1.0, "validation_accuracy": None, "test_accuracy": 0.5} for i in range(2)]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    for torn in ('{"epo', "\\udcff", "[]\n", '{"epoch": "two"}\n'):
+        write_atomically(folder.history_path, (lines + torn).encode(errors="surrogateescape"))
+        assert folder.history() == records
 
 
 def test_status_tells_failed_interrupted_and_missing_apart(tmp_path: Path) -> None:
@@ -155,6 +158,10 @@ def test_masks_are_stored_as_packed_bits(tmp_path: Path) -> None:
     loaded = load_masks(tmp_path / "masks.safetensors")
     assert all(torch.equal(loaded[name], mask) for name, mask in masks.items())
     assert (tmp_path / "masks.safetensors").stat().st_size < 400
+    for index in range(8):
+        save_masks(tmp_path / "again.safetensors", masks)
+        again = (tmp_path / "again.safetensors").read_bytes()
+        assert again == (tmp_path / "masks.safetensors").read_bytes(), f"equal masks, another file at try {index}"
 
 
 def test_weights_round_trip_and_a_broken_file_is_named(tmp_path: Path) -> None:
@@ -163,24 +170,44 @@ def test_weights_round_trip_and_a_broken_file_is_named(tmp_path: Path) -> None:
     loaded = load_weights(tmp_path / "w.safetensors")
     assert torch.equal(loaded["w"], weights["w"])
     (tmp_path / "w.safetensors").write_bytes(b"broken")
-    with pytest.raises(UserError, match=r"cannot read weights .*w\.safetensors"):
+    with pytest.raises(Damaged, match=r"w\.safetensors is damaged: it holds no weights"):
         load_weights(tmp_path / "w.safetensors")
-    with pytest.raises(UserError, match="cannot read masks"):
+    with pytest.raises(Damaged, match="it is missing"):
         load_masks(tmp_path / "none.safetensors")
 
 
+def test_one_changed_bit_of_weights_or_masks_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    for save, load, content in (
+        (save_weights, load_weights, {"w": torch.randn(30, 4)}),
+        (save_masks, load_masks, {"w": torch.rand(30, 4) > 0.5}),
+    ):
+        facts = save(path, content)
+        assert facts["bytes"] == path.stat().st_size
+        assert torch.equal(load(path, facts)["w"], content["w"])
+        changed = bytearray(path.read_bytes())
+        changed[-2] ^= 1
+        path.write_bytes(changed)
+        load(path)
+        with pytest.raises(Damaged, match="its SHA-256 is not the one in its result"):
+            load(path, facts)
+
+
 def test_checkpoints_never_run_code(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "good.pt", {"tensor": torch.ones(2), "epoch": 3, "names": ["a"]})
-    assert load_checkpoint(tmp_path / "good.pt")["epoch"] == 3
+    save_checkpoint(tmp_path / "good.pt", "a", {"tensor": torch.ones(2), "epoch": 3, "names": ["a"]})
+    assert load_checkpoint(tmp_path / "good.pt", "a")["epoch"] == 3
+    with pytest.raises(Damaged, match="no whole checkpoint of run b"):
+        load_checkpoint(tmp_path / "good.pt", "b")
     marker = tmp_path / "ran"
 
     class Bomb:
         def __reduce__(self) -> tuple:
             return (os.mkdir, (str(marker),))
 
-    torch.save({"bomb": Bomb()}, tmp_path / "bad.pt")
-    with pytest.raises(UserError, match="cannot read checkpoint"):
-        load_checkpoint(tmp_path / "bad.pt")
+    # as somebody would write it who knows the format
+    save_checkpoint(tmp_path / "bad.pt", "a", {"bomb": Bomb()})
+    with pytest.raises(Damaged, match="UnpicklingError"):
+        load_checkpoint(tmp_path / "bad.pt", "a")
     assert not marker.exists()
 
 

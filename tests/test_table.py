@@ -11,8 +11,8 @@ from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.frame import study_frame
 from prunebench.benchmark.run import Run
 from prunebench.benchmark.store import Store
-from prunebench.benchmark.study import Study
-from prunebench.benchmark.table import KINDS, chance_accuracy, make_table, ranks_over, render
+from prunebench.benchmark.study import Study, load_study
+from prunebench.benchmark.table import KINDS, OF_PRUNED, chance_accuracy, make_table, ranks_over, render
 from prunebench.benchmark.table_accuracy import accuracy_table
 from prunebench.benchmark.table_caption import ACCURACIES
 from synthetic_results import STUDY, fill, invented_keys, store_failure, store_result, write_study
@@ -59,33 +59,51 @@ def test_rows_are_in_the_order_of_the_study_with_dense_on_top_and_without_a_mark
     assert table.rows[0].cells[0].value == pytest.approx(98.2)
 
 
-def test_best_and_second_are_marked_where_the_paired_difference_is_real(tmp_path: Path) -> None:
+def standings(table: Table, column: str) -> dict[str, tuple[str, bool | None]]:
+    found = {row.label: cell(table, row.label, column) for row in table.rows if not row.is_reference}
+    return {label: (each.mark, each.is_indistinct) for label, each in found.items()}
+
+
+def test_best_and_second_are_marked_by_the_mean_and_real_differences_have_no_sign(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     fill(store, study, by_seed)
-    table = build(study, store)
-    assert [cell(table, label, "95 %").mark for label in ("Global MP", "SNIP", "Random")] == ["best", "second", ""]
+    found = standings(build(study, store), "95 %")
+    assert found == {"Global MP": ("best", None), "SNIP": ("second", False), "Random": ("", False)}
+    assert build(study, store).untold == ()
 
 
-def test_rows_that_cannot_be_told_apart_share_the_mark_and_nobody_is_second(tmp_path: Path) -> None:
+def test_rows_that_cannot_be_told_from_the_best_have_a_sign_and_keep_their_place(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     # SNIP - Global MP: +0.01, -0.01, +0.001: the interval holds zero
     shift = {0: 0.03, 1: 0.01, 2: 0.021}
     fill(store, study, lambda run: by_seed(run) + (shift[run.seed] if run.method == "snip" else 0))
-    table = build(study, store)
-    assert [cell(table, label, "90 %").mark for label in ("Global MP", "SNIP", "Random")] == ["best", "best", ""]
+    found = standings(build(study, store), "90 %")
+    assert found == {"Global MP": ("second", True), "SNIP": ("best", None), "Random": ("", False)}
 
 
-def test_below_three_seeds_nothing_is_marked(tmp_path: Path) -> None:
+def test_below_three_seeds_the_caption_says_that_nothing_could_be_told(tmp_path: Path) -> None:
     study, store = made(tmp_path, STUDY.replace("[0, 1, 2]", "[0, 1]"))
     fill(store, study, by_seed)
-    assert not build(study, store).has_marks
-
-
-def test_a_leader_with_missing_runs_takes_all_marks_away(tmp_path: Path) -> None:
-    study, store = made(tmp_path)
-    fill(store, study, lambda run: None if run.method == "global_mp" and run.seed == 2 else by_seed(run))
     table = build(study, store)
-    assert not table.has_marks
+    assert standings(table, "90 %") == {"Global MP": ("best", None), "SNIP": ("second", None), "Random": ("", None)}
+    assert table.untold == (
+        "What is not distinguishable from the best could not be told: fewer than 3 pairs of runs with the best.",
+    )
+
+
+def test_a_leader_with_missing_runs_is_the_best_mean_and_nothing_is_told_from_it(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+
+    def accuracy(run: Run) -> float | None:
+        return None if (run.method, run.seed, run.sparsity) == ("global_mp", 2, 0.9) else by_seed(run)
+
+    fill(store, study, accuracy)
+    table = build(study, store)
+    assert standings(table, "90 %") == {"Global MP": ("best", None), "SNIP": ("second", None), "Random": ("", None)}
+    assert standings(table, "95 %")["SNIP"] == ("second", False)
+    assert [sentence.partition(":")[0] for sentence in table.untold] == [
+        "What is not distinguishable from the best could not be told at 90 %"
+    ]
     found = cell(table, "Global MP", "90 %")
     assert found.runs == "2/3"
     assert found.notes[0].symbol == "‡"
@@ -140,7 +158,11 @@ def test_collapsed_runs_are_marked_and_never_best(tmp_path: Path, how: str) -> N
     found = cell(table, "Global MP", "90 %")
     assert [note.symbol for note in found.notes] == ["§"]
     assert found.notes[0].detail == "Global MP at 90 %: 1 of 3"
-    assert not found.mark
+    assert (found.mark, found.is_indistinct) == ("", None)
+    # with an empty layer it still has the highest mean, and naming another the best would be wrong
+    led = ("Nothing is marked at 90 %: the row of the highest mean has a collapsed run.",)
+    assert table.untold == (led if how == "empty layer" else ())
+    assert cell(table, "SNIP", "90 %").mark == ("" if how == "empty layer" else "best")
 
 
 def test_rows_that_are_only_listed_say_why(tmp_path: Path) -> None:
@@ -207,6 +229,11 @@ def test_accuracy_stands_beside_the_multiply_adds_left_and_the_front_is_marked(t
         assert [cell.value for cell in row.cells[1::2]] == [cell.value for cell in accuracies[row.label]]
         assert [cell.value for cell in row.cells[::2]] == pytest.approx([100, 100] if row.is_reference else [10, 5])
         fronts[row.label] = [any(note.symbol == "⋆" for note in cell.notes) for cell in row.cells]
+        if not row.is_reference:
+            marks = [(cell.mark, cell.is_indistinct) for cell in accuracies[row.label]]
+            assert [(cell.mark, cell.is_indistinct) for cell in row.cells[1::2]] == marks
+            assert not any(cell.mark for cell in row.cells[::2])
+    assert table.marks.startswith("Accuracies are marked, multiply-adds are not.")
     # all rows have the same multiply-adds at a sparsity, so its best accuracy alone is not beaten there
     best = max((row for row in table.rows if not row.is_reference), key=lambda row: row.cells[1].value or 0).label
     assert fronts == {label: [False, label == best, False, label == best] for label in accuracies}
@@ -295,6 +322,38 @@ def test_every_kind_and_format_shows_an_empty_study(tmp_path: Path, kind: str, f
     assert render(make_table(kind, study, store), format)
 
 
+@pytest.mark.parametrize("format", ["md", "latex", "csv", "html"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in OF_PRUNED])
+def test_dense_trainings_alone_have_a_table(tmp_path: Path, kind: str, format: str) -> None:
+    study, store = made(tmp_path)
+    study = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"])
+    fill(store, study, by_seed)
+    table = make_table(kind, study, store)
+    assert "Dense" in {row.label for row in table.rows} | {column.heading for column in table.columns}
+    assert all(len(row.cells) == len(table.columns) for row in table.rows)
+    assert render(table, format)
+    caption = " ".join(table.caption)
+    assert "n = 3" in caption or "3 seeds for each method" in caption
+
+
+def test_dense_trainings_alone_have_their_accuracy_in_one_column(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    study = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"])
+    fill(store, study, by_seed)
+    assert cell(build(study, store), "Dense", "not pruned").value == pytest.approx(98.2)
+
+
+def test_dense_trainings_alone_are_not_ranked_or_paired(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    study = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"])
+    message = "compares pruned networks, but all runs chosen of 'small' are dense trainings; known for these: accuracy,"
+    for kind in OF_PRUNED:
+        with pytest.raises(UserError, match=f"--kind {kind} {message}"):
+            make_table(kind, study, store)
+    with pytest.raises(UserError, match=f"--kind rank {message}"):
+        ranks_over([study], store)
+
+
 def test_unknown_choices_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     with pytest.raises(UserError, match="kind of table 'acuracy'; did you mean 'accuracy'"):
@@ -311,7 +370,6 @@ def test_real_results_have_the_keys_of_synthetic_ones(tmp_path: Path, tiny_study
     """One real run through the harness; also what its table says of it."""
     from prunebench.benchmark.attempt import attempt
     from prunebench.benchmark.settings import Settings
-    from prunebench.benchmark.study import load_study
 
     study = load_study(str(tiny_study), ["train.epochs=1", "finetune.epochs=1"], ["method=dense,global_mp"])
     store = Store(tmp_path / "results")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from prunebench.benchmark.cells import Cell, Column, Note, Table, TableRow, table_as_dict
+from prunebench.benchmark.cells import INDISTINCT, Cell, Column, Note, Table, TableRow, table_as_dict
 from prunebench.benchmark.cells_csv import to_csv
 from prunebench.benchmark.cells_html import to_html
 from prunebench.benchmark.cells_markdown import to_markdown
@@ -45,25 +46,37 @@ SAMPLE = Table(
                 ),
             ),
         ),
-        TableRow(label="B", cells=(Cell(value=96.0, mark="second"), Cell(text="not run")), cited=True),
+        TableRow(
+            label="B", cells=(Cell(value=96.0, mark="second", is_indistinct=True), Cell(text="not run")), cited=True
+        ),
+        TableRow(
+            label="C",
+            cells=(
+                Cell(value=95.5, spread=0.5, is_indistinct=True, notes=(Note("‖", "mixed"),)),
+                Cell(value=9.0, is_indistinct=False),
+            ),
+        ),
     ),
     caption=("Last epoch.",),
     marks="By t.",
+    untold=("Not all.",),
 )
 
 
 def test_markdown_shows_numbers_marks_counts_and_notes() -> None:
     lines = to_markdown(SAMPLE).splitlines()
     assert lines[0] == "**Accuracy**"
-    assert lines[2:7] == [
+    assert lines[2:8] == [
         "| Method    |             90 % |                95 % |",
         "| :-------- | ---------------: | ------------------: |",
         "| Dense     |     98.60 ± 0.20 |               98.60 |",
         "| A_1       | **97.26 ± 0.12** | 9.80 ± 1.50 (2/3) ‡ |",
-        "| B (cited) |          *96.00* |             not run |",
+        "| B (cited) |        *96.00* ≈ |             not run |",
+        "| C         | 95.50 ± 0.50 ≈ ‖ |                9.00 |",
     ]
-    assert "Last epoch. **Bold**: best; *italic*: second best. By t." in lines
-    assert lines[-1] == "‡ runs are missing: A_1: 1 failed."
+    legend = "**Bold**: best mean; *italic*: second best; ≈: not distinguishable from the best."
+    assert f"Last epoch. {legend} By t. Not all." in lines
+    assert lines[-2:] == ["‖ mixed.\\", "‡ runs are missing: A_1: 1 failed."]
 
 
 def test_latex_aligns_marks_and_notes() -> None:
@@ -73,7 +86,10 @@ def test_latex_aligns_marks_and_notes() -> None:
         r"A\_1 & {\textbf{97.26}} & \textbf{\,$\pm$\,0.12} & 9.80 & \,$\pm$\,1.50 (2/3)\textsuperscript{\ddag{}} \\"
         in text
     )
-    assert r"B \emph{(cited)} & {\underline{96.00}} &  & \multicolumn{2}{c}{not run} \\" in text
+    assert r"B \emph{(cited)} & {\underline{96.00}} & \,$\approx$ & \multicolumn{2}{c}{not run} \\" in text
+    assert r"C & 95.50 & \,$\pm$\,0.50\,$\approx$\textsuperscript{$\|$} & 9.00 &  \\" in text
+    legend = r"\textbf{Bold}: best mean; \underline{underlined}: second best; $\approx$: not distinguishable"
+    assert f"Last epoch. {legend} from the best. By t. Not all." in text
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
 
 
@@ -85,6 +101,34 @@ def test_csv_has_unrounded_numbers_in_columns_of_their_own() -> None:
     assert (rows[1]["95 % n"], rows[1]["95 % expected"], rows[1]["95 % notes"]) == ("2", "3", "‡")
     assert rows[2]["Method"] == "B (cited)"
     assert rows[2]["95 %"] == "not run"
+    assert [(row["90 % mark"], row["90 % indistinct"]) for row in rows] == [
+        ("", ""), ("best", ""), ("second", "yes"), ("", "yes")
+    ]  # fmt: skip
+    assert [row["95 % indistinct"] for row in rows] == ["", "", "", "no"]
+
+
+def test_html_marks_and_explains_them() -> None:
+    text = to_html(SAMPLE)
+    assert '<b>97.26 <span class="spread">± 0.12</span></b>' in text
+    assert '<u>96.00</u> <span class="indistinct">≈</span></td>' in text
+    assert '± 0.50</span> <span class="indistinct">≈</span><sup>‖</sup></td>' in text
+    legend = "<b>Bold</b>: best mean; <u>underlined</u>: second best; ≈: not distinguishable from the best."
+    assert f"Last epoch. {legend} By t. Not all.</figcaption>" in text
+
+
+def test_json_says_whether_a_cell_could_be_told_from_the_best() -> None:
+    content = table_as_dict(SAMPLE)
+    assert [row["cells"][0]["indistinct"] for row in content["rows"]] == [None, None, True, True]
+    assert content["rows"][3]["cells"][1]["indistinct"] is False
+    assert content["untold"] == ["Not all."]
+
+
+def test_the_sign_of_indistinct_cells_is_no_symbol_of_a_note() -> None:
+    """Every symbol that is given to a note, anywhere in the suite."""
+    folder = Path(__file__).parents[1] / "benchmark"
+    used = {symbol for path in folder.glob("*.py") for symbol in re.findall(r'Note\("(.)"', path.read_text("utf-8"))}
+    assert {"†", "‡", "§"} < used
+    assert INDISTINCT not in used
 
 
 def test_all_formats_and_json_show_the_same_numbers() -> None:

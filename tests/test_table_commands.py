@@ -163,12 +163,17 @@ def test_bad_input_is_one_line_that_names_it(filled: Path, arguments: list[str],
     assert "\n" not in str(caught.value)
 
 
-def test_a_broken_result_is_named_and_not_a_traceback(filled: Path) -> None:
+def test_broken_results_are_all_named_in_one_message_and_the_rest_is_shown(filled: Path) -> None:
     study = write_study(filled)
-    path = Store(filled / "results").folder(study.name, study.runs[-1]).result_path
-    path.write_text("{half", encoding="utf-8")
-    with pytest.raises(UserError, match=r"result\.json is not valid JSON"):
-        run("table", "study.yaml")
+    paths = [Store(filled / "results").folder(study.name, run).result_path for run in study.runs[-3:]]
+    for path, content in zip(paths, ("{half", "[]", '{"schema": 1, "id": "another"}'), strict=True):
+        path.write_text(content, encoding="utf-8")
+    done = run("table", "study.yaml")
+    assert "3 damaged files, left out here" in done.stderr
+    assert all(str(path.relative_to(filled)) in done.stderr for path in paths)
+    assert f"{len(study.runs) - 3} of {len(study.runs)} runs are stored" in done.stderr
+    assert "3 damaged" in done.stdout
+    assert run("table", "study.yaml", "--strict").exit_code == 3
 
 
 @pytest.mark.parametrize("command", ["table", "export"])

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from prunebench.benchmark.flops import count_macs
-from prunebench.benchmark.measure import scoring_indices, summarize_accuracy
+from prunebench.benchmark.measure import check_finite_state, scoring_batches, scoring_indices, summarize_accuracy
 from prunebench.benchmark.models.macs import TABLE, count_all
 from prunebench.benchmark.run import Recipe
-from prunebench.benchmark.training import evaluate, learning_rate, num_steps
+from prunebench.benchmark.training import Diverged, evaluate, learning_rate, num_steps
 from prunebench.datasets.registry import load
 from torch import nn
 
@@ -96,6 +96,38 @@ def test_scoring_samples_are_balanced_shuffled_and_fixed() -> None:
     assert len(targets[chosen][:50].unique()) > 5, "not sorted by class: each half holds most classes"
     assert torch.equal(chosen, draw(0))
     assert not torch.equal(chosen, draw(1))
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "num_ranks", "sizes"),
+    [
+        (129, 128, 1, [129]),
+        (257, 128, 1, [128, 129]),
+        (130, 128, 1, [128, 2]),
+        (128, 128, 1, [128]),
+        (1, 128, 1, [1]),
+        (3, 1, 1, [1, 1, 1]),
+        (131, 128, 2, [131]),
+        (132, 128, 2, [128, 4]),
+        (5, 2, 2, [2, 2, 1]),
+    ],
+)
+def test_no_scoring_batch_leaves_a_process_a_single_sample(
+    count: int, batch_size: int, num_ranks: int, sizes: list[int]
+) -> None:
+    indices = torch.randperm(count)
+    parts = scoring_batches(indices, batch_size, num_ranks)
+    assert [len(part) for part in parts] == sizes
+    assert torch.equal(torch.cat(parts), indices)
+
+
+def test_a_network_that_is_not_finite_at_the_end_is_no_result() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    check_finite_state(network)
+    with torch.no_grad():
+        network[1].bias[1] = torch.nan
+    with pytest.raises(Diverged, match=r"1\.bias of the trained network is not finite"):
+        check_finite_state(network)
 
 
 def test_the_table_that_plan_reads_is_what_the_counter_says() -> None:

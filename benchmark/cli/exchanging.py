@@ -16,7 +16,7 @@ from .options import (
     selection_options,
     study_argument,
 )
-from .output import finish, output_option, strict_option, write
+from .output import finish, output_option, say_damaged, strict_option, write
 
 
 @click.command
@@ -30,7 +30,11 @@ def compare(first: Path, second: Path, study: str | None, as_json: bool) -> None
     from ..compare import compare_folders
     from ..compare_text import comparison_as_dict, comparison_lines, comparison_table
 
-    found = compare_folders(first, second, study)
+    damaged: dict[Path, str] = {}
+    try:
+        found = compare_folders(first, second, study, lambda error: damaged.update({error.path: error.reason}))
+    finally:
+        say_damaged(damaged)
     if as_json:
         print_json({"first": str(first), "second": str(second), **comparison_as_dict(found)})
         return

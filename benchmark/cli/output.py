@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,15 +45,26 @@ def write(path: Path, content: str | bytes) -> None:
 
 def completeness(study: Study, store: Store) -> dict[str, Any]:
     """How many of the study's runs are stored."""
-    total, done = len(study.runs), store.num_done(study.name, study.runs)
+    folders = (store.folder(study.name, run) for run in study.runs) if store.damaged else ()
+    damaged = sum(folder.result_path in store.damaged for folder in folders)
+    total, done = len(study.runs), store.num_done(study.name, study.runs) - damaged
     return {"study": study.name, "runs": total, "done": done, "complete": done == total}
 
 
+def say_damaged(damaged: Mapping[Path, str]) -> None:
+    """One message that names every file that could not be read."""
+    if damaged:
+        files = "1 damaged file" if len(damaged) == 1 else f"{len(damaged)} damaged files"
+        named = "".join(f"\n  {path}: {reason}" for path, reason in sorted(damaged.items()))
+        say(f"{files}, left out here; `run` computes anew what is missing:{named}")
+
+
 def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:
-    """Say what is missing; leave with INCOMPLETE if something is and `strict` asks for all."""
+    """Say what is damaged or missing; leave with INCOMPLETE if something is and `strict` asks for all."""
+    say_damaged(store.damaged)
     counts = [completeness(study, store) for study in studies]
     for study, count in zip(studies, counts, strict=True):
         if not count["complete"]:
             say(f"{study.name}: {count['done']} of {count['runs']} runs are stored (prunebench run computes the rest)")
-    if strict and not all(count["complete"] for count in counts):
+    if strict and (store.damaged or not all(count["complete"] for count in counts)):
         raise click.exceptions.Exit(INCOMPLETE)

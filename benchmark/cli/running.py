@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from ..damage import tidy
 from ..errors import UserError
 from ..plan import Plan, make_plan
 from ..run import Run
@@ -84,6 +86,11 @@ def run(
         for job in made.jobs:
             store.folder(opened.name, job.run).allow_retry()
         made = make_plan(opened.name, opened.runs, store)
+    for job in made.jobs:
+        if job.status.state == "done":
+            # leftovers are harmless where they cannot be removed
+            with contextlib.suppress(OSError):
+                tidy(store.folder(opened.name, job.run))
     failed_before = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
     for job in failed_before:
         say(f"failed before: {describe_run(job.run)}: {job.status.reason} (prunebench retry {job.run.id})")

@@ -57,7 +57,7 @@ from prunebench.methods.magnitude import GlobalMagnitude
 METHODS = {
     "off_by_one": "OffByOne", "leaky": "Leaky", "noisy": "Noisy", "global_noise": "GlobalNoise",
     "forgetful": "Forgetful", "wrapped": "Wrapped", "careless": "Careless", "trusting": "Trusting",
-    "good": "GlobalMagnitude2",
+    "good": "GlobalMagnitude2", "boolean": "Boolean", "unchecked": "Unchecked", "misshapen": "Misshapen",
 }
 
 
@@ -132,6 +132,24 @@ class Trusting(GlobalMagnitude):
 
     def score(self, name: str, weight: Tensor) -> Tensor:
         return weight.abs().nan_to_num()
+
+
+@dataclass(kw_only=True)
+class Boolean(GlobalMagnitude):
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        return weight > 0
+
+
+@dataclass(kw_only=True)
+class Unchecked(GlobalMagnitude):
+    def scores(self):
+        return {name: site.weight.detach() / 0 for name, site in self._masks.sites.items()}
+
+
+@dataclass(kw_only=True)
+class Misshapen(GlobalMagnitude):
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        return weight.abs().flatten()
 """
 
 
@@ -155,6 +173,9 @@ def broken_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("forgetful", "killed and resumed equals uninterrupted", "when resumed"),
         ("wrapped", "detach leaves a plain network", "not those of a fresh network"),
         ("careless", "bad options are refused by name", "strength = -1 is accepted"),
+        ("boolean", "scores are finite floats", "scores of layer 'stem.weight' are torch.bool; they must be floats"),
+        ("unchecked", "scores are finite floats", "scores of layer 'stem.weight' are not finite"),
+        ("misshapen", "scores are finite floats", "have the shape (216,); the weight has (8, 3, 3, 3)"),
         ("trusting", "NaN weights are an error", "NaN weights are accepted"),
     ],
 )
@@ -212,4 +233,4 @@ def test_what_is_asked_for_is_what_is_checked() -> None:
     state = torch.get_rng_state()
     results = check_method("rigl", {"distribution": "erk"})
     assert torch.equal(state, torch.get_rng_state())
-    assert results[0] == CheckResult("the target is met exactly", True, results[0].detail)
+    assert results[1] == CheckResult("the target is met exactly", True, results[1].detail)

@@ -1,0 +1,139 @@
+"""What the files of a run must hold to be read: a JSON of another shape is damage, found when it is read.
+
+Only what readers use is named; other keys may be there. Parts that later versions added are optional.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NotRequired
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic takes no other on Python 3.11; it brings the package
+
+Fraction = float | None
+
+
+class _Accuracy(TypedDict):
+    before: Fraction
+    pruned: Fraction
+    last: Fraction
+    last_top5: Fraction
+    selected: Fraction
+    selected_validation: Fraction
+    best_test: Fraction
+
+
+class _Sparsity(TypedDict):
+    achieved: float
+    kept: int
+    prunable: int
+    parameters: int
+    empty_layers: list[str]
+    smallest_layer_density: float
+
+
+class _Macs(TypedDict):
+    dense: float
+    sparse: float
+    pruned: float
+
+
+class _Training(TypedDict):
+    epochs: int
+    macs: float
+    sparse_macs: float
+
+
+class _Cost(_Training):
+    parent: _Training | None
+    seconds: float
+    train_seconds: float
+    prune_seconds: float
+    mask_seconds: float
+    peak_memory_bytes: int | None
+
+
+class _Layer(TypedDict):
+    name: str
+    total: int
+    kept: int
+    density: float
+    macs: float
+
+
+class _Data(TypedDict):
+    fingerprint: str
+    train: int
+    validation: int
+    test: int
+
+
+class _Provenance(TypedDict):
+    device_name: str | None
+    host: str
+    revision: str | None
+
+
+class _File(TypedDict):
+    sha256: str
+    bytes: int
+
+
+class Result(TypedDict):
+    """`result.json`."""
+
+    id: str
+    run: dict[str, Any]
+    accuracy: _Accuracy
+    sparsity: _Sparsity
+    macs: _Macs
+    cost: _Cost
+    layers: list[_Layer]
+    data: _Data
+    provenance: _Provenance
+    files: NotRequired[dict[str, _File]]
+
+
+class Attempt(TypedDict):
+    """`attempts/NNNN.json`."""
+
+    outcome: str | None
+    reason: NotRequired[str]
+    retryable: NotRequired[bool]
+    host: NotRequired[str]
+    pid: NotRequired[int]
+    begin: NotRequired[float]
+    end: NotRequired[float]
+
+
+class Epoch(TypedDict):
+    """A line of `history.jsonl`."""
+
+    epoch: int
+    density: float
+    validation_accuracy: Fraction
+    test_accuracy: Fraction
+
+
+class Described(TypedDict):
+    """`run.json`."""
+
+    id: str
+    run: dict[str, Any]
+
+
+def flaw(content: object, kind: type) -> str:
+    """What keeps `content` from being of the kind, in a few words; empty if nothing does."""
+    try:
+        _adapter(kind).validate_python(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else first["msg"]
+    return ""
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -1,0 +1,262 @@
+"""Files that were changed behind the suite's back: nothing wrong is stored, and all of it is computed again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from prunebench.benchmark.attempt import Ending, attempt
+from prunebench.benchmark.cli import app
+from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.harness import Watch
+from prunebench.benchmark.plan import make_plan
+from prunebench.benchmark.run import Recipe, Run, frozen_options
+from prunebench.benchmark.settings import Settings
+from prunebench.benchmark.store import RunFolder, Store
+
+RECIPE = Recipe(epochs=3, batch_size=50, lr=0.1)
+DENSE = Run(
+    dataset="digits", dataset_options=frozen_options({"limit": 200}), model="convnet-small", method="dense", seed=3,
+    recipe=RECIPE,
+)  # fmt: skip
+PRUNED = replace(DENSE, method="global_mp", sparsity=0.9, parent=DENSE)
+OTHER_SEED = replace(DENSE, seed=4)
+STUDY = """
+name: s
+dataset: {name: digits, options: {limit: 200}}
+model: convnet-small
+seeds: [3]
+train: {epochs: 3, batch_size: 50, lr: 0.1}
+runs: [{method: dense}, {method: global_mp, sparsity: 90%}]
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results without any damage: two dense trainings and a pruned run, with its weights."""
+    results = tmp_path_factory.mktemp("whole")
+    for run in (DENSE, PRUNED, OTHER_SEED):
+        assert attempt(run, "s", Settings(results=results, keep_weights=True)).outcome == "done"
+    return results
+
+
+@pytest.fixture
+def results(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "results"))
+
+
+def folder(results: Path, run: Run) -> RunFolder:
+    return Store(results).folder("s", run)
+
+
+def compute(run: Run, results: Path) -> tuple[Ending, list[str]]:
+    notes: list[str] = []
+    return attempt(run, "s", Settings(results=results, keep_weights=True), Watch(on_note=notes.append)), notes
+
+
+def measured(results: Path, run: Run) -> dict[str, Any]:
+    result = folder(results, run).read_result()
+    assert result is not None
+    return {key: result[key] for key in ("id", "run", "accuracy", "loss", "sparsity", "macs", "layers", "files")}
+
+
+def zero_bytes(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 512] = bytes(512)
+    path.write_bytes(content)
+
+
+def forget(results: Path, run: Run) -> None:
+    folder(results, run).result_path.unlink()
+
+
+def test_results_say_which_files_they_speak_of(whole: Path) -> None:
+    for run, names in ((DENSE, {"model.safetensors"}), (PRUNED, {"model.safetensors", "masks.safetensors"})):
+        files = measured(whole, run)["files"]
+        assert files.keys() == names
+        assert all((folder(whole, run).path / name).stat().st_size == facts["bytes"] for name, facts in files.items())
+
+
+def other_seed(results: Path) -> None:
+    shutil.copy(folder(results, OTHER_SEED).model_path, folder(results, DENSE).model_path)
+
+
+SPOILT_PARENT: dict[str, Callable[[Path], object]] = {
+    "512 bytes of weights are zero": lambda results: zero_bytes(folder(results, DENSE).model_path),
+    "weights of another seed": other_seed,
+    "weights are cut off": lambda results: folder(results, DENSE).model_path.write_bytes(b"\0" * 100),
+    "weights are gone": lambda results: folder(results, DENSE).model_path.unlink(),
+    "the result is cut off": lambda results: folder(results, DENSE).result_path.write_text("{", encoding="utf-8"),
+    "the result is another run's": lambda results: shutil.copy(
+        folder(results, OTHER_SEED).result_path, folder(results, DENSE).result_path
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT_PARENT.values(), ids=SPOILT_PARENT)
+def test_a_damaged_dense_training_is_computed_anew_before_its_child(
+    spoil: Callable[[Path], object], results: Path, whole: Path
+) -> None:
+    forget(results, PRUNED)
+    spoil(results)
+    ending, notes = compute(PRUNED, results)
+    assert ending.outcome == "done", ending
+    assert len(notes) == 1, notes
+    assert "is damaged" in notes[0]
+    for run in (DENSE, PRUNED):
+        assert measured(results, run) == measured(whole, run)
+    assert "weights are gone" in notes[0] or list(folder(results, DENSE).path.glob("*.damaged"))
+
+
+SPOILT_RESULT: dict[str, Callable[[Path], object]] = {
+    "cut off": lambda path: path.write_text(path.read_text(encoding="utf-8")[:500], encoding="utf-8"),
+    "zeros": lambda path: path.write_bytes(bytes(100)),
+    "a list": lambda path: path.write_text("[]", encoding="utf-8"),
+    "a number": lambda path: path.write_text("3", encoding="utf-8"),
+    "empty": lambda path: path.write_text("", encoding="utf-8"),
+    "an object": lambda path: path.write_text('{"schema": 1}', encoding="utf-8"),
+    "a part of another type": lambda path: path.write_text(
+        path.read_text(encoding="utf-8").replace('"last":', '"last": "0.9", "was":', 1), encoding="utf-8"
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT_RESULT.values(), ids=SPOILT_RESULT)
+def test_a_damaged_result_is_set_aside_and_computed_anew(
+    spoil: Callable[[Path], object], results: Path, whole: Path
+) -> None:
+    spoil(folder(results, PRUNED).result_path)
+    store = Store(results)
+    assert [job.status.state for job in make_plan("s", [PRUNED], store).to_do] == ["damaged"]
+    ending, notes = compute(PRUNED, results)
+    assert ending.outcome == "done"
+    assert "set aside" in notes[0]
+    assert measured(results, PRUNED) == measured(whole, PRUNED)
+    assert folder(results, PRUNED).path.joinpath("result.json.damaged").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 1, "id": "x", "run": {}}', ""])
+def test_a_damaged_description_and_damaged_attempts_heal(content: str, results: Path, whole: Path) -> None:
+    place = folder(results, PRUNED)
+    forget(results, PRUNED)
+    for path in (place.path / "run.json", place.path / "attempts" / "0001.json", place.history_path):
+        path.write_text(content, encoding="utf-8")
+    assert place.status().state == "interrupted"
+    assert compute(PRUNED, results)[0].outcome == "done"
+    assert measured(results, PRUNED) == measured(whole, PRUNED)
+    assert place.describes(PRUNED)
+    assert [attempt["outcome"] for attempt in place.attempts()] == [None, "done"]
+
+
+def test_the_description_of_another_run_is_set_aside(results: Path) -> None:
+    forget(results, PRUNED)
+    shutil.copy(folder(results, DENSE).path / "run.json", folder(results, PRUNED).path / "run.json")
+    ending, notes = compute(PRUNED, results)
+    assert ending.outcome == "done"
+    assert "describes another run" in notes[0]
+    assert folder(results, PRUNED).describes(PRUNED)
+
+
+def interrupted(run: Run, results: Path) -> Path:
+    """The checkpoint of a run that was stopped after its second epoch."""
+    epochs = iter(range(1, 100))
+    ending = attempt(run, "s", Settings(results=results, keep_weights=True), Watch(stop=lambda: next(epochs) == 2))
+    assert ending.outcome == "interrupted"
+    return folder(results, run).checkpoint_path
+
+
+def of_another_run(path: Path) -> None:
+    results = path.parents[3]
+    forget(results, OTHER_SEED)
+    other = interrupted(OTHER_SEED, results)
+    shutil.copy(other, path)
+
+
+SPOILT_CHECKPOINT: dict[str, Callable[[Path], object]] = {
+    "zeroed bytes": zero_bytes,
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "without its first line": lambda path: path.write_bytes(path.read_bytes().partition(b"\n")[2]),
+    "of another run": of_another_run,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT_CHECKPOINT.values(), ids=SPOILT_CHECKPOINT)
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(
+    spoil: Callable[[Path], object], results: Path, whole: Path
+) -> None:
+    forget(results, PRUNED)
+    spoil(interrupted(PRUNED, results))
+    ending, notes = compute(PRUNED, results)
+    assert ending.outcome == "done"
+    assert len(notes) == 1
+    assert "checkpoint.pt is damaged" in notes[0]
+    assert measured(results, PRUNED) == measured(whole, PRUNED)
+    assert len(folder(results, PRUNED).history()) == 3
+    result = folder(results, PRUNED).read_result()
+    assert result is not None
+    assert result["cost"]["resumed"] == 0
+
+
+def test_files_of_killed_writers_are_removed_and_what_was_set_aside_stays(results: Path) -> None:
+    place = folder(results, PRUNED)
+    for _ in range(2):
+        place.result_path.write_text("{", encoding="utf-8")
+        for name in (".checkpoint.pt.x1y2", ".masks.safetensors.x1y2", "attempts/.0001.json.x1y2"):
+            (place.path / name).write_bytes(b"half")
+        (place.path / ".claim.0123").write_text("{}", encoding="utf-8")
+        assert compute(PRUNED, results)[0].outcome == "done"
+    left = sorted(path.name for path in place.path.rglob(".*"))
+    assert left == [".claim.0123"], "a claim that another process may be looking at is left for a minute"
+    kept = sorted(path.name for path in place.path.glob("*.damaged*"))
+    assert [name for name in kept if name.startswith("result")] == ["result.json.damaged", "result.json.damaged-2"]
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "3", '"x"', "null", "{}", '{"schema": 1}', '{"schema": []}', "\0", "\udcff"]
+)
+def test_no_command_ends_in_a_traceback_whatever_a_file_holds(
+    content: str, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results.parent)
+    Path("s.yaml").write_text(STUDY, encoding="utf-8")
+    for path in (*results.rglob("*.json"), *results.rglob("*.jsonl")):
+        path.write_bytes(content.encode(errors="surrogateescape"))
+    for command in (
+        "plan s.yaml", "status s.yaml", "table s.yaml", "table s.yaml --kind layers", "table s.yaml --kind cost",
+        "export s.yaml", "report s.yaml -o r.html", "compare results results", f"logs {PRUNED.id}",
+    ):  # fmt: skip
+        done = CliRunner().invoke(app, command.split())
+        assert done.exception is None or isinstance(done.exception, SystemExit | UserError), (command, done.exception)
+        if command.startswith(("table", "export", "report", "compare")):
+            count = 3 if command.startswith("compare") else 2
+            assert f"{count} damaged files, left out here" in done.stderr, (command, done.stderr)
+
+
+def test_run_removes_what_a_killed_process_left_beside_results(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(results.parent)
+    Path("s.yaml").write_text(STUDY, encoding="utf-8")
+    place = folder(results, PRUNED)
+    left = [place.checkpoint_path, place.path / ".masks.safetensors.x1y2", place.path / "attempts/.0001.json.x1y2"]
+    for path in left:
+        path.write_bytes(b"half")
+    assert CliRunner().invoke(app, ["run", "s.yaml"]).exit_code == 0
+    assert not any(path.exists() for path in left)
+    assert place.check_stored()
+
+
+def test_no_command_takes_a_version_that_it_does_not_know_for_damage(results: Path) -> None:
+    """A newer version's results must neither be set aside nor overwritten."""
+    path = folder(results, PRUNED).result_path
+    text = path.read_text(encoding="utf-8").replace('"schema": 1', '"schema": 2')
+    path.write_text(text, encoding="utf-8")
+    ending, notes = compute(PRUNED, results)
+    assert (ending.outcome, notes) == ("failed", [])
+    assert "result format 2" in ending.reason
+    assert path.read_text(encoding="utf-8") == text
