@@ -136,18 +136,24 @@ class Trusting(GlobalMagnitude):
 
 @dataclass(kw_only=True)
 class Boolean(GlobalMagnitude):
+    label: ClassVar[str] = "Boolean"
+
     def score(self, name: str, weight: Tensor) -> Tensor:
         return weight > 0
 
 
 @dataclass(kw_only=True)
 class Unchecked(GlobalMagnitude):
+    label: ClassVar[str] = "Unchecked"
+
     def scores(self):
         return {name: site.weight.detach() / 0 for name, site in self._masks.sites.items()}
 
 
 @dataclass(kw_only=True)
 class Misshapen(GlobalMagnitude):
+    label: ClassVar[str] = "Misshapen"
+
     def score(self, name: str, weight: Tensor) -> Tensor:
         return weight.abs().flatten()
 """
