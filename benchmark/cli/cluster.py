@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @results_option
 # Without the environment variable, which jobs inherit anyway: the profile's environment must be able to replace it.
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets lie on the nodes.")
-@click.option("--data-check/--no-data-check", default=True, help="Look first whether the data is there.")
+@click.option("--data-check/--no-data-check", default=True, help="Look first whether data and weights are there.")
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
 @click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
 def submit(
