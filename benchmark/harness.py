@@ -26,7 +26,7 @@ from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
 from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
 from .damage import print_note, set_aside
-from .errors import Damaged, DataMissing
+from .errors import Damaged, UserError
 from .flops import count_macs
 from .measure import (
     check_finite_state,
@@ -45,7 +45,7 @@ from .outside import count_parameters
 from .precision import Precision, choose_precision
 from .pruning import find_sites
 from .run import Run, derive_seed, to_dict
-from .settings import Settings
+from .settings import Settings, check_device_name
 from .store import SCHEMA, Store, now, write_atomically, write_json
 from .sync_batch_norm import synchronize
 from .training import Clock, Evaluation, Position, Training, evaluate, num_steps
@@ -82,12 +82,13 @@ class Progress:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one. Raises DataMissing for a device that is not there."""
+    """`auto` takes a GPU where there is one. Raises UserError for a device that is not there."""
+    check_device_name(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DataMissing(f"device {name!r} asked for, but torch sees no GPU")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {name!r} asked for, but torch sees {torch.cuda.device_count() or 'no'} GPU")
     return device
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from .attempt import Ending, attempt
 from .errors import UserError
 from .plan import Job
+from .rehearsal import rehearse, representatives
 from .run import Run, from_dict, to_dict
 from .settings import Settings
 from .store import Store, now
@@ -38,9 +39,13 @@ class Listener:
 
 @dataclass(frozen=True)
 class ReadData:
-    """Asks a worker to read the data of a run before it is to compute it. The answer: None, or why it cannot."""
+    """Asks a worker, before anything runs, to read the data of a run and to rehearse others; see `rehearsal`.
+
+    The answer: None, or why it cannot.
+    """
 
     run: dict[str, Any]
+    rehearsed: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def run_local(
                 finish(child, Ending("failed", f"its dense training {run.id} did not finish: {ending.reason}", True))
 
     try:
-        _read_data(workers[0], jobs[0].run)
+        _read_data(workers[0], jobs[0].run, representatives(job.run for job in jobs))
         _check_networks(workers[0], [job.run for job in jobs], listener)
         listener.on_start()
         while not queue.is_empty() or any(worker.run for worker in workers):
@@ -137,13 +142,13 @@ def run_local(
     return endings
 
 
-def _read_data(worker: _Worker, run: Run) -> None:
+def _read_data(worker: _Worker, run: Run, rehearsed: Sequence[Run]) -> None:
     """In a worker, which needs the data and torch anyway: here they would take as long again, before anything starts.
 
     A worker that dies of it leaves the reason to the run's own record.
     """
     with contextlib.suppress(EOFError, OSError):
-        worker.pipe.send(ReadData(to_dict(run)))
+        worker.pipe.send(ReadData(to_dict(run), [to_dict(each) for each in rehearsed]))
         if (problem := worker.pipe.recv()) is not None:
             raise problem
 
@@ -261,7 +266,7 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     with contextlib.suppress(EOFError, ConnectionResetError):
         while (task := pipe.recv()) is not None:
             if isinstance(task, ReadData):
-                send(_why_unreadable(from_dict(task.run), settings))
+                send(_why_unreadable(from_dict(task.run), [from_dict(each) for each in task.rehearsed], settings))
                 continue
             if isinstance(task, CheckNetworks):
                 send(_network_warnings([from_dict(run) for run in task.runs]))
@@ -278,11 +283,13 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     gc.freeze()
 
 
-def _why_unreadable(run: Run, settings: Settings) -> UserError | None:
-    """What a user can mend about the data; None where there is nothing, or something that is the run's to fail with."""
-    from .harness import read_data
+def _why_unreadable(run: Run, rehearsed: Sequence[Run], settings: Settings) -> UserError | None:
+    """What the user can fix about device, options and data; None for nothing, or what is the run's to fail with."""
+    from .harness import choose_device, read_data
 
     try:
+        choose_device(settings.device)
+        rehearse(rehearsed)
         read_data(run, settings)
     except UserError as error:
         return error
@@ -293,11 +300,11 @@ def _why_unreadable(run: Run, settings: Settings) -> UserError | None:
 
 def _network_warnings(runs: Sequence[Run]) -> UserError | list[str]:
     """What a user has to know or change; what else goes wrong is a run's own to fail with."""
-    from .network_checks import check_runs
+    from .network_checks import sizes_of
     from .networks import warnings
 
     try:
-        return warnings(check_runs(runs))
+        return warnings(sizes_of(runs))
     except UserError as error:
         return error
     except Exception:

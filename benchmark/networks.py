@@ -25,7 +25,7 @@ def sizes_by_network(runs: Iterable[Run]) -> dict[str, Sizes]:
     uncounted: list[Run] = []
     for run in runs:
         known = _sizes_table().get(f"{run.model} {run.dataset}")
-        if known is None or run.model_options or run.dataset_options:
+        if known is None or run.model_options or not _has_usual_shape(run):
             uncounted.append(run)
         else:
             found[network_name(run)] = Sizes(**known)
@@ -34,6 +34,14 @@ def sizes_by_network(runs: Iterable[Run]) -> dict[str, Sizes]:
 
         found |= check_runs(uncounted)
     return found
+
+
+def _has_usual_shape(run: Run) -> bool:
+    """Whether the options of the data leave inputs and classes as they are, as a limit on the samples does."""
+    from ..datasets.registry import describe
+
+    usual, own = describe(run.dataset), describe(run.dataset, **dict(run.dataset_options))
+    return (usual.input_shape, usual.num_classes) == (own.input_shape, own.num_classes)
 
 
 def network_name(run: Run) -> str:

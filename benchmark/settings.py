@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from .errors import UserError
 
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
@@ -39,6 +42,12 @@ class Settings:
     compile: Compile = "none"
     deterministic: bool = False
     plugins: tuple[str, ...] = ()
+
+
+def check_device_name(name: str) -> None:
+    """Raises UserError for what is no device's name; whether it is there is for torch to say."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d\d?)?", name):
+        raise UserError(f"device {name!r} must be auto, cpu, cuda or cuda:N")
 
 
 def default_jobs(device: str) -> int:

@@ -9,15 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ..methods.registry import check_options, describe, method_names
 from .errors import UserError, unknown
 from .run import DENSE, Recipe, Run, frozen_options, protocol_of
 from .store import RESERVED
+from .study_rows import Row, choose, distinct
 from .yaml_source import Source, override, read_yaml, validate
 
 STUDIES = Path(__file__).parent / "studies"
+MAX_EXTENDS = 16
 
 
 def _as_list(value: Any) -> Any:
@@ -31,7 +33,15 @@ def _fraction(value: Any) -> Any:
     return value
 
 
+def _label_text(value: str) -> str:
+    if not value.strip() or len(value.splitlines()) > 1:
+        raise ValueError(f"a label is one line of text, not {value!r}")
+    return value
+
+
 Sparsity = Annotated[float, BeforeValidator(_fraction), Field(ge=0, lt=1)]
+
+Seed = Annotated[int, Field(ge=0)]
 
 
 class _Strict(BaseModel):
@@ -79,16 +89,22 @@ class Entry(_Strict):
     `model_options` add to those of the study; an entry with `not_run` is listed in the tables with that reason.
     """
 
-    method: Annotated[list[str], BeforeValidator(_as_list)]
-    sparsity: Annotated[list[Sparsity], BeforeValidator(_as_list)] = [0.0]
-    seeds: list[Annotated[int, Field(ge=0)]] | None = None
+    method: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    sparsity: Annotated[list[Sparsity], BeforeValidator(_as_list), Field(min_length=1)] = [0.0]
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
     options: dict[str, Any] = {}
     model_options: dict[str, Any] = {}
-    grid: dict[str, list[Any]] = {}
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     finetune: RecipeFile = RecipeFile()
     scratch: RecipeFile = RecipeFile()
-    label: str | None = None
+    label: Annotated[str, AfterValidator(_label_text)] | None = None
     not_run: str | None = None
+
+    @model_validator(mode="after")
+    def _options_once(self) -> Entry:
+        if both := sorted(self.options.keys() & self.grid.keys()):
+            raise ValueError(f"{both[0]!r} stands in options and in grid")
+        return self
 
 
 class StudyFile(_Strict):
@@ -104,7 +120,7 @@ class StudyFile(_Strict):
     question: str = ""
     dataset: Named
     model: Named
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
+    seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
     validation: float = Field(default=0.1, ge=0, lt=1)
     train: RecipeFile
     finetune: RecipeFile = RecipeFile()
@@ -120,19 +136,6 @@ class StudyFile(_Strict):
         if self.train.epochs is None:
             raise ValueError("train.epochs is missing")
         return self
-
-
-@dataclass(frozen=True)
-class Row:
-    """A run with how the study speaks of it. `not_run` holds the reason where the study only lists it."""
-
-    label: str
-    method: str
-    options: tuple[tuple[str, Any], ...]
-    sparsity: float
-    seed: int
-    run: Run | None
-    not_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,29 +166,41 @@ def study_names() -> list[str]:
 
 def study_source(name_or_path: str, assignments: Sequence[str] = ()) -> Source:
     """The plain data of a study with `--set` applied. A name is looked up in the suite's studies, a path is read."""
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        if name_or_path not in study_names():
-            raise unknown("study", name_or_path, study_names())
-        path = STUDIES / f"{name_or_path}.yaml"
-    source = read_yaml(path, path.name if path.parent == STUDIES else None)
-    source = _extend(source, path)
+    source = _read(name_or_path, ())
     for assignment in assignments:
         override(source, assignment)
     return source
 
 
-def _extend(source: Source, path: Path) -> Source:
+def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
+    """`extending` are the files on the way here, each of which extends the next."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        if name_or_path not in study_names():
+            raise unknown("study", name_or_path, study_names())
+        path = STUDIES / f"{name_or_path}.yaml"
+    if path.absolute() in extending:
+        raise UserError(f"{extending[-1]}: extends {name_or_path!r}, which extends this file in turn")
+    if len(extending) == MAX_EXTENDS:
+        raise UserError(f"{extending[0]}: extends more than {MAX_EXTENDS} studies, one after the other")
+    source = read_yaml(path, path.name if path.parent == STUDIES else None)
+    return _extend(source, path, (*extending, path.absolute()))
+
+
+def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
     """`extends: other` takes everything from another study; what stands here replaces it, recipes key by key."""
-    base_name = source.data.pop("extends", None)
-    if base_name is None:
+    if "extends" not in source.data:
         return source
+    base_name = source.data.pop("extends")
+    if not isinstance(base_name, str):
+        raise UserError(f"{source.place(['extends'])}: extends must be the name of a study, not {base_name!r}")
     beside = path.parent / f"{base_name}.yaml"
-    base = study_source(str(beside) if beside.exists() and path.parent != STUDIES else str(base_name))
+    base = _read(str(beside) if beside.exists() and path.parent != STUDIES else base_name, extending)
     merged = dict(base.data)
     for key, value in source.data.items():
-        is_recipe = key in ("train", "finetune", "scratch", "override") and isinstance(value, dict)
-        merged[key] = {**(merged.get(key) or {}), **value} if is_recipe else value
+        below = merged.get(key)
+        is_recipe = key in ("train", "finetune", "scratch", "override")
+        merged[key] = {**below, **value} if is_recipe and isinstance(below, dict) and isinstance(value, dict) else value
     return Source(source.name, merged, {**base.places, **source.places})
 
 
@@ -194,15 +209,18 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
     source = study_source(name_or_path, assignments)
     file = validate(StudyFile, source)
     _check_names(file, source)
-    rows = [row for index, entry in enumerate(file.runs) for row in _expand(file, entry, index, source)]
-    chosen = _filter(rows, only)
-    return Study(file, source, tuple(_unique(chosen)))
+    rows = (
+        (source.place(["runs", index]), row)
+        for index, entry in enumerate(file.runs)
+        for row in _expand(file, entry, index, source)
+    )
+    return Study(file, source, tuple(choose(distinct(rows), only)))
 
 
 def _check_names(file: StudyFile, source: Source) -> None:
     """Names of data set and model, before anything runs and without torch."""
     from ..datasets.registry import create, dataset_names
-    from .models.registry import model_names
+    from .models.registry import model_names, option_names
 
     if file.dataset.name not in dataset_names():
         raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, dataset_names())}")
@@ -212,6 +230,13 @@ def _check_names(file: StudyFile, source: Source) -> None:
         raise UserError(f"{source.place(['dataset', 'options'])}: {error}") from error
     if file.model.name not in model_names():
         raise UserError(f"{source.place(['model'])}: {unknown('model', file.model.name, model_names())}")
+    known = option_names(file.model.name)
+    given: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("model", "options"), file.model.options)]
+    given += [(("runs", index, "model_options"), entry.model_options) for index, entry in enumerate(file.runs)]
+    for key, options in given:
+        for option in options.keys() - known:
+            error = unknown(f"option of model {file.model.name!r}", option, known)
+            raise UserError(f"{source.place([*key, option])}: {error}")
 
 
 def merge_recipes(*parts: RecipeFile) -> Recipe:
@@ -301,34 +326,3 @@ def _make_run(file: StudyFile, method: str, recipe: Recipe, seed: int, **rest: A
 
 def _label(label: str, options: tuple[tuple[str, Any], ...]) -> str:
     return f"{label} ({', '.join(f'{key}={value}' for key, value in options)})" if options else label
-
-
-def _filter(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
-    """`--only key=value[,value]`: method, sparsity, seed or label; several must all hold."""
-    chosen = list(rows)
-    for condition in only:
-        key, separator, text = condition.partition("=")
-        if not separator or key not in ("method", "sparsity", "seed", "label"):
-            raise UserError(f"--only {condition!r} must be method=, sparsity=, seed= or label= with a value")
-        values = [part.strip() for part in text.split(",")]
-        matching = [row for row in chosen if _shown(row, key) & set(values)]
-        if not matching:
-            there = sorted(set().union(*(_shown(row, key) for row in chosen)))
-            raise UserError(f"--only {condition!r} matches no run; {key} is one of {', '.join(there)}")
-        chosen = matching
-    return chosen
-
-
-def _shown(row: Row, key: str) -> set[str]:
-    if key == "sparsity":
-        return {f"{row.sparsity:g}", f"{row.sparsity * 100:g}%"}
-    return {str(getattr(row, key))}
-
-
-def _unique(rows: Iterable[Row]) -> Iterable[Row]:
-    seen: set[tuple[str, str, float, int]] = set()
-    for row in rows:
-        key = (row.label, row.run.id if row.run else row.method, row.sparsity, row.seed)
-        if key not in seen:
-            seen.add(key)
-            yield row

@@ -1,4 +1,4 @@
-"""YAML with a memory of lines: every value of a study or a profile can be blamed with its place."""
+"""Studies and profiles: YAML files that keep file:line of every value for error messages."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from .errors import UserError, unknown
-
-try:
-    # libyaml's parser reads the suite's studies ten times as fast; a PyYAML may have been built without it
-    from yaml import CSafeLoader as SafeLoader
-except ImportError:
-    from yaml import SafeLoader
+from .yaml_nodes import MAX_BYTES, MAX_DEPTH, Key, parse
 
 Model = TypeVar("Model", bound=BaseModel)
-Key = tuple[str | int, ...]
 
 
 @dataclass
@@ -39,61 +32,51 @@ class Source:
 
 
 def read_yaml(path: Path, name: str | None = None) -> Source:
-    """A mapping from a YAML file. Raises UserError with the line for broken YAML or a key that stands twice."""
+    """A mapping from a YAML file. Raises UserError with the line for what is not plain data; see `yaml_nodes`."""
     shown = name or str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=SafeLoader)
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {shown}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{shown} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(node, yaml.MappingNode):
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{shown}:{line}: not UTF-8 text; save the file in that encoding") from error
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{shown} is larger than {MAX_BYTES // 1_000_000} MB")
+    parsed = parse(text, shown)
+    if not isinstance(parsed.value, dict):
         raise UserError(f"{shown} must hold a mapping of keys to values")
-    source = Source(shown, {})
-    _remember(node, (), source)
-    source.data = yaml.load(text, Loader=SafeLoader)
-    return source
-
-
-def _remember(node: yaml.Node, key: Key, source: Source) -> None:
-    source.places[key] = f"{source.name}:{node.start_mark.line + 1}"
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key_node, value_node in node.value:
-            name = str(key_node.value)
-            line = key_node.start_mark.line + 1
-            if name in seen:
-                raise UserError(f"{source.name}:{line}: key {name!r} stands twice")
-            seen.add(name)
-            _remember(value_node, (*key, name), source)
-            source.places[(*key, name)] = f"{source.name}:{line}"
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _remember(item, (*key, index), source)
+    return Source(shown, parsed.value, parsed.places)
 
 
 def override(source: Source, assignment: str) -> None:
     """Apply one `key.path=value` of the command line; the value is read as YAML, a list index as a number."""
     path, separator, text = assignment.partition("=")
+    one_line = " ".join(assignment.split())
+    shown = f"--set {one_line if len(one_line) <= 80 else one_line[:80] + '...'}"
     if not separator or not path:
-        raise UserError(f"--set {assignment!r} must look like key=value")
-    key: list[str | int] = [int(part) if part.isdigit() else part for part in path.split(".")]
-    try:
-        value = yaml.load(text, Loader=SafeLoader)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {assignment!r}: the value is not valid YAML") from error
+        raise UserError(f"{shown} must look like key=value")
+    parts = path.split(".")
+    if len(parts) > MAX_DEPTH:
+        raise UserError(f"{shown}: nested more than {MAX_DEPTH} levels deep")
+    value = parse(text, shown).value
     target: Any = source.data
-    for index, part in enumerate(key[:-1]):
+    key: Key = ()
+    for index, part in enumerate(parts):
+        is_index = isinstance(target, list) and part.isdecimal() and len(part) < 10
+        step: Any = int(part) if is_index else part
+        key = (*key, step)
         try:
-            target = target.setdefault(part, {}) if isinstance(target, dict) else target[part]
+            if index == len(parts) - 1:
+                target[step] = value
+            else:
+                target = target.setdefault(step, {}) if isinstance(target, dict) else target[step]
         except (IndexError, TypeError) as error:
-            raise UserError(f"--set {assignment!r}: there is no {'.'.join(map(str, key[: index + 1]))}") from error
-    try:
-        target[key[-1]] = value
-    except (IndexError, TypeError) as error:
-        raise UserError(f"--set {assignment!r}: there is no {path}") from error
-    source.places[tuple(key)] = f"--set {assignment}"
+            raise UserError(f"{shown}: there is no {'.'.join(map(str, key))}") from error
+    source.places[key] = shown
 
 
 def validate(model: type[Model], source: Source) -> Model:

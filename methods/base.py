@@ -75,10 +75,13 @@ class Pruner:
     """Dense training: every hook is empty. Methods override what they need, and the harness never asks which it is.
 
     The dataclass fields are the method's options; a value that makes no sense raises ValueError in `__post_init__`.
-    The class attributes below are read by the command line without importing the module, so they are literals.
+    The class attributes and the defaults are read by the command line from the source, without importing it, so they
+    are literals (or arithmetic on them, or constants of the file), each on a line of its own; creating a pruner fails
+    if the class has other values than its source shows. A registered class has a label of its own, one that no other
+    method has: tables, plots and `--only` know methods by it.
     """
 
-    label: ClassVar[str] = "Dense"
+    label: ClassVar[str] = ""
     family: ClassVar[str] = "baseline"
     paper: ClassVar[str] = ""
     needs: ClassVar[str] = "nothing"
@@ -112,10 +115,16 @@ class Pruner:
         return 0
 
     def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
-        """Raises UserError naming a layer that the method cannot prune, ValueError for options that do not fit.
+        """Raises UserError naming a layer that the method cannot prune. Asked by `check`, and again by `attach`."""
 
-        Asked before anything runs, of a network without values (on the meta device), and again by `attach`.
+    def check(self, context: Context) -> None:
+        """Raises UserError or ValueError for layers, options or a sparsity that do not go together.
+
+        Called before anything runs, on a network without values: its tensors are on the meta device, so only their
+        shapes may be looked at, samples are not there, and the network is left as it is. What depends on weights or
+        data is left to `attach` and `begin_round`.
         """
+        self.check_sites(context.model, context.sites)
 
     def attach(self, context: Context) -> nn.Module:
         """Once a run, before the first round. Returns the model to train: the context's or one the method builds."""
@@ -176,5 +185,7 @@ class Pruner:
 @dataclass(kw_only=True)
 class Dense(Pruner):
     """Train the network without pruning: the start of other methods, and the upper line of every plot."""
+
+    label: ClassVar[str] = "Dense"
 
     start: Literal["trained", "init"] = "init"

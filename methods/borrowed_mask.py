@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from ..benchmark.errors import UserError
 from ..benchmark.pruning import Masks, Site, num_kept
-from .base import Pruner
+from .base import Context, Pruner
 from .fixed_mask import FixedMask
 from .registry import create
+from .toy_task import ToyTask, toy_network
 
 
 @dataclass(kw_only=True)
@@ -45,7 +47,35 @@ class BorrowedMask(FixedMask):
         return create(self.of, self.sparsity, {**self.of_options, "start": self.start})
 
     def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
-        self._create_inner().check_sites(model, sites)
+        with _naming_option():
+            self._create_inner().check_sites(model, sites)
+
+    def check(self, context: Context) -> None:
+        super().check(context)
+        with _naming_option():
+            self._create_inner().check(context)
+        if not self._is_final_on_toy_network():
+            raise self._not_final()
+
+    def _is_final_on_toy_network(self) -> bool:
+        """Whether the other method's first round sets its last mask; tried out, since methods need not say it."""
+        inner, task, network = self._create_inner(), ToyTask(), toy_network()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                is_same = inner.attach(task.context(network)) is network
+                if is_same:
+                    inner.begin_round(0)
+        except (ValueError, FloatingPointError):
+            # its options are for another network: then the real one tells
+            return True
+        return is_same and self._is_final(inner)
+
+    def _is_final(self, inner: Pruner) -> bool:
+        masks = inner.masks
+        return masks is not None and inner.rounds == 1 and masks.num_kept == self._target(masks)
+
+    def _not_final(self) -> ValueError:
+        return ValueError(f"of: {self.of!r} does not set its final mask before training")
 
     def begin_round(self, index: int) -> None:
         if index == 0:
@@ -67,9 +97,10 @@ class BorrowedMask(FixedMask):
         is_same = inner.attach(self.context) is model and model.state_dict().keys() == before.keys()
         if is_same:
             inner.begin_round(0)
+        if not (is_same and self._is_final(inner)):
+            raise self._not_final()
         masks = inner.masks
-        if not is_same or masks is None or inner.rounds != 1 or masks.num_kept != self._target(masks):
-            raise ValueError(f"of: {self.of!r} does not set its final mask before training")
+        assert masks is not None
         model.load_state_dict(before)
         return {name: mask.clone() for name, mask in masks.items()}
 
@@ -81,3 +112,12 @@ def shuffled(tensor: Tensor, generator: torch.Generator) -> Tensor:
     """The same values in another order, drawn uniformly on the CPU so that every device draws the same."""
     order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
     return tensor.reshape(-1)[order].view(tensor.shape)
+
+
+@contextlib.contextmanager
+def _naming_option() -> Iterator[None]:
+    """What the other method refuses is said of the option that names it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"of: {error}") from error

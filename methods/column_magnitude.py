@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..benchmark.pruning import Masks, Site, check_finite, keep_largest
+from .base import Context
 from .fixed_mask import FixedMask
 
 
@@ -61,13 +62,21 @@ class ColumnMagnitude(FixedMask):
             raise ValueError("the network has no low-rank cell (a module with `low_rank_pairs`), as fastgrnn has")
         return chosen
 
+    def check(self, context: Context) -> None:
+        self._check_ranks(self.choose_sites(context.sites))
+
+    def _check_ranks(self, sites: Iterable[Site]) -> None:
+        for first, _, rank in self._factors(sites):
+            if rank > first.weight.shape[1]:
+                raise ValueError(f"cannot keep rank {rank} of {first.name}: it has {first.weight.shape[1]} columns")
+
     def choose_masks(self) -> dict[str, Tensor]:
         check_finite({name: site.weight for name, site in self._masks.sites.items()})
         masks: dict[str, Tensor] = {}
-        for first, second, rank in self._factors():
+        sites = list(self._masks.sites.values())
+        self._check_ranks(sites)
+        for first, second, rank in self._factors(sites):
             columns = first.weight.detach()
-            if rank > columns.shape[1]:
-                raise ValueError(f"cannot keep rank {rank} of {first.name}: it has {columns.shape[1]} columns")
             scores = columns.abs().sum(dim=0)
             if self.ranking == "product":
                 scores = columns.norm(dim=0) * second.weight.detach().norm(dim=1)
@@ -77,10 +86,11 @@ class ColumnMagnitude(FixedMask):
                 masks[second.name] = kept[:, None].expand_as(second.weight)
         return masks
 
-    def _factors(self) -> Iterator[tuple[Site, Site, int]]:
+    def _factors(self, sites: Iterable[Site]) -> Iterator[tuple[Site, Site, int]]:
         """(first factor, second factor, rank kept) of the input and of the recurrent matrix of each cell."""
-        by_attribute = {(id(site.module), site.attribute): site for site in self._masks.sites.values()}
-        cells = {id(site.module): site.module for site in self._masks.sites.values()}
+        sites = list(sites)
+        by_attribute = {(id(site.module), site.attribute): site for site in sites}
+        cells = {id(site.module): site.module for site in sites}
         for key, cell in cells.items():
             pairs: tuple[tuple[str, str], ...] = getattr(cell, "low_rank_pairs")  # noqa: B009
             for (first, second), rank in zip(pairs, (self.rank_w, self.rank_u), strict=True):
@@ -100,7 +110,7 @@ class ColumnMagnitude(FixedMask):
 
     def detach(self) -> None:
         """A row without its column reaches nothing: it is removed with it."""
-        pairs = [(self._masks[first.name][0], second) for first, second, _ in self._factors()]
+        pairs = [(self._masks[first.name][0], second) for first, second, _ in self._factors(self._masks.sites.values())]
         self._masks.set({second.name: kept[:, None].expand_as(second.weight) for kept, second in pairs})
 
 

@@ -34,6 +34,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "a plan knows what it trains": checks.check_budget,
     "bad options are refused by name": checks.check_options,
     "NaN weights are an error": checks.check_nan,
+    "check looks at shapes only": checks.check_before_anything_runs,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -235,6 +235,23 @@ def _assert_refused(subject: Subject, name: str, value: Any) -> None:
     else:
         raise AssertionError(f"{name} = {value!r} is accepted")
     assert name in message, f"{name} = {value!r} is refused without naming it: {message}"
+
+
+def check_before_anything_runs(subject: Subject) -> str:
+    """`check` takes a network without values that `attach` takes with them, and changes neither method nor network."""
+    with torch.device("meta"):
+        network = subject.network()
+    before = _facts(network)
+    plain, checked = subject.start(), subject.make()
+    checked.check(ToyTask().context(network, device=torch.device("meta"), samples=_no_samples))
+    assert _facts(network) == before, "the network has changed"
+    run = ToyRun(checked, subject.network())
+    _assert_equal(plain.train(max_steps=4), run.train(max_steps=4), "after check was called")
+    return ""
+
+
+def _no_samples(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("samples are asked for before anything runs")
 
 
 def check_nan(subject: Subject) -> str:

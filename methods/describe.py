@@ -14,11 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.errors import UserError
+from .literals import Unreadable, bindings, read_literal
+from .source_files import locate_base
 
-_INFO_FIELDS = ("label", "family", "paper", "needs", "version", "reaches_target", "keeps_network", "epochs_rule")
+INFO_FIELDS: Mapping[str, type] = {
+    "label": str,
+    "family": str,
+    "paper": str,
+    "needs": str,
+    "version": int,
+    "reaches_target": bool,
+    "keeps_network": bool,
+    "epochs_rule": str,
+}
+"""What a class says about its method, in class attributes."""
+_KINDS = {str: "a text", int: "a whole number", bool: "True or False"}
 _ROUNDS = ("rounds", "first_epoch")
 """What says how often, and from which epoch on, the recipe is run."""
-_MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -57,124 +69,199 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class _Class:
-    """A class and its bases; `summary` is the first line of its own docstring."""
+    """A class and its bases; `summary` is the first line of its own docstring, `line` that of the class."""
 
     facts: Mapping[str, Any]
     options: Mapping[str, Option]
     summary: str
+    line: int
+    has_label: bool
 
 
 def describe_class(name: str, source: Path, module: str | None, class_name: str) -> MethodInfo:
-    """Collect the attributes of a class and of its bases. Raises UserError if the source does not hold the class."""
+    """Collect the attributes of a class and of its bases.
+
+    Raises UserError with file and line where the source does not hold the class, or a label, another class attribute or
+    an option's default that is not written there: ids and tables depend on them, so none is guessed.
+    """
     found = _collect(source, module, class_name)
-    missing = [key for key in _INFO_FIELDS if key not in found.facts]
+    missing = [key for key in INFO_FIELDS if key not in found.facts]
+    place = f"{source}:{found.line}"
     if missing or "start" not in found.options:
-        raise UserError(f"method {name!r} in {source}: class {class_name} must derive from Pruner or MaskPruner")
-    facts = {key: found.facts[key] for key in _INFO_FIELDS}
+        raise UserError(f"{place}: method {name!r}: class {class_name} must derive from Pruner or MaskPruner")
+    if not (found.has_label and found.facts["label"].strip()):
+        raise UserError(
+            f"{place}: method {name!r} has no label of its own; give class {class_name} label: ClassVar[str]"
+        )
+    facts = {key: found.facts[key] for key in INFO_FIELDS}
     return MethodInfo(name=name, summary=found.summary, options=found.options, origin=str(source), **facts)
 
 
 @functools.cache
-def _parse(source: Path) -> ast.Module:
+def parse_source(source: Path) -> ast.Module:
+    """The syntax tree of a file, in the encoding that it declares. Raises UserError for what Python cannot read."""
     try:
-        return ast.parse(source.read_text(encoding="utf-8"), filename=str(source))
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"cannot read method file {source}: {error}") from error
+        return ast.parse(importlib.util.decode_source(source.read_bytes()), filename=str(source))
+    except OSError as error:
+        raise UserError(f"cannot read method file {source}: {error.strerror}") from error
+    except (SyntaxError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise UserError(f"{source}{line} is not valid Python: {getattr(error, 'msg', error)}") from error
+    except (RecursionError, MemoryError) as error:
+        raise UserError(f"{source} is not valid Python: nested too deeply") from error
 
 
 @functools.cache
 def _collect(source: Path, module: str | None, class_name: str) -> _Class:
     """Base classes first, so that a subclass overrides; most methods share theirs, hence the cache."""
-    tree = _parse(source)
-    node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == class_name), None)
-    if node is None:
-        raise UserError(f"{source} holds no class {class_name!r}")
-    facts: dict[str, Any] = {}
-    options: dict[str, Option] = {}
+    tree = parse_source(source)
+    node = _only_class(tree, source, class_name)
+    reader = _Reader(source, tree)
     for base in reversed(node.bases):
-        location = _locate(tree, source, module, base)
+        location = locate_base(tree, source, module, base, node)
         if location is not None:
             inherited = _collect(*location)
-            facts.update(inherited.facts)
-            options.update(inherited.options)
-    own: dict[str, Any] = {}
+            reader.facts.update(inherited.facts)
+            reader.options.update(inherited.options)
+    reader.own = set()
+    reader.names = {name for statement in node.body for name, _ in bindings(statement)}
     for statement in node.body:
-        _read_statement(statement, own, options)
+        reader.take(statement)
     # What a base class says of its rounds does not hold for others.
-    if node.bases and "epochs_rule" not in own and any(_defines(statement, _ROUNDS) for statement in node.body):
-        own["epochs_rule"] = None
-    facts.update(own)
-    return _Class(facts, options, (ast.get_docstring(node) or "").split("\n")[0])
+    if node.bases and "epochs_rule" not in reader.own and any(_defines(statement, _ROUNDS) for statement in node.body):
+        reader.facts["epochs_rule"] = None
+    summary = (ast.get_docstring(node) or "").split("\n")[0]
+    return _Class(reader.facts, reader.options, summary, node.lineno, "label" in reader.own)
+
+
+def _only_class(tree: ast.Module, source: Path, name: str) -> ast.ClassDef:
+    found = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name]
+    if not found:
+        raise UserError(f"{source} holds no class {name!r}")
+    if len(found) > 1:
+        raise UserError(f"{source}:{found[1].lineno}: class {name!r} is defined twice")
+    return found[0]
 
 
 def _defines(statement: ast.stmt, names: Collection[str]) -> bool:
     """Whether a statement of a class gives one of the names a function or a value."""
     if isinstance(statement, ast.FunctionDef):
         return statement.name in names
-    assigned = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    return any(isinstance(target, ast.Name) and target.id in names for target in assigned)
+    return any(name in names for name, _ in bindings(statement))
 
 
-def _read_statement(statement: ast.stmt, facts: dict[str, Any], options: dict[str, Option]) -> None:
-    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-        if statement.targets[0].id in _INFO_FIELDS:
-            facts[statement.targets[0].id] = _literal(statement.value)
-        return
-    if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
-        return
-    name, annotation = statement.target.id, ast.unparse(statement.annotation)
-    if "ClassVar" in annotation:
-        if name in _INFO_FIELDS and statement.value is not None:
-            facts[name] = _literal(statement.value)
-        return
-    default = _literal(statement.value) if statement.value is not None else _MISSING
-    if name.startswith("_") or name in ("sparsity", "context") or default is _MISSING:
-        return
-    options[name] = Option(default, annotation, _choices(statement.annotation))
+class _Reader:
+    """Takes one statement of a class body after the other."""
 
+    def __init__(self, source: Path, tree: ast.Module) -> None:
+        self.source, self.tree = source, tree
+        self.facts: dict[str, Any] = {}
+        self.options: dict[str, Option] = {}
+        self.own: set[str] = set()
+        self.names: set[str] = set()
 
-def _literal(node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return _MISSING
+    def take(self, statement: ast.stmt) -> None:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            self._take_annotated(statement, statement.target.id)
+        elif isinstance(statement, ast.Assign) and all(isinstance(target, ast.Name) for target in statement.targets):
+            for target in statement.targets:
+                assert isinstance(target, ast.Name)
+                self._take_plain(statement, target.id)
+        else:
+            self._refuse_hidden(statement)
 
+    def _take_annotated(self, statement: ast.AnnAssign, name: str) -> None:
+        annotation = _annotation(statement.annotation)
+        if "ClassVar" in annotation:
+            if name in INFO_FIELDS and statement.value is not None:
+                self._take_fact(statement, name, statement.value)
+            return
+        if name in INFO_FIELDS:
+            raise self._error(statement, f"{name} must be annotated as ClassVar, or it is an option of every run")
+        if name.startswith("_") or name in ("sparsity", "context"):
+            return
+        default = self._default_of(statement)
+        if default is None:
+            return
+        choices = self._choices_of(statement.annotation)
+        self.options[name] = Option(
+            self._read(statement, f"the default of option {name!r}", default), annotation, choices
+        )
 
-def _choices(annotation: ast.expr) -> tuple[Any, ...]:
-    if (
-        isinstance(annotation, ast.Subscript)
-        and isinstance(annotation.value, ast.Name)
-        and annotation.value.id == "Literal"
-    ):
+    def _default_of(self, statement: ast.AnnAssign) -> ast.expr | None:
+        """The expression of an option's default; None for a field that is no option."""
+        name = ast.unparse(statement.target)
+        value = statement.value
+        if not (isinstance(value, ast.Call) and _is_field(value, self.tree)):
+            if value is None:
+                raise self._error(statement, f"option {name!r} needs a default: what a run's id leaves out")
+            return value
+        given = {keyword.arg: keyword.value for keyword in value.keywords}
+        if "init" in given and self._read(statement, f"init of {name!r}", given["init"]) is False:
+            return None
+        if "default" not in given:
+            reason = "default_factory computes it" if "default_factory" in given else "it has none"
+            raise self._error(statement, f"option {name!r} needs a literal default: {reason}")
+        return given["default"]
+
+    def _take_plain(self, statement: ast.Assign, name: str) -> None:
+        if name in INFO_FIELDS:
+            self._take_fact(statement, name, statement.value)
+        elif name in self.options:
+            raise self._error(
+                statement, f"option {name!r} is set without an annotation, which leaves its default as it was"
+            )
+
+    def _take_fact(self, statement: ast.stmt, name: str, value: ast.expr) -> None:
+        fact = self._read(statement, name, value)
+        if type(fact) is not INFO_FIELDS[name]:
+            raise self._error(statement, f"{name} must be {_KINDS[INFO_FIELDS[name]]}, not {fact!r}")
+        self.facts[name] = fact
+        self.own.add(name)
+
+    def _refuse_hidden(self, statement: ast.stmt) -> None:
+        """Names bound by tuples, in branches or loops, and by `+=`; functions have a scope of their own."""
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = {statement.name}
+        else:
+            nodes = ast.walk(statement)
+            names = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        for name in sorted(names & (INFO_FIELDS.keys() | self.options.keys())):
+            raise self._error(statement, f"{name} must be set by a line of its own in the class: name: type = literal")
+
+    def _choices_of(self, annotation: ast.expr) -> tuple[Any, ...]:
+        """The values of `Literal[...]`."""
+        if not (isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).split(".")[-1] == "Literal"):
+            return ()
         inner = annotation.slice
         elements = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-        return tuple(_literal(element) for element in elements)
-    return ()
+        return tuple(self._read(annotation, "a choice", element) for element in elements)
+
+    def _read(self, statement: ast.stmt | ast.expr, what: str, value: ast.expr) -> Any:
+        # within the class its own names come before those of the file
+        used = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)} & self.names
+        try:
+            if used:
+                raise Unreadable(f"{min(used)} is a name of the class")
+            return read_literal(value, self.tree)
+        except Unreadable as error:
+            raise self._error(statement, f"{what} must be a literal: {error}") from None
+
+    def _error(self, statement: ast.stmt | ast.expr, problem: str) -> UserError:
+        return UserError(f"{self.source}:{statement.lineno}: {problem}")
 
 
-def _locate(tree: ast.Module, source: Path, module: str | None, base: ast.expr) -> tuple[Path, str | None, str] | None:
-    """The file, module and name of a base class; None for one that is not a method's (Protocol, ABC, ...)."""
-    if not isinstance(base, ast.Name):
-        return None
-    if any(isinstance(n, ast.ClassDef) and n.name == base.id for n in tree.body):
-        return source, module, base.id
+def _annotation(node: ast.expr) -> str:
+    """As text; one in quotes is the same as one without."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ast.unparse(node)
+
+
+def _is_field(call: ast.Call, tree: ast.Module) -> bool:
+    """Whether this calls `dataclasses.field`, whatever the file imports it as."""
+    names = {"dataclasses.field"}
     for statement in tree.body:
-        if not isinstance(statement, ast.ImportFrom):
-            continue
-        for alias in statement.names:
-            if (alias.asname or alias.name) == base.id:
-                return _module_source(statement, module, alias.name)
-    return None
-
-
-def _module_source(statement: ast.ImportFrom, module: str | None, name: str) -> tuple[Path, str, str] | None:
-    target = statement.module or ""
-    if statement.level:
-        if module is None:
-            return None
-        package = module.rsplit(".", statement.level)[0]
-        target = f"{package}.{target}" if target else package
-    spec = importlib.util.find_spec(target)
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin), target, name
+        if isinstance(statement, ast.ImportFrom) and statement.module == "dataclasses":
+            names |= {alias.asname or alias.name for alias in statement.names if alias.name == "field"}
+        elif isinstance(statement, ast.Import):
+            names |= {f"{a.asname or a.name}.field" for a in statement.names if a.name == "dataclasses"}
+    return ast.unparse(call.func) in names

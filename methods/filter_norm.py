@@ -59,9 +59,14 @@ class FilterL1(FixedMask):
         if isinstance(self.dense, str):
             self.dense = (self.dense,)
 
-    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
-        super().check_sites(model, sites)
-        self._find_groups(model, sites)
+    def check(self, context: Context) -> None:
+        super().check(context)
+        groups = self._find_groups(context.model, context.sites)
+        shapes = {site.name: site.weight.shape for site in context.sites}
+        target = num_kept(sum(math.prod(shape) for shape in shapes.values()), self.sparsity)
+        _check_reachable(
+            groups, shapes, [(i, c) for i, group in enumerate(groups) for c in range(1, group.size)], target
+        )
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
@@ -155,10 +160,7 @@ def keep_filters(
 
     Raises ValueError if removing all of `order` leaves more than `target`.
     """
-    fewest = count_kept(groups, shapes, _channels_left(groups, order))
-    if fewest > target:
-        total = sum(math.prod(shape) for shape in shapes.values())
-        raise ValueError(f"filters can remove at most {total - fewest} of {total} weights, not {total - target}")
+    _check_reachable(groups, shapes, order, target)
     low, high = 0, len(order)
     while high - low > 1:
         middle = (low + high) // 2
@@ -170,6 +172,15 @@ def keep_filters(
         (low, high), key=lambda n: abs(count_kept(groups, shapes, _channels_left(groups, order[:n])) - target)
     )
     return _channels_left(groups, order[:nearest])
+
+
+def _check_reachable(
+    groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size], order: Sequence[tuple[int, int]], target: int
+) -> None:
+    fewest = count_kept(groups, shapes, _channels_left(groups, order))
+    if fewest > target:
+        total = sum(math.prod(shape) for shape in shapes.values())
+        raise ValueError(f"filters can remove at most {total - fewest} of {total} weights, not {total - target}")
 
 
 def count_kept(groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size], kept: Sequence[Tensor]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -51,6 +51,12 @@ class GradualMagnitude(GlobalMagnitude):
             raise ValueError(f"distribution: extended takes no minimum_threshold, not {self.minimum_threshold}")
         if self.distribution == "first_dense":
             self.dense = ("first", *self.dense)
+
+    def check_sizes(self, sizes: Sequence[int]) -> None:
+        if self.distribution == "extended":
+            uniform_plus_counts(sizes, self.sparsity)
+        else:
+            super().check_sizes(sizes)
 
     def allocate(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         if self.distribution != "extended":

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import num_kept
+from ..benchmark.pruning import Site, num_kept
 from .allocation import masks_by_count, round_quotas
 from .base import Context
 from .iterative_epochs import check_prune_fraction, check_rewind_epoch, first_epoch, num_prunings, num_rounds
 from .lamp import lamp_scores
 from .mask_pruner import MaskPruner
+from .selection import select
 
 BISECTIONS = 60
 """Enough to tell apart numbers of rounds that differ by less than a weight."""
@@ -111,12 +112,20 @@ class IterativeMagnitude(MaskPruner):
     def score(self, name: str, weight: Tensor) -> Tensor:
         return lamp_scores(weight) if self.ranking == "lamp" else weight.abs()
 
+    def check(self, context: Context) -> None:
+        super().check(context)
+        check_rewind_epoch(self.rewind_epoch, context.epochs)
+        self._check_output_rate(context.sites)
+
     def attach(self, context: Context) -> nn.Module:
         check_rewind_epoch(self.rewind_epoch, context.epochs)
         model = super().attach(context)
-        if self.output_rate == "half" and context.sites[-1].name not in self._masks.sites:
-            raise ValueError(f"output_rate: half has no effect: dense leaves {context.sites[-1].name} whole")
+        self._check_output_rate(context.sites)
         return model
+
+    def _check_output_rate(self, sites: tuple[Site, ...]) -> None:
+        if self.output_rate == "half" and sites[-1] not in select(sites, self.dense):
+            raise ValueError(f"output_rate: half has no effect: dense leaves {sites[-1].name} whole")
 
     def _survival(self, name: str) -> float:
         """The share of a layer's weights that a whole round leaves."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
+from ..benchmark.pruning import num_kept
+from . import minimum_threshold as mt
+from .base import Context
 from .mask_pruner import MaskPruner
+from .selection import select
 
 MAX_POWER = 2.0**40
 BISECTIONS = 60
@@ -55,6 +59,21 @@ class MacsMagnitude(MaskPruner):
             if self.sparsity == 0:
                 raise ValueError("macs_sparsity needs a sparsity > 0")
 
+    def check(self, context: Context) -> None:
+        super().check(context)
+        if self.macs_sparsity == 0:
+            return
+        sites = select(context.sites, self.dense)
+        sizes = [site.weight.numel() for site in sites]
+        costs = [context.macs[site.name] / size for site, size in zip(sites, sizes, strict=True)]
+        total = sum(context.macs.values())
+        always = total - sum(context.macs[site.name] for site in sites)
+        bound = total * (1 - self.macs_sparsity + 1e-9) - always
+        minimum = mt.threshold_count(sum(sizes), self.minimum_threshold)
+        least = least_macs(sizes, costs, num_kept(sum(sizes), self.sparsity), minimum)
+        if least > bound:
+            raise _unreachable(bound, least)
+
     def score(self, name: str, weight: Tensor) -> Tensor:
         """Logarithms: any power keeps its precision."""
         return weight.double().abs().clamp_min(TINY).log()
@@ -86,6 +105,24 @@ def macs_of(masks: Mapping[str, Tensor], costs: Mapping[str, float]) -> float:
     return math.fsum(float(mask.sum()) * costs[name] for name, mask in masks.items())
 
 
+def least_macs(sizes: Sequence[int], costs: Sequence[float], kept: int, minimum: int) -> float:
+    """The fewest multiply-adds of `kept` weights, at least `minimum` in each layer: the rest where they cost least."""
+    counts = [min(size, minimum) for size in sizes]
+    rest = kept - sum(counts)
+    for index in sorted(range(len(sizes)), key=lambda i: costs[i]):
+        taken = min(rest, sizes[index] - counts[index])
+        counts[index] += taken
+        rest -= taken
+    return math.fsum(count * cost for count, cost in zip(counts, costs, strict=True))
+
+
+def _unreachable(bound: float, least: float) -> ValueError:
+    return ValueError(
+        f"macs_sparsity leaves {bound:.1f} multiply-adds to the layers that are pruned; with this many weights "
+        f"{least:.1f} is the least"
+    )
+
+
 def least_power(macs_at: Callable[[float], float], bound: float) -> float:
     """The least power whose multiply-adds are at most `bound`, by bisection: below it a last swap would break it.
 
@@ -97,10 +134,7 @@ def least_power(macs_at: Callable[[float], float], bound: float) -> float:
     while (macs := macs_at(high)) > bound:
         low, high = high, 2 * high
         if high > MAX_POWER:
-            raise ValueError(
-                f"macs_sparsity leaves {bound:.1f} multiply-adds to the layers that are pruned; with this many weights "
-                f"{macs:.1f} is the least"
-            )
+            raise _unreachable(bound, macs)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         if macs_at(middle) <= bound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
@@ -108,6 +108,15 @@ class MaskPruner(Pruner, ABC):
 
     def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
         check_maskable(model, select(sites, self.dense))
+
+    def check(self, context: Context) -> None:
+        super().check(context)
+        self.check_sizes([site.weight.numel() for site in select(context.sites, self.dense)])
+
+    def check_sizes(self, sizes: Sequence[int]) -> None:
+        """Raises ValueError if layers of these sizes cannot share the final budget, whatever the scores are."""
+        total = sum(sizes)
+        mt.check_minimum(sizes, num_kept(total, self.sparsity), mt.threshold_count(total, self.minimum_threshold))
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)

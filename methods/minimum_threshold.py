@@ -70,6 +70,11 @@ def rescale_sparsities(sizes: Sequence[int], sparsities: Sequence[float], minimu
     return _spread_rest(sizes, current, caps, goal)
 
 
+def check_minimum(sizes: Sequence[int], kept: int, minimum: int) -> None:
+    """Raises ValueError if `kept` weights are too few for `minimum` of them in each layer (or all of a smaller one)."""
+    _check_feasible(sizes, _caps(sizes, minimum), sum(sizes) - kept, minimum)
+
+
 def _caps(sizes: Sequence[int], minimum: int) -> list[float]:
     return [1 - minimum / n if n > minimum else 0.0 for n in sizes]
 

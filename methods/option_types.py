@@ -1,4 +1,4 @@
-"""Options have the type they are declared with: study files give whatever YAML reads, such as `1e-4` as a string."""
+"""Options have the type they are declared with: study files give whatever YAML reads."""
 
 from __future__ import annotations
 
@@ -11,23 +11,37 @@ if TYPE_CHECKING:
 
 
 def check_types(instance: DataclassInstance) -> None:
-    """Raises ValueError naming the first option whose value is not of its declared type.
-
-    Checked are int, float (finite; an int will do), bool, str, None and unions of them; other annotations pass.
-    """
+    """Raises ValueError naming the first option whose value is not of its declared type; see `wrong_type`."""
     for option in fields(instance):
         if option.init:
-            words = _words(option)
             value = getattr(instance, option.name)
-            if words <= _IS_A.keys() and not any(_IS_A[word](value) for word in words):
-                kinds = " or ".join(_KINDS[word] for word in sorted(words))
-                raise ValueError(f"{option.name} must be {kinds}, not {value!r}")
+            if wanted := wrong_type(_annotation(option), value):
+                raise ValueError(f"{option.name} must be {wanted}, not {value!r}")
 
 
-def _words(option: Field[Any]) -> set[str]:
-    """The parts of an annotation, which is a string unless a plug-in leaves out `from __future__`."""
-    annotation = option.type if isinstance(option.type, str) else getattr(option.type, "__name__", str(option.type))
-    return {word.strip() for word in annotation.split("|")}
+def wrong_type(annotation: str, value: object) -> str:
+    """What a value should be if it is not of the annotated type; else, and for annotations not known here, nothing.
+
+    Checked are int, float (finite; an int will do), bool, str, None, unions of them, and tuples of one of them, for
+    which a list will do, and a single word for words.
+    """
+    if annotation.startswith("tuple[") and annotation.endswith(", ...]"):
+        word = annotation.removeprefix("tuple[").removesuffix(", ...]")
+        items = [value] if isinstance(value, str) else value
+        if word in _IS_A and not (isinstance(items, list | tuple) and all(_IS_A[word](item) for item in items)):
+            return f"a list of which each is {_KINDS[word]}"
+        return ""
+    words = {word.strip() for word in annotation.split("|")}
+    if words <= _IS_A.keys() and not any(_IS_A[word](value) for word in words):
+        return " or ".join(_KINDS[word] for word in sorted(words))
+    return ""
+
+
+def _annotation(option: Field[Any]) -> str:
+    """As text, which it is unless a plug-in leaves out `from __future__`."""
+    if isinstance(option.type, str):
+        return option.type
+    return option.type.__name__ if isinstance(option.type, type) else str(option.type)
 
 
 def _is_number(value: object) -> bool:

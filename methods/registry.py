@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..benchmark.errors import UserError, unknown
 from . import METHODS
-from .describe import MethodInfo, describe_class
+from .agreement import check_agreement
+from .describe import MethodInfo, describe_class, parse_source
+from .option_types import wrong_type
 
 if TYPE_CHECKING:
     from .base import Pruner
@@ -49,22 +51,28 @@ def add_plugin(path: str | Path) -> list[str]:
         known = _targets().get(name)
         if known is not None and known.source != source:
             raise UserError(f"--plugin {path}: method {name!r} exists already, in {known.source}")
-        _plugins[name] = _Target(source, None, class_name)
-        describe(name)
+        info = describe_class(name, source, None, class_name)
+        _refuse_taken_label(info, {**_targets(), **{each: _Target(source, None, table[each]) for each in table}})
+    _plugins.update({name: _Target(source, None, class_name) for name, class_name in table.items()})
     return list(table)
+
+
+def _refuse_taken_label(info: MethodInfo, targets: Mapping[str, _Target]) -> None:
+    """Rows of tables are labels: two methods with one label would be averaged."""
+    for name, target in targets.items():
+        if name != info.name and _described(name, target).label == info.label:
+            raise UserError(f"method {info.name!r} of {info.origin} has the label of method {name!r}: {info.label!r}")
 
 
 def _plugin_table(source: Path) -> dict[str, str]:
     import ast
 
-    from .describe import _parse
-
-    for statement in _parse(source).body:
+    for statement in parse_source(source).body:
         target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
         if isinstance(target, ast.Name) and target.id == "METHODS":
             try:
                 table = ast.literal_eval(statement.value)  # pyright: ignore[reportAttributeAccessIssue]
-            except ValueError:
+            except (ValueError, TypeError):
                 table = None
             if isinstance(table, dict) and table and all(isinstance(x, str) for pair in table.items() for x in pair):
                 return table
@@ -78,6 +86,8 @@ def _entry_points() -> dict[str, _Target]:
         spec = importlib.util.find_spec(point.module)
         if spec is None or spec.origin is None:
             raise UserError(f"entry point {point.name!r}: module {point.module!r} is not installed")
+        if point.name in METHODS:
+            raise UserError(f"entry point {point.name!r} of {spec.origin} has the name of a method of the suite")
         found[point.name] = _Target(Path(spec.origin), point.module, point.attr)
     return found
 
@@ -104,16 +114,24 @@ def describe(name: str) -> MethodInfo:
     targets = _targets()
     if name not in targets:
         raise unknown("method", name, targets)
-    target = targets[name]
+    info = _described(name, targets[name])
+    if name in _entry_points():
+        _refuse_taken_label(info, targets)
+    return info
+
+
+def _described(name: str, target: _Target) -> MethodInfo:
     return describe_class(name, target.source, target.module, target.class_name)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Names and listed values of options, without importing the method. Bounds are checked when it is created."""
+    """Names, types and listed values of options, without importing the method. Its constructor checks bounds."""
     known = describe(name).options
     for key, value in options.items():
         if key not in known:
             raise unknown(f"option of method {name!r}", key, known)
+        if wanted := wrong_type(known[key].annotation, value):
+            raise UserError(f"method {name!r}: option {key!r} must be {wanted}, not {value!r}")
         choices = known[key].choices
         if choices and value not in choices:
             allowed = ", ".join(str(choice) for choice in choices)
@@ -121,13 +139,18 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
 
 def method_class(name: str) -> type[Pruner]:
-    """Import and return the class. Raises UserError for an unknown name or a plug-in that does not load."""
+    """Import and return the class.
+
+    Raises UserError for an unknown name, a plug-in that does not load, or a class that is not what its file says.
+    """
     targets = _targets()
     if name not in targets:
         raise unknown("method", name, targets)
     target = targets[name]
     module = importlib.import_module(target.module) if target.module else _load_file(target.source)
-    return getattr(module, target.class_name)
+    found = getattr(module, target.class_name)
+    check_agreement(found, _described(name, target))
+    return found
 
 
 def _load_file(source: Path) -> Any:

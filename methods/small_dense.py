@@ -44,9 +44,11 @@ class SmallDense(Pruner):
         if self.start != "init":
             raise ValueError("start: a smaller network cannot start from the trained weights of the original; use init")
 
+    def check(self, context: Context) -> None:
+        self._check_least(context, self._step(context), self._budget(context))
+
     def attach(self, context: Context) -> nn.Module:
-        budget = num_kept(sum(site.weight.numel() for site in context.sites), self.sparsity)
-        self.width = self._widest(context, budget)
+        self.width = self._widest(context, self._budget(context))
         model = self._build(context, self.width)
         self.context = dataclasses.replace(context, model=model, sites=find_sites(model))
         return model
@@ -54,12 +56,7 @@ class SmallDense(Pruner):
     def _widest(self, context: Context, budget: int) -> float:
         """The largest width within the budget, by doubling and bisection over the steps."""
         step = self._step(context)
-        least = self._num_weights(context, step)
-        if least > budget:
-            raise ValueError(
-                f"sparsity {self.sparsity} leaves {budget} weights, and the network of {self.width_option} {step:g} "
-                f"has {least}"
-            )
+        self._check_least(context, step, budget)
         fits, too_wide = 1, 2
         while self._num_weights(context, step * too_wide) <= budget:
             fits, too_wide = too_wide, 2 * too_wide
@@ -70,6 +67,17 @@ class SmallDense(Pruner):
             else:
                 too_wide = middle
         return step * fits
+
+    def _budget(self, context: Context) -> int:
+        return num_kept(sum(site.weight.numel() for site in context.sites), self.sparsity)
+
+    def _check_least(self, context: Context, step: float, budget: int) -> None:
+        least = self._num_weights(context, step)
+        if least > budget:
+            raise ValueError(
+                f"sparsity {self.sparsity} leaves {budget} weights, and the network of {self.width_option} {step:g} "
+                f"has {least}"
+            )
 
     def _step(self, context: Context) -> float:
         """FRACTION, or 1 for a network that refuses it."""

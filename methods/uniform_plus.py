@@ -34,6 +34,9 @@ class UniformPlusMagnitude(GlobalMagnitude):
         super().__post_init__()
         self._refuse_changed(("scope", "minimum_threshold"), "has no effect: Uniform+ fixes the budget of every layer")
 
+    def check_sizes(self, sizes: Sequence[int]) -> None:
+        uniform_plus_counts(sizes, self.sparsity)
+
     def allocate(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         sizes = [score.numel() for score in scores.values()]
         first = next(iter(scores.values()))

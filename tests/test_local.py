@@ -170,18 +170,24 @@ class Raises(MaskPruner):
 
 @dataclass(kw_only=True)
 class NotANumber(Raises):
+    label: ClassVar[str] = "NotANumber"
+
     def score(self, name, weight):
         return weight * float("nan")
 
 
 @dataclass(kw_only=True)
 class Dies(Raises):
+    label: ClassVar[str] = "Dies"
+
     def score(self, name, weight):
         os.kill(os.getpid(), 9)
 
 
 @dataclass(kw_only=True)
 class NoMemory(Raises):
+    label: ClassVar[str] = "NoMemory"
+
     def score(self, name, weight):
         return torch.empty(2**60)
 """

@@ -1,71 +1,76 @@
-"""The commands. Parsing and printing only; nothing here loads torch unless a run is computed in this process."""
+"""The console script: run a command, and say in one line what went wrong. The one place where errors become exit codes.
+
+Nothing is imported at the top that takes time: Ctrl-C while the commands load is answered here as well.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-
-from .. import __version__
-from ..errors import UserError, unknown
-from ..plain_text import one_line, several_lines
-from . import cluster, developing, exchanging, following, reading, reporting, running
+if TYPE_CHECKING:
+    from .commands import app as app
 
 
-class _Commands(click.Group):
-    """Commands in the order they are used in, each with its whole first sentence; a misspelt one is corrected."""
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    from .commands import app
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands:
-            raise unknown("command", args[0], self.commands)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
+    return app
 
 
-@click.group(
-    cls=_Commands,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120},
-    epilog="STUDY is the name of a study of the suite (prunebench list studies) or a YAML file.",
-)
-@click.version_option(__version__, message="%(version)s", help="Print the version.")
-def app() -> None:
-    """Compare pruning methods in one train/prune/fine-tune harness."""
-
-
-for room in (reading, running, following, cluster, reporting, exchanging, developing):
-    for command in room.COMMANDS:
-        app.add_command(command)
-
-
-def main() -> None:
-    """The console script. Exit codes: 0 done, 1 some runs failed, 2 bad input, 3 incomplete, 4 missing, 130 stopped."""
+def main() -> NoReturn:
+    """Exit codes: 0 done, 1 some runs failed, 2 bad input, 3 incomplete, 4 missing, 130 stopped."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names with umlauts in a locale without them: a replaced letter, not the end of the command.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
     try:
-        sys.exit(app.main(prog_name="prunebench", standalone_mode=False))
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.UsageError as error:
-        # click would print the usage as well, in several lines
-        message = " ".join(error.format_message().split()).removesuffix(".")
-        where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        print(one_line(f"prunebench: {message}{where}"), file=sys.stderr)
-        sys.exit(error.exit_code)
-    except UserError as error:
-        print(several_lines(f"prunebench: {error}"), file=sys.stderr)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        print("prunebench: interrupted", file=sys.stderr)
-        sys.exit(130)
+        code = _run()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = _complain("interrupted", 130)
     except BrokenPipeError:
         # The reader of stdout has left (`| head`): not an error, but Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except UnicodeError as error:
+        code = _complain(f"text that cannot be read or written: {error}", 2)
+    except OSError as error:
+        code = _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), 2)
+    except RecursionError:
+        code = _complain("the input is nested too deeply", 2)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command of `sys.argv` and return its exit code."""
+    import click
+
+    from ..errors import UserError
+    from .commands import app
+
+    try:
+        return app.main(prog_name="prunebench", standalone_mode=False) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        # click would print the usage as well, in several lines
+        context = getattr(error, "ctx", None)
+        where = f" (see {context.command_path} --help)" if context else ""
+        return _complain(error.format_message().removesuffix("."), error.exit_code, where)
+    except UserError as error:
+        return _complain(str(error), error.exit_code)
+    except click.Abort:
+        return _complain("interrupted", 130)
+
+
+def _complain(message: str, code: int, where: str = "") -> int:
+    from ..plain_text import one_line
+
+    print(one_line(f"prunebench: {' '.join(message.split())}{where}"), file=sys.stderr)
+    return code

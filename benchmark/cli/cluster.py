@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UserError
 from ..settings import Settings
 from .options import (
     DEFAULT_RESULTS,
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 @results_option
 # Without the environment variable, which jobs inherit anyway: the profile's environment must be able to replace it.
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets lie on the nodes.")
-@click.option("--data-check/--no-data-check", default=True, help="Look first whether the data is there.")
+@click.option("--data-check/--no-data-check", default=True, help="Look first whether data and weights are there.")
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
 @click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
 def submit(
@@ -54,6 +52,7 @@ def submit(
     from ...slurm import choice as choices
     from ...slurm import submit as submission
     from ...slurm.profile import load_profile
+    from ..rehearsal import rehearse
 
     chosen = load_profile(profile)
     opened = selection.open(study)
@@ -71,15 +70,18 @@ def submit(
     )
     if dry_run:
         found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
+        rehearse(found.runs, reads_weights=False)
         for script in submission.dry_run(opened.name, found, settings, chosen):
             print(script)
         return
     _check_networks(opened.runs)
     if data_check:
         _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
-    with _named_where_it_cannot_be_written(), submission.submitting(settings.results):
+    with submission.submitting(settings.results):
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         _explain(opened.name, found)
+        # weights may lie where only the profile's environment leads to
+        rehearse(found.runs, reads_weights=data_check and "TORCH_HOME" not in chosen.environment)
         if found.runs:
             sent = submission.submit(opened.name, found, settings, chosen, say)
             say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
@@ -92,17 +94,6 @@ def submit(
 
 def _spelled(options: Mapping[str, Sequence[str]]) -> list[str]:
     return [word for option, values in options.items() for value in values for word in (option, value)]
-
-
-@contextlib.contextmanager
-def _named_where_it_cannot_be_written() -> Iterator[None]:
-    """A full disk and a folder of somebody else's are said in one line."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UserError(f"{error.filename or 'the results folder'}: {error.strerror}") from error
 
 
 def _check_data(dataset: str, root: Path | str | None) -> None:
@@ -139,8 +130,7 @@ def cancel(study: str, results: Path) -> None:
     """Take this study's jobs out of the queue, and no others. What is stored stays; `submit` goes on from there."""
     from ...slurm.cancel import cancel as cancel_jobs
 
-    with _named_where_it_cannot_be_written():
-        cancelled = cancel_jobs(_name_of(study), results)
+    cancelled = cancel_jobs(_name_of(study), results)
     if cancelled.num_jobs:
         say(f"cancelled {cancelled.num_jobs} jobs: {', '.join(cancelled.arrays)}")
     else:
@@ -154,8 +144,7 @@ def clean(study: str, results: Path) -> None:
     """Remove logs and pickles of finished submissions. Results stay."""
     from ...slurm.cancel import clean as clean_submissions
 
-    with _named_where_it_cannot_be_written():
-        removed = clean_submissions(_name_of(study), results)
+    removed = clean_submissions(_name_of(study), results)
     for path in removed:
         say(f"removed {path}")
     if not removed:

@@ -14,6 +14,7 @@ import click
 from ..errors import DataMissing, UserError
 from ..plain_text import one_line
 from .options import json_option, plugin_option, print_json, results_option, say
+from .output import write
 
 _TEMPLATE = Template('''"""$title: what it does, in one line."""
 
@@ -32,7 +33,8 @@ METHODS = {"$name": "$class_name"}
 class $class_name(MaskPruner):
     """Say what is kept, and cite the paper."""
 
-    label: ClassVar[str] = "$title"
+    # class attributes and defaults of options are literals: listings read them without running the file
+    label: ClassVar[str] = "$title"  # its row in tables; no other method may have it
     paper: ClassVar[str] = "where it was published"
     needs: ClassVar[str] = "weights"
 
@@ -53,15 +55,18 @@ def new_method(name: str, folder: Path) -> None:
     """
     if not name.isidentifier() or name != name.lower():
         raise UserError(f"method name {name!r} must be lower case letters, digits and underscores, not a digit first")
+    from ...methods.registry import method_names
+
     path = folder / f"{name}.py"
     if path.exists():
         raise UserError(f"{path} exists already")
+    if name in method_names():
+        raise UserError(f"method {name!r} exists already; choose another name")
     words = name.split("_")
     content = _TEMPLATE.substitute(
         name=name, class_name="".join(w.title() for w in words), title=" ".join(words).title()
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
+    write(path, content)
     print(path)
     say(f"next: prunebench check {name} --plugin {path}")
 
@@ -174,7 +179,10 @@ def _gpu() -> str:
     import subprocess
 
     query = [nvidia, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    except subprocess.TimeoutExpired:
+        return "not known (nvidia-smi does not answer)"
     return "; ".join(done.stdout.strip().splitlines()) or f"none: {done.stderr.strip()}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import UserError
 from ..plain_text import several_lines
 from ..store import Store
 
@@ -34,9 +36,18 @@ set_option = click.option(
 only_option = click.option(
     "--only", multiple=True, metavar="KEY=VALUE", help="Only runs of a method, sparsity, seed or label."
 )
+
+
+def _must_be_a_folder(_context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """It may be missing: then it is made, or has no results."""
+    if path is not None and path.exists() and not path.is_dir():
+        raise UserError(f"--{parameter.name} {path} is a file, not a folder")
+    return path
+
+
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=DEFAULT_RESULTS, envvar="PRUNEBENCH_RESULTS", metavar="DIR",
-    help="The results folder.",
+    help="The results folder.", callback=_must_be_a_folder,
 )  # fmt: skip
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with methods of your own."
@@ -84,6 +95,13 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def open_store(results: Path) -> Store:
     return Store(results)
+
+
+def check_writable(results: Path) -> None:
+    """Raises UserError for a results folder that cannot be written, or made: before runs are computed for it."""
+    existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"the results folder {results} cannot be written")
 
 
 def print_json(content: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def show(study: str, selection: Selection, as_json: bool) -> None:
         print_json({"study": opened.name, "runs": [{"id": r.id, **to_dict(r)} for r in opened.runs]})
         return
     for key, value in _flatten(opened.source.data):
-        place = opened.source.place(tuple(int(part) if part.isdigit() else part for part in key))
+        place = opened.source.place(tuple(int(part) if part.isdecimal() else part for part in key))
         print(f"{'.'.join(key)} = {value!r}    # {place}")
     recipes = {repr(run.recipe): run.recipe for run in opened.runs}
     for recipe in recipes.values():
@@ -206,6 +207,8 @@ def describe_run(run: Any) -> str:
 
 def find_one(results: Any, run_id: str) -> RunFolder:
     """The folder of a run by its id or an unambiguous beginning of it. Raises UserError otherwise."""
+    if not re.fullmatch(r"[0-9a-f]{1,12}", run_id):
+        raise UserError(f"run {run_id!r} is not a run id: up to twelve of the digits 0-9 and a-f")
     found = list(open_store(results).find(run_id))
     if len(found) != 1:
         names = ", ".join(folder.path.name for folder in found[:5])

@@ -14,11 +14,12 @@ from ..errors import UserError
 from ..plain_text import one_line
 from ..plan import Plan, make_plan
 from ..run import Run
-from ..settings import Compile, MemoryFormat, Settings, default_jobs
+from ..settings import Compile, MemoryFormat, Settings, check_device_name, default_jobs
 from ..store import Store
 from .following import describe_run
 from .options import (
     Selection,
+    check_writable,
     open_store,
     results_option,
     say,
@@ -32,6 +33,11 @@ data_root_option = click.option(
 )
 
 
+def _device_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
+    check_device_name(name)
+    return name
+
+
 @click.command
 @study_argument
 @selection_options
@@ -39,7 +45,7 @@ data_root_option = click.option(
 @data_root_option
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Runs at once; 0: one a core, or one a GPU.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, help="CPU threads of one run.")
-@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.", callback=_device_name)
 @click.option("--checkpoint-every", type=click.IntRange(min=1), default=5, help="Epochs between checkpoints.")
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
 @click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
@@ -75,6 +81,7 @@ def run(
         plugins=selection.plugin_paths,
     )  # fmt: skip
     store = open_store(results)
+    check_writable(results)
     made = make_plan(opened.name, opened.runs, store)
     if retry_failed:
         for job in made.jobs:

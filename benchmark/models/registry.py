@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, unknown
@@ -77,6 +80,41 @@ def create_model(
 
         load_weights(model, name, weights)
     return model
+
+
+def sketch_model(
+    name: str,
+    *,
+    num_classes: int,
+    input_shape: tuple[int, ...],
+    weights: str | None = None,
+    reads_weights: bool = True,
+    **options: Any,
+) -> nn.Module:
+    """The network on the meta device: shapes without values, in milliseconds. Arguments as of `create_model`.
+
+    Raises what `create_model` raises; stored weights are read and compared, unless `reads_weights` is false.
+    """
+    import torch
+
+    _check_options(name, _builder(name), {"weights": weights})
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        model = create_model(name, num_classes=num_classes, input_shape=input_shape, **options)
+    if weights is not None and reads_weights:
+        from .weights import fitting_weights
+
+        fitting_weights(model, name, weights)
+    return model
+
+
+@functools.cache
+def option_names(name: str) -> tuple[str, ...]:
+    """The options of a network, read from its source: for checks that import no torch."""
+    file, function = MODELS[name].split(":")
+    tree = ast.parse((Path(__file__).parent / f"{file}.py").read_text(encoding="utf-8"))
+    build = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    arguments = zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True)
+    return (*(argument.arg for argument, default in arguments if default is not None), "weights")
 
 
 def _builder(name: str) -> Builder:

@@ -24,7 +24,12 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 
 
 def load_weights(model: nn.Module, model_name: str, weights: str) -> None:
-    """Copy stored weights into `model`, all of them and nothing else.
+    """Copy stored weights into `model`, all of them and nothing else. Raises what `fitting_weights` raises."""
+    model.load_state_dict(fitting_weights(model, model_name, weights))
+
+
+def fitting_weights(model: nn.Module, model_name: str, weights: str) -> dict[str, Tensor]:
+    """Stored weights that fit `model`, of which only the shapes are looked at: it may be on the meta device.
 
     Args:
         weights: path of a .safetensors, .pth or .pt state dict, or a pinned name of torchvision's weights.
@@ -47,7 +52,7 @@ def load_weights(model: nn.Module, model_name: str, weights: str) -> None:
         _check_hash(path)
     state = _read_state(path)
     _check_fit(model, state, path)
-    model.load_state_dict(state)
+    return state
 
 
 def fetch_weights(model_name: str, weights: str) -> Path:

@@ -62,11 +62,13 @@ METHODS = {
 
 
 class GlobalMagnitude2(GlobalMagnitude):
-    pass
+    label: ClassVar[str] = "GlobalMagnitude2"
 
 
 @dataclass(kw_only=True)
 class OffByOne(GlobalMagnitude):
+    label: ClassVar[str] = "OffByOne"
+
     def begin_round(self, index: int) -> None:
         super().begin_round(index)
         name = next(iter(self._masks))
@@ -77,12 +79,16 @@ class OffByOne(GlobalMagnitude):
 
 @dataclass(kw_only=True)
 class Leaky(GlobalMagnitude):
+    label: ClassVar[str] = "Leaky"
+
     def on_weights(self, step, optimizer) -> None:
         pass
 
 
 @dataclass(kw_only=True)
 class Noisy(GlobalMagnitude):
+    label: ClassVar[str] = "Noisy"
+
     def prepare_scores(self) -> None:
         self.context.model.train()
         self.context.model(torch.randn(2, 3, 8, 8))
@@ -90,18 +96,24 @@ class Noisy(GlobalMagnitude):
 
 @dataclass(kw_only=True)
 class GlobalNoise(GlobalMagnitude):
+    label: ClassVar[str] = "GlobalNoise"
+
     def score(self, name: str, weight: Tensor) -> Tensor:
         return torch.rand_like(weight)
 
 
 @dataclass(kw_only=True)
 class Forgetful(GlobalMagnitude):
+    label: ClassVar[str] = "Forgetful"
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         pass
 
 
 @dataclass(kw_only=True)
 class Wrapped(GlobalMagnitude):
+    label: ClassVar[str] = "Wrapped"
+
     def attach(self, context):
         model = super().attach(context)
         model.register_buffer("left_behind", torch.zeros(1))
@@ -110,29 +122,38 @@ class Wrapped(GlobalMagnitude):
 
 @dataclass(kw_only=True)
 class Careless(GlobalMagnitude):
+    label: ClassVar[str] = "Careless"
     strength: int = 1
 
 
 @dataclass(kw_only=True)
 class Trusting(GlobalMagnitude):
+    label: ClassVar[str] = "Trusting"
+
     def score(self, name: str, weight: Tensor) -> Tensor:
         return weight.abs().nan_to_num()
 
 
 @dataclass(kw_only=True)
 class Boolean(GlobalMagnitude):
+    label: ClassVar[str] = "Boolean"
+
     def score(self, name: str, weight: Tensor) -> Tensor:
         return weight > 0
 
 
 @dataclass(kw_only=True)
 class Unchecked(GlobalMagnitude):
+    label: ClassVar[str] = "Unchecked"
+
     def scores(self):
         return {name: site.weight.detach() / 0 for name, site in self._masks.sites.items()}
 
 
 @dataclass(kw_only=True)
 class Misshapen(GlobalMagnitude):
+    label: ClassVar[str] = "Misshapen"
+
     def score(self, name: str, weight: Tensor) -> Tensor:
         return weight.abs().flatten()
 """

@@ -103,7 +103,7 @@ def test_filters_whose_removal_would_change_a_frozen_parameter_stay(frozen: str)
     model.get_parameter(frozen).requires_grad_(False)
     pruner = FilterL1()
     if frozen == "conv2.weight":
-        with pytest.raises(ValueError, match="has no filter that can be removed alone"):
+        with pytest.raises(UserError, match="has no filter that can be removed alone"):
             pruner.attach(toy_context(model))
         return
     pruner.attach(toy_context(model))

@@ -1,0 +1,43 @@
+"""The commands. Parsing and printing only; nothing here loads torch unless a run is computed in this process."""
+
+from __future__ import annotations
+
+import click
+
+from .. import __version__
+from ..errors import unknown
+from . import cluster, developing, exchanging, following, reading, reporting, running
+
+
+class _Commands(click.Group):
+    """Commands in the order they are used in, each with its whole first sentence; a misspelt one is corrected."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            raise unknown("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
+
+
+@click.group(
+    cls=_Commands,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120},
+    epilog="STUDY is the name of a study of the suite (prunebench list studies) or a YAML file.",
+)
+@click.version_option(__version__, message="%(version)s", help="Print the version.")
+def app() -> None:
+    """Compare pruning methods in one train/prune/fine-tune harness."""
+
+
+for room in (reading, running, following, cluster, reporting, exchanging, developing):
+    for command in room.COMMANDS:
+        app.add_command(command)
