@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +18,12 @@ from .errors import UserError
 from .store import write_atomically
 
 
-def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
-    """A state dict, tensors only."""
+def save_weights(path: Path, state: Mapping[str, Tensor]) -> str:
+    """A state dict, tensors only. Returns the SHA-256 of the file."""
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    write_atomically(path, safetensors.torch.save(tensors))
+    content = safetensors.torch.save(tensors)
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -29,6 +32,12 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"cannot read weights {path}: {error}") from error
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a file of weights, as `save_weights` returned it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_masks(path: Path, masks: Mapping[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from .claim import Claim, ClaimLost
 from .errors import UserError
+from .recompute import is_done
 from .run import Run
 from .settings import Settings
 from .store import Store, now
@@ -31,18 +32,18 @@ class Ending:
 
 
 def attempt(run: Run, study: str, settings: Settings, watch: object | None = None) -> Ending:
-    """Compute a run unless it is stored or held by another process. Never raises for what the run itself does wrong."""
+    """Compute a run unless it is stored, and not to be computed anew, or held by another process. Never raises for what the run itself does wrong."""
     from .harness import Watch
 
     folder = Store(settings.results).folder(study, run)
-    if folder.result_path.exists():
+    if is_done(folder):
         return Ending("done")
     claim = Claim.take(folder.path)
     if claim is None:
         return Ending("busy")
     try:
         # The result may have appeared between the look and the claim.
-        if folder.result_path.exists():
+        if is_done(folder):
             return Ending("done")
         folder.create(run)
         return _recorded(run, study, settings, watch if isinstance(watch, Watch) else Watch(), claim)

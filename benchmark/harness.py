@@ -24,7 +24,7 @@ from ..datasets.splits import Data
 from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
-from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
+from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights, weights_digest
 from .errors import DataMissing
 from .flops import count_macs
 from .measure import (
@@ -40,7 +40,10 @@ from .memory_format import choose_memory_format, name_of
 from .models.registry import create_model
 from .precision import Precision, choose_precision
 from .pruning import find_sites
+from .recompute import NEW_HISTORY, fulfil, is_asked
 from .run import Run, derive_seed, to_dict
+from .run_code import CodeReader, differences
+from .same_data import DataOrigin, check_checkpoint, check_parent
 from .settings import Settings
 from .store import SCHEMA, Store, now, write_atomically, write_json
 from .sync_batch_norm import synchronize
@@ -105,6 +108,12 @@ def read_data(run: Run, settings: Settings) -> Data:
     return _read(run.dataset, data_root(settings.data_root), run.validation, run.dataset_options)
 
 
+@functools.cache
+def _code_reader() -> CodeReader:
+    """One for the process: what it has loaded once stays the code that runs, whatever becomes of the files."""
+    return CodeReader()
+
+
 class _Execution:
     """The steps of one run and what they share."""
 
@@ -120,16 +129,22 @@ class _Execution:
         self.begin = time.perf_counter()
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
+        self.history_path = self.folder.history_path
+        if self.folder.result_path.exists():
+            self.history_path = self.folder.path / NEW_HISTORY
+        self.start: str | None = None
 
     def compute(self) -> dict[str, Any]:
         memory.reset_peak(self.device)
         run = self.run
         self.data = read_data(run, self.settings)
+        self._check_start()
         original = self._build_model()
         self._take(self._choose_precision(original))
         self.macs = count_macs(original, self.data.input_shape)
         self.num_prunable = sum(site.weight.numel() for site in find_sites(original))
         self.pruner = create(run.method, run.sparsity, dict(run.method_options))
+        self.code = _code_reader().read(run)
         with self.clock.measure("prune"):
             self.model = self._placed(self.pruner.attach(self._context(original)))
         self.model_macs = self.macs if self.model is original else count_macs(self.model, self.data.input_shape)
@@ -137,11 +152,23 @@ class _Execution:
         self.pruner.detach()
         return self._finish()
 
+    @property
+    def data_origin(self) -> DataOrigin:
+        return DataOrigin(self.run.dataset, self.data.fingerprint, str(data_root(self.settings.data_root)))
+
+    def _check_start(self) -> None:
+        """Weights of other data must not be pruned here: the same specification does not tell the data apart."""
+        if self.run.parent is not None:
+            folder = self.store.folder(self.study, self.run.parent)
+            if (parent := folder.read_result()) is not None:
+                check_parent(parent, folder.path, self.data_origin)
+
     def _build_model(self) -> nn.Module:
         model = self._new_model()
         if self.run.parent is not None:
             path = self.store.folder(self.study, self.run.parent).model_path
             model.load_state_dict(load_weights(path))
+            self.start = weights_digest(path)
         return self._placed(model)
 
     def _choose_precision(self, model: nn.Module) -> Precision:
@@ -243,7 +270,7 @@ class _Execution:
         self.progress.position = position
         self.history.append(record)
         if distributed.is_leader():
-            with self.folder.history_path.open("a", encoding="utf-8") as file:
+            with self.history_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             self.watch.on_epoch(record)
         is_stopping = distributed.agreed(self.watch.stop())
@@ -271,6 +298,9 @@ class _Execution:
                 "clock": vars(self.clock),
                 "resumed": progress.resumed,
                 "precision": vars(self.precision),
+                "data": {"fingerprint": self.data.fingerprint, "root": self.data_origin.root},
+                "code": self.code,
+                "start": self.start,
             },
         )
 
@@ -281,6 +311,14 @@ class _Execution:
         except FileNotFoundError:
             self._rewrite_history([])
             return None
+        check_checkpoint(state, self.folder.checkpoint_path, self.data_origin)
+        if differences(state.get("code"), self.code):
+            if is_asked(self.folder):
+                # Asked for once more since, with yet other code: the attempt of before is of no use.
+                self._rewrite_history([])
+                return None
+            self.code = {**self.code, "changed": True}
+        self.start = state.get("start", self.start)
         self.model.load_state_dict(state["model"])
         self.pruner.load_state_dict(state["pruner"])
         self.progress = Progress(
@@ -299,7 +337,7 @@ class _Execution:
     def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
         self.history = list(records)
         if distributed.is_leader():
-            write_atomically(self.folder.history_path, "".join(json.dumps(record) + "\n" for record in records))
+            write_atomically(self.history_path, "".join(json.dumps(record) + "\n" for record in records))
 
     def _density(self) -> dict[str, Any]:
         """Density and multiply-adds of the network as it stands."""
@@ -325,6 +363,8 @@ class _Execution:
             "data": {"fingerprint": self.data.fingerprint, "train": len(self.data.train),
                      "validation": len(self.data.validation), "test": len(self.data.test)},
             "provenance": {**provenance.environment(), **provenance.device_facts(self.device),
+                           "code": self.code, "weights": {"start": self.start, "stored": None},
+                           "data_root": self.data_origin.root,
                            "submitted_revision": os.environ.get(SUBMITTED_REVISION),
                            "execution": self._execution(), "processes": distributed.world(),
                            "plugins": plugin_sources(), "finished": now()},
@@ -348,8 +388,14 @@ class _Execution:
         if self.pruner.masks is not None:
             save_masks(self.folder.masks_path, dict(self.pruner.masks.items()))
         if self.run.is_dense or self.settings.keep_weights:
-            save_weights(self.folder.model_path, self.model.state_dict())
+            digest = save_weights(self.folder.model_path, self.model.state_dict())
+            result["provenance"]["weights"]["stored"] = digest
+        else:
+            self.folder.model_path.unlink(missing_ok=True)  # of an older result
+        if self.history_path != self.folder.history_path:
+            self.history_path.replace(self.folder.history_path)
         write_json(self.folder.result_path, result)
+        fulfil(self.folder)
         self.folder.checkpoint_path.unlink(missing_ok=True)
 
     def _cost(self) -> dict[str, Any]:

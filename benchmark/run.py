@@ -51,7 +51,11 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that determines one result. `parent` is the dense training whose weights it starts from, if any."""
+    """Everything that determines one result. `parent` is the dense training whose weights it starts from, if any.
+
+    `borrowed_versions`: of the method that a control borrows from, of the one that this borrows from, and so on;
+    empty where all are 1.
+    """
 
     dataset: str
     model: str
@@ -63,6 +67,7 @@ class Run:
     model_options: tuple[tuple[str, Any], ...] = ()
     method_options: tuple[tuple[str, Any], ...] = ()
     method_version: int = 1
+    borrowed_versions: tuple[int, ...] = ()
     validation: float = 0.1
     parent: Run | None = None
     protocol: int = 1
@@ -126,6 +131,8 @@ def from_dict(plain: Mapping[str, Any]) -> Run:
     for key in ("dataset_options", "model_options", "method_options"):
         if key in values:
             values[key] = frozen_options(values[key])
+    if "borrowed_versions" in values:
+        values["borrowed_versions"] = tuple(values["borrowed_versions"])
     if values.get("parent") is not None:
         values["parent"] = from_dict(values["parent"])
     return Run(**values)

@@ -26,6 +26,7 @@ class BorrowedMask(FixedMask):
     """
 
     family: ClassVar[str] = "control"
+    borrows: ClassVar[str] = "of"
 
     of: str = "snip"
     of_options: Any = ()

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..benchmark.errors import UserError
 
-_INFO_FIELDS = ("label", "family", "paper", "needs", "version", "reaches_target")
+_INFO_FIELDS = ("label", "family", "paper", "needs", "version", "reaches_target", "borrows")
 _MISSING = object()
 
 
@@ -30,7 +30,10 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodInfo:
-    """What a method says of itself; `start` is the default of its option of that name."""
+    """What a method says of itself; `start` is the default of its option of that name.
+
+    `borrows`: the option that names another method, of whose mask this one makes a control; empty for most.
+    """
 
     name: str
     label: str
@@ -39,6 +42,7 @@ class MethodInfo:
     needs: str
     version: int
     reaches_target: bool
+    borrows: str
     summary: str
     options: Mapping[str, Option]
     origin: str

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, unknown
@@ -35,6 +36,8 @@ MODELS: dict[str, str] = {
     "wrn-28-10": "wide_resnet:wrn_28_10",
 }
 """Name -> "module:function" here; the function takes num_classes, input_shape and the network's options."""
+
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 Builder = Callable[..., "nn.Module"]
 
@@ -77,6 +80,18 @@ def create_model(
 
         load_weights(model, name, weights)
     return model
+
+
+def source_file(name: str) -> Path:
+    """The file that a network is built in. Raises UserError for an unknown name."""
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    return Path(__file__).resolve().parent / f"{MODELS[name].split(':')[0]}.py"
+
+
+def is_weights_file(weights: str) -> bool:
+    """Whether the option `weights` is the path of a file, and not the name of published weights."""
+    return weights.endswith(WEIGHTS_SUFFIXES)
 
 
 def _builder(name: str) -> Builder:
