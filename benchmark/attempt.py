@@ -12,6 +12,7 @@ from .claim import Claim, ClaimLost
 from .errors import UserError
 from .recompute import is_done
 from .run import Run
+from .same_data import OtherData
 from .settings import Settings
 from .store import Store, now
 
@@ -22,8 +23,8 @@ Outcome = Literal["done", "failed", "interrupted", "busy"]
 class Ending:
     """How an attempt ended; `busy` means that another process holds the run.
 
-    `retryable` tells trouble of the machine (memory, disk), which the next `run` tries again, from trouble of the run
-    itself, which would only fail again.
+    `retryable` tells trouble of the machine (memory, disk, other data), which the next `run` tries again, from trouble
+    of the run itself, which would only fail again.
     """
 
     outcome: Outcome
@@ -90,7 +91,8 @@ def _classify(error: Exception) -> Ending:
     is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
     # what a process hears when another one that trains with it has died
     is_connection = type(error).__name__ in _CONNECTION_ERRORS or "gloo/transport" in reason
-    return Ending("failed", reason, retryable=is_memory or is_connection or isinstance(error, MemoryError | OSError))
+    is_circumstance = isinstance(error, MemoryError | OSError | OtherData)
+    return Ending("failed", reason, retryable=is_memory or is_connection or is_circumstance)
 
 
 _CONNECTION_ERRORS = ("DistBackendError", "DistNetworkError", "DistStoreError")

@@ -40,7 +40,7 @@ from .memory_format import choose_memory_format, name_of
 from .models.registry import create_model
 from .precision import Precision, choose_precision
 from .pruning import find_sites
-from .recompute import NEW_HISTORY, fulfil, is_asked
+from .recompute import NEW_HISTORY, fulfil, is_asked, is_done
 from .run import Run, derive_seed, to_dict
 from .run_code import CodeReader, differences
 from .same_data import DataOrigin, check_checkpoint, check_parent
@@ -108,6 +108,18 @@ def read_data(run: Run, settings: Settings) -> Data:
     return _read(run.dataset, data_root(settings.data_root), run.validation, run.dataset_options)
 
 
+def check_start(parent: Run, study: str, settings: Settings, data: Data) -> None:
+    """Raises OtherData where a stored dense training is of other data than these: specifications do not tell."""
+    folder = Store(settings.results).folder(study, parent)
+    result = folder.read_result() if is_done(folder) else None
+    if result is not None:
+        check_parent(result, folder.path, _origin(data, settings))
+
+
+def _origin(data: Data, settings: Settings) -> DataOrigin:
+    return DataOrigin(data.name, data.fingerprint, str(data_root(settings.data_root)))
+
+
 @functools.cache
 def _code_reader() -> CodeReader:
     """One for the process: what it has loaded once stays the code that runs, whatever becomes of the files."""
@@ -138,7 +150,10 @@ class _Execution:
         memory.reset_peak(self.device)
         run = self.run
         self.data = read_data(run, self.settings)
-        self._check_start()
+        distributed.check_same_data(self.data.fingerprint)
+        self.data_origin = _origin(self.data, self.settings)
+        if run.parent is not None:
+            check_start(run.parent, self.study, self.settings, self.data)
         original = self._build_model()
         self._take(self._choose_precision(original))
         self.macs = count_macs(original, self.data.input_shape)
@@ -151,17 +166,6 @@ class _Execution:
         self._train()
         self.pruner.detach()
         return self._finish()
-
-    @property
-    def data_origin(self) -> DataOrigin:
-        return DataOrigin(self.run.dataset, self.data.fingerprint, str(data_root(self.settings.data_root)))
-
-    def _check_start(self) -> None:
-        """Weights of other data must not be pruned here: the same specification does not tell the data apart."""
-        if self.run.parent is not None:
-            folder = self.store.folder(self.study, self.run.parent)
-            if (parent := folder.read_result()) is not None:
-                check_parent(parent, folder.path, self.data_origin)
 
     def _build_model(self) -> nn.Module:
         model = self._new_model()
@@ -312,13 +316,16 @@ class _Execution:
             self._rewrite_history([])
             return None
         check_checkpoint(state, self.folder.checkpoint_path, self.data_origin)
-        if differences(state.get("code"), self.code):
-            if is_asked(self.folder):
-                # Asked for once more since, with yet other code: the attempt of before is of no use.
-                self._rewrite_history([])
-                return None
+        has_changed = bool(differences(state.get("code"), self.code))
+        if is_asked(self.folder) and (has_changed or state.get("start") != self.start):
+            # It leads to the result that is not wanted any more.
+            self._rewrite_history([])
+            return None
+        if has_changed:
             self.code = {**self.code, "changed": True}
-        self.start = state.get("start", self.start)
+        # A checkpoint of an earlier version does not know its code, nor does what comes of it.
+        self.code = self.code if state.get("code") else {}
+        self.start = state.get("start")
         self.model.load_state_dict(state["model"])
         self.pruner.load_state_dict(state["pruner"])
         self.progress = Progress(

@@ -40,6 +40,8 @@ _SPECIAL = {
     "⋄": r"$\diamond$",
     "△": r"$\bigtriangleup$",
     "⋆": r"$\star$",
+    "⊖": r"$\ominus$",
+    "⊘": r"$\oslash$",
     "¹": "1",
     "–": "--",
     "—": "---",

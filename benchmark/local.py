@@ -37,9 +37,13 @@ class Listener:
 
 @dataclass(frozen=True)
 class ReadData:
-    """Asks a worker to read the data of a run before it is to compute it. The answer: None, or why it cannot."""
+    """Asks a worker to read the data of a run before it is to compute it. The answer: None, or why it cannot.
+
+    `parents`: dense trainings that the runs start from; those that are stored must be of the same data.
+    """
 
     run: dict[str, Any]
+    parents: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass
@@ -78,8 +82,8 @@ def run_local(
 ) -> list[Ending]:
     """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
 
-    Raises UserError, before any run is attempted, if the first one's data cannot be read: all runs of a study share
-    them. On KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
+    Raises UserError, before any run is attempted, if the first one's data cannot be read (all runs of a study share
+    them), or are not those of a stored dense training that a run starts from. On KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
     """
     queue = _make_queue(jobs)
     endings: list[Ending] = []
@@ -101,7 +105,7 @@ def run_local(
                 finish(child, Ending("failed", f"its dense training {run.id} did not finish: {ending.reason}", True))
 
     try:
-        _read_data(workers[0], jobs[0].run)
+        _read_data(workers[0], jobs)
         listener.on_start()
         while not queue.is_empty() or any(worker.run for worker in workers):
             for worker in workers:
@@ -127,13 +131,14 @@ def run_local(
     return endings
 
 
-def _read_data(worker: _Worker, run: Run) -> None:
+def _read_data(worker: _Worker, jobs: Sequence[Job]) -> None:
     """In a worker, which needs the data and torch anyway: here they would take as long again, before anything starts.
 
     A worker that dies of it leaves the reason to the run's own record.
     """
+    parents = {job.run.parent.id: to_dict(job.run.parent) for job in jobs if job.run.parent is not None}
     with contextlib.suppress(EOFError, OSError):
-        worker.pipe.send(ReadData(to_dict(run)))
+        worker.pipe.send(ReadData(to_dict(jobs[0].run), tuple(parents.values())))
         if (problem := worker.pipe.recv()) is not None:
             raise problem
 
@@ -240,7 +245,7 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     with contextlib.suppress(EOFError, ConnectionResetError):
         while (task := pipe.recv()) is not None:
             if isinstance(task, ReadData):
-                send(_why_unreadable(from_dict(task.run), settings))
+                send(_why_unreadable(task, study, settings))
                 continue
             watch = Watch(on_epoch=send, stop=pipe.poll)
             try:
@@ -254,12 +259,15 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     gc.freeze()
 
 
-def _why_unreadable(run: Run, settings: Settings) -> UserError | None:
+def _why_unreadable(task: ReadData, study: str, settings: Settings) -> UserError | None:
     """What a user can mend about the data; None where there is nothing, or something that is the run's to fail with."""
-    from .harness import read_data
+    from .harness import check_start, read_data
 
+    run = from_dict(task.run)
     try:
-        read_data(run, settings)
+        data = read_data(run, settings)
+        for parent in task.parents:
+            check_start(from_dict(parent), study, settings, data)
     except UserError as error:
         return error
     except Exception:

@@ -9,6 +9,7 @@ that it imports. Not seen: the harness, data sets' code, torch and other librari
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,3 +108,10 @@ def differences(stored: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tup
     if stored.get("changed"):
         found.append("changed")
     return tuple(found)
+
+
+def code_digest(code: Mapping[str, Any] | None) -> str | None:
+    """Twelve hex digits for all of a code, so that results of the same code can be grouped; None if not recorded."""
+    if not code:
+        return None
+    return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:12]

@@ -10,6 +10,10 @@ from typing import Any
 from .errors import UserError
 
 
+class OtherData(UserError):
+    """The data are not those that a run began with. Given the right ones, it goes on."""
+
+
 @dataclass(frozen=True)
 class DataOrigin:
     """Which data: name, fingerprint of content and splits, and the root that it was read from, if that is known."""
@@ -30,20 +34,20 @@ def origin_of(result: Mapping[str, Any]) -> DataOrigin:
 
 
 def check_parent(parent: Mapping[str, Any], path: Path, own: DataOrigin) -> None:
-    """Raises UserError where the dense training was not of this data; `path` is its folder."""
+    """Raises OtherData where the dense training was not of this data; `path` is its folder."""
     theirs = origin_of(parent)
     if theirs.fingerprint != own.fingerprint:
-        raise UserError(
+        raise OtherData(
             f"its dense training {path} was computed on other {own.name} data: {theirs} there, {own} here; "
             "give the --data-root of that training, or another --results folder"
         )
 
 
 def check_checkpoint(state: Mapping[str, Any], path: Path, own: DataOrigin) -> None:
-    """Raises UserError where a checkpoint was written on other data; those of earlier versions do not tell."""
+    """Raises OtherData where a checkpoint was written on other data; those of earlier versions do not tell."""
     if "data" in state and state["data"]["fingerprint"] != own.fingerprint:
         theirs = DataOrigin(own.name, **state["data"])
-        raise UserError(
+        raise OtherData(
             f"checkpoint {path} was computed on other {own.name} data: {theirs} there, {own} here; "
             "give the --data-root of that training, or remove the checkpoint to begin anew"
         )

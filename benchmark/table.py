@@ -13,6 +13,7 @@ from .errors import UserError, unknown
 from .latex import to_latex
 from .report_types import Frame
 from .table_accuracy import accuracy_table
+from .table_age import set_aside
 from .table_cells import STATS, Stat
 from .table_cost import cost_table
 from .table_flops import flops_table
@@ -63,13 +64,14 @@ def make_table(
     chosen = check_stat(stat)
     if kind not in KINDS:
         raise unknown("kind of table", kind, KINDS)
-    frame = study_frame(study, store) if frame is None else frame
+    frame = set_aside(study_frame(study, store) if frame is None else frame)
     if against is not None:
         return _against(kind, study, frame, accuracy, chosen, against)
     if kind == "layers":
         from .report_frames import layer_frame
 
-        return layers_table(layer_frame(study, store), frame, chosen)
+        layers = layer_frame(study, store)
+        return layers_table(layers[layers["id"].isin(frame.loc[frame["state"] == "done", "id"])], frame, chosen)
     if kind == "cost":
         return cost_table(frame)
     if kind == "rank":
@@ -116,4 +118,5 @@ def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -
 
     from .frame import study_frame
 
-    return rank_table(pd.concat([study_frame(study, store) for study in studies], ignore_index=True), accuracy)
+    frames = [set_aside(study_frame(study, store)) for study in studies]
+    return rank_table(pd.concat(frames, ignore_index=True), accuracy)

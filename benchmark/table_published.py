@@ -10,6 +10,7 @@ from .published import PAPER, Published, marks, stands_beside
 from .report_types import Frame
 from .run import DENSE
 from .table_accuracy import dense_rows, group_marks
+from .table_age import is_older
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
 from .table_cells import MAX_MISS, Group, Stat, heading, measured_cell, split_groups
 from .table_marks import PRINTED_RULE, RULE
@@ -117,7 +118,7 @@ def _block_marks(lines: list[Line], column: str, chance: float | None) -> dict[t
     """Marks of ours within each block, by (block, name of the group)."""
     blocks: dict[str, list[Group]] = {}
     for line in lines:
-        if line.group is not None and not line.is_off_block:
+        if line.group is not None and not line.is_off_block and not is_older(line.group.rows):
             blocks.setdefault(line.block, []).append(line.group)
     return {
         (block, name): mark

@@ -50,15 +50,17 @@ def status(
 ) -> None:
     """Print which runs are done, running, queued, blocked, failed, lost, interrupted or missing, and why."""
     from ...slurm.states import overview
+    from ..age import age_lines, older_runs
 
     opened = selection.open(study)
     printed = ""
     while True:
         found = overview(opened.name, opened.runs, results)
+        older = older_runs(opened.name, opened.runs, open_store(results))
         if as_json:
-            print_json(_as_json(opened.name, found))
+            print_json({**_as_json(opened.name, found), "older": older})
         else:
-            text = "\n".join(_lines(opened.name, found, results))
+            text = "\n".join([*_lines(opened.name, found, results), *age_lines(opened.name, older.values())])
             if text != printed:
                 print(text, flush=True)
             printed = text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import click
 from ..store import Store
 
 if TYPE_CHECKING:
+    from ..run import Run
     from ..study import Study
 
 DEFAULT_RESULTS = Path("results")
@@ -83,6 +84,24 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def open_store(results: Path) -> Store:
     return Store(results)
+
+
+def say_older(study: str, runs: Sequence[Run], store: Store, recompute: bool = False) -> None:
+    """Say in one line which stored results are of older code, or ask for their computation anew."""
+    from ..age import age_lines, older_runs, spelled
+    from ..plan import with_parents
+    from ..recompute import ask
+
+    older = older_runs(study, runs, store)
+    if not recompute:
+        for line in age_lines(study, older.values()):
+            say(line)
+        return
+    for run in with_parents(runs):
+        if run.id in older:
+            ask(store.folder(study, run))
+    what = f" ({spelled(older.values())})" if older else ""
+    say(f"{study}: {len(older)} stored results are of older code or weights, and are computed anew{what}")
 
 
 def print_json(content: dict[str, Any]) -> None:

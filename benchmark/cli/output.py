@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import say
+from .options import say, say_older
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -50,10 +50,12 @@ def completeness(study: Study, store: Store) -> dict[str, Any]:
 
 
 def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:
-    """Say what is missing; leave with INCOMPLETE if something is and `strict` asks for all."""
+    """Say what is missing and what is of older code; leave with INCOMPLETE if something is and `strict` asks for all."""
     counts = [completeness(study, store) for study in studies]
     for study, count in zip(studies, counts, strict=True):
         if not count["complete"]:
             say(f"{study.name}: {count['done']} of {count['runs']} runs are stored (prunebench run computes the rest)")
+    for study in studies:
+        say_older(study.name, study.runs, store)
     if strict and not all(count["complete"] for count in counts):
         raise click.exceptions.Exit(INCOMPLETE)
