@@ -73,8 +73,13 @@ def age_lines(study: str, ages: Iterable[Age]) -> list[str]:
     known = [age for age in ages if age]
     if not known:
         return []
-    number = "1 stored result is" if len(known) == 1 else f"{len(known)} stored results are"
-    return [f"{study}: {number} of older code or weights ({spelled(known)}); run --recompute computes them anew"]
+    told = f"{counted(len(known), 'stored result')} of older code or weights ({spelled(known)})"
+    return [f"{study}: {told}; run --recompute computes them anew"]
+
+
+def counted(number: int, what: str) -> str:
+    """`1 stored result is`, `2 stored results are`."""
+    return f"1 {what} is" if number == 1 else f"{number} {what}s are"
 
 
 def spelled(ages: Iterable[Age]) -> str:

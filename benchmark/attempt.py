@@ -33,7 +33,10 @@ class Ending:
 
 
 def attempt(run: Run, study: str, settings: Settings, watch: object | None = None) -> Ending:
-    """Compute a run unless it is stored, and not to be computed anew, or held by another process. Never raises for what the run itself does wrong."""
+    """Compute a run unless it is stored (and not to be computed anew) or held by another process.
+
+    Never raises for what the run itself does wrong.
+    """
     from .harness import Watch
 
     folder = Store(settings.results).folder(study, run)

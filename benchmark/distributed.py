@@ -156,7 +156,9 @@ def check_same(masks: Masks | None) -> None:
 def check_same_data(fingerprint: str) -> None:
     """Raise UserError where a process has read other data than the leader: nodes may have roots of their own."""
     if is_active() and (differing := _num_differing(hashlib.sha256(fingerprint.encode()).digest())):
-        raise UserError(f"{differing} of {world()} processes have read other data than the first one; check their roots")
+        raise UserError(
+            f"{differing} of {world()} processes have read other data than the first one; check their roots"
+        )
 
 
 def _num_differing(digest: bytes) -> int:

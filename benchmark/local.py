@@ -83,7 +83,8 @@ def run_local(
     """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
 
     Raises UserError, before any run is attempted, if the first one's data cannot be read (all runs of a study share
-    them), or are not those of a stored dense training that a run starts from. On KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
+    them), or are not those of a stored dense training that a run starts from. On KeyboardInterrupt every worker stops
+    after its epoch with a checkpoint, then the interrupt goes on up.
     """
     queue = _make_queue(jobs)
     endings: list[Ending] = []

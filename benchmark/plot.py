@@ -12,7 +12,7 @@ from .errors import UserError, unknown
 from .plot_style import style
 from .report_types import Frame
 from .store import write_atomically
-from .table_age import age_sentences, set_aside
+from .table_age import age_sentences, done_ids, set_aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ def _one(kind: str, study: Study, store: Store, frame: Frame, accuracy: str, sta
 
     def layers() -> Frame:
         every = layer_frame(study, store)
-        return every[every["id"].isin(frame.loc[frame["state"] == "done", "id"])]
+        return every[every["id"].isin(done_ids(frame))]
 
     drawn: dict[str, Callable[[], Figure]] = {
         "accuracy": lambda: plot_accuracy.accuracy_figure(frame, accuracy, stat),

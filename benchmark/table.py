@@ -13,7 +13,7 @@ from .errors import UserError, unknown
 from .latex import to_latex
 from .report_types import Frame
 from .table_accuracy import accuracy_table
-from .table_age import set_aside
+from .table_age import done_ids, set_aside
 from .table_cells import STATS, Stat
 from .table_cost import cost_table
 from .table_flops import flops_table
@@ -71,7 +71,7 @@ def make_table(
         from .report_frames import layer_frame
 
         layers = layer_frame(study, store)
-        return layers_table(layers[layers["id"].isin(frame.loc[frame["state"] == "done", "id"])], frame, chosen)
+        return layers_table(layers[layers["id"].isin(done_ids(frame))], frame, chosen)
     if kind == "cost":
         return cost_table(frame)
     if kind == "rank":

@@ -7,8 +7,9 @@ do not record their code are taken as they are.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
-from .age import CHANGES
+from .age import CHANGES, counted
 from .cells import Note
 from .report_types import Frame
 
@@ -30,8 +31,8 @@ _KEPT = frozenset(
 
 def set_aside(frame: Frame) -> Frame:
     """The frame without the numbers of results that must not be averaged with others; their state says so."""
-    data, code = _is_of_other_data(frame), _is_of_other_code(frame)
-    aside = data | code
+    data: Any = _is_of_other_data(frame)
+    aside: Any = data | _is_of_other_code(frame)
     if not aside.any():
         return frame
     found = frame.copy()
@@ -45,9 +46,9 @@ def set_aside(frame: Frame) -> Frame:
     return found
 
 
-def _is_of_other_data(frame: Frame) -> Frame:
+def _is_of_other_data(frame: Frame) -> Any:
     """Runs whose data are not those of most results of their study."""
-    other = frame["state"] == "never"
+    other: Any = frame["state"].isin([])
     for _, rows in frame[frame["state"] == "done"].groupby("study", sort=False):
         usual = Counter(rows["data"].dropna()).most_common(1)
         if usual:
@@ -55,15 +56,20 @@ def _is_of_other_data(frame: Frame) -> Frame:
     return other
 
 
-def _is_of_other_code(frame: Frame) -> Frame:
+def _is_of_other_code(frame: Frame) -> Any:
     """Runs of older code that share a cell with runs of the present one, or of several older ones."""
-    other = frame["state"] == "never"
+    other: Any = frame["state"].isin([])
     for _, rows in frame[frame["state"] == "done"].groupby(["study", "label", "target"], sort=False):
         older = rows[rows["outdated"].notna()]
         has_present = (rows["code"].notna() & rows["outdated"].isna()).any()
         if has_present or older["code"].nunique() > 1:
             other |= frame.index.isin(older.index)
     return other
+
+
+def done_ids(frame: Frame) -> list[str]:
+    """Ids of the runs that are stored and not set aside."""
+    return list(frame.loc[frame["state"] == "done", "id"])
 
 
 def num_aside(rows: Frame) -> int:
@@ -93,15 +99,21 @@ def age_sentences(frame: Frame) -> list[str]:
     older = done[done["outdated"].notna()]
     if len(older):
         rows = (f"{label} ({_changes(group)})" for label, group in older.groupby("label", sort=False))
-        sentences.append(f"{len(older)} results are of older code or weights than the present: {', '.join(rows)}.")
+        sentences.append(
+            f"{counted(len(older), 'result')} of older code or weights than the present: {', '.join(rows)}."
+        )
     if number := int((aside["reason"] == OTHER_CODE).sum()):
-        sentences.append(f"{number} results of older code or weights are left out of means with newer ones.")
+        sentences.append(
+            f"{counted(number, 'result')} left out: of older code or weights than others of the same cell."
+        )
     foreign = aside[aside["reason"] == OTHER_DATA]
     if len(foreign):
         sentences.append(_data_sentence(done, foreign))
     unknown = sum(int(group["code"].isna().sum()) for group in _of_unknown_and_known_code(done))
     if unknown:
-        sentences.append(f"{unknown} results are from before results recorded their code, and share cells with others.")
+        sentences.append(
+            f"{counted(unknown, 'result')} averaged with others without knowing the code: it is not recorded."
+        )
     return sentences
 
 
@@ -110,7 +122,7 @@ def _data_sentence(done: Frame, foreign: Frame) -> str:
     usual = ", ".join(str(data)[:12] for data in dict.fromkeys(done["data"].dropna()))
     return (
         f"Results are of different data, by the fingerprint of the data set: only those of {usual} are shown, "
-        f"{len(foreign)} are left out ({shown})."
+        f"{counted(len(foreign), 'result')} left out ({shown})."
     )
 
 

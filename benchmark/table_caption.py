@@ -75,7 +75,7 @@ def prunable_sentence(frame: Frame) -> str:
 
 
 def missing_sentence(frame: Frame) -> str:
-    """How many runs are not stored, by state, and which are of other code or data; empty where all are as they should."""
+    """How many runs are not stored, by state, and which are of other code or data; empty where none is."""
     states = frame.loc[~frame["state"].isin(["done", "not run", SET_ASIDE]), "state"].value_counts()
     shown = ", ".join(f"{count} {state}" for state, count in states.items())
     total = int((frame["state"] != "not run").sum())

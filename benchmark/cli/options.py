@@ -88,7 +88,7 @@ def open_store(results: Path) -> Store:
 
 def say_older(study: str, runs: Sequence[Run], store: Store, recompute: bool = False) -> None:
     """Say in one line which stored results are of older code, or ask for their computation anew."""
-    from ..age import age_lines, older_runs, spelled
+    from ..age import age_lines, counted, older_runs, spelled
     from ..plan import with_parents
     from ..recompute import ask
 
@@ -101,7 +101,7 @@ def say_older(study: str, runs: Sequence[Run], store: Store, recompute: bool = F
         if run.id in older:
             ask(store.folder(study, run))
     what = f" ({spelled(older.values())})" if older else ""
-    say(f"{study}: {len(older)} stored results are of older code or weights, and are computed anew{what}")
+    say(f"{study}: {counted(len(older), 'stored result')} of older code or weights, to be computed anew{what}")
 
 
 def print_json(content: dict[str, Any]) -> None:

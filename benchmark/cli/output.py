@@ -50,7 +50,7 @@ def completeness(study: Study, store: Store) -> dict[str, Any]:
 
 
 def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:
-    """Say what is missing and what is of older code; leave with INCOMPLETE if something is and `strict` asks for all."""
+    """Say what is missing and what is of older code; leave with INCOMPLETE if `strict` and something is missing."""
     counts = [completeness(study, store) for study in studies]
     for study, count in zip(studies, counts, strict=True):
         if not count["complete"]:
