@@ -60,6 +60,12 @@ def load_weights(path: Path, facts: Mapping[str, Any] | None = None) -> dict[str
         raise Damaged(path, f"it holds no weights ({error})") from error
 
 
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a file of weights, as `save_weights` returned it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def save_masks(path: Path, masks: Mapping[str, Tensor]) -> Facts:
     """Boolean masks as packed bits, one uint8 tensor a layer; shapes stand in the metadata.
 

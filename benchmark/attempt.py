@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Literal
 from .claim import Claim, ClaimLost
 from .damage import remove_leftovers, set_aside_damage, set_aside_result
 from .errors import Damaged, UserError
+from .recompute import is_done
 from .run import Run
+from .same_data import OtherData
 from .settings import Settings
-from .store import RunFolder, Store, now
+from .store import Store, now
 
 if TYPE_CHECKING:
     from .harness import Watch
@@ -25,8 +27,9 @@ Outcome = Literal["done", "failed", "interrupted", "busy"]
 class Ending:
     """How an attempt ended; `busy` means that another process holds the run.
 
-    `retryable` tells trouble of the machine (memory, disk), which the next `run` tries again, from trouble of the run
-    itself, which would only fail again. `lacks_parent`: its dense training was damaged, and is to be computed anew.
+    `retryable` tells trouble of the machine (memory, disk, other data), which the next `run` tries again, from trouble
+    of the run itself, which would only fail again. `lacks_parent`: its dense training was damaged, and is to be
+    computed anew.
     """
 
     outcome: Outcome
@@ -36,9 +39,10 @@ class Ending:
 
 
 def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None) -> Ending:
-    """Compute a run unless it is stored or held by another process. Never raises for what the run itself does wrong.
+    """Compute a run unless it is stored (and not to be computed anew) or held by another process.
 
-    A dense training that turns out to be damaged when the run loads it is set aside and computed first.
+    Never raises for what the run itself does wrong. A dense training that turns out to be damaged when the run loads
+    it is set aside and computed first.
     """
     from .harness import Watch
 
@@ -56,7 +60,7 @@ def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None
 def _claimed(run: Run, study: str, settings: Settings, watch: Watch) -> Ending:
     folder = Store(settings.results).folder(study, run)
     try:
-        if _is_stored(folder):
+        if is_done(folder):
             return Ending("done")
     except UserError as error:
         return Ending("failed", str(error))
@@ -65,7 +69,7 @@ def _claimed(run: Run, study: str, settings: Settings, watch: Watch) -> Ending:
         return Ending("busy")
     try:
         # The result may have appeared between the look and the claim.
-        if _is_stored(folder):
+        if is_done(folder):
             return Ending("done")
         remove_leftovers(folder)
         for line in set_aside_damage(folder, run):
@@ -74,13 +78,6 @@ def _claimed(run: Run, study: str, settings: Settings, watch: Watch) -> Ending:
         return _recorded(run, study, settings, watch, claim)
     finally:
         claim.release()
-
-
-def _is_stored(folder: RunFolder) -> bool:
-    try:
-        return folder.check_stored()
-    except Damaged:
-        return False
 
 
 def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Claim) -> Ending:
@@ -137,7 +134,8 @@ def _classify(error: Exception) -> Ending:
     is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
     # what a process hears when another one that trains with it has died
     is_connection = type(error).__name__ in _CONNECTION_ERRORS or "gloo/transport" in reason
-    return Ending("failed", reason, retryable=is_memory or is_connection or isinstance(error, MemoryError | OSError))
+    is_circumstance = isinstance(error, MemoryError | OSError | OtherData)
+    return Ending("failed", reason, retryable=is_memory or is_connection or is_circumstance)
 
 
 _CONNECTION_ERRORS = ("DistBackendError", "DistNetworkError", "DistStoreError")

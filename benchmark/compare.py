@@ -18,6 +18,8 @@ from .store import RunFolder
 PROVENANCE = ("prunebench", "revision", "python", "device_name", "instructions", "threads", "deterministic")
 """What may change a number though the run is the same; packages are compared as well."""
 
+DATA = "data fingerprint"
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -209,7 +211,32 @@ def _provenance(pairs: list[Pair]) -> list[tuple[str, str, str, int]]:
             if one[name] != other.get(name):
                 key = (name, str(one[name]), str(other.get(name)))
                 counts[key] = counts.get(key, 0) + 1
+        for key in _other_origins(pair):
+            counts[key] = counts.get(key, 0) + 1
     return [(*key, count) for key, count in counts.items()]
+
+
+def _other_origins(pair: Pair) -> Iterator[tuple[str, str, str]]:
+    """Code, weights file and data that differ, as far as both results record them in the same way."""
+    schemes = {(stored.result["provenance"].get("code") or {}).get("scheme") for stored in (pair.first, pair.second)}
+    one, other = (_origins(stored) for stored in (pair.first, pair.second))
+    for name, value in one.items():
+        is_comparable = len(schemes) == 1 or name == DATA
+        if name in other and value != other[name] and is_comparable:
+            yield name, value, other[name]
+
+
+def _origins(stored: Stored) -> dict[str, str]:
+    code = stored.result["provenance"].get("code") or {}
+    names = {
+        "method": f"code of method {stored.run.method}",
+        "network": f"code of network {stored.run.model}",
+        "weights": "weights file",
+    }
+    known = {name: code[key] for key, name in names.items() if key in code}
+    packages = {f"package {name}": version for name, version in code.get("packages", {}).items()}
+    data = {DATA: stored.result["data"]["fingerprint"]}
+    return {name: value[:12] for name, value in {**known, **data}.items()} | packages
 
 
 def _facts(provenance: Mapping[str, Any]) -> dict[str, Any]:

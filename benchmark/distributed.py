@@ -149,9 +149,21 @@ def check_same(masks: Masks | None) -> None:
     for name, mask in masks.items():
         found.update(name.encode())
         found.update(np.packbits(mask.cpu().numpy()).tobytes())
-    own = torch.tensor(int.from_bytes(found.digest()[:8], "big", signed=True))
+    if differing := _num_differing(found.digest()):
+        raise RuntimeError(f"masks of {differing} of {world()} processes differ from the leader's")
+
+
+def check_same_data(fingerprint: str) -> None:
+    """Raise UserError where a process has read other data than the leader: nodes may have roots of their own."""
+    if is_active() and (differing := _num_differing(hashlib.sha256(fingerprint.encode()).digest())):
+        raise UserError(
+            f"{differing} of {world()} processes have read other data than the first one; check their roots"
+        )
+
+
+def _num_differing(digest: bytes) -> int:
+    """How many processes have another digest than the leader."""
+    own = torch.tensor(int.from_bytes(digest[:8], "big", signed=True))
     leaders = own.clone()
     dist.broadcast(leaders, 0)
-    differing = total((own != leaders).long())
-    if int(differing):
-        raise RuntimeError(f"masks of {int(differing)} of {world()} processes differ from the leader's")
+    return int(total((own != leaders).long()))

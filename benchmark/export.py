@@ -13,14 +13,14 @@ from .report_types import Frame
 EXPORT_SCHEMA = 3
 """Version of the columns; it stands in every row, so that no reader can miss it."""
 
-ADDED: dict[int, tuple[str, ...]] = {2: ("processes",), 3: ("outside",)}
+ADDED: dict[int, tuple[str, ...]] = {2: ("processes",), 3: ("outside", "code", "outdated", "data")}
 """Columns that a version added. A file of an older version is read with them missing; a newer one is refused."""
 
 FORMATS = ("csv", "parquet")
 
 TEXTS = frozenset(
     ("study", "id", "label", "method", "options", "dataset", "model", "parent", "state", "reason", "outside",
-     "device", "host", "revision")
+     "device", "host", "revision", "code", "outdated", "data")
 )  # fmt: skip
 INTEGERS = frozenset(
     ("seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from .age import Ages
 from .index import Read, summaries
+from .run_code import code_digest
 from .store import Status, Store
 from .study import Row, Study
 
@@ -55,6 +57,9 @@ COLUMNS: dict[str, str] = {
     "device": "device by name",
     "host": "host name",
     "revision": "git revision of the code",
+    "code": "digest of the code of method and network, and of a weights file; missing where not recorded",
+    "outdated": "what of it is another now: method, network, weights, start (dense training); missing if nothing",
+    "data": "fingerprint of the data and its splits",
 }
 """Name and meaning of every column; the export's schema."""
 
@@ -63,11 +68,12 @@ def study_frame(study: Study, store: Store) -> pd.DataFrame:
     """One row for each run of the study, stored or not; columns as in COLUMNS, numbers missing where not stored."""
     existing = store.existing(study.name)
     with summaries(store, study.name) as read:
-        records = [_record(study, row, store, existing, read) for row in study.rows]
+        ages = Ages(read)
+        records = [_record(study, row, store, existing, read, ages) for row in study.rows]
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
-def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read) -> dict[str, Any]:
+def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read, ages: Ages) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "study": study.name,
         "label": row.label,
@@ -85,7 +91,8 @@ def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read
     if result is None:
         status = store.status(study.name, row.run) if row.run.id in existing else Status("missing")
         return {**plain, "state": status.state, "reason": status.reason}
-    return {**plain, "state": "done", "reason": "", **result_columns(result)}
+    outdated = " ".join(ages.of(row.run, result)) or None
+    return {**plain, "state": "done", "reason": "", **result_columns(result), "outdated": outdated}
 
 
 def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,4 +125,6 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "device": result["provenance"]["device_name"],
         "host": result["provenance"]["host"],
         "revision": result["provenance"]["revision"],
+        "code": code_digest(result["provenance"].get("code")),
+        "data": result["data"]["fingerprint"],
     }

@@ -24,7 +24,7 @@ from ..datasets.splits import Data
 from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
-from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
+from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights, weights_digest
 from .damage import print_note, set_aside
 from .errors import Damaged, UserError
 from .flops import count_macs
@@ -44,7 +44,10 @@ from .models.registry import create_model
 from .outside import count_parameters
 from .precision import Precision, choose_precision
 from .pruning import find_sites
+from .recompute import NEW_HISTORY, fulfil, is_asked, is_done
 from .run import Run, derive_seed, to_dict
+from .run_code import CodeReader, differences
+from .same_data import DataOrigin, check_checkpoint, check_parent
 from .settings import Settings, check_device_name
 from .store import SCHEMA, Store, now, write_atomically, write_json
 from .sync_batch_norm import synchronize
@@ -114,6 +117,24 @@ def read_data(run: Run, settings: Settings) -> Data:
     return _read(run.dataset, data_root(settings.data_root), run.validation, run.dataset_options)
 
 
+def check_start(parent: Run, study: str, settings: Settings, data: Data) -> None:
+    """Raises OtherData where a stored dense training is of other data than these: specifications do not tell."""
+    folder = Store(settings.results).folder(study, parent)
+    result = folder.read_result() if is_done(folder) else None
+    if result is not None:
+        check_parent(result, folder.path, _origin(data, settings))
+
+
+def _origin(data: Data, settings: Settings) -> DataOrigin:
+    return DataOrigin(data.name, data.fingerprint, str(data_root(settings.data_root)))
+
+
+@functools.cache
+def _code_reader() -> CodeReader:
+    """One for the process: what it has loaded once stays the code that runs, whatever becomes of the files."""
+    return CodeReader()
+
+
 class _Execution:
     """The steps of one run and what they share."""
 
@@ -129,16 +150,25 @@ class _Execution:
         self.begin = time.perf_counter()
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
+        self.history_path = self.folder.history_path
+        if self.folder.result_path.exists():
+            self.history_path = self.folder.path / NEW_HISTORY
+        self.start: str | None = None
 
     def compute(self) -> dict[str, Any]:
         memory.reset_peak(self.device)
         run = self.run
         self.data = read_data(run, self.settings)
+        distributed.check_same_data(self.data.fingerprint)
+        self.data_origin = _origin(self.data, self.settings)
+        if run.parent is not None:
+            check_start(run.parent, self.study, self.settings, self.data)
         original = self._build_model()
         self._take(self._choose_precision(original))
         self.macs = count_macs(original, self.data.input_shape)
         self.sizes = count_parameters(original)
         self.pruner = create(run.method, run.sparsity, dict(run.method_options))
+        self.code = _code_reader().read(run)
         with self.clock.measure("prune"):
             self.model = self._placed(self.pruner.attach(self._context(original)))
         self.model_macs = self.macs if self.model is original else count_macs(self.model, self.data.input_shape)
@@ -153,7 +183,9 @@ class _Execution:
             result = parent.read_result()
             if result is None:
                 raise Damaged(parent.result_path, "it is missing")
-            model.load_state_dict(load_weights(parent.model_path, result.get("files", {}).get(parent.model_path.name)))
+            facts = result.get("files", {}).get(parent.model_path.name)
+            model.load_state_dict(load_weights(parent.model_path, facts))
+            self.start = facts["sha256"] if facts else weights_digest(parent.model_path)
         return self._placed(model)
 
     def _choose_precision(self, model: nn.Module) -> Precision:
@@ -255,7 +287,7 @@ class _Execution:
         self.progress.position = position
         self.history.append(record)
         if distributed.is_leader():
-            with self.folder.history_path.open("a", encoding="utf-8") as file:
+            with self.history_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             self.watch.on_epoch(record)
         is_stopping = distributed.agreed(self.watch.stop())
@@ -283,6 +315,9 @@ class _Execution:
                 "clock": vars(self.clock),
                 "resumed": progress.resumed,
                 "precision": vars(self.precision),
+                "data": {"fingerprint": self.data.fingerprint, "root": self.data_origin.root},
+                "code": self.code,
+                "start": self.start,
             },
         )
 
@@ -295,6 +330,17 @@ class _Execution:
                 self.watch.on_note(set_aside(error))
             self._rewrite_history([])
             return None
+        check_checkpoint(state, self.folder.checkpoint_path, self.data_origin)
+        has_changed = bool(differences(state.get("code"), self.code))
+        if is_asked(self.folder) and (has_changed or state.get("start") != self.start):
+            # It leads to the result that is not wanted any more.
+            self._rewrite_history([])
+            return None
+        if has_changed:
+            self.code = {**self.code, "changed": True}
+        # A checkpoint of an earlier version does not know its code, nor does what comes of it.
+        self.code = self.code if state.get("code") else {}
+        self.start = state.get("start")
         self.model.load_state_dict(state["model"])
         self.pruner.load_state_dict(state["pruner"])
         self.progress = Progress(
@@ -313,7 +359,7 @@ class _Execution:
     def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
         self.history = list(records)
         if distributed.is_leader():
-            write_atomically(self.folder.history_path, "".join(json.dumps(record) + "\n" for record in records))
+            write_atomically(self.history_path, "".join(json.dumps(record) + "\n" for record in records))
 
     def _density(self) -> dict[str, Any]:
         """Density and multiply-adds of the network as it stands."""
@@ -341,6 +387,8 @@ class _Execution:
             "data": {"fingerprint": self.data.fingerprint, "train": len(self.data.train),
                      "validation": len(self.data.validation), "test": len(self.data.test)},
             "provenance": {**provenance.environment(), **provenance.device_facts(self.device),
+                           "code": self.code, "weights": {"start": self.start, "stored": None},
+                           "data_root": self.data_origin.root,
                            "submitted_revision": os.environ.get(SUBMITTED_REVISION),
                            "execution": self._execution(), "processes": distributed.world(),
                            "plugins": plugin_sources(), "finished": now()},
@@ -365,8 +413,15 @@ class _Execution:
         if self.pruner.masks is not None:
             files[folder.masks_path.name] = save_masks(folder.masks_path, dict(self.pruner.masks.items()))
         if self.run.is_dense or self.settings.keep_weights:
-            files[folder.model_path.name] = save_weights(folder.model_path, self.model.state_dict())
+            facts = save_weights(folder.model_path, self.model.state_dict())
+            files[folder.model_path.name] = facts
+            result["provenance"]["weights"]["stored"] = facts["sha256"]
+        else:
+            folder.model_path.unlink(missing_ok=True)  # of an older result
+        if self.history_path != folder.history_path:
+            self.history_path.replace(folder.history_path)
         write_json(folder.result_path, {**result, "files": files})
+        fulfil(folder)
         self.folder.checkpoint_path.unlink(missing_ok=True)
 
     def _cost(self) -> dict[str, Any]:

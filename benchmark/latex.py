@@ -42,6 +42,8 @@ _SPECIAL = {
     "⋄": r"$\diamond$",
     "△": r"$\bigtriangleup$",
     "⋆": r"$\star$",
+    "⊖": r"$\ominus$",
+    "⊘": r"$\oslash$",
     "¹": "1",
     "–": "--",
     "—": "---",

@@ -41,11 +41,13 @@ class Listener:
 class ReadData:
     """Asks a worker, before anything runs, to read the data of a run and to rehearse others; see `rehearsal`.
 
-    The answer: None, or why it cannot.
+    `parents`: dense trainings that the runs start from; those that are stored must be of the same data. The answer:
+    None, or why it cannot.
     """
 
     run: dict[str, Any]
     rehearsed: list[dict[str, Any]]
+    parents: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def run_local(
     """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
 
     Raises UserError, before any run is attempted, if the first one's data cannot be read (all runs of a study share
-    them) or if a method cannot prune a layer of its network. On KeyboardInterrupt every worker stops after its epoch
-    with a checkpoint, then the interrupt goes on up.
+    them) or are not those of a stored dense training, or if a method cannot prune a layer of its network. On
+    KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
     """
     queue = _make_queue(jobs)
     endings: list[Ending] = []
@@ -115,7 +117,7 @@ def run_local(
                 finish(child, Ending("failed", f"its dense training {run.id} did not finish: {ending.reason}", True))
 
     try:
-        _read_data(workers[0], jobs[0].run, representatives(job.run for job in jobs))
+        _read_data(workers[0], jobs)
         _check_networks(workers[0], [job.run for job in jobs], listener)
         listener.on_start()
         while not queue.is_empty() or any(worker.run for worker in workers):
@@ -142,13 +144,15 @@ def run_local(
     return endings
 
 
-def _read_data(worker: _Worker, run: Run, rehearsed: Sequence[Run]) -> None:
+def _read_data(worker: _Worker, jobs: Sequence[Job]) -> None:
     """In a worker, which needs the data and torch anyway: here they would take as long again, before anything starts.
 
     A worker that dies of it leaves the reason to the run's own record.
     """
+    parents = {job.run.parent.id: to_dict(job.run.parent) for job in jobs if job.run.parent is not None}
     with contextlib.suppress(EOFError, OSError):
-        worker.pipe.send(ReadData(to_dict(run), [to_dict(each) for each in rehearsed]))
+        rehearsed = [to_dict(run) for run in representatives(job.run for job in jobs)]
+        worker.pipe.send(ReadData(to_dict(jobs[0].run), rehearsed, tuple(parents.values())))
         if (problem := worker.pipe.recv()) is not None:
             raise problem
 
@@ -266,7 +270,7 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     with contextlib.suppress(EOFError, ConnectionResetError):
         while (task := pipe.recv()) is not None:
             if isinstance(task, ReadData):
-                send(_why_unreadable(from_dict(task.run), [from_dict(each) for each in task.rehearsed], settings))
+                send(_why_unreadable(task, study, settings))
                 continue
             if isinstance(task, CheckNetworks):
                 send(_network_warnings([from_dict(run) for run in task.runs]))
@@ -283,14 +287,17 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
     gc.freeze()
 
 
-def _why_unreadable(run: Run, rehearsed: Sequence[Run], settings: Settings) -> UserError | None:
+def _why_unreadable(task: ReadData, study: str, settings: Settings) -> UserError | None:
     """What the user can fix about device, options and data; None for nothing, or what is the run's to fail with."""
-    from .harness import choose_device, read_data
+    from .harness import check_start, choose_device, read_data
 
+    run = from_dict(task.run)
     try:
         choose_device(settings.device)
-        rehearse(rehearsed)
-        read_data(run, settings)
+        rehearse([from_dict(each) for each in task.rehearsed])
+        data = read_data(run, settings)
+        for parent in task.parents:
+            check_start(from_dict(parent), study, settings, data)
     except UserError as error:
         return error
     except Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from .errors import UserError, unknown
@@ -12,6 +13,7 @@ from .plot_style import style
 from .report_types import Frame
 from .run import DENSE
 from .store import write_atomically
+from .table_age import age_sentences, done_ids, set_aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,18 +41,27 @@ def figures(
     chosen = check_stat(stat)
     if kind is not None and kind not in KINDS:
         raise unknown("kind of plot", kind, KINDS)
-    frames = [study_frame(study, store) for study in studies]
+    frames = [set_aside(study_frame(study, store)) for study in studies]
     made: dict[tuple[str, str], Figure] = {}
     for study, frame in zip(studies, frames, strict=True):
         for name in [kind] if kind else standard_kinds(study):
             if name not in ("ranks", "critical"):
                 _check_pruned(name, [study])
-                made[study.name, name] = _one(name, study, store, frame, accuracy, chosen)
+                made[study.name, name] = _told(_one(name, study, store, frame, accuracy, chosen), [frame])
     for name in [kind] if kind else ["ranks"]:
         if name in ("ranks", "critical") and (kind or any(_has_pruned(study) for study in studies)):
             _check_pruned(name, studies)
-            made["+".join(study.name for study in studies), name] = _over(name, frames, accuracy)
+            made["+".join(study.name for study in studies), name] = _told(_over(name, frames, accuracy), frames)
     return made
+
+
+def _told(figure: Figure, frames: Sequence[Frame]) -> Figure:
+    """With a line below about results of older code or other data: a figure travels without its table."""
+    sentences = [sentence for frame in frames for sentence in age_sentences(frame)]
+    if sentences:
+        text = "\n".join(line for sentence in sentences for line in wrap(sentence, 110))
+        figure.text(0.01, -0.02, text, fontsize=7, color="0.35", va="top")
+    return figure
 
 
 def standard_kinds(study: Study) -> list[str]:
@@ -84,10 +95,14 @@ def _one(kind: str, study: Study, store: Store, frame: Frame, accuracy: str, sta
     from .report_frames import epoch_frame, layer_frame
     from .table_caption import subject
 
+    def layers() -> Frame:
+        every = layer_frame(study, store)
+        return every[every["id"].isin(done_ids(frame))]
+
     drawn: dict[str, Callable[[], Figure]] = {
         "accuracy": lambda: plot_accuracy.accuracy_figure(frame, accuracy, stat),
         "macs": lambda: plot_macs.macs_figure(frame, accuracy, stat),
-        "layers": lambda: plot_layers.layers_figure(layer_frame(study, store), subject(frame)),
+        "layers": lambda: plot_layers.layers_figure(layers(), subject(frame)),
         "training": lambda: plot_training.training_figure(epoch_frame(study, store), subject(frame)),
         "published": lambda: plot_published.published_figure(
             study, frame, rows_for(study, "published"), accuracy, stat

@@ -21,6 +21,7 @@ from .run import Recipe
 from .store import Store
 from .study import Study
 from .table import OF_PRUNED, make_table
+from .table_age import SET_ASIDE, set_aside
 from .table_caption import ACCURACIES, prunable_sentence
 from .table_cells import has_pruned
 
@@ -48,7 +49,7 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
     """The page as text. Names and reasons are escaped; nothing in it is fetched from anywhere."""
     import jinja2
 
-    frame, results = study_frame(study, store), stored_results(study, store)
+    frame, results = set_aside(study_frame(study, store)), stored_results(study, store)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -88,7 +89,7 @@ def embed_json(value: Any) -> str:
 def _counts(frame: Frame) -> dict[str, int]:
     """Runs by state, in the order of importance."""
     found = Counter(frame["state"])
-    known = ("done", "failed", "running", "interrupted", "missing", "not run")
+    known = ("done", SET_ASIDE, "failed", "running", "interrupted", "missing", "not run")
     return {state: found[state] for state in known if found[state]}
 
 

@@ -24,7 +24,7 @@ MAX_EPOCHS = 120
 SHOWN = (
     "id", "label", "method", "target", "seed", "state", "reason", "sparsity", "empty_layers", "accuracy_before",
     "accuracy_pruned", "accuracy_last", "accuracy_selected", "accuracy_best_test", "macs_pruned", "epochs", "seconds",
-    "device", "host", "revision", "parent",
+    "device", "host", "revision", "outdated", "data", "parent",
 )  # fmt: skip
 """Columns of the frame that the page shows of a run."""
 

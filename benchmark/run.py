@@ -56,6 +56,8 @@ class Run:
 
     `protocol` is raised, for the runs that it concerns, when the training loop computes other numbers from the same
     recipe; see `protocol_of`.
+    `borrowed_versions`: of the method that a control borrows from, of the one that this borrows from, and so on;
+    empty where all are 1.
     """
 
     dataset: str
@@ -68,6 +70,7 @@ class Run:
     model_options: tuple[tuple[str, Any], ...] = ()
     method_options: tuple[tuple[str, Any], ...] = ()
     method_version: int = 1
+    borrowed_versions: tuple[int, ...] = ()
     validation: float = 0.1
     parent: Run | None = None
     protocol: int = 1
@@ -136,6 +139,8 @@ def from_dict(plain: Mapping[str, Any]) -> Run:
     for key in ("dataset_options", "model_options", "method_options"):
         if key in values:
             values[key] = frozen_options(values[key])
+    if "borrowed_versions" in values:
+        values["borrowed_versions"] = tuple(values["borrowed_versions"])
     if values.get("parent") is not None:
         values["parent"] = from_dict(values["parent"])
     return Run(**values)

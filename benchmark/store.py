@@ -4,6 +4,7 @@
     ROOT/<study>/runs/<run id>/     everything else
         run.json  claim.json  attempts/0001.json  history.jsonl  checkpoint.pt
         result.json  masks.safetensors  model.safetensors
+        recompute.json  history.new.jsonl       while a result is to be computed anew (see `recompute`)
 
 `result.json` is written last and is the only file that tables read. No database and no file that several jobs write:
 both break on the shared file systems of clusters. Nothing here imports torch.
@@ -204,10 +205,12 @@ class RunFolder:
     def status(self) -> Status:
         """Done, failed, running, interrupted or missing, from the files alone."""
         from .claim import CLAIM, holder
+        from .recompute import WISH, is_asked
 
         # one listing instead of a look at each file
         names = _names(self.path)
-        if self.result_path.name in names:
+        has_result = self.result_path.name in names
+        if has_result and not (WISH in names and is_asked(self)):
             return Status("done")
         if CLAIM in names and holder(self.path) is not None:
             return Status("running")
@@ -217,6 +220,8 @@ class RunFolder:
         last = _read_attempt(paths[-1])
         if last.get("outcome") == "failed":
             return Status("failed", last.get("reason", "unknown reason"), last.get("retryable", False))
+        if has_result and last.get("outcome") == "done":
+            return Status("missing", "its result is to be computed anew")
         return Status("interrupted", last.get("reason") or f"attempt {len(paths)} ended without recording an outcome")
 
     def allow_retry(self) -> None:

@@ -73,6 +73,11 @@ class _Provenance(TypedDict):
     device_name: str | None
     host: str
     revision: str | None
+    processes: NotRequired[int]
+    finished: NotRequired[float]
+    code: NotRequired[dict[str, Any] | None]
+    weights: NotRequired[dict[str, Any] | None]
+    data_root: NotRequired[str | None]
 
 
 class _File(TypedDict):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..methods.registry import check_options, describe, method_names
+from ..methods.registry import borrowed_versions, check_options, describe, method_names
 from .errors import UserError, unknown
 from .run import DENSE, Recipe, Run, frozen_options, protocol_of
 from .store import RESERVED
@@ -305,6 +305,7 @@ def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, A
             sparsity=sparsity,
             method_options=given,
             method_version=info.version,
+            borrowed_versions=borrowed_versions(method, options),
             parent=dense if starts_trained else None,
         )
         yield Row(label, method, given, sparsity, seed, run)

@@ -13,6 +13,7 @@ from .errors import UserError, unknown
 from .latex import to_latex
 from .report_types import Frame
 from .table_accuracy import accuracy_table
+from .table_age import done_ids, set_aside
 from .table_cells import STATS, Stat, has_pruned
 from .table_cost import cost_table
 from .table_flops import flops_table
@@ -68,14 +69,15 @@ def make_table(
     if kind not in KINDS:
         raise unknown("kind of table", kind, KINDS)
     check_reference(kind, reference)
-    frame = study_frame(study, store) if frame is None else frame
+    frame = set_aside(study_frame(study, store) if frame is None else frame)
     if against is not None:
         return _against(kind, study, frame, accuracy, chosen, against)
     _check_pruned(kind, frame)
     if kind == "layers":
         from .report_frames import layer_frame
 
-        return layers_table(layer_frame(study, store), frame, chosen)
+        layers = layer_frame(study, store)
+        return layers_table(layers[layers["id"].isin(done_ids(frame))], frame, chosen)
     if kind == "cost":
         return cost_table(frame)
     if kind == "rank":
@@ -140,6 +142,6 @@ def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -
 
     from .frame import study_frame
 
-    frame = pd.concat([study_frame(study, store) for study in studies], ignore_index=True)
+    frame = pd.concat([set_aside(study_frame(study, store)) for study in studies], ignore_index=True)
     _check_pruned("rank", frame)
     return rank_table(frame, accuracy)

@@ -9,6 +9,7 @@ from .cells import Cell, Column, Table, TableRow
 from .report_types import Frame
 from .run import DENSE
 from .statistics import MIN_INTERVAL
+from .table_age import age_notes
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
 from .table_cells import (
     Group,
@@ -74,13 +75,20 @@ def dense_rows(frame: Frame, column: str, stat: Stat, width: int) -> list[TableR
     rows = []
     for label, group in dense.groupby("label", sort=False):
         values = [float(value) for value in group[column].dropna()]
-        rows.append(_dense_row(str(label), values, len(group), stat, width))
+        rows.append(_noted(_dense_row(str(label), values, len(group), stat, width), group))
     if not rows and column == "accuracy_last":
         # Before pruning, a run is its dense training at its last epoch.
         parents = frame[frame["parent"].notna()].drop_duplicates("parent")
         values = [float(value) for value in parents["accuracy_before"].dropna()]
-        rows = [_dense_row("Dense", values, len(parents), stat, width)] if len(parents) else []
+        row = _dense_row("Dense", values, len(parents), stat, width)
+        # Of the method's own code the dense training knows nothing.
+        rows = [_noted(row, parents[parents["outdated"] != "method"])] if len(parents) else []
     return rows
+
+
+def _noted(row: TableRow, group: Frame) -> TableRow:
+    notes = age_notes(row.label, group)
+    return replace(row, cells=tuple(replace(cell, notes=(*cell.notes, *notes)) for cell in row.cells))
 
 
 def _dense_row(label: str, values: list[float], expected: int, stat: Stat, width: int) -> TableRow:

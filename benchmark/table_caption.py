@@ -7,6 +7,7 @@ from typing import Literal
 from .errors import unknown
 from .report_types import Frame
 from .run import DENSE
+from .table_age import SET_ASIDE, age_sentences
 from .table_cells import SPREAD_NAMES, Stat, has_pruned
 from .table_networks import counts_phrase, outside_phrase
 
@@ -74,14 +75,12 @@ def prunable_sentence(frame: Frame) -> str:
 
 
 def missing_sentence(frame: Frame) -> str:
-    """How many runs are not stored, by state; empty where all are."""
-    states = frame.loc[~frame["state"].isin(["done", "not run"]), "state"].value_counts()
-    if states.empty:
-        return ""
+    """How many runs are not stored, by state, and which are of other code or data; empty where none is."""
+    states = frame.loc[~frame["state"].isin(["done", "not run", SET_ASIDE]), "state"].value_counts()
     shown = ", ".join(f"{count} {state}" for state, count in states.items())
-    return (
-        f"Incomplete: {int(states.sum())} of {int((frame['state'] != 'not run').sum())} runs are not stored ({shown})."
-    )
+    total = int((frame["state"] != "not run").sum())
+    missing = [f"Incomplete: {int(states.sum())} of {total} runs are not stored ({shown})."] if len(states) else []
+    return " ".join([*missing, *age_sentences(frame)])
 
 
 def common_caption(frame: Frame, stat: Stat) -> list[str]:

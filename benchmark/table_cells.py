@@ -10,6 +10,7 @@ from .cells import Cell, Note
 from .report_types import Frame
 from .run import DENSE
 from .statistics import sample_std, t_interval
+from .table_age import SET_ASIDE, age_notes, is_older, num_aside
 
 Stat = Literal["std", "ci"]
 STATS: tuple[Stat, ...] = ("std", "ci")
@@ -62,8 +63,8 @@ class Group:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether it is at the sparsity of its column, and so may be the best there."""
-        return self.has_target and not self.is_off_target
+        """Whether it is at the sparsity of its column and of the present code, and so may be the best there."""
+        return self.has_target and not self.is_off_target and not is_older(self.rows)
 
 
 def percent(fraction: float) -> str:
@@ -140,7 +141,7 @@ def _scaled(value: float | None, scale: float) -> float | None:
 def _state(group: Group) -> str:
     """The one word for a cell without a stored run: the state that most needs attention."""
     states = set(group.rows["state"])
-    return next((state for state in ("failed", "running", "interrupted") if state in states), "missing")
+    return next((state for state in ("failed", "running", "interrupted", SET_ASIDE) if state in states), "missing")
 
 
 def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
@@ -150,7 +151,8 @@ def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
         notes.append(Note("◦", NO_TARGET, f"{group.label} reached {percent(float(done['sparsity'].mean()))}"))
     if group.is_off_target:
         notes.append(Note("†", OFF_TARGET, f"{group.name} reached {percent(float(done['sparsity'].mean()))}"))
-    if len(done) < len(group.rows):
+    notes += age_notes(group.name, group.rows)
+    if len(done) + num_aside(group.rows) < len(group.rows):
         failed = int((group.rows["state"] == "failed").sum())
         notes.append(Note("‡", MISSING, f"{group.name}: {failed} failed" if failed else ""))
     collapsed = int(is_collapsed(done, chance).sum())

@@ -10,6 +10,7 @@ from .published import PAPER, Published, marks, stands_beside
 from .report_types import Frame
 from .run import DENSE
 from .table_accuracy import dense_rows, group_marks
+from .table_age import is_older
 from .table_caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
 from .table_cells import MAX_MISS, NO_TARGET, Group, Stat, heading, measured_cell, split_groups
 from .table_marks import PRINTED_RULE, RULE, ColumnMarks, untold
@@ -130,7 +131,7 @@ def _block_marks(lines: list[Line], column: str, chance: float | None) -> dict[s
     """Marks of ours by block, within it by the names of the groups."""
     blocks: dict[str, list[Group]] = {}
     for line in lines:
-        if line.group is not None and line.is_comparable:
+        if line.group is not None and line.is_comparable and not is_older(line.group.rows):
             blocks.setdefault(line.block, []).append(line.group)
     return {block: group_marks(groups, column, chance) for block, groups in blocks.items()}
 

@@ -93,6 +93,8 @@ class Pruner:
     epochs_rule: ClassVar[str] = ""
     # pruning also changes what stays (second-order updates, a new initialisation); the contract check asks for it
     moves_weights: ClassVar[bool] = False
+    # the option that names another method, whose code and version then count as this one's too (see BorrowedMask)
+    borrows: ClassVar[str] = ""
 
     sparsity: float = 0.0
     start: Literal["trained", "init"] = "trained"

@@ -28,6 +28,7 @@ class BorrowedMask(FixedMask):
     """
 
     family: ClassVar[str] = "control"
+    borrows: ClassVar[str] = "of"
 
     of: str = "snip"
     of_options: Any = ()

@@ -26,6 +26,7 @@ INFO_FIELDS: Mapping[str, type] = {
     "reaches_target": bool,
     "keeps_network": bool,
     "epochs_rule": str,
+    "borrows": str,
 }
 """What a class says about its method, in class attributes."""
 _KINDS = {str: "a text", int: "a whole number", bool: "True or False"}
@@ -47,6 +48,7 @@ class MethodInfo:
     """What a method says of itself; `start` is the default of its option of that name.
 
     `epochs_rule` is None for a class with rounds of its own that does not say how many epochs they train.
+    `borrows`: the option that names another method, of whose mask this one makes a control; empty for most.
     """
 
     name: str
@@ -58,6 +60,7 @@ class MethodInfo:
     reaches_target: bool
     keeps_network: bool
     epochs_rule: str | None
+    borrows: str
     summary: str
     options: Mapping[str, Option]
     origin: str

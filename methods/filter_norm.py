@@ -64,9 +64,9 @@ class FilterL1(FixedMask):
         groups = self._find_groups(context.model, context.sites)
         shapes = {site.name: site.weight.shape for site in context.sites}
         target = num_kept(sum(math.prod(shape) for shape in shapes.values()), self.sparsity)
-        _check_reachable(
-            groups, shapes, [(i, c) for i, group in enumerate(groups) for c in range(1, group.size)], target
-        )
+        # all but one filter of each block: which ones makes no difference to how many weights are left
+        removable = [(i, (c,)) for i, group in enumerate(groups) for c in range(group.blocks, group.size)]
+        _check_reachable(groups, shapes, removable, target)
 
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
@@ -175,7 +175,7 @@ def keep_filters(
 
 
 def _check_reachable(
-    groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size], order: Sequence[tuple[int, int]], target: int
+    groups: Sequence[ChannelGroup], shapes: Mapping[str, torch.Size], order: Sequence[Removal], target: int
 ) -> None:
     fewest = count_kept(groups, shapes, _channels_left(groups, order))
     if fewest > target:

@@ -27,14 +27,20 @@ ENTRY_POINT_GROUP = "prunebench.methods"
 
 @dataclass(frozen=True)
 class _Target:
-    """Where a method's class is: an importable module, or a plug-in file (then `module` is None)."""
+    """Where a method's class is: an importable module, or a plug-in file (then `module` is None).
+
+    `package`: name and version of the installed package that offers it.
+    """
 
     source: Path
     module: str | None
     class_name: str
+    package: tuple[str, str] | None = None
 
 
 _plugins: dict[str, _Target] = {}
+_loaded: dict[Path, str] = {}
+"""SHA-256 of what was in a plug-in's file when its code was loaded."""
 
 
 def add_plugin(path: str | Path) -> list[str]:
@@ -88,7 +94,8 @@ def _entry_points() -> dict[str, _Target]:
             raise UserError(f"entry point {point.name!r}: module {point.module!r} is not installed")
         if point.name in METHODS:
             raise UserError(f"entry point {point.name!r} of {spec.origin} has the name of a method of the suite")
-        found[point.name] = _Target(Path(spec.origin), point.module, point.attr)
+        package = (point.dist.name, point.dist.version) if point.dist else None
+        found[point.name] = _Target(Path(spec.origin), point.module, point.attr, package)
     return found
 
 
@@ -122,6 +129,46 @@ def describe(name: str) -> MethodInfo:
 
 def _described(name: str, target: _Target) -> MethodInfo:
     return describe_class(name, target.source, target.module, target.class_name)
+
+
+def origin(name: str) -> tuple[Path, str | None, tuple[str, str] | None]:
+    """The file of a method, its module (None: a plug-in's file), and the package that offers it with its version."""
+    describe(name)
+    target = _targets()[name]
+    return target.source, target.module, target.package
+
+
+def borrowed(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The method that a control borrows from, and that one's options; None for a method that stands alone."""
+    info = describe(name)
+    if not info.borrows:
+        return None
+    other = options.get(info.borrows, info.options[info.borrows].default)
+    # A study file gives nested options as a mapping, a stored run as pairs.
+    given = options.get(f"{info.borrows}_options", ())
+    if not isinstance(other, str) or not isinstance(given, Mapping | tuple):
+        what = f"{info.borrows}: {other!r}, {info.borrows}_options: {given!r}"
+        raise UserError(f"method {name!r} needs the name of a method and a mapping of its options, not {what}")
+    return other, dict(given)
+
+
+def borrowed_chain(name: str, options: Mapping[str, Any]) -> list[str]:
+    """The method that a control borrows from, the one that this borrows from, and so on; empty for most methods."""
+    found, next_one = list[str](), borrowed(name, options)
+    while next_one is not None:
+        other, other_options = next_one
+        if other in found and not other_options:
+            raise UserError(f"method {name!r} borrows from {other!r}, which borrows from itself")
+        check_options(other, other_options)
+        found.append(other)
+        next_one = borrowed(other, other_options)
+    return found
+
+
+def borrowed_versions(name: str, options: Mapping[str, Any]) -> tuple[int, ...]:
+    """Versions of the methods of `borrowed_chain`; empty where all are 1, so that ids from before stay."""
+    versions = tuple(describe(other).version for other in borrowed_chain(name, options))
+    return versions if any(version != 1 for version in versions) else ()
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
@@ -159,12 +206,14 @@ def _load_file(source: Path) -> Any:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, source)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # dataclasses look their module up while the class is built
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # Not by the loader: for a file that was changed within a second it may run what Python has kept of the old one.
+        content = source.read_bytes()
+        exec(compile(content, str(source), "exec"), vars(module))
+        _loaded[source] = hashlib.sha256(content).hexdigest()
     except Exception as error:
         del sys.modules[name]
         raise UserError(f"plug-in {source} does not load: {type(error).__name__}: {error}") from error
@@ -181,5 +230,6 @@ def create(name: str, sparsity: float, options: Mapping[str, Any]) -> Pruner:
 
 
 def plugin_sources() -> dict[str, str]:
-    """The plug-in files in use and the SHA-256 of their contents: recorded with every result."""
-    return {str(t.source): hashlib.sha256(t.source.read_bytes()).hexdigest() for t in _plugins.values()}
+    """The plug-in files in use and the SHA-256 of the contents that were loaded: recorded with every result."""
+    sources = {target.source for target in _plugins.values()}
+    return {str(path): _loaded.get(path) or hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(sources)}

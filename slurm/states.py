@@ -164,7 +164,9 @@ def _gather(
 def judge(run_id: str, status: Status, evidence: _Evidence) -> RunState:
     """One run's state from its files (`status`) and its job."""
     task = evidence.task
-    if status.state in ("done", "damaged") or task is None or task.job is None:
+    # A job that has computed a run says nothing of one that is to be computed anew.
+    is_anew = status.state == "missing" and evidence.record.outcomes.get(run_id, {}).get("outcome") == "done"
+    if status.state in ("done", "damaged") or task is None or task.job is None or is_anew:
         return RunState(state=status.state, reason=status.reason, retryable=status.retryable)
     log = task.log_path if task.log_path.exists() else None
     state = _judge_queued(run_id, status, evidence) if evidence.queued else _judge_gone(run_id, status, evidence)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..benchmark.attempt import Ending
 from ..benchmark.provenance import revision
+from ..benchmark.recompute import is_done
 from ..benchmark.run import Run, from_dict
 from ..benchmark.settings import Settings
 from ..benchmark.store import Store, now
@@ -140,7 +141,7 @@ class _JobOfRuns:
 
     def _can_start(self, run: Run) -> bool:
         """Not what ended at an earlier start of this job, nor what lacks its dense training: that is blocked."""
-        if self.store.folder(self.study, run).result_path.exists():
+        if is_done(self.store.folder(self.study, run)):
             self._note_end(run, Ending("done"))
             return False
         if self.record.outcomes.get(run.id, {}).get("outcome") == "failed":
@@ -154,7 +155,7 @@ class _JobOfRuns:
     def _wait_for_result(self, parent: Run) -> bool:
         folder = self.store.folder(self.study, parent)
         end = time.monotonic() + PARENT_SECONDS
-        while not folder.result_path.exists():
+        while not is_done(folder):
             if time.monotonic() > end or folder.status().state == "failed":
                 return False
             time.sleep(1.0)

@@ -132,7 +132,8 @@ def make_result(study: str, run: Run, accuracy: float) -> dict[str, Any]:
             "prunebench": "0.1.0", "revision": "abc", "python": "3.11", "packages": {"torch": "2"}, "host": "here",
             "platform": "Linux", "command": ["prunebench", "run"], "slurm": {}, "device": "cpu", "device_name": "A CPU",
             "instructions": "AVX2", "cuda": None, "cudnn": None, "tf32": None, "threads": 1, "deterministic": False,
-            "processes": 1, "plugins": {}, "finished": 0.0,
+            "processes": 1, "plugins": {}, "finished": 0.0, "code": None, "weights": {"start": None, "stored": None},
+            "data_root": None,
         },
     }  # fmt: skip
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import UserError
 from ..settings import Settings
+from ..store import Store
 from .options import (
     DEFAULT_RESULTS,
     Selection,
     results_option,
     say,
+    say_older,
     selection_options,
     study_argument,
 )
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--data-check/--no-data-check", default=True, help="Look first whether data and weights are there.")
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
 @click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
+@click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
 def submit(
     study: str,
     profile: str,
@@ -47,6 +51,7 @@ def submit(
     data_check: bool,
     keep_weights: bool,
     deterministic: bool,
+    recompute: bool,
 ) -> None:
     """Queue what is missing on a SLURM cluster and return at once; `status` tells later how it went."""
     from ...slurm import choice as choices
@@ -68,6 +73,8 @@ def submit(
         deterministic=deterministic,
         plugins=selection.plugin_paths,
     )
+    if dry_run and recompute:
+        raise UserError("--recompute does not go with --dry-run: it notes in the results folder what is computed anew")
     if dry_run:
         found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
         rehearse(found.runs, reads_weights=False)
@@ -78,6 +85,7 @@ def submit(
     if data_check:
         _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
     with submission.submitting(settings.results):
+        say_older(opened.name, opened.runs, Store(settings.results), recompute)
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         _explain(opened.name, found)
         # weights may lie where only the profile's environment leads to

@@ -51,15 +51,18 @@ def status(
 ) -> None:
     """Print which runs are done, running, queued, blocked, failed, lost, interrupted or missing, and why."""
     from ...slurm.states import overview
+    from ..age import age_lines, older_runs
 
     opened = selection.open(study)
     printed = ""
     while True:
         found = overview(opened.name, opened.runs, results)
+        older = older_runs(opened.name, opened.runs, open_store(results))
         if as_json:
-            print_json(_as_json(opened.name, found))
+            print_json({**_as_json(opened.name, found), "older": older})
         else:
-            text = "\n".join(one_line(line) for line in _lines(opened.name, found, results))
+            lines = [*_lines(opened.name, found, results), *age_lines(opened.name, older.values())]
+            text = "\n".join(one_line(line) for line in lines)
             if text != printed:
                 print(text, flush=True)
             printed = text

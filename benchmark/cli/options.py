@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ..plain_text import several_lines
 from ..store import Store
 
 if TYPE_CHECKING:
+    from ..run import Run
     from ..study import Study
 
 DEFAULT_RESULTS = Path("results")
@@ -102,6 +103,24 @@ def check_writable(results: Path) -> None:
     existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"the results folder {results} cannot be written")
+
+
+def say_older(study: str, runs: Sequence[Run], store: Store, recompute: bool = False) -> None:
+    """Say in one line which stored results are of older code, or ask for their computation anew."""
+    from ..age import age_lines, counted, older_runs, spelled
+    from ..plan import with_parents
+    from ..recompute import ask
+
+    older = older_runs(study, runs, store)
+    if not recompute:
+        for line in age_lines(study, older.values()):
+            say(line)
+        return
+    for run in with_parents(runs):
+        if run.id in older:
+            ask(store.folder(study, run))
+    what = f" ({spelled(older.values())})" if older else ""
+    say(f"{study}: {counted(len(older), 'stored result')} of older code or weights, to be computed anew{what}")
 
 
 def print_json(content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import say
+from .options import say, say_older
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -60,11 +60,13 @@ def say_damaged(damaged: Mapping[Path, str]) -> None:
 
 
 def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:
-    """Say what is damaged or missing; leave with INCOMPLETE if something is and `strict` asks for all."""
+    """Say what is damaged, missing or of older code; leave with INCOMPLETE if `strict` and something is not there."""
     say_damaged(store.damaged)
     counts = [completeness(study, store) for study in studies]
     for study, count in zip(studies, counts, strict=True):
         if not count["complete"]:
             say(f"{study.name}: {count['done']} of {count['runs']} runs are stored (prunebench run computes the rest)")
+    for study in studies:
+        say_older(study.name, study.runs, store)
     if strict and (store.damaged or not all(count["complete"] for count in counts)):
         raise click.exceptions.Exit(INCOMPLETE)

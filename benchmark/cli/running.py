@@ -23,6 +23,7 @@ from .options import (
     open_store,
     results_option,
     say,
+    say_older,
     selection_options,
     study_argument,
 )
@@ -58,6 +59,7 @@ def _device_name(_context: click.Context, _parameter: click.Parameter, name: str
     help="Mode of torch.compile for the training step.",
 )  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Also runs that failed before.")
+@click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
 def run(
     study: str,
     selection: Selection,
@@ -72,6 +74,7 @@ def run(
     memory_format: MemoryFormat,
     compile: Compile,
     retry_failed: bool,
+    recompute: bool,
 ) -> None:
     """Compute what is missing, here. Ctrl-C stops after the running epochs and loses nothing."""
     opened = selection.open(study)
@@ -82,6 +85,7 @@ def run(
     )  # fmt: skip
     store = open_store(results)
     check_writable(results)
+    say_older(opened.name, opened.runs, store, recompute)
     made = make_plan(opened.name, opened.runs, store)
     if retry_failed:
         for job in made.jobs:

@@ -39,6 +39,8 @@ MODELS: dict[str, str] = {
 }
 """Name -> "module:function" here; the function takes num_classes, input_shape and the network's options."""
 
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
+
 Builder = Callable[..., "nn.Module"]
 
 
@@ -115,6 +117,18 @@ def option_names(name: str) -> tuple[str, ...]:
     build = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
     arguments = zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True)
     return (*(argument.arg for argument, default in arguments if default is not None), "weights")
+
+
+def source_file(name: str) -> Path:
+    """The file that a network is built in. Raises UserError for an unknown name."""
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    return Path(__file__).resolve().parent / f"{MODELS[name].split(':')[0]}.py"
+
+
+def is_weights_file(weights: str) -> bool:
+    """Whether the option `weights` is the path of a file, and not the name of published weights."""
+    return weights.endswith(WEIGHTS_SUFFIXES)
 
 
 def _builder(name: str) -> Builder:

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataMissing, UserError, unknown
+from .registry import WEIGHTS_SUFFIXES, is_weights_file
 
 PUBLISHED: dict[str, str] = {"resnet-50": "resnet50"}
 """Our name -> torchvision's, for the networks whose published weights fit."""
 
-_FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 
 
@@ -38,7 +38,7 @@ def fitting_weights(model: nn.Module, model_name: str, weights: str) -> dict[str
         DataMissing: the file is not there.
         UserError: unknown name, damaged file, or a file of another architecture.
     """
-    if weights.endswith(_FILE_SUFFIXES):
+    if is_weights_file(weights):
         path = Path(weights).expanduser()
         if not path.is_file():
             raise DataMissing(f"weights file {weights!r} of model {model_name!r} does not exist")
@@ -71,7 +71,7 @@ def _published_url(model_name: str, weights: str) -> str:
     if model_name not in PUBLISHED:
         raise UserError(
             f"model {model_name!r} has no published weights {weights!r}; give the path of a "
-            f"{' or '.join(_FILE_SUFFIXES)} file (published: {', '.join(sorted(PUBLISHED))})"
+            f"{' or '.join(WEIGHTS_SUFFIXES)} file (published: {', '.join(sorted(PUBLISHED))})"
         )
     from torchvision.models import get_model_weights
 

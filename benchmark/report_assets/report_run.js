@@ -14,7 +14,8 @@ const RunView = (() => {
         [run.accuracy_last, run.accuracy_selected, run.accuracy_best_test].map((v) => percent(v, 2) || "–").join(" / ") + " %"],
       ["Multiply-adds pruned", run.macs_pruned === undefined ? undefined : percent(run.macs_pruned, 2) + " %"],
       ["Empty layers", run.empty_layers], ["Dense training it starts from", run.parent],
-      ["Device", run.device], ["Host", run.host], ["Revision", run.revision], ["Folder", run.folder], ["Log", run.log],
+      ["Device", run.device], ["Host", run.host], ["Revision", run.revision],
+      ["Changed since it was computed", run.outdated], ["Data", run.data], ["Folder", run.folder], ["Log", run.log],
       ["Compute it again", run.only && `${DATA.command} ${run.only}`],
     ];
     const table = element("table", { class: "facts" });
