@@ -57,7 +57,7 @@ def export_bytes(frame: Frame, format: str) -> bytes:
     made = export_frame(frame)
     if format == "csv":
         for name in TEXTS & set(made.columns):
-            made[name] = made[name].map(harmless, na_action="ignore")
+            made[name] = made[name].map(harmless, na_action="ignore").astype("string")
         return made.to_csv(index=False, lineterminator="\n").encode()
     _need_pyarrow()
     buffer = BytesIO()
@@ -112,4 +112,4 @@ def _parse(column: Frame) -> Frame:
     """A column of a CSV in its type; an empty cell is missing."""
     kind = _type(str(column.name))
     known = column.where(column != "")
-    return known.map(original, na_action="ignore") if kind == "string" else known.astype("Float64").astype(kind)
+    return known.map(original, na_action="ignore").astype("string") if kind == "string" else known.astype("Float64").astype(kind)

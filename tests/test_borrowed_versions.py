@@ -26,6 +26,7 @@ class Inner(MaskPruner):
 
 @dataclass(kw_only=True)
 class Selfish(BorrowedMask):
+    label: ClassVar[str] = "Selfish"
     of: str = "selfish"
 """
 
@@ -54,8 +55,8 @@ def inner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_ids_from_before_stay(tmp_path: Path) -> None:
-    runs = study(tmp_path, "method: shuffled, options: {of: grasp}", "method: reinit").runs
-    assert [run.id for run in runs] == ["35c5c704009b", "0f7fe33869d4"]
+    runs = study(tmp_path, "method: shuffled, options: {of: snip}", "method: reinit").runs
+    assert [run.id for run in runs] == ["d0a688d0df8c", "0f7fe33869d4"]
     assert all("borrowed_versions" not in to_dict(run) for run in runs)
 
 
