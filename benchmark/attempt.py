@@ -5,38 +5,58 @@ from __future__ import annotations
 import os
 import socket
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .claim import Claim, ClaimLost
 from .errors import UserError
+from .faults import judge
+from .own_process import leave_if_forked
 from .run import Run
 from .settings import Settings
 from .store import Store, now
 
-Outcome = Literal["done", "failed", "interrupted", "busy"]
+Outcome = Literal["done", "failed", "interrupted", "busy", "blocked"]
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended; `busy` means that another process holds the run.
+    """How an attempt ended. `busy`: another process holds the run. `blocked`: its dense training has no result.
 
-    `retryable` tells trouble of the machine (memory, disk), which the next `run` tries again, from trouble of the run
-    itself, which would only fail again.
+    `retryable` separates failures of the machine (memory, disk), which the next `run` tries again, from failures of the
+    run itself, which would only fail again. `is_machine`: the next runs would meet the same. `spoils_process`: nothing
+    more can be computed in the process that made the attempt.
     """
 
     outcome: Outcome
     reason: str = ""
     retryable: bool = False
+    is_machine: bool = False
+    spoils_process: bool = False
 
 
 def attempt(run: Run, study: str, settings: Settings, watch: object | None = None) -> Ending:
-    """Compute a run unless it is stored or held by another process. Never raises for what the run itself does wrong."""
+    """Compute a run unless it is stored, held by another process, or without its dense training.
+
+    Never raises for what the run or the machine does wrong.
+    """
+    store = Store(settings.results)
+    folder = store.folder(study, run)
+    if folder.result_path.exists():
+        return Ending("done")
+    if run.parent is not None and not store.folder(study, run.parent).result_path.exists():
+        return Ending("blocked", f"its dense training {run.parent.id} has no result", retryable=True)
+    try:
+        return _claimed(run, study, settings, watch)
+    except OSError as error:
+        # Neither the claim nor the attempt could be written.
+        return ending_of(error)
+
+
+def _claimed(run: Run, study: str, settings: Settings, watch: object | None) -> Ending:
     from .harness import Watch
 
     folder = Store(settings.results).folder(study, run)
-    if folder.result_path.exists():
-        return Ending("done")
     claim = Claim.take(folder.path)
     if claim is None:
         return Ending("busy")
@@ -72,24 +92,26 @@ def _recorded(run: Run, study: str, settings: Settings, watch: object, claim: Cl
         return Ending("busy", str(error))
     except Interrupted as error:
         ending = Ending("interrupted", str(error))
-    except Exception as error:
-        ending = _classify(error)
+    except (Exception, SystemExit) as error:
+        ending = ending_of(error)
         record["traceback"] = "" if isinstance(error, UserError) else traceback.format_exc()[-4000:]
+    finally:
+        leave_if_forked()
     ended = {"end": now(), "outcome": ending.outcome, "reason": ending.reason, "retryable": ending.retryable}
     try:
         folder.write_attempt(index, {**record, **ended})
     except OSError as error:
-        return Ending("failed", f"{ending.reason}; cannot record it: {error}", retryable=True)
+        # A stored result needs no record. What is on no record will be tried again, whatever it was.
+        if ending.outcome != "done":
+            reason = f"{ending.reason}; cannot record it on {socket.gethostname()}: {error}"
+            return replace(ending, reason=reason, retryable=True, is_machine=True)
     return ending
 
 
-def _classify(error: Exception) -> Ending:
+def ending_of(error: BaseException) -> Ending:
+    """How an attempt ends with this error. What is the machine's fault names the machine."""
+    fault = judge(error)
     reason = f"{type(error).__name__}: {error}".split("\n")[0][:500]
-    # torch reports a failed allocation on the CPU as a plain RuntimeError
-    is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
-    # what a process hears when another one that trains with it has died
-    is_connection = type(error).__name__ in _CONNECTION_ERRORS or "gloo/transport" in reason
-    return Ending("failed", reason, retryable=is_memory or is_connection or isinstance(error, MemoryError | OSError))
-
-
-_CONNECTION_ERRORS = ("DistBackendError", "DistNetworkError", "DistStoreError")
+    if fault.is_machine:
+        reason = f"{socket.gethostname()}: {reason}"
+    return Ending("failed", reason, fault.retryable, fault.is_machine, fault.spoils_process)

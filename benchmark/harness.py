@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
 from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
-from .errors import DataMissing
+from .errors import MachineError
 from .flops import count_macs
 from .measure import (
     check_masks,
@@ -38,6 +39,7 @@ from .measure import (
 )
 from .memory_format import choose_memory_format, name_of
 from .models.registry import create_model
+from .own_process import leave_if_forked, take_process
 from .precision import Precision, choose_precision
 from .pruning import find_sites
 from .run import Run, derive_seed, to_dict
@@ -74,12 +76,17 @@ class Progress:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one. Raises DataMissing for a device that is not there."""
+    """`auto` takes a GPU where there is one. Raises MachineError for a device that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if re.fullmatch(r"cpu|cuda(:\d+)?", name) is None:
+        raise MachineError(f"device {name!r} is unknown; it must be auto, cpu, cuda or cuda:N")
     device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DataMissing(f"device {name!r} asked for, but torch sees no GPU")
+    if device.type == "cuda":
+        num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= num_gpus:
+            seen = f"{num_gpus} GPU(s)" if num_gpus else "no GPU"
+            raise MachineError(f"device {name!r} asked for, but torch sees {seen}")
     return device
 
 
@@ -90,8 +97,12 @@ def execute(run: Run, study: str, settings: Settings, watch: Watch) -> dict[str,
     Of several processes, the leader calls the others, and writes.
     """
     distributed.announce(run)
-    with torch.random.fork_rng():
-        return _Execution(run, study, settings, watch).compute()
+    take_process()
+    try:
+        with torch.random.fork_rng():
+            return _Execution(run, study, settings, watch).compute()
+    finally:
+        leave_if_forked()
 
 
 @functools.lru_cache(maxsize=1)
@@ -202,6 +213,7 @@ class _Execution:
             yield self.data.train.sample(own, device=self.device)
 
     def _train(self) -> None:
+        leave_if_forked()
         optimizer_state = self._resume()
         training = Training(
             model=self.model,
@@ -237,6 +249,7 @@ class _Execution:
         return {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss}
 
     def _after_epoch(self, record: dict[str, Any], optimizer: torch.optim.Optimizer, position: Position) -> None:
+        leave_if_forked()
         check_masks(self.pruner, at_end=False)
         distributed.check_same(self.pruner.masks)
         record |= self._density()
@@ -309,6 +322,7 @@ class _Execution:
         return {"density": kept / total, "macs": macs}
 
     def _finish(self) -> dict[str, Any]:
+        leave_if_forked()
         check_masks(self.pruner, at_end=True)
         last = self._evaluate()
         original = {"prunable": self.num_prunable, "macs": sum(self.macs.values())}

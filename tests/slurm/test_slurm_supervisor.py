@@ -16,10 +16,11 @@ from prunebench.benchmark.attempt import Ending, attempt
 from prunebench.benchmark.run import Recipe, Run, to_dict
 from prunebench.benchmark.settings import Settings
 from prunebench.benchmark.store import Store
+from prunebench.benchmark.worker_pool import smallest_free
 from prunebench.methods.registry import add_plugin
 from prunebench.slurm.signals import WARNING, Notice
 from prunebench.slurm.submission import TaskRecord, read_task_record, task_record_path, write_task_record
-from prunebench.slurm.supervisor import Supervisor, smallest_free
+from prunebench.slurm.supervisor import Supervisor
 from prunebench.slurm.task import RunTask
 
 PLUGIN = str(Path(__file__).with_name("faulty.py"))
