@@ -121,7 +121,12 @@ class WorkerPool:
                 worker.pipe.send(to_dict(run))
 
     def _has_room(self) -> bool:
-        return len(self.workers) < self.num_workers or any(worker.run is None for worker in self.workers)
+        """Whether a run may be asked for; also where no worker can take it, which is to be said."""
+        return (
+            not self.workers
+            or len(self.workers) < self.num_workers
+            or any(worker.run is None for worker in self.workers)
+        )
 
     def _idle_or_new(self, run: Run | None = None) -> Worker | None:
         """A worker without a run; where there is none now, `run` is kept for later."""
@@ -283,6 +288,7 @@ class WorkerPool:
 
     def end(self) -> None:
         """Idle workers leave by themselves; those that still compute are killed."""
+        self.ask_to_stop()
         for worker in self.workers:
             end_process(worker.process, 10.0 if worker.run is None else 0.0)
         self.workers.clear()
