@@ -11,11 +11,13 @@ import pytest
 import torch
 from prunebench.benchmark import harness
 from prunebench.benchmark.attempt import Ending, attempt
+from prunebench.benchmark.cli import main
 from prunebench.benchmark.errors import DataDamaged, DataMissing, MachineError, UserError
 from prunebench.benchmark.faults import Fault, judge
 from prunebench.benchmark.run import Recipe, Run
 from prunebench.benchmark.settings import Settings
 from prunebench.benchmark.store import RunFolder, Store
+from prunebench.benchmark.study import load_study
 from prunebench.datasets.registry import load
 
 OWN = Fault()
@@ -151,3 +153,26 @@ def test_data_without_a_home_folder_are_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Path, "expanduser", homeless)
     with pytest.raises(DataMissing, match="no home folder here; give --data-root"):
         load("mnist")
+
+
+def test_a_full_disk_is_told_in_one_line(
+    tmp_path: Path, tiny_study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the command itself, which notes that a failed run may be tried again."""
+    run = load_study(str(tiny_study)).runs[0]
+    folder = Store(tmp_path / "results").folder("tiny", run)
+    folder.create(run)
+    folder.write_attempt(1, {"outcome": "failed", "reason": "nan", "retryable": False})
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    arguments = ["prunebench", "run", str(tiny_study), "--results", str(tmp_path / "results"), "--retry-failed"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 1
+    path = folder.path / "attempts" / "0001.json"
+    assert capsys.readouterr().err == f"prunebench: {path}: No space left on device\n"
+    assert list(path.parent.iterdir()) == [path], "nothing is half-written"

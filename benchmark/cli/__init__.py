@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -46,6 +47,10 @@ for room in (reading, running, following, cluster, reporting, exchanging, develo
         app.add_command(command)
 
 
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+"""A disk that is full, closed or broken is no fault of the program: one line instead of a traceback."""
+
+
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 some runs failed, 2 bad input, 3 incomplete, 4 missing, 130 stopped."""
     try:
@@ -68,3 +73,8 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of stdout has left (`| head`): not an error, but Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        print(f"prunebench: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
