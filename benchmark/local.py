@@ -56,7 +56,7 @@ class _Queue:
         return self.ready.pop(0) if self.ready else None
 
     def release(self, runs: Sequence[Run]) -> None:
-        """Runs that may start: behind those that others wait for, and long ones first, lest one be alone at the end."""
+        """Runs that may start: behind those that others wait for, and longest first, so that none straggles."""
         self.ready = sorted([*self.ready, *runs], key=lambda run: (run.id not in self.blocked, -run.recipe.epochs))
 
     def is_empty(self) -> bool:

@@ -51,10 +51,10 @@ class DataRead:
     problem: UserError | None
 
 
-def run_process(target: Work, pipe: Connection, study: str, settings: Settings, index: int) -> None:
+def run_process(target: Callable[..., None], *arguments: Any) -> None:
     """What a worker's process does: all of `target`, and then it ends, whatever methods have left behind in it."""
     try:
-        target(pipe, study, settings, index)
+        target(*arguments)
     except BaseException:
         traceback.print_exc()
         leave(1)

@@ -7,24 +7,29 @@ nothing with it. Both launchers use this pool.
 from __future__ import annotations
 
 import contextlib
-import itertools
-import multiprocessing
-import signal
 import socket
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from .attempt import Ending
-from .errors import UserError
 from .run import Run, to_dict
 from .settings import Settings
-from .store import Store, now
-from .worker import CannotStart, DataRead, ReadData, Ready, Work, run_process, work
+from .store import Store
+from .worker import CannotStart, DataRead, ReadData, Ready, Work, work
+from .worker_process import (
+    Worker,
+    ask_to_stop,
+    cause_of_death,
+    close_attempt,
+    end_process,
+    smallest_free,
+    start_worker,
+    wait_for_ends,
+)
 
 FAILED_STARTS = 3
 """So many workers in a row that die before they are ready: no more are started."""
@@ -38,19 +43,6 @@ RETURNS = 2
 
 class NoWorker(Exception):
     """Runs are left, but no worker can be started, or none takes any more; the message says why."""
-
-
-@dataclass
-class Worker:
-    """A process. `run`: what it computes, if anything."""
-
-    index: int
-    process: Any
-    pipe: Connection
-    run: Run | None = None
-    is_ready: bool = False
-    last_words: str = ""
-    answer: DataRead | None = None
 
 
 @dataclass(kw_only=True)
@@ -149,22 +141,13 @@ class WorkerPool:
             if not self.workers:
                 raise NoWorker(self._why_dead)
             return None
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
         index = smallest_free([*(worker.index for worker in self.workers), *self._retired])
-        # Not daemonic: those may have no children, and ImageNet's loader has.
-        arguments = (self.target, there, self.study, self.settings, index)
-        process = context.Process(target=run_process, args=arguments)
         try:
             with self.starting():
-                process.start()
+                worker = start_worker(index, self.target, self.study, self.settings)
         except OSError as error:
-            here.close()
             self._note_failed_start(str(error))
             return self._start()
-        finally:
-            there.close()
-        worker = Worker(index, process, here)
         self.workers.append(worker)
         return worker
 
@@ -227,8 +210,7 @@ class WorkerPool:
         """Part with a worker that has no run any more."""
         if worker in self.workers:
             self.workers.remove(worker)
-            with contextlib.suppress(OSError):
-                worker.pipe.send(None)
+            ask_to_stop([worker])
             end_process(worker.process, 10.0)
             worker.pipe.close()
 
@@ -271,20 +253,12 @@ class WorkerPool:
     def ask_to_stop(self) -> None:
         """Workers stop after their epoch, and then leave."""
         self._again.clear()
-        for worker in self.workers:
-            with contextlib.suppress(OSError):
-                worker.pipe.send(None)
+        ask_to_stop(self.workers)
 
     def shut_down(self) -> None:
         """Ask every worker to stop after its epoch, and wait; a second interrupt ends them at once."""
         self.ask_to_stop()
-        try:
-            for worker in self.workers:
-                worker.process.join()
-        except KeyboardInterrupt:
-            for worker in self.workers:
-                worker.process.terminate()
-            raise
+        wait_for_ends(self.workers)
 
     def end(self) -> None:
         """Idle workers leave by themselves; those that still compute are killed."""
@@ -292,16 +266,6 @@ class WorkerPool:
         for worker in self.workers:
             end_process(worker.process, 10.0 if worker.run is None else 0.0)
         self.workers.clear()
-
-
-def end_process(process: Any, seconds: float) -> None:
-    """Wait so long for its end, then kill it."""
-    end = time.monotonic() + seconds
-    # Not join(timeout), which waits as long for processes that a method has started as for the worker itself.
-    while process.is_alive() and time.monotonic() < end:
-        time.sleep(0.02)
-    process.kill()
-    process.join()
 
 
 def absolute(settings: Settings) -> Settings:
@@ -312,29 +276,3 @@ def absolute(settings: Settings) -> Settings:
         data_root=None if settings.data_root is None else settings.data_root.expanduser().absolute(),
         plugins=tuple(str(Path(path).absolute()) for path in settings.plugins),
     )
-
-
-def smallest_free(taken: Iterable[int]) -> int:
-    """The number of a new worker, which chooses among several GPUs of the job: that of a dead one comes free again."""
-    numbers = set(taken)
-    return next(index for index in itertools.count() if index not in numbers)
-
-
-def cause_of_death(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return f"killed by {signal.Signals(-exit_code).name}"
-    return f"exited with {exit_code}"
-
-
-def close_attempt(store: Store, study: str, run: Run, pid: int | None, ending: Ending) -> bool:
-    """Write the end of an attempt that a dead worker has left open. Whether the worker had begun one."""
-    folder = store.folder(study, run)
-    # The disk may be the reason why it died. An attempt that stays open counts as interrupted.
-    with contextlib.suppress(OSError, UserError):
-        attempts = folder.attempts()
-        if not attempts or attempts[-1].get("pid") != pid:
-            return False
-        if attempts[-1].get("outcome") is None:
-            ended = {"end": now(), "outcome": ending.outcome, "reason": ending.reason, "retryable": ending.retryable}
-            folder.write_attempt(len(attempts), {**attempts[-1], **ended})
-    return True

@@ -17,7 +17,8 @@ from prunebench.benchmark.attempt import Ending
 from prunebench.benchmark.run import Recipe, Run
 from prunebench.benchmark.settings import Settings
 from prunebench.benchmark.store import RunFolder, Store
-from prunebench.benchmark.worker_pool import NoWorker, WorkerPool, absolute, close_attempt, end_process
+from prunebench.benchmark.worker_pool import NoWorker, WorkerPool, absolute
+from prunebench.benchmark.worker_process import close_attempt, end_process
 
 
 def make_runs(*methods: str) -> list[Run]:

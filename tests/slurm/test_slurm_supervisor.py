@@ -18,7 +18,7 @@ from prunebench.benchmark.attempt import Ending, attempt
 from prunebench.benchmark.run import Recipe, Run, to_dict
 from prunebench.benchmark.settings import Settings
 from prunebench.benchmark.store import Store
-from prunebench.benchmark.worker_pool import smallest_free
+from prunebench.benchmark.worker_process import smallest_free
 from prunebench.methods.registry import add_plugin
 from prunebench.slurm.signals import WARNING, Notice
 from prunebench.slurm.submission import TaskRecord, read_task_record, task_record_path, write_task_record
