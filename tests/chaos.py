@@ -130,6 +130,11 @@ class Round:
                 held.add(json.loads(path.read_text(encoding="utf-8"))["pid"])
         return held & self.workers()
 
+    def forget(self) -> None:
+        """Remove what is stored; the folder itself may be a disk."""
+        for path in self.results.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     def sleep(self, seconds: float) -> None:
         """A random moment, at most so far away."""
         time.sleep(self.chance.uniform(0.0, seconds))
@@ -168,9 +173,9 @@ def kill_computing_worker(state: Round) -> bool:
 
 
 def kill_idle_worker(state: Round) -> bool:
-    """While the other one computes what its runs wait for."""
-    state.wait_while(lambda: not state.computing())
-    state.sleep(1.0)
+    """Between two runs, or while the other one computes what its runs wait for."""
+    state.wait_while(lambda: len(state.computing()) < 2)
+    state.wait_while(lambda: len(state.workers()) - len(state.computing()) != 1)
     return _kill(state, lambda: state.workers() - state.computing())
 
 
@@ -236,8 +241,9 @@ BETWEEN: tuple[Fault, ...] = (tear_history,)
 NEEDS_DISK: tuple[Fault, ...] = (fill_disk, fill_disk_and_kill_worker)
 
 
-def play(state: Round, faults: Sequence[Fault]) -> Counter[str]:
-    """Start the command once for each fault, then until the study is complete. How often what was played."""
+def play(state: Round, faults: Sequence[Fault], wanted: dict[str, Any]) -> Counter[str]:
+    """Start the command once for each fault, then until the study is complete, and compare. Where it is complete
+    before, it is compared and begins anew. How often what was played."""
     played: Counter[str] = Counter()
     for fault in faults:
         if fault in BETWEEN:
@@ -245,11 +251,19 @@ def play(state: Round, faults: Sequence[Fault]) -> Counter[str]:
             continue
         state.start()
         played[fault.__name__] += fault(state)
-        state.finish()
+        if state.finish() == 0:
+            compare(stored(state.results), wanted)
+            state.forget()
+    complete(state)
+    compare(stored(state.results), wanted)
+    return played
+
+
+def complete(state: Round) -> None:
     for _ in range(3):
         state.start()
         if state.finish() == 0:
-            return played
+            return
     raise Difference(f"{state.log}: three undisturbed commands did not complete the study")
 
 
@@ -311,7 +325,7 @@ def make_folder(folder: Path) -> Path:
 def undisturbed(folder: Path) -> dict[str, Any]:
     """The study computed without faults."""
     state = Round(make_folder(folder), random.Random(0))
-    play(state, ())
+    complete(state)
     return stored(state.results)
 
 
@@ -321,13 +335,11 @@ def play_round(folder: Path, chance: random.Random, wanted: dict[str, Any], faul
     with small_disk(folder / "results") as is_disk_small:
         state = Round(folder, chance, is_disk_small=is_disk_small)
         try:
-            played = play(state, faults)
-            compare(stored(state.results), wanted)
+            return play(state, faults, wanted)
         finally:
             if state.is_at_work():
                 assert state.command is not None
                 os.killpg(state.command.pid, signal.SIGKILL)
-    return played
 
 
 def main() -> None:
