@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,20 @@ def test_a_full_disk_is_told_in_one_line(
     path = folder.path / "attempts" / "0001.json"
     assert capsys.readouterr().err == f"prunebench: {path}: No space left on device\n"
     assert list(path.parent.iterdir()) == [path], "nothing is half-written"
+
+
+def test_a_claim_that_does_not_fit_on_the_disk_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is made, then there is no room for its content."""
+    run, settings = make_run(), Settings(results=tmp_path, device="cpu")
+    folder = Store(tmp_path).folder("s", run).path
+
+    def full(handle: int, mode: str) -> Any:
+        os.close(handle)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prunebench.benchmark.claim.os.fdopen", full)
+        ending = attempt(run, "s", settings)
+    assert (ending.outcome, ending.is_machine) == ("failed", True)
+    assert "No space left on device" in ending.reason
+    assert not (folder / "claim.json").exists()
