@@ -1,12 +1,13 @@
 # make demo   set up, run the demo study, print its tables, write plots
 # make zoo    every method once, on digits at 95 %
 # make test   set up, run all checks
+# make chaos  play faults on a small study for some minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo zoo test lint types unit slurm install format clean
+.PHONY: demo zoo test lint types unit slurm chaos install format clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +45,12 @@ unit: $(INSTALLED)
 # In a throw-away SLURM on this machine; needs the packages that `tools/slurm-local packages` prints.
 slurm: $(INSTALLED)
 	OMP_NUM_THREADS=1 tools/slurm-local run 2 8 -- $(BIN)/python -m pytest -m slurm
+
+# Kills processes, fills a small disk (as root) and compares results; SEED and ROUNDS choose what is played.
+SEED ?= 0
+ROUNDS ?= 20
+chaos: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/chaos.py --seed $(SEED) --rounds $(ROUNDS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -11,59 +11,70 @@ from typing import TYPE_CHECKING, Literal
 from .claim import Claim, ClaimLost
 from .damage import remove_leftovers, set_aside_damage, set_aside_result
 from .errors import Damaged, UserError
+from .faults import judge
+from .own_process import leave_if_forked
 from .recompute import is_done
 from .run import Run
-from .same_data import OtherData
 from .settings import Settings
 from .store import Store, now
 
 if TYPE_CHECKING:
     from .harness import Watch
 
-Outcome = Literal["done", "failed", "interrupted", "busy"]
+Outcome = Literal["done", "failed", "interrupted", "busy", "blocked"]
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended; `busy` means that another process holds the run.
+    """How an attempt ended. `busy`: another process holds the run. `blocked`: its dense training has no result.
 
-    `retryable` tells trouble of the machine (memory, disk, other data), which the next `run` tries again, from trouble
-    of the run itself, which would only fail again. `lacks_parent`: its dense training was damaged, and is to be
-    computed anew.
+    `retryable` separates failures of the machine (memory, disk, other data), which the next `run` tries again, from
+    failures of the run itself, which would only fail again. `is_machine`: the next runs would meet the same.
+    `spoils_process`: nothing more can be computed in the process that made the attempt. `lacks_parent`: its dense
+    training was damaged, and is to be computed anew.
     """
 
     outcome: Outcome
     reason: str = ""
     retryable: bool = False
+    is_machine: bool = False
+    spoils_process: bool = False
     lacks_parent: bool = False
 
 
 def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None) -> Ending:
-    """Compute a run unless it is stored (and not to be computed anew) or held by another process.
+    """Compute a run unless it is stored (and not to be computed anew), held elsewhere, or without its dense training.
 
-    Never raises for what the run itself does wrong. A dense training that turns out to be damaged when the run loads
-    it is set aside and computed first.
+    Never raises for what the run or the machine does wrong. A dense training that turns out to be damaged when the run
+    loads it is set aside and computed first.
     """
     from .harness import Watch
 
     watch = watch or Watch()
-    ending = _claimed(run, study, settings, watch)
-    if not ending.lacks_parent or run.parent is None:
-        return ending
-    parent = attempt(run.parent, study, settings, watch)
-    if parent.outcome == "done":
-        return _claimed(run, study, settings, watch)
+    try:
+        ending = _unless_done(run, study, settings, watch)
+        if not ending.lacks_parent or run.parent is None:
+            return ending
+        parent = attempt(run.parent, study, settings, watch)
+        if parent.outcome == "done":
+            return _unless_done(run, study, settings, watch)
+    except OSError as error:
+        # Neither the claim nor the attempt could be written.
+        return ending_of(error)
     reason = f"its dense training {run.parent.id} did not finish: {parent.reason}"
     return replace(parent, reason=reason, retryable=True)
 
 
-def _claimed(run: Run, study: str, settings: Settings, watch: Watch) -> Ending:
-    folder = Store(settings.results).folder(study, run)
+def _unless_done(run: Run, study: str, settings: Settings, watch: Watch) -> Ending:
+    store = Store(settings.results)
+    folder = store.folder(study, run)
     try:
         if is_done(folder):
             return Ending("done")
     except UserError as error:
         return Ending("failed", str(error))
+    if run.parent is not None and not store.folder(study, run.parent).result_path.exists():
+        return Ending("blocked", f"its dense training {run.parent.id} has no result", retryable=True)
     claim = Claim.take(folder.path)
     if claim is None:
         return Ending("busy")
@@ -103,14 +114,19 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
         ending = Ending("interrupted", str(error))
     except Damaged as error:
         ending = _without_parent(run, study, settings, watch, error)
-    except Exception as error:
-        ending = _classify(error)
+    except (Exception, SystemExit) as error:
+        ending = ending_of(error)
         record["traceback"] = "" if isinstance(error, UserError) else traceback.format_exc()[-4000:]
+    finally:
+        leave_if_forked()
     ended = {"end": now(), "outcome": ending.outcome, "reason": ending.reason, "retryable": ending.retryable}
     try:
         folder.write_attempt(index, {**record, **ended})
     except OSError as error:
-        return Ending("failed", f"{ending.reason}; cannot record it: {error}", retryable=True)
+        # A stored result needs no record. What is on no record will be tried again, whatever it was.
+        if ending.outcome != "done":
+            reason = f"{ending.reason}; cannot record it on {socket.gethostname()}: {error}"
+            return replace(ending, reason=reason, retryable=True, is_machine=True)
     return ending
 
 
@@ -128,14 +144,10 @@ def _without_parent(run: Run, study: str, settings: Settings, watch: Watch, erro
     return Ending("interrupted", str(error), retryable=True, lacks_parent=True)
 
 
-def _classify(error: Exception) -> Ending:
+def ending_of(error: BaseException) -> Ending:
+    """How an attempt ends with this error. What is the machine's fault names the machine."""
+    fault = judge(error)
     reason = f"{type(error).__name__}: {error}".split("\n")[0][:500]
-    # torch reports a failed allocation on the CPU as a plain RuntimeError
-    is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
-    # what a process hears when another one that trains with it has died
-    is_connection = type(error).__name__ in _CONNECTION_ERRORS or "gloo/transport" in reason
-    is_circumstance = isinstance(error, MemoryError | OSError | OtherData)
-    return Ending("failed", reason, retryable=is_memory or is_connection or is_circumstance)
-
-
-_CONNECTION_ERRORS = ("DistBackendError", "DistNetworkError", "DistStoreError")
+    if fault.is_machine:
+        reason = f"{socket.gethostname()}: {reason}"
+    return Ending("failed", reason, fault.retryable, fault.is_machine, fault.spoils_process)

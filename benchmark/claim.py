@@ -71,8 +71,13 @@ class Claim:
                 if holder(folder) is not None or not _remove_dead(path, token):
                     return None
                 continue
-            with os.fdopen(handle, "w") as file:
-                file.write(json.dumps(content))
+            try:
+                with os.fdopen(handle, "w") as file:
+                    file.write(json.dumps(content))
+            except OSError:
+                # Left empty by a full disk, it would hold the run until it is stale.
+                path.unlink()
+                raise
             return cls(path, token)
         return None
 

@@ -21,10 +21,26 @@ class Damaged(UserError):
         self.path, self.reason = path, reason
 
 
-class DataMissing(UserError):
-    """Data or a part of the environment is absent; the message says which, where, and how to get it."""
+class MachineError(UserError):
+    """The machine lacks what every run needs. A run that meets it has not failed by itself and is tried again."""
 
     exit_code = 4
+
+
+class DataMissing(MachineError):
+    """Data or a part of the environment is absent; the message says which, where, and how to get it."""
+
+
+class DeviceMissing(MachineError):
+    """The machine does not have the device that was asked for."""
+
+    exit_code = 2
+
+
+class DataDamaged(MachineError):
+    """A file of a data set or of published weights is not what it should be; the message names it."""
+
+    exit_code = 2
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

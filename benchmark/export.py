@@ -112,4 +112,8 @@ def _parse(column: Frame) -> Frame:
     """A column of a CSV in its type; an empty cell is missing."""
     kind = _type(str(column.name))
     known = column.where(column != "")
-    return known.map(original, na_action="ignore").astype("string") if kind == "string" else known.astype("Float64").astype(kind)
+    return (
+        known.map(original, na_action="ignore").astype("string")
+        if kind == "string"
+        else known.astype("Float64").astype(kind)
+    )

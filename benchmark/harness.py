@@ -26,7 +26,7 @@ from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
 from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights, weights_digest
 from .damage import print_note, set_aside
-from .errors import Damaged, UserError
+from .errors import Damaged, DeviceMissing
 from .flops import count_macs
 from .measure import (
     check_finite_state,
@@ -42,6 +42,7 @@ from .measure import (
 from .memory_format import choose_memory_format, name_of
 from .models.registry import create_model
 from .outside import count_parameters
+from .own_process import leave_if_forked, take_process
 from .precision import Precision, choose_precision
 from .pruning import find_sites
 from .recompute import NEW_HISTORY, fulfil, is_asked, is_done
@@ -85,13 +86,16 @@ class Progress:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one. Raises UserError for a device that is not there."""
+    """`auto` takes a GPU where there is one. Raises UserError for an unknown name, DeviceMissing for one not there."""
     check_device_name(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {name!r} asked for, but torch sees {torch.cuda.device_count() or 'no'} GPU")
+    if device.type == "cuda":
+        num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= num_gpus:
+            seen = f"{num_gpus} GPU(s)" if num_gpus else "no GPU"
+            raise DeviceMissing(f"device {name!r} asked for, but torch sees {seen}")
     return device
 
 
@@ -102,8 +106,12 @@ def execute(run: Run, study: str, settings: Settings, watch: Watch) -> dict[str,
     Of several processes, the leader calls the others, and writes.
     """
     distributed.announce(run)
-    with torch.random.fork_rng():
-        return _Execution(run, study, settings, watch).compute()
+    take_process()
+    try:
+        with torch.random.fork_rng():
+            return _Execution(run, study, settings, watch).compute()
+    finally:
+        leave_if_forked()
 
 
 @functools.lru_cache(maxsize=1)
@@ -246,6 +254,7 @@ class _Execution:
             yield self.data.train.sample(own, device=self.device)
 
     def _train(self) -> None:
+        leave_if_forked()
         optimizer_state = self._resume()
         training = Training(
             model=self.model,
@@ -281,6 +290,7 @@ class _Execution:
         return {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss}
 
     def _after_epoch(self, record: dict[str, Any], optimizer: torch.optim.Optimizer, position: Position) -> None:
+        leave_if_forked()
         check_masks(self.pruner, at_end=False)
         distributed.check_same(self.pruner.masks)
         record |= self._density()
@@ -369,6 +379,7 @@ class _Execution:
         return {"density": kept / total, "macs": macs}
 
     def _finish(self) -> dict[str, Any]:
+        leave_if_forked()
         check_masks(self.pruner, at_end=True)
         check_finite_state(self.model)
         last = self._evaluate()

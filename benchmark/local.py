@@ -1,4 +1,4 @@
-"""Compute a plan on this machine: warm worker processes, each doing one run after another.
+"""Compute a plan on this machine: which run comes next, in worker processes that each do one after another.
 
 The parent process never loads torch. A worker that dies takes one run with it, not the study.
 """
@@ -6,62 +6,40 @@ The parent process never loads torch. A worker that dies takes one run with it, 
 from __future__ import annotations
 
 import contextlib
-import gc
-import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import Any
 
-from .attempt import Ending, attempt
-from .errors import UserError
+from .attempt import Ending
 from .plan import Job
-from .rehearsal import rehearse, representatives
-from .run import Run, from_dict, to_dict
+from .rehearsal import representatives
+from .run import Run, to_dict
 from .settings import Settings
-from .store import Store, now
+from .store import Store
+from .worker import ReadData
+from .worker_pool import NoWorker, WorkerPool
 
 BUSY_POLL_SECONDS = 1.0
 
 
 @dataclass(kw_only=True)
 class Listener:
-    """What the command line wants to hear; `on_start`: that the data are there and runs begin."""
+    """What the command line wants to hear.
 
-    on_warning: Callable[[str], None] = lambda line: None
+    `on_start`: the data are there and runs begin. `on_line(line)`: of networks and
+    workers. `on_stop(reason, num_left)`: so many
+    runs are left, because there is no worker for them.
+    """
+
     on_start: Callable[[], None] = lambda: None
     on_epoch: Callable[[Run, dict[str, Any]], None] = lambda run, record: None
     on_end: Callable[[Run, Ending], None] = lambda run, ending: None
-
-
-@dataclass(frozen=True)
-class ReadData:
-    """Asks a worker, before anything runs, to read the data of a run and to rehearse others; see `rehearsal`.
-
-    `parents`: dense trainings that the runs start from; those that are stored must be of the same data. The answer:
-    None, or why it cannot.
-    """
-
-    run: dict[str, Any]
-    rehearsed: list[dict[str, Any]]
-    parents: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class CheckNetworks:
-    """Asks a worker whether the methods of the runs can prune their networks. The answer: warnings, or why not."""
-
-    runs: list[dict[str, Any]]
-
-
-@dataclass
-class _Worker:
-    process: Any
-    pipe: Connection
-    run: Run | None = None
+    on_line: Callable[[str], None] = lambda line: None
+    on_stop: Callable[[str, int], None] = lambda reason, num_left: None
 
 
 @dataclass
@@ -81,7 +59,7 @@ class _Queue:
         return self.ready.pop(0) if self.ready else None
 
     def release(self, runs: Sequence[Run]) -> None:
-        """Runs that may start: behind those that others wait for, and long ones first, lest one be alone at the end."""
+        """Runs that may start: behind those that others wait for, and longest first, so that none straggles."""
         self.ready = sorted([*self.ready, *runs], key=lambda run: (run.id not in self.blocked, -run.recipe.epochs))
 
     def is_empty(self) -> bool:
@@ -94,14 +72,13 @@ def run_local(
     """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
 
     Raises UserError, before any run is attempted, if the first one's data cannot be read (all runs of a study share
-    them) or are not those of a stored dense training, or if a method cannot prune a layer of its network. On
-    KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up.
+    them) or are not those of a stored dense training, or if a network or a method refuses what it is given. On
+    KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up. Fewer endings
+    than jobs: there was no worker for the others, and `listener.on_stop` has heard why.
     """
+    jobs, condemned = _separate(jobs, study, Store(settings.results))
     queue = _make_queue(jobs)
     endings: list[Ending] = []
-    store = Store(settings.results)
-    with _worker_environment(settings):
-        workers = [_start(study, settings, index) for index in range(max(1, min(num_workers, len(jobs))))]
 
     def finish(run: Run, ending: Ending) -> None:
         if ending.outcome == "busy":
@@ -114,58 +91,53 @@ def run_local(
             queue.release(children)
         else:
             for child in children:
-                finish(child, Ending("failed", f"its dense training {run.id} did not finish: {ending.reason}", True))
+                finish(child, _blocked(run, ending.reason))
 
+    pool = WorkerPool(
+        study=study, settings=settings, num_workers=max(1, min(num_workers, len(jobs))), on_end=finish,
+        on_epoch=listener.on_epoch, say=listener.on_line, starting=lambda: _worker_environment(settings),
+    )  # fmt: skip
     try:
-        _read_data(workers[0], jobs)
-        _check_networks(workers[0], [job.run for job in jobs], listener)
+        if jobs:
+            pool.start_all()
+            for line in pool.read_data(_request(jobs)):
+                listener.on_line(line)
         listener.on_start()
-        while not queue.is_empty() or any(worker.run for worker in workers):
-            for worker in workers:
-                if worker.run is None and (run := queue.take()) is not None:
-                    worker.run = run
-                    worker.pipe.send(to_dict(run))
-            for pipe in wait([worker.pipe for worker in workers], timeout=BUSY_POLL_SECONDS):
-                worker = next(worker for worker in workers if worker.pipe is pipe)
-                run, message = worker.run, _receive(worker, store, study)
-                if run is None:
-                    continue
-                if isinstance(message, Ending):
-                    worker.run = None
-                    finish(run, message)
-                    if not worker.process.is_alive():
-                        index = workers.index(worker)
-                        with _worker_environment(settings):
-                            workers[index] = _start(study, settings, index)
-                else:
-                    listener.on_epoch(run, message)
+        for run, ending in condemned:
+            finish(run, ending)
+        while not queue.is_empty() or pool.is_busy:
+            pool.assign(queue.take)
+            pool.collect(BUSY_POLL_SECONDS)
+    except NoWorker as error:
+        listener.on_stop(str(error), len(jobs) + len(condemned) - len(endings))
     finally:
-        _shut_down(workers)
+        pool.shut_down()
     return endings
 
 
-def _read_data(worker: _Worker, jobs: Sequence[Job]) -> None:
-    """In a worker, which needs the data and torch anyway: here they would take as long again, before anything starts.
-
-    A worker that dies of it leaves the reason to the run's own record.
-    """
-    parents = {job.run.parent.id: to_dict(job.run.parent) for job in jobs if job.run.parent is not None}
-    with contextlib.suppress(EOFError, OSError):
-        rehearsed = [to_dict(run) for run in representatives(job.run for job in jobs)]
-        worker.pipe.send(ReadData(to_dict(jobs[0].run), rehearsed, tuple(parents.values())))
-        if (problem := worker.pipe.recv()) is not None:
-            raise problem
+def _request(jobs: Sequence[Job]) -> ReadData:
+    """What is looked at before any run begins; see `ReadData`."""
+    runs = [job.run for job in jobs]
+    parents = {run.parent.id: to_dict(run.parent) for run in runs if run.parent is not None}
+    return ReadData(to_dict(runs[0]), tuple(to_dict(run) for run in representatives(runs)), tuple(parents.values()))
 
 
-def _check_networks(worker: _Worker, runs: Sequence[Run], listener: Listener) -> None:
-    """In the worker that has torch already. Raises UserError naming a layer that a method cannot prune."""
-    with contextlib.suppress(EOFError, OSError):
-        worker.pipe.send(CheckNetworks([to_dict(run) for run in runs]))
-        answer: UserError | list[str] = worker.pipe.recv()
-        if isinstance(answer, UserError):
-            raise answer
-        for line in answer:
-            listener.on_warning(line)
+def _separate(jobs: Sequence[Job], study: str, store: Store) -> tuple[list[Job], list[tuple[Run, Ending]]]:
+    """The jobs that can be computed, and the runs that cannot: their dense training failed and is not repeated."""
+    open_ids = {job.run.id for job in jobs}
+    able: list[Job] = []
+    condemned: list[tuple[Run, Ending]] = []
+    for job in jobs:
+        parent = job.run.parent
+        if parent is None or parent.id in open_ids or store.folder(study, parent).result_path.exists():
+            able.append(job)
+        else:
+            condemned.append((job.run, _blocked(parent, store.folder(study, parent).status().reason)))
+    return able, condemned
+
+
+def _blocked(parent: Run, reason: str) -> Ending:
+    return Ending("blocked", f"its dense training {parent.id} did not finish: {reason}", retryable=True)
 
 
 def _make_queue(jobs: Sequence[Job]) -> _Queue:
@@ -182,137 +154,22 @@ def _make_queue(jobs: Sequence[Job]) -> _Queue:
     return queue
 
 
-def _start(study: str, settings: Settings, index: int) -> _Worker:
-    """Not a daemon: those may have no children, and ImageNet's loader has. A worker ends when its pipe is closed."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=work, args=(there, study, settings, index))
-    process.start()
-    there.close()
-    return _Worker(process, here)
-
-
 @contextlib.contextmanager
-def _worker_environment(settings: Settings) -> Any:
-    """Numerical libraries read their thread counts when they load, so the environment must say it before."""
+def _worker_environment(settings: Settings) -> Iterator[None]:
+    """Around the start of a worker: the thread counts, which numerical libraries read when they load, and Ctrl-C, which
+    reaches the whole process group, held back until the worker ignores it."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     saved = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(settings.threads)))
+    # Started with the first worker, it would unblock SIGINT behind our back.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for name, value in saved.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _receive(worker: _Worker, store: Store, study: str) -> Ending | dict[str, Any]:
-    """The worker's next message; if it died without one, the attempt is closed on its behalf."""
-    try:
-        return worker.pipe.recv()
-    except (EOFError, OSError):
-        worker.process.join()
-    code = worker.process.exitcode
-    reason = f"worker killed by {signal.Signals(-code).name}" if code and code < 0 else f"worker exited with {code}"
-    if worker.run is not None:
-        folder = store.folder(study, worker.run)
-        attempts = folder.attempts()
-        if attempts and attempts[-1].get("outcome") is None:
-            ended = {"end": now(), "outcome": "failed", "reason": reason, "retryable": True}
-            folder.write_attempt(len(attempts), {**attempts[-1], **ended})
-    return Ending("failed", reason, retryable=True)
-
-
-def _shut_down(workers: Sequence[_Worker]) -> None:
-    """Ask every worker to stop after its epoch, and wait; a second interrupt ends them at once."""
-    for worker in workers:
-        with contextlib.suppress(OSError):
-            worker.pipe.send(None)
-    try:
-        for worker in workers:
-            worker.process.join()
-    except KeyboardInterrupt:
-        for worker in workers:
-            worker.process.terminate()
-        raise
-
-
-def own_gpu(settings: Settings, index: int, num_gpus: int) -> Settings:
-    """Workers take the GPUs of the machine in turn, unless the settings name one of them."""
-    if settings.device in ("auto", "cuda") and num_gpus > 1:
-        return replace(settings, device=f"cuda:{index % num_gpus}")
-    return settings
-
-
-def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
-    """The life of a worker: runs come in as plain data, epochs and endings go out. Ends with its parent.
-
-    `index` counts the workers that run at once.
-    """
-    # Ctrl-C reaches the whole process group; the parent decides, so that the checkpoint is written first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
-
-    from ..methods.registry import add_plugin
-    from .harness import Watch
-
-    settings = own_gpu(settings, index, torch.cuda.device_count())
-    for path in settings.plugins:
-        add_plugin(path)
-
-    def send(message: object) -> None:
-        # A parent that was killed listens no more: the run stops at its next epoch, and has not failed by itself.
-        with contextlib.suppress(BrokenPipeError):
-            pipe.send(message)
-
-    with contextlib.suppress(EOFError, ConnectionResetError):
-        while (task := pipe.recv()) is not None:
-            if isinstance(task, ReadData):
-                send(_why_unreadable(task, study, settings))
-                continue
-            if isinstance(task, CheckNetworks):
-                send(_network_warnings([from_dict(run) for run in task.runs]))
-                continue
-            watch = Watch(on_epoch=send, stop=pipe.poll)
-            try:
-                ending = attempt(from_dict(task), study, settings, watch)
-            except OSError as error:
-                ending = Ending("failed", f"{type(error).__name__}: {error}", retryable=True)
-            send(ending)
-            if ending.outcome == "interrupted":
-                break
-    # At its end Python would look for cycles among half a million objects of torch, which takes a second.
-    gc.freeze()
-
-
-def _why_unreadable(task: ReadData, study: str, settings: Settings) -> UserError | None:
-    """What the user can fix about device, options and data; None for nothing, or what is the run's to fail with."""
-    from .harness import check_start, choose_device, read_data
-
-    run = from_dict(task.run)
-    try:
-        choose_device(settings.device)
-        rehearse([from_dict(each) for each in task.rehearsed])
-        data = read_data(run, settings)
-        for parent in task.parents:
-            check_start(from_dict(parent), study, settings, data)
-    except UserError as error:
-        return error
-    except Exception:
-        return None
-    return None
-
-
-def _network_warnings(runs: Sequence[Run]) -> UserError | list[str]:
-    """What a user has to know or change; what else goes wrong is a run's own to fail with."""
-    from .network_checks import sizes_of
-    from .networks import warnings
-
-    try:
-        return warnings(sizes_of(runs))
-    except UserError as error:
-        return error
-    except Exception:
-        return []

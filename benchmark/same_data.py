@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import MachineError
 
 
-class OtherData(UserError):
+class OtherData(MachineError):
     """The data are not those that a run began with. Given the right ones, it goes on."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..benchmark.errors import UserError
+from ..benchmark.errors import DataDamaged
 from .base import Arrays, ResidentDataSet, whole_fingerprint
 from .download import Remote, download, take
 from .info import Augmentation, Normalisation, Report
@@ -82,13 +82,13 @@ class Cifar(ResidentDataSet):
         content = path.read_bytes()
         found, expected = hashlib.md5(content).hexdigest(), self.checksums[path.name]
         if found != expected:
-            raise UserError(f"{path} is not the published file, or is damaged: md5 {found}, expected {expected}")
+            raise DataDamaged(f"{path} is not the published file, or is damaged: md5 {found}, expected {expected}")
         entry = unpickle(content, path)
         images, labels = entry.get("data"), entry.get(self.labels)
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (3072,):
-            raise UserError(f"{path} holds no 'data' of uint8 in rows of 3072")
+            raise DataDamaged(f"{path} holds no 'data' of uint8 in rows of 3072")
         if not isinstance(labels, list) or len(labels) != len(images):
-            raise UserError(f"{path} holds no list {self.labels!r} of {len(images)} labels")
+            raise DataDamaged(f"{path} holds no list {self.labels!r} of {len(images)} labels")
         return images, np.array(labels, dtype=np.int64)
 
     def prepare(self, root: Path, archive: Path | None, report: Report) -> Path:
@@ -118,7 +118,7 @@ def unpickle(content: bytes, path: Path) -> dict[str, Any]:
     try:
         entry = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
     except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a CIFAR pickle: {error}") from error
+        raise DataDamaged(f"{path} is not a CIFAR pickle: {error}") from error
     if not isinstance(entry, dict):
-        raise UserError(f"{path} is not a CIFAR pickle: it holds a {type(entry).__name__}")
+        raise DataDamaged(f"{path} is not a CIFAR pickle: it holds a {type(entry).__name__}")
     return {key.decode() if isinstance(key, bytes) else key: value for key, value in entry.items()}

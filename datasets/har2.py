@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ..benchmark.errors import UserError
+from ..benchmark.errors import DataDamaged
 from .base import Arrays, ResidentDataSet, whole_fingerprint
 from .download import Remote, download, take
 from .info import DataSetInfo, Report
@@ -87,9 +87,9 @@ class Har2(ResidentDataSet):
         activities, who = (read_numbers(path, 1).astype(np.int64) for path in (labels, persons))
         for path, table in zip((*signals, persons), (*tables, who), strict=True):
             if len(table) != len(activities):
-                raise UserError(f"{path} has {len(table)} lines, {labels} has {len(activities)}")
+                raise DataDamaged(f"{path} has {len(table)} lines, {labels} has {len(activities)}")
         if activities.min() < 1 or activities.max() > NUM_ACTIVITIES:
-            raise UserError(f"{labels} holds an activity that is not in 1..{NUM_ACTIVITIES}")
+            raise DataDamaged(f"{labels} holds an activity that is not in 1..{NUM_ACTIVITIES}")
         classes = (~np.isin(activities[:, 0], FIRST_CLASS)).astype(np.int64)
         windows = np.stack(tables, axis=2)
         return torch.from_numpy(windows), torch.from_numpy(classes), torch.from_numpy(who[:, 0])
@@ -125,11 +125,11 @@ def read_numbers(path: Path, columns: int) -> NDArray[np.float32]:
     import numpy as np
 
     if path.stat().st_size == 0:
-        raise UserError(f"{path} is damaged: it is empty")
+        raise DataDamaged(f"{path} is damaged: it is empty")
     try:
         values = np.loadtxt(path, dtype=np.float32, ndmin=2)
     except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+        raise DataDamaged(f"{path} is damaged: {' '.join(str(error).split())}") from error
     if values.shape[1:] != (columns,) or not np.isfinite(values).all():
-        raise UserError(f"{path} is damaged: {values.shape[0]} lines, not all of {columns} finite numbers")
+        raise DataDamaged(f"{path} is damaged: {values.shape[0]} lines, not all of {columns} finite numbers")
     return values

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..benchmark.errors import UserError
+from ..benchmark.errors import DataDamaged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,18 +19,18 @@ UINT8 = 0x08
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The uint8 array in `path`; `UserError` if the file is damaged or of another type or number of dimensions."""
+    """The uint8 array in `path`; `DataDamaged` if the file is damaged or of another type or number of dimensions."""
     import numpy as np
 
     content = _content(path)
     header = 4 + 4 * dimensions
     if content[:4] != bytes([0, 0, UINT8, dimensions]) or len(content) < header:
-        raise UserError(
+        raise DataDamaged(
             f"{path} is not an idx file of bytes in {dimensions} dimensions (it starts {content[:4].hex()!r})"
         )
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) - header != math.prod(shape):
-        raise UserError(
+        raise DataDamaged(
             f"{path} is damaged: {len(content) - header} bytes of data where its header promises {math.prod(shape)}"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
@@ -43,4 +43,4 @@ def _content(path: Path) -> bytes:
         with gzip.open(path) as file:
             return file.read()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is truncated or damaged: {error}") from error
+        raise DataDamaged(f"{path} is truncated or damaged: {error}") from error

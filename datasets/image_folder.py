@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from ..benchmark.errors import UserError
+from ..benchmark.errors import DataDamaged, UserError
 from .info import Decoder, Normalisation
 from .splits import check_augmenting, check_batching, shares
 
@@ -163,7 +163,7 @@ class _Images(Dataset):
         try:
             image = self._open(path)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            return UserError(f"{path} cannot be decoded: {error}")
+            return DataDamaged(f"{path} cannot be decoded: {error}")
         if seed is None:
             return _CENTRE(image)
         with torch.random.fork_rng(devices=[]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, get_args
 
-from ..benchmark.errors import DataMissing, UserError, unknown
+from ..benchmark.errors import DataDamaged, DataMissing, UserError, unknown
 from .base import check_count, cut
 from .imagenet_archives import unpack
 from .info import DataSetInfo, Decoder, Normalisation, Report, size_of_cut
@@ -89,14 +89,14 @@ class ImageNet:
                 raise missing(self.facts.name, f"{part}/", place, "FOLDER")
             listing = list_images(folder)
             if len(listing.classes) != self.facts.num_classes:
-                raise UserError(f"{folder} has {len(listing.classes)} class folders, not {self.facts.num_classes}")
+                raise DataDamaged(f"{folder} has {len(listing.classes)} class folders, not {self.facts.num_classes}")
             if len(listing.files) != count:
-                raise UserError(f"{folder} has {len(listing.files)} images, not {count}")
+                raise DataDamaged(f"{folder} has {len(listing.files)} images, not {count}")
             listings.append(listing)
         train, test = listings
         if train.classes != test.classes:
             odd = sorted(set(train.classes) ^ set(test.classes))[0]
-            raise UserError(f"{place}: class folder {odd} is in only one of train/ and val/")
+            raise DataDamaged(f"{place}: class folder {odd} is in only one of train/ and val/")
         return train, test
 
     def check(self, root: Path) -> list[str]:

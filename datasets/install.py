@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ..benchmark.errors import UserError
+from ..benchmark.errors import DataDamaged, UserError
 
 MANIFEST = "prunebench.json"
 DOWNLOADS = ".downloads"
@@ -131,13 +131,13 @@ def write_manifest(folder: Path, name: str, source: str, fingerprint: str) -> No
 
 
 def compare_with_manifest(folder: Path, fingerprint: str) -> str:
-    """One line on whether the data are what `prepare` put there; `UserError` if they are not."""
+    """One line on whether the data are what `prepare` put there; `DataDamaged` if they are not."""
     try:
         noted = json.loads((folder / MANIFEST).read_text())["fingerprint"]
     except FileNotFoundError:
         return f"fingerprint {fingerprint} (no {MANIFEST} in {folder} to compare with)"
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / MANIFEST} is damaged: {error}") from error
+        raise DataDamaged(f"{folder / MANIFEST} is damaged: {error}") from error
     if noted != fingerprint:
-        raise UserError(f"{folder} has changed since it was prepared: fingerprint {fingerprint}, was {noted}")
+        raise DataDamaged(f"{folder} has changed since it was prepared: fingerprint {fingerprint}, was {noted}")
     return f"fingerprint {fingerprint}, as prepared"

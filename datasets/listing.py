@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..benchmark.errors import UserError
+from ..benchmark.errors import DataDamaged
 
 if TYPE_CHECKING:
     from .stratify import Indices
@@ -35,14 +35,14 @@ def list_images(folder: Path) -> Listing:
         names = {entry.name: entry.is_dir() for entry in entries if not entry.name.startswith(".")}
     classes = sorted(name for name, is_folder in names.items() if is_folder)
     if not classes:
-        raise UserError(
+        raise DataDamaged(
             f"{folder} has {len(names)} files and no class folders: images must be sorted into folders n01440764 "
             "and so on (unpack the archives with `prunebench prepare imagenet --from FOLDER`, which sorts them)"
         )
     strange = next((name for name in classes if not WORDNET_ID.fullmatch(name)), None)
     if strange:
         # other names sort into another order of classes, and weights trained elsewhere would be worthless
-        raise UserError(f"{folder / strange} is not named by a WordNet id such as n01440764")
+        raise DataDamaged(f"{folder / strange} is not named by a WordNet id such as n01440764")
     files, targets = [], []
     for index, name in enumerate(classes):
         images = _images(folder / name)
@@ -57,5 +57,5 @@ def _images(folder: Path) -> list[str]:
         names = [entry.name for entry in entries]
     images = sorted(name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
     if not images:
-        raise UserError(f"{folder} has no images")
+        raise DataDamaged(f"{folder} has no images")
     return images

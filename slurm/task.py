@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.attempt import Ending
+from ..benchmark.plan import is_open
 from ..benchmark.provenance import revision
 from ..benchmark.recompute import is_done
 from ..benchmark.run import Run, from_dict
 from ..benchmark.settings import Settings
 from ..benchmark.store import Store, now
+from ..benchmark.worker_pool import NoWorker
 from .code import code_digest
 from .profile import THREAD_VARIABLES
 from .signals import WARNING, Notice, noticing
@@ -36,6 +38,10 @@ PARENT_SECONDS = 10.0
 
 class RunsFailed(Exception):
     """Some runs of the job failed; each has its own record."""
+
+
+class MachineFailed(Exception):
+    """The machine cannot compute the runs that are left; `submit` takes them again."""
 
 
 class RequeuedTooOften(Exception):
@@ -103,12 +109,16 @@ class _JobOfRuns:
                 notice=self.notice,
                 on_end=self._note_end,
                 on_epoch=_print_epoch,
+                say=say,
                 leads=num_tasks > 1,
             )
             runs = [run for run in self.runs if self._can_start(run)]
             # Outcomes of an earlier start must not stand in for this one's, should it be killed.
             self._write()
-            supervisor.compute(runs)
+            try:
+                supervisor.compute(runs)
+            except NoWorker as error:
+                self._stop(str(error))
             open_runs = [run for run in self.runs if self._is_open(run)]
             if self.notice.signal is not None and open_runs:
                 self._leave(requeue)
@@ -140,11 +150,13 @@ class _JobOfRuns:
         return max(self.record.requeues, int(os.environ.get("SLURM_RESTART_COUNT") or 0))
 
     def _can_start(self, run: Run) -> bool:
-        """Not what ended at an earlier start of this job, nor what lacks its dense training: that is blocked."""
+        """Not what failed by its own fault at an earlier start of this job, nor what lacks its dense training: that is
+        blocked."""
         if is_done(self.store.folder(self.study, run)):
             self._note_end(run, Ending("done"))
             return False
-        if self.record.outcomes.get(run.id, {}).get("outcome") == "failed":
+        status = self.store.folder(self.study, run).status()
+        if self.record.outcomes.get(run.id, {}).get("outcome") == "failed" and not is_open(status):
             return False
         if run.parent is None or self._wait_for_result(run.parent):
             self.record.outcomes.pop(run.id, None)
@@ -200,6 +212,13 @@ class _JobOfRuns:
         self.record.ending = f"requeued {self._num_requeues()} times, the profile's max_requeues; submit it again"
         self._write()
         raise RequeuedTooOften(self.record.ending)
+
+    def _stop(self, reason: str) -> None:
+        """Leave what is left to a job on another machine. Raises MachineFailed."""
+        self.record.ending = reason
+        self.record.end = now()
+        self._write()
+        raise MachineFailed(reason)
 
     def _finish(self) -> dict[str, str]:
         self.record.end = now()

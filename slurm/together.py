@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import time
 
+from ..benchmark.own_process import restored_process
 from ..benchmark.run import Run
 from ..benchmark.settings import Settings
+from ..benchmark.worker import run_process
 from .signals import held_back, leave_to_supervisor
 
 GRACE_SECONDS = 60.0
@@ -30,7 +32,7 @@ def meet(num_tasks: int) -> int:
 
 def follow(study: str, settings: Settings) -> None:
     """Follow the leader until it sends everybody home. Raises FollowerFailed."""
-    process = multiprocessing.get_context("spawn").Process(target=follow_in_job, args=(study, settings))
+    process = multiprocessing.get_context("spawn").Process(target=run_process, args=(follow_in_job, study, settings))
     with held_back():
         process.start()
     process.join()
@@ -55,7 +57,8 @@ def _compute_along(run: Run, study: str, settings: Settings) -> None:
     from ..benchmark.harness import Interrupted, Watch, execute
 
     try:
-        execute(run, study, settings, Watch())
+        with restored_process():
+            execute(run, study, settings, Watch())
     except Interrupted:
         return
     except Exception:

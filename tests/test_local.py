@@ -247,6 +247,13 @@ def test_children_of_a_failed_dense_training_are_not_started(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "its dense training" in done.stderr
     assert folders(tmp_path)["global_mp"].status().state == "missing"
+    dense, child = (folders(tmp_path)[method].path.name for method in ("dense", "global_mp"))
+    # nor by the next `run`, which does not compute the dense training again
+    again = run(tmp_path, "run", "study.yaml", "--jobs", "1")
+    assert again.returncode == 1
+    assert f"blocked: {child} global_mp 90% seed 0: its dense training {dense} did not finish: Diverged" in again.stderr
+    assert "0 computed, 2 failed, 1 blocked" in again.stderr
+    assert folders(tmp_path)["global_mp"].status().state == "missing"
 
 
 def test_results_of_a_plugin_name_its_file(tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ import pytest
 import torch
 from prunebench.benchmark import network_checks
 from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.local import _network_warnings
 from prunebench.benchmark.models import registry
 from prunebench.benchmark.models.macs import size_all
-from prunebench.benchmark.network_checks import check_runs
+from prunebench.benchmark.network_checks import check_runs, sizes_of
 from prunebench.benchmark.networks import SIZES_TABLE, network_name, sizes_by_network, warnings
 from prunebench.benchmark.outside import Sizes, count_parameters
 from prunebench.benchmark.run import Recipe, Run
@@ -126,7 +125,7 @@ def test_a_layer_that_a_method_cannot_prune_is_named_with_the_method(monkeypatch
 
 def test_much_outside_the_count_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     given_network(monkeypatch, Small(nn.Embedding(100, 8)))
-    assert _network_warnings([run_of(), run_of(seed=1)]) == [
+    assert warnings(sizes_of([run_of(), run_of(seed=1)])) == [
         "warning: convnet-small on digits: sparsity does not count 800 of 890 parameters (90%), which stay dense: "
         "Embedding.weight 800"
     ]

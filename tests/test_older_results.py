@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from prunebench.benchmark.age import Ages, age_lines, older_runs
+from prunebench.benchmark.artifacts import load_checkpoint, save_checkpoint
 from prunebench.benchmark.attempt import attempt
 from prunebench.benchmark.harness import Watch
 from prunebench.benchmark.recompute import ask, is_done
@@ -204,13 +205,11 @@ def test_a_wish_ends_with_the_result_that_it_is_about(results: Path) -> None:
 
 
 def test_a_run_whose_code_changed_halfway_stays_marked(tmp_path: Path) -> None:
-    import torch
-
     settings, place = Settings(results=tmp_path), folder(DENSE, tmp_path)
     assert attempt(DENSE, "s", settings, Watch(stop=lambda: True)).outcome == "interrupted"
-    state = torch.load(place.checkpoint_path, weights_only=True)
+    state = load_checkpoint(place.checkpoint_path, DENSE.id)
     state["code"]["network"] = "another"
-    torch.save(state, place.checkpoint_path)
+    save_checkpoint(place.checkpoint_path, DENSE.id, state)
     assert attempt(DENSE, "s", settings).outcome == "done"
     assert older_runs("s", [DENSE], Store(tmp_path)) == {DENSE.id: ("changed",)}
 

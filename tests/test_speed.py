@@ -13,7 +13,6 @@ import torch
 from prunebench.benchmark import precision, provenance
 from prunebench.benchmark.attempt import attempt
 from prunebench.benchmark.harness import Interrupted, Watch, execute
-from prunebench.benchmark.local import own_gpu
 from prunebench.benchmark.memory_format import choose_memory_format
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.pruning import Masks, find_sites
@@ -21,6 +20,7 @@ from prunebench.benchmark.run import Recipe, Run, derive_seed, frozen_options
 from prunebench.benchmark.settings import Settings
 from prunebench.benchmark.store import Store
 from prunebench.benchmark.training import learning_rate
+from prunebench.benchmark.worker import own_gpu
 from prunebench.datasets.registry import load
 from torch import nn
 from torch.nn.functional import cross_entropy

@@ -5,6 +5,7 @@ Nothing is imported at the top that takes time: Ctrl-C while the commands load i
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -20,6 +21,10 @@ def __getattr__(name: str) -> Any:
     from .commands import app
 
     return app
+
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""A disk that is full, closed or broken: no bad input, but some runs could not be stored."""
 
 
 def main() -> NoReturn:
@@ -40,7 +45,8 @@ def main() -> NoReturn:
     except UnicodeError as error:
         code = _complain(f"text that cannot be read or written: {error}", 2)
     except OSError as error:
-        code = _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), 2)
+        message = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        code = _complain(message, 1 if error.errno in _DISK_ERRORS else 2)
     except RecursionError:
         code = _complain("the input is nested too deeply", 2)
     sys.exit(code)

@@ -108,9 +108,12 @@ def run(
         say(f"{opened.name}: interrupted; the same command goes on from here")
         raise click.exceptions.Exit(130) from None
     _say_starts(made, store)
-    num_failed = sum(ending.outcome != "done" for ending in endings) + len(failed_before)
-    say(f"{opened.name}: {sum(e.outcome == 'done' for e in endings)} computed, {num_failed} failed")
-    raise click.exceptions.Exit(1 if num_failed else 0)
+    num_done = sum(ending.outcome == "done" for ending in endings)
+    num_blocked = sum(ending.outcome == "blocked" for ending in endings)
+    num_failed = len(endings) - num_done - num_blocked + len(failed_before)
+    blocked = f", {num_blocked} blocked" if num_blocked else ""
+    say(f"{opened.name}: {num_done} computed, {num_failed} failed{blocked}")
+    raise click.exceptions.Exit(1 if failed_before or num_done < len(made.to_do) else 0)
 
 
 def _say_starts(made: Plan, store: Store) -> None:
@@ -174,7 +177,10 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
         def on_start() -> None:
             say(f"{study}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
 
-        listener = Listener(on_warning=say, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+        def on_stop(reason: str, num_left: int) -> None:
+            say(f"{study}: stopped, {num_left} runs are left: {reason}")
+
+        listener = Listener(on_start=on_start, on_epoch=on_epoch, on_end=on_end, on_line=say, on_stop=on_stop)
         return run_local(made.to_do, study, settings, num_workers, listener)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import DataMissing, UserError, unknown
+from ..errors import DataDamaged, DataMissing, UserError, unknown
 from .registry import WEIGHTS_SUFFIXES, is_weights_file
 
 PUBLISHED: dict[str, str] = {"resnet-50": "resnet50"}
@@ -107,7 +107,7 @@ def _check_hash(path: Path) -> None:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not digest.startswith(_hash_prefix(path)):
-        raise UserError(
+        raise DataDamaged(
             f"weights file {path} is damaged: its SHA-256 starts {digest[:8]}, not {_hash_prefix(path)}; "
             "delete it and run `prunebench prepare` again"
         )
@@ -124,7 +124,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise UserError(f"weights file {path} cannot be read as a state dict: {reason}") from None
+        raise DataDamaged(f"weights file {path} cannot be read as a state dict: {reason}") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"weights file {path} is not a state dict: it must map names to tensors and hold nothing else")
     return state

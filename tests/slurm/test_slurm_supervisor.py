@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,17 +11,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import fake_workers
 import pytest
 from comparing import numbers_of
 from prunebench.benchmark.attempt import Ending, attempt
 from prunebench.benchmark.run import Recipe, Run, to_dict
 from prunebench.benchmark.settings import Settings
 from prunebench.benchmark.store import Store
+from prunebench.benchmark.worker_process import smallest_free
 from prunebench.methods.registry import add_plugin
 from prunebench.slurm.signals import WARNING, Notice
 from prunebench.slurm.submission import TaskRecord, read_task_record, task_record_path, write_task_record
-from prunebench.slurm.supervisor import Supervisor, smallest_free
-from prunebench.slurm.task import RunTask
+from prunebench.slurm.supervisor import Supervisor
+from prunebench.slurm.task import MachineFailed, RunsFailed, RunTask
 
 PLUGIN = str(Path(__file__).with_name("faulty.py"))
 DATA = (("limit", 200),)
@@ -199,3 +202,35 @@ def test_a_record_that_cannot_be_written_does_not_fail_the_job(
     assert RunTask(order_for(tmp_path, [child]))() == {child.id: "blocked"}
     assert "No space left on device" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "handlers are put back"
+
+
+def test_a_job_whose_machine_cannot_compute_leaves_its_runs_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not end as if all were well: the run has no outcome, the job says why, and `submit` takes it again."""
+    run = make_run("snip", 1)
+    monkeypatch.setattr("prunebench.slurm.supervisor.work_in_job", fake_workers.cannot)
+    why = "no worker process can be started on .*: ImportError: libtorch.so: failed to map segment"
+    with pytest.raises(MachineFailed, match=why):
+        RunTask(order_for(tmp_path, [run]))()
+    record = read_task_record(task_record_path(tmp_path, 0, 0))
+    assert record.outcomes == {}
+    assert "failed to map segment" in record.ending
+    assert record.end is not None
+
+
+@pytest.mark.parametrize(("retryable", "chosen"), [(True, 1), (False, 0)])
+def test_a_later_start_tries_again_what_the_machine_had_failed(
+    retryable: bool, chosen: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("snip", 1)
+    failed = {"outcome": "failed", "reason": "node1: DataMissing", "retryable": retryable}
+    Store(tmp_path).folder("s", run).write_attempt(1, failed)
+    outcomes = {run.id: {"outcome": "failed", "reason": "node1: DataMissing"}}
+    path = task_record_path(tmp_path, 0, 0)
+    write_task_record(path, TaskRecord(starts=[{"raw": "1", "host": "node1"}], outcomes=outcomes))
+    given: list[Run] = []
+    monkeypatch.setattr(Supervisor, "compute", lambda self, runs: given.extend(runs))
+    with contextlib.suppress(RunsFailed):
+        RunTask(order_for(tmp_path, [run]))()
+    assert len(given) == chosen

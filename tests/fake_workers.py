@@ -1,0 +1,62 @@
+"""Workers for the tests of the pool, which load no torch: what they do with a run stands in its method's name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from prunebench.benchmark.attempt import Ending
+from prunebench.benchmark.run import from_dict
+from prunebench.benchmark.settings import Settings
+from prunebench.benchmark.store import Store
+from prunebench.benchmark.worker import CannotStart, Ready
+
+MACHINE = Ending("failed", "node: DataMissing: mnist", retryable=True, is_machine=True)
+SPOILED = Ending("failed", "CUDA error: an illegal memory access", retryable=True, spoils_process=True)
+
+
+def works(pipe: Connection, study: str, settings: Settings, index: int) -> None:
+    pipe.send(Ready())
+    while (task := pipe.recv()) is not None:
+        run = from_dict(task)
+        folder = Store(settings.results).folder(study, run)
+        number = len(folder.attempts()) + 1
+        folder.write_attempt(number, {"pid": os.getpid(), "outcome": None})
+        ending: Any = {"machine": MACHINE, "spoiled": SPOILED}.get(run.method, Ending("done", str(os.getpid())))
+        if run.method == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if run.method == "spoiled_once" and number == 1:
+            ending = SPOILED
+        folder.write_attempt(number, {"pid": os.getpid(), "outcome": ending.outcome})
+        pipe.send(ending)
+        if ending.spoils_process:
+            return
+
+
+def cannot(pipe: Connection, study: str, settings: Settings, index: int) -> None:
+    pipe.send(CannotStart("ImportError: libtorch.so: failed to map segment"))
+
+
+def dies_early(pipe: Connection, study: str, settings: Settings, index: int) -> None:
+    os.kill(os.getpid(), signal.SIGABRT)
+
+
+def only_the_first_starts(pipe: Connection, study: str, settings: Settings, index: int) -> None:
+    if index > 0:
+        time.sleep(0.5)
+        cannot(pipe, study, settings, index)
+        return
+    works(pipe, study, settings, index)
+
+
+def dies_idle(pipe: Connection, study: str, settings: Settings, index: int) -> None:
+    """The first worker of all dies as soon as it is ready, before it looks at its run."""
+    mark = settings.results / "died"
+    if not mark.exists():
+        mark.touch()
+        pipe.send(Ready())
+        os.kill(os.getpid(), signal.SIGKILL)
+    works(pipe, study, settings, index)
