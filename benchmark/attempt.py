@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .claim import Claim, ClaimLost
@@ -60,12 +60,8 @@ def _recorded(run: Run, study: str, settings: Settings, watch: object, claim: Cl
     record = {"host": socket.gethostname(), "pid": os.getpid(), "begin": now(), "outcome": None}
     folder.write_attempt(index, record)
 
-    def stop() -> bool:
-        claim.check()
-        return watch.stop()
-
     try:
-        execute(run, study, settings, Watch(on_epoch=watch.on_epoch, stop=stop))
+        execute(run, study, settings, replace(watch, check=claim.check))
         ending = Ending("done")
     except ClaimLost as error:
         # The other process writes the attempts from here on.

@@ -12,34 +12,53 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 CLAIM = "claim.json"
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 180.0
-"""A claim from another machine is dead when its heartbeat is older than this; on this machine its pid is asked."""
+"""A claim from elsewhere is dead when its heartbeat is older than this; where its pid means something, that is asked.
+
+Elsewhere is another machine, but also another container of this one: there the same number is another process.
+"""
 
 
 class ClaimLost(Exception):
     """Another process took the run over, because this one looked dead."""
 
 
-def holder(folder: Path, name: str = CLAIM) -> dict[str, Any] | None:
-    """Who holds the run: the claim's content, or None if nobody alive does."""
+def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[str, Any] | None:
+    """Who holds the run: the claim's content, or None if nobody alive does.
+
+    `now` is the time by the clock that stamps the files, which a server of files may have for itself.
+    """
     path = folder / name
     try:
-        age = time.time() - path.stat().st_mtime
-        content = json.loads(path.read_text(encoding="utf-8") or "{}")
-    except (FileNotFoundError, ValueError):
-        # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime < 5.0:
-                return {}
+        age = (time.time() if now is None else now) - path.stat().st_mtime
+        content = json.loads(path.read_text(encoding="utf-8") or "null")
+    except FileNotFoundError:
         return None
-    if content.get("host") == socket.gethostname() and content.get("boot") == _boot_id():
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
+        return {} if age < 5.0 else None
+    place = _place()
+    if place["namespace"] and all(content.get(key) == value for key, value in place.items()):
         return content if _is_alive(content.get("pid", 0), content.get("started")) else None
     return content if age < STALE_SECONDS else None
+
+
+def describe(content: Mapping[str, Any]) -> str:
+    """Who holds a claim, for a message: process, machine, SLURM job, since when."""
+    if "pid" not in content:
+        return "a process that has just begun"
+    job = f", SLURM job {content['slurm_job']}" if content.get("slurm_job") else ""
+    since = content.get("since")
+    begin = f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(since))}" if since else ""
+    return f"process {content['pid']} on {content.get('host')}{job}{begin}"
 
 
 class Claim:
@@ -58,21 +77,27 @@ class Claim:
         token = uuid.uuid4().hex
         content = {
             "token": token,
-            "host": socket.gethostname(),
-            "boot": _boot_id(),
+            **_place(),
             "pid": os.getpid(),
             "started": _process_start(os.getpid()),
             "slurm_job": os.environ.get("SLURM_JOB_ID", ""),
+            "since": time.time(),
         }
         for _ in range(2):
             try:
                 handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             except FileExistsError:
-                if holder(folder) is not None or not _remove_dead(path, token):
+                now = _clock_of(folder, token)
+                if holder(folder, now=now) is not None or not _remove_dead(path, token, now):
                     return None
                 continue
-            with os.fdopen(handle, "w") as file:
-                file.write(json.dumps(content))
+            try:
+                with os.fdopen(handle, "w") as file:
+                    file.write(json.dumps(content))
+            except OSError:
+                # A full disk: an empty claim would keep others out for seconds.
+                path.unlink(missing_ok=True)
+                raise
             return cls(path, token)
         return None
 
@@ -98,7 +123,16 @@ class Claim:
                 os.utime(self._path)
 
 
-def _remove_dead(path: Path, token: str) -> bool:
+def _clock_of(folder: Path, token: str) -> float:
+    """The time by the clock that stamps the files of a folder: a heartbeat is not compared with this machine's."""
+    path = folder / f".clock.{token}"
+    path.touch()
+    now = path.stat().st_mtime
+    path.unlink()
+    return now
+
+
+def _remove_dead(path: Path, token: str, now: float) -> bool:
     """Take a dead claim away; False if somebody alive was faster.
 
     Between the look and the renaming another process may have replaced the dead claim by its own: what was renamed
@@ -109,12 +143,29 @@ def _remove_dead(path: Path, token: str) -> bool:
         path.rename(moved)
     except FileNotFoundError:
         return True
-    is_dead = holder(path.parent, moved.name) is None
+    is_dead = holder(path.parent, moved.name, now) is None
     if not is_dead:
         with contextlib.suppress(FileExistsError):
             os.link(moved, path)
     moved.unlink()
     return is_dead
+
+
+def _place() -> dict[str, str]:
+    """Where a pid of this process means something: its machine, since its start, and its namespace of pids."""
+    return {"host": socket.gethostname(), "boot": _boot_id(), "namespace": _namespace()}
+
+
+def _namespace() -> str:
+    """The namespace of pids, which a container has for itself; empty where /proc does not show it.
+
+    Without a /proc of its own a container sees the pids of another namespace there.
+    """
+    try:
+        is_own = os.readlink("/proc/self") == str(os.getpid())  # noqa: PTH115
+        return os.readlink("/proc/self/ns/pid") if is_own else ""  # noqa: PTH115
+    except OSError:
+        return ""
 
 
 def _boot_id() -> str:

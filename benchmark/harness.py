@@ -56,8 +56,12 @@ class Interrupted(Exception):
 
 @dataclass(kw_only=True)
 class Watch:
-    """How the surroundings follow a run and stop it. `stop` is asked after every epoch."""
+    """How the surroundings follow a run and stop it. `stop` is asked after every epoch.
 
+    `check` is called before anything is written; it raises ClaimLost where another process has taken the run over.
+    """
+
+    check: Callable[[], None] = lambda: None
     on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
     stop: Callable[[], bool] = lambda: False
 
@@ -243,6 +247,7 @@ class _Execution:
         self.progress.position = position
         self.history.append(record)
         if distributed.is_leader():
+            self.watch.check()
             with self.folder.history_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             self.watch.on_epoch(record)
@@ -255,6 +260,7 @@ class _Execution:
     def _save_checkpoint(self, optimizer: torch.optim.Optimizer) -> None:
         if not distributed.is_leader():
             return
+        self.watch.check()
         progress = self.progress
         save_checkpoint(
             self.folder.checkpoint_path,
@@ -299,6 +305,7 @@ class _Execution:
     def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
         self.history = list(records)
         if distributed.is_leader():
+            self.watch.check()
             write_atomically(self.folder.history_path, "".join(json.dumps(record) + "\n" for record in records))
 
     def _density(self) -> dict[str, Any]:
@@ -345,6 +352,7 @@ class _Execution:
 
     def _store(self, result: dict[str, Any]) -> None:
         """Masks and weights first: the result says that all is there."""
+        self.watch.check()
         if self.pruner.masks is not None:
             save_masks(self.folder.masks_path, dict(self.pruner.masks.items()))
         if self.run.is_dense or self.settings.keep_weights:

@@ -28,11 +28,15 @@ BUSY_POLL_SECONDS = 1.0
 
 @dataclass(kw_only=True)
 class Listener:
-    """What the command line wants to hear; `on_start`: that the data are there and runs begin."""
+    """What the command line wants to hear; `on_start`: that the data are there and runs begin.
+
+    `on_busy`: that another process holds a run; said again as long as it does.
+    """
 
     on_start: Callable[[], None] = lambda: None
     on_epoch: Callable[[Run, dict[str, Any]], None] = lambda run, record: None
     on_end: Callable[[Run, Ending], None] = lambda run, ending: None
+    on_busy: Callable[[Run], None] = lambda run: None
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ def run_local(
 
     def finish(run: Run, ending: Ending) -> None:
         if ending.outcome == "busy":
+            listener.on_busy(run)
             queue.busy.append((time.monotonic() + BUSY_POLL_SECONDS, run))
             return
         endings.append(ending)

@@ -152,11 +152,30 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
             elif not console.is_terminal:
                 say(f"[{finished}/{len(made.to_do)}] {describe_run(run)}")
 
+        told: set[str] = set()
+
+        def on_busy(run: Run) -> None:
+            text = _who_is_waited_for(run, Store(settings.results).folder(study, run).path)
+            if text is not None and text not in told:
+                told.add(text)
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
+
         def on_start() -> None:
             say(f"{study}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
 
-        listener = Listener(on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+        listener = Listener(on_start=on_start, on_epoch=on_epoch, on_end=on_end, on_busy=on_busy)
         return run_local(made.to_do, study, settings, num_workers, listener)
+
+
+def _who_is_waited_for(run: Run, folder: Path) -> str | None:
+    """A process that hangs keeps its run for ever, so the user is told which one it is."""
+    from ..claim import describe, holder
+
+    held = holder(folder)
+    if not held:
+        return None
+    end = f"scancel {held['slurm_job']}" if held.get("slurm_job") else f"kill {held.get('pid')} on {held.get('host')}"
+    return f"waiting: {describe_run(run)} ({run.id}) is computed by {describe(held)}; if that hangs, end it: {end}"
 
 
 @click.command
