@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -19,6 +19,7 @@ from .durations import seconds_of
 from .limits import controller_settings, find_limits
 from .profile import Profile
 from .queue import ask_queue
+from .user import user_name
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "timeout")
 PROBE_SECONDS = 30
@@ -89,7 +90,9 @@ def _seconds(limit: str) -> int:
 
 
 def _account(profile: Profile, settings: dict[str, str]) -> Finding:
-    user = getpass.getuser()
+    user = user_name()
+    if user is None:
+        return Finding("account", None, f"not checked: user id {os.getuid()} has no name on this machine")
     query = ["sacctmgr", "-n", "-P", "show", "assoc", "where", f"user={user}", "format=Account,QOS"]
     try:
         rows = [line.split("|") for line in call(query).splitlines()]

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ..benchmark.attempt import Ending
-from ..benchmark.claim import STALE_SECONDS, holder
+from ..benchmark.claim import STALE_SECONDS, describe, holder
 from ..benchmark.local import work
 from ..benchmark.run import Run, to_dict
 from ..benchmark.settings import Settings
@@ -56,7 +56,8 @@ class _Worker:
 class Supervisor:
     """Feeds runs to workers until all have ended or a signal came.
 
-    `on_end(run, ending)` hears how each run ended, `on_epoch(run, record)` every epoch. `leads`: the worker is the
+    `on_end(run, ending)` hears how each run ended, `on_epoch(run, record)` every epoch, `on_busy(run)` that another
+    process holds a run, which is waited for. `leads`: the worker is the
     first of several processes, which must all be there before one can go, and end together when one has failed.
     """
 
@@ -66,6 +67,7 @@ class Supervisor:
     notice: Notice
     on_end: Callable[[Run, Ending], None]
     on_epoch: Callable[[Run, dict[str, Any]], None]
+    on_busy: Callable[[Run], None] = lambda run: None
     leads: bool = False
     _workers: list[_Worker] = field(default_factory=list)
     _waiting: deque[Run] = field(default_factory=deque)
@@ -143,10 +145,13 @@ class Supervisor:
             self._waiting.clear()
         if ending.outcome == "busy" and not ending.reason:
             current = time.monotonic()
+            if run.id not in self._busy_since:
+                self.on_busy(run)
             if current - self._busy_since.setdefault(run.id, current) < BUSY_SECONDS:
                 self._busy.append((current + BUSY_POLL_SECONDS, run))
                 return
-            ending = Ending("busy", "another process computes it", retryable=True)
+            held = holder(Store(self.settings.results).folder(self.study, run).path)
+            ending = Ending("busy", f"another process computes it: {describe(held or {})}", retryable=True)
         self.on_end(run, ending)
 
     def _bury(self, worker: _Worker) -> None:
@@ -187,9 +192,9 @@ def cause_of_death(exit_code: int | None) -> str:
 
 
 def close_attempt(store: Store, study: str, run: Run, pid: int | None, ending: Ending) -> None:
-    """Write the end of an attempt that a dead worker has left open."""
+    """Write the end of an attempt that a dead worker has left open, unless another process has the run by now."""
     folder = store.folder(study, run)
-    attempts = folder.attempts()
+    attempts = folder.attempts() if holder(folder.path) is None else []
     if attempts and attempts[-1].get("outcome") is None and attempts[-1].get("pid") == pid:
         ended = {"end": now(), "outcome": ending.outcome, "reason": ending.reason, "retryable": ending.retryable}
         # The disk may be the reason why it died.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.attempt import Ending
+from ..benchmark.claim import describe, holder
 from ..benchmark.provenance import revision
 from ..benchmark.run import Run, from_dict
 from ..benchmark.settings import Settings
@@ -102,6 +103,7 @@ class _JobOfRuns:
                 notice=self.notice,
                 on_end=self._note_end,
                 on_epoch=_print_epoch,
+                on_busy=self._say_busy,
                 leads=num_tasks > 1,
             )
             runs = [run for run in self.runs if self._can_start(run)]
@@ -165,6 +167,10 @@ class _JobOfRuns:
         say(f"{run.id} {run.method} {run.sparsity:g} seed {run.seed}: {outcome} {ending.reason}".rstrip())
         self.record.outcomes[run.id] = {"outcome": outcome, "reason": ending.reason}
         self._write()
+
+    def _say_busy(self, run: Run) -> None:
+        held = holder(self.store.folder(self.study, run).path)
+        say(f"{run.id} is computed by {describe(held or {})}; waiting for it")
 
     def _is_open(self, run: Run) -> bool:
         outcome = self.record.outcomes.get(run.id, {}).get("outcome")

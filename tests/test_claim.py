@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prunebench.benchmark.attempt import attempt
@@ -133,19 +132,19 @@ def test_a_holder_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_who_lost_a_run_writes_nothing_more(tmp_path: Path) -> None:
-    """Another process takes the run over in the second epoch: that epoch's line is the other one's to write."""
+    """Another process takes the run over after the first epoch: the second one's line is not this one's to write."""
     recipe = Recipe(epochs=3, batch_size=50, lr=0.1)
     run = Run(
         dataset="digits", dataset_options=(("limit", 200),), model="convnet-small", method="dense", seed=0, recipe=recipe
     )
     folder = Store(tmp_path).folder("s", run)
 
-    def take_over(record: dict[str, Any]) -> None:
-        if record["epoch"] == 0:
-            (folder.path / "claim.json").write_text('{"token": "of another process"}', encoding="utf-8")
+    def take_over() -> bool:
+        (folder.path / "claim.json").write_text('{"token": "of another process"}', encoding="utf-8")
+        return False
 
     settings = Settings(results=tmp_path, device="cpu", checkpoint_every=1)
-    ending = attempt(run, "s", settings, Watch(on_epoch=take_over))
+    ending = attempt(run, "s", settings, Watch(stop=take_over))
     assert (ending.outcome, ending.reason) == ("busy", f"{run.id}: another process has taken this run over")
     assert [record["epoch"] for record in folder.history()] == [0]
     assert not folder.result_path.exists()

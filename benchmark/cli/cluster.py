@@ -53,6 +53,7 @@ def submit(
     from ...slurm import choice as choices
     from ...slurm import submit as submission
     from ...slurm.profile import load_profile
+    from ...slurm.turn import submitting
 
     chosen = load_profile(profile)
     opened = selection.open(study)
@@ -75,11 +76,11 @@ def submit(
         return
     if data_check:
         _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
-    with _named_where_it_cannot_be_written(), submission.submitting(settings.results):
+    with _named_where_it_cannot_be_written(), submitting(settings.results) as turn:
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         _explain(opened.name, found)
         if found.runs:
-            sent = submission.submit(opened.name, found, settings, chosen, say)
+            sent = submission.submit(opened.name, found, settings, chosen, turn, say)
             say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
             where = [study] if results == DEFAULT_RESULTS else [study, "--results", str(results)]
             which = _spelled({"--set": selection.assignments, "--only": selection.only, "--plugin": selection.plugins})
