@@ -37,9 +37,11 @@ def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[st
     path = folder / name
     try:
         age = (time.time() if now is None else now) - path.stat().st_mtime
-        content = json.loads(path.read_text(encoding="utf-8") or "null")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
+    try:
+        content = json.loads(text)
     except ValueError:
         content = None
     if not isinstance(content, dict):
@@ -104,10 +106,10 @@ class Claim:
     def check(self) -> None:
         """Raise ClaimLost if another process has taken over."""
         try:
-            held = json.loads(self._path.read_text(encoding="utf-8")).get("token") == self._token
+            content = json.loads(self._path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
-            held = False
-        if not held:
+            content = None
+        if not isinstance(content, dict) or content.get("token") != self._token:
             raise ClaimLost(f"{self._path.parent.name}: another process has taken this run over")
 
     def release(self) -> None:
@@ -119,7 +121,9 @@ class Claim:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):
+            # The claim of a process that has taken over must not be kept alive from here.
+            with contextlib.suppress(OSError, ClaimLost):
+                self.check()
                 os.utime(self._path)
 
 

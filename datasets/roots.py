@@ -13,7 +13,11 @@ DEFAULT_ROOT = Path("~/.cache/prunebench/data")
 
 def data_root(root: Path | str | None = None) -> Path:
     """The folder of all data sets: the argument, else $PRUNEBENCH_DATA, else ~/.cache/prunebench/data."""
-    chosen = Path(root or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ROOT).expanduser().absolute()
+    named = Path(root or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ROOT)
+    try:
+        chosen = named.expanduser().absolute()
+    except RuntimeError as error:
+        raise DataMissing(f"data root {named}: this user has no home folder here; give --data-root") from error
     if chosen.exists() and not chosen.is_dir():
         raise UserError(f"data root {chosen} is not a folder")
     return chosen

@@ -208,18 +208,18 @@ def newest_task_by_run(
     return found
 
 
-def find_logs(results: Path, run_id: str) -> list[Path]:
-    """Logs of all jobs that a run was submitted with, oldest first, by rank."""
-    return [path for task in _all_tasks(results) if run_id in task.run_ids for path in task.log_paths]
+def find_logs(results: Path, run_id: str, study: str = "*") -> list[Path]:
+    """Logs of all jobs that a run was submitted with for a study, or for any, oldest first, by rank."""
+    return [path for task in _all_tasks(results, study) if run_id in task.run_ids for path in task.log_paths]
 
 
-def find_submitted(results: Path, beginning: str) -> set[str]:
-    """Ids of all runs that were ever submitted, as far as they begin so."""
-    return {run_id for task in _all_tasks(results) for run_id in task.run_ids if run_id.startswith(beginning)}
+def find_submitted(results: Path, beginning: str, study: str = "*") -> set[str]:
+    """Ids of all runs that were ever submitted for a study, or for any, as far as they begin so."""
+    return {run_id for task in _all_tasks(results, study) for run_id in task.run_ids if run_id.startswith(beginning)}
 
 
-def _all_tasks(results: Path) -> Iterator[Task]:
+def _all_tasks(results: Path, study: str) -> Iterator[Task]:
     """Oldest first."""
-    submissions = [(path, read_manifest(path)) for path in find_submissions(results)]
+    submissions = [(path, read_manifest(path)) for path in find_submissions(results, study)]
     for submission, manifest in sorted(submissions, key=_age):
         yield from tasks_of(submission, manifest)

@@ -20,6 +20,7 @@ from .choice import Choice
 from .code import code_digest
 from .commands import SlurmError, call
 from .limits import DEFAULT_MAX_ARRAY_SIZE, find_limits
+from .paths import check_path
 from .profile import Profile
 from .queue import ask_queue, forget
 from .submission import ArrayRecord, Manifest, new_submission, next_order, task_record_path, write_manifest
@@ -46,6 +47,7 @@ def submit(
     The manifest is written before the first array and after each one: a submission that is killed in between can be
     read, and the array that it did not note is found by its name.
     """
+    settings = replace(settings, results=check_path(settings.results))
     _take_back(choice.replaced, say)
     arrays = arrange(choice.runs, choice.queued, _limits(profile))
     folder = new_submission(settings.results, study)
@@ -170,7 +172,7 @@ def _order(runs: Element, record: Path, manifest: Manifest, settings: Settings, 
         "settings": {
             **vars(settings),
             "results": str(settings.results),
-            "data_root": None if settings.data_root is None else str(settings.data_root),
+            "data_root": None if settings.data_root is None else str(settings.data_root.absolute()),
         },
         "record": str(record),
         "workers": profile.runs_per_job,

@@ -72,6 +72,27 @@ def test_containers_with_one_host_name_do_not_take_runs_from_each_other(containe
     claim.release()
 
 
+def test_who_lost_a_run_keeps_no_claim_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its heart still beats until it notices: the claim of who took over, should that one die, must grow old."""
+    monkeypatch.setattr("prunebench.benchmark.claim.HEARTBEAT_SECONDS", 0.02)
+    claim = Claim.take(tmp_path)
+    assert claim is not None
+    path = tmp_path / "claim.json"
+    os.utime(path, (1.0, 1.0))
+    end = time.monotonic() + 10.0
+    while path.stat().st_mtime == 1.0:
+        assert time.monotonic() < end, "no heartbeat"
+    other = tmp_path / "other"
+    other.write_text('{"token": "of another process"}', encoding="utf-8")
+    other.replace(path)
+    time.sleep(0.1)
+    os.utime(path, (1.0, 1.0))
+    time.sleep(0.2)
+    assert path.stat().st_mtime == 1.0
+    claim.release()
+    assert path.exists()
+
+
 def claim_from(folder: Path, host: str) -> None:
     claim = Claim.take(folder)
     assert claim is not None
@@ -135,7 +156,12 @@ def test_who_lost_a_run_writes_nothing_more(tmp_path: Path) -> None:
     """Another process takes the run over after the first epoch: the second one's line is not this one's to write."""
     recipe = Recipe(epochs=3, batch_size=50, lr=0.1)
     run = Run(
-        dataset="digits", dataset_options=(("limit", 200),), model="convnet-small", method="dense", seed=0, recipe=recipe
+        dataset="digits",
+        dataset_options=(("limit", 200),),
+        model="convnet-small",
+        method="dense",
+        seed=0,
+        recipe=recipe,
     )
     folder = Store(tmp_path).folder("s", run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -48,6 +49,9 @@ for room in (reading, running, following, cluster, reporting, exchanging, develo
 
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 some runs failed, 2 bad input, 3 incomplete, 4 missing, 130 stopped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Letters of a name that the terminal's encoding lacks are replaced; stderr does so already.
+        sys.stdout.reconfigure(errors="replace")
     try:
         sys.exit(app.main(prog_name="prunebench", standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:

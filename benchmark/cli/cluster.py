@@ -52,13 +52,14 @@ def submit(
     """Queue what is missing on a SLURM cluster and return at once; `status` tells later how it went."""
     from ...slurm import choice as choices
     from ...slurm import submit as submission
+    from ...slurm.paths import check_path
     from ...slurm.profile import load_profile
     from ...slurm.turn import submitting
 
     chosen = load_profile(profile)
     opened = selection.open(study)
     settings = Settings(
-        results=results.absolute(),
+        results=check_path(results),
         data_root=data_root.absolute() if data_root else None,
         device=chosen.device,
         threads=chosen.threads,
@@ -154,8 +155,14 @@ def clean(study: str, results: Path) -> None:
 
 
 def _name_of(study: str) -> str:
-    """The study's name. Its file must be readable, so that a misspelt name is an error and not "no jobs"."""
-    return Selection().open(study).name
+    """The study's name. Its file must be readable, so that a misspelt name is an error and not "no jobs".
+
+    Its methods are not looked up: they may be those of a plug-in.
+    """
+    from ..study import StudyFile, study_source
+    from ..yaml_source import validate
+
+    return validate(StudyFile, study_source(study)).name
 
 
 COMMANDS = (submit, cancel, clean)

@@ -184,7 +184,7 @@ def _who_is_waited_for(run: Run, folder: Path) -> str | None:
 def retry(run_ids: tuple[str, ...], results: Path) -> None:
     """Allow failed runs to be computed again; `run` or `submit` then does it.
 
-    RUN is the id of a failed run, or its beginning.
+    RUN is the id of a failed run, or its beginning; STUDY/RUN where two studies have the same run.
     """
     folders = [find_one(results, run_id) for run_id in run_ids]
     for folder in folders:

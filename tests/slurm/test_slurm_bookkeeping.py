@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from cluster import PLUGIN, STUDY, Place, wait_until
+from prunebench.benchmark.cli import app
 from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.store import Store
 from prunebench.slurm.queue import Queued, ask_queue
-from prunebench.slurm.submission import ArrayRecord, find_submissions, read_manifest
+from prunebench.slurm.submission import ArrayRecord, find_submissions, find_submitted, read_manifest
 from prunebench.slurm.submit import _send
 from prunebench.slurm.turn import FOLDER, submitting
 
@@ -86,6 +89,26 @@ def test_two_studies_with_the_same_runs_compute_each_its_own(place: Place) -> No
     other.command("cancel", chooses=False)
     assert place.counts() == {"queued": 3}
     assert other.counts() == {"missing": 2, "queued": 1}
+    assert {run.id for run in place.runs if run.id in find_submitted(place.results, "", "other")} == {
+        run.id for run in place.runs if not run.is_dense
+    }
+
+
+def test_a_run_of_two_studies_is_named_with_its_study(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    run = place.runs[0]
+    for study in ("fault", "other"):
+        folder = Store(place.results).folder(study, run)
+        folder.create(run)
+        folder.write_attempt(1, {"host": "h", "outcome": "failed", "reason": f"of {study}", "retryable": False})
+    with pytest.raises(UserError, match=rf"several match: fault/{run.id}, other/{run.id} in "):
+        CliRunner().invoke(app, ["logs", run.id, "--results", str(place.results)], catch_exceptions=False)
+    shown = CliRunner().invoke(app, ["logs", f"other/{run.id[:8]}", "--results", str(place.results)])
+    assert shown.stdout == "attempt 1 on h: failed of other\n"
+    done = CliRunner().invoke(app, ["retry", f"other/{run.id}", "--results", str(place.results)])
+    assert done.exit_code == 0
+    states = [Store(place.results).folder(study, run).status().state for study in ("fault", "other")]
+    assert states == ["failed", "interrupted"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from prunebench.slurm.commands import SlurmError, call, clean_environment
+from prunebench.slurm.doctor import _time_limit
+from prunebench.slurm.profile import Profile
 from prunebench.slurm.queue import _expand, cache_path, forget, look
 
 
@@ -74,3 +76,10 @@ def test_a_command_that_hangs_or_fails_is_one_error() -> None:
         call(["sleep", "5"], timeout=0.2)
     with pytest.raises(SlurmError, match=r"ls: .*no-such-file"):
         call(["ls", "/no-such-file"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_fine"), [("infinite", True), ("5:00", False), ("1-00:00:00", True), ("n/a", None), ("?", None)]
+)
+def test_a_time_limit_of_any_form_does_not_stop_doctor(limit: str, is_fine: bool | None) -> None:
+    assert _time_limit(Profile.model_validate({"time": "15m"}), limit).is_fine is is_fine

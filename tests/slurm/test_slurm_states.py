@@ -66,7 +66,8 @@ CASES = {
         "lost", "its job ended as FAILED on node1, exit code 0:9",
     ),
     "killed, claim still fresh": (
-        Status("running"), evidence(ended=Ended("FAILED", "0:9", "node1", "n"), record=record(), claim={"slurm_job": "70"}),
+        Status("running"),
+        evidence(ended=Ended("FAILED", "0:9", "node1", "n"), record=record(), claim={"slurm_job": "70"}),
         "lost", "its job ended as FAILED on node1, exit code 0:9",
     ),
     "computed by somebody else": (
@@ -86,7 +87,9 @@ CASES = {
     ),
     "killed after it stopped in order": (
         Status("interrupted"),
-        evidence(ended=Ended("PREEMPTED", "0:0", "node1", "n"), record=record("interrupted", "stopped after epoch 3 of 9")),
+        evidence(
+            ended=Ended("PREEMPTED", "0:0", "node1", "n"), record=record("interrupted", "stopped after epoch 3 of 9")
+        ),
         "interrupted", "stopped after epoch 3 of 9, its job ended as PREEMPTED on node1",
     ),
     "blocked, may go now": (Status("missing"), evidence(record=record("blocked", "b")), "missing", "b"),
