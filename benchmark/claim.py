@@ -47,8 +47,7 @@ def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[st
     if not isinstance(content, dict):
         # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
         return {} if age < 5.0 else None
-    place = _place()
-    if place["namespace"] and all(content.get(key) == value for key, value in place.items()):
+    if _is_here(content):
         return content if _is_alive(content.get("pid", 0), content.get("started")) else None
     return content if age < STALE_SECONDS else None
 
@@ -60,7 +59,22 @@ def describe(content: Mapping[str, Any]) -> str:
     job = f", SLURM job {content['slurm_job']}" if content.get("slurm_job") else ""
     since = content.get("since")
     begin = f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(since))}" if since else ""
-    return f"process {content['pid']} on {content.get('host')}{job}{begin}"
+    is_near = content.get("host") == socket.gethostname() and not _is_here(content)
+    place = f"in another container of {content['host']}" if is_near else f"on {content.get('host')}"
+    return f"process {content['pid']} {place}{job}{begin}"
+
+
+def how_to_end(content: Mapping[str, Any]) -> str:
+    """What a user types to end the holder of a claim."""
+    if content.get("slurm_job"):
+        return f"scancel {content['slurm_job']}"
+    return f"kill {content.get('pid')}" if _is_here(content) else f"kill {content.get('pid')} there"
+
+
+def _is_here(content: Mapping[str, Any]) -> bool:
+    """Whether the pid of a claim means something to this process."""
+    place = _place()
+    return bool(place["namespace"]) and all(content.get(key) == value for key, value in place.items())
 
 
 class Claim:

@@ -57,5 +57,6 @@ def _busy(results: Path) -> UserError:
     """In the words of a user, who may want to end that command first."""
     who = describe(holder(results / FOLDER) or {})
     return UserError(
-        f"another submission into {results} is at work ({who}); wait until it has ended, or end it, and try again"
+        f"another submit, cancel or clean is at work in {results} ({who}); wait until it has ended, or end it, and try "
+        "again"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from prunebench.benchmark.attempt import attempt
-from prunebench.benchmark.claim import STALE_SECONDS, Claim, describe, holder
+from prunebench.benchmark.claim import STALE_SECONDS, Claim, describe, holder, how_to_end
 from prunebench.benchmark.harness import Watch
 from prunebench.benchmark.run import Recipe, Run
 from prunebench.benchmark.settings import Settings
@@ -149,7 +150,12 @@ def test_a_holder_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert held is not None
     begin = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held["since"]))
     assert describe(held) == f"process {os.getpid()} on node1, SLURM job 77 since {begin}"
+    assert how_to_end(held) == "scancel 77"
     assert describe({"pid": 5, "host": "h"}) == "process 5 on h", "a claim of an older version"
+    assert how_to_end({"pid": 5, "host": "h"}) == "kill 5 there"
+    assert describe({**held, "namespace": "another"}).startswith(
+        f"process {os.getpid()} in another container of node1,"
+    )
 
 
 def test_who_lost_a_run_writes_nothing_more(tmp_path: Path) -> None:
@@ -199,7 +205,7 @@ def test_run_says_which_process_it_waits_for(tmp_path: Path, tiny_study: Path) -
                 time.sleep(1.5)
                 claim.release()
     (waiting,) = [line for line in lines if line.startswith("waiting: ")]
-    assert f"({run.id}) is computed by process {os.getpid()} on " in waiting
-    assert f"if that hangs, end it: kill {os.getpid()} on " in waiting
+    assert re.search(rf"{run.id} .* is computed by process {os.getpid()} on \S+ since .*; if that hangs, ", waiting)
+    assert waiting.endswith(f"end it: kill {os.getpid()}\n")
     assert process.returncode == 0
     assert "1 computed, 0 failed" in lines[-1]

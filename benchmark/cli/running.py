@@ -169,13 +169,12 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
 
 def _who_is_waited_for(run: Run, folder: Path) -> str | None:
     """A process that hangs keeps its run for ever, so the user is told which one it is."""
-    from ..claim import describe, holder
+    from ..claim import describe, holder, how_to_end
 
     held = holder(folder)
     if not held:
         return None
-    end = f"scancel {held['slurm_job']}" if held.get("slurm_job") else f"kill {held.get('pid')} on {held.get('host')}"
-    return f"waiting: {describe_run(run)} ({run.id}) is computed by {describe(held)}; if that hangs, end it: {end}"
+    return f"waiting: {describe_run(run)} is computed by {describe(held)}; if that hangs, end it: {how_to_end(held)}"
 
 
 @click.command

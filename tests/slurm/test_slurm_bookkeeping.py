@@ -150,7 +150,7 @@ def test_nothing_is_cancelled_or_cleaned_while_a_submission_is_at_work(place: Pl
     profile = ["--profile", place.profile(sbatch=LATER), "--no-data-check"]
     submission = subprocess.Popen([sys.executable, "-m", "prunebench.benchmark.cli", *words, *chosen, *profile])
     wait_until((slow_sbatch.parent / "bin" / "waits").exists, 60.0, "the submission to call sbatch")
-    refused = rf"another submission into .* is at work \(process {submission.pid} on .* since .*\); wait until"
+    refused = rf"another submit, cancel or clean is at work in .* \(process {submission.pid} on .* since .*\); wait"
     with pytest.raises(UserError, match=refused):
         place.command("cancel", chooses=False)
     with pytest.raises(UserError, match=refused):
