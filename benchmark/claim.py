@@ -59,7 +59,8 @@ def describe(content: Mapping[str, Any]) -> str:
     job = f", SLURM job {content['slurm_job']}" if content.get("slurm_job") else ""
     since = content.get("since")
     begin = f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(since))}" if since else ""
-    is_near = content.get("host") == socket.gethostname() and not _is_here(content)
+    namespace = content.get("namespace")
+    is_near = content.get("host") == socket.gethostname() and namespace and namespace != _namespace()
     place = f"in another container of {content['host']}" if is_near else f"on {content.get('host')}"
     return f"process {content['pid']} {place}{job}{begin}"
 

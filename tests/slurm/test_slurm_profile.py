@@ -61,7 +61,7 @@ def write(folder: Path, text: str) -> str:
         ("time: 4h\nenvironment: {OMP_NUM_THREADS: 4}\n", "OMP_NUM_THREADS is set from the key threads"),
         (
             'time: 4h\nsbatch: {comment: "a\\nb"}\n',
-            "mine.yaml:2: sbatch: 'a\\nb' has a newline, which sbatch cannot read",
+            "mine.yaml:2: sbatch: 'a\\nb' has a newline, which",
         ),
         ('time: 4h\npartition: "a\\nb"\n', "'a\\nb' has a newline, which sbatch cannot read"),
         ("time: 4h\nenvironment: {A B: 4}\n", "'A B' is not a name of an environment variable"),
