@@ -58,6 +58,8 @@ def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None
         parent = attempt(run.parent, study, settings, watch)
         if parent.outcome == "done":
             return _unless_done(run, study, settings, watch)
+        if parent.outcome == "busy":
+            return parent
     except OSError as error:
         # Neither the claim nor the attempt could be written.
         return ending_of(error)
@@ -100,12 +102,8 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
     record = {"host": socket.gethostname(), "pid": os.getpid(), "begin": now(), "outcome": None}
     folder.write_attempt(index, record)
 
-    def stop() -> bool:
-        claim.check()
-        return watch.stop()
-
     try:
-        execute(run, study, settings, replace(watch, stop=stop))
+        execute(run, study, settings, replace(watch, check=claim.check))
         ending = Ending("done")
     except ClaimLost as error:
         # The other process writes the attempts from here on.

@@ -12,34 +12,70 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 CLAIM = "claim.json"
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 180.0
-"""A claim from another machine is dead when its heartbeat is older than this; on this machine its pid is asked."""
+"""A claim from elsewhere is dead when its heartbeat is older than this; where its pid means something, that is asked.
+
+Elsewhere is another machine, but also another container of this one: there the same number is another process.
+"""
 
 
 class ClaimLost(Exception):
     """Another process took the run over, because this one looked dead."""
 
 
-def holder(folder: Path, name: str = CLAIM) -> dict[str, Any] | None:
-    """Who holds the run: the claim's content, or None if nobody alive does."""
+def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[str, Any] | None:
+    """Who holds the run: the claim's content, or None if nobody alive does.
+
+    `now` is the time by the clock that stamps the files, which a server of files may have for itself.
+    """
     path = folder / name
     try:
-        age = time.time() - path.stat().st_mtime
-        content = json.loads(path.read_text(encoding="utf-8") or "{}")
-    except (FileNotFoundError, ValueError):
-        # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime < 5.0:
-                return {}
+        age = (time.time() if now is None else now) - path.stat().st_mtime
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
         return None
-    if content.get("host") == socket.gethostname() and content.get("boot") == _boot_id():
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
+        return {} if age < 5.0 else None
+    if _is_here(content):
         return content if _is_alive(content.get("pid", 0), content.get("started")) else None
     return content if age < STALE_SECONDS else None
+
+
+def describe(content: Mapping[str, Any]) -> str:
+    """Who holds a claim, for a message: process, machine, SLURM job, since when."""
+    if "pid" not in content:
+        return "a process that has just begun"
+    job = f", SLURM job {content['slurm_job']}" if content.get("slurm_job") else ""
+    since = content.get("since")
+    begin = f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(since))}" if since else ""
+    namespace = content.get("namespace")
+    is_near = content.get("host") == socket.gethostname() and namespace and namespace != _namespace()
+    place = f"in another container of {content['host']}" if is_near else f"on {content.get('host')}"
+    return f"process {content['pid']} {place}{job}{begin}"
+
+
+def how_to_end(content: Mapping[str, Any]) -> str:
+    """What a user types to end the holder of a claim."""
+    if content.get("slurm_job"):
+        return f"scancel {content['slurm_job']}"
+    return f"kill {content.get('pid')}" if _is_here(content) else f"kill {content.get('pid')} there"
+
+
+def _is_here(content: Mapping[str, Any]) -> bool:
+    """Whether the pid of a claim means something to this process."""
+    place = _place()
+    return bool(place["namespace"]) and all(content.get(key) == value for key, value in place.items())
 
 
 class Claim:
@@ -58,25 +94,26 @@ class Claim:
         token = uuid.uuid4().hex
         content = {
             "token": token,
-            "host": socket.gethostname(),
-            "boot": _boot_id(),
+            **_place(),
             "pid": os.getpid(),
             "started": _process_start(os.getpid()),
             "slurm_job": os.environ.get("SLURM_JOB_ID", ""),
+            "since": time.time(),
         }
         for _ in range(2):
             try:
                 handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             except FileExistsError:
-                if holder(folder) is not None or not _remove_dead(path, token):
+                now = _clock_of(folder, token)
+                if holder(folder, now=now) is not None or not _remove_dead(path, token, now):
                     return None
                 continue
             try:
                 with os.fdopen(handle, "w") as file:
                     file.write(json.dumps(content))
             except OSError:
-                # Left empty by a full disk, it would hold the run until it is stale.
-                path.unlink()
+                # A full disk: an empty claim would keep others out for seconds.
+                path.unlink(missing_ok=True)
                 raise
             return cls(path, token)
         return None
@@ -84,10 +121,10 @@ class Claim:
     def check(self) -> None:
         """Raise ClaimLost if another process has taken over."""
         try:
-            held = json.loads(self._path.read_text(encoding="utf-8")).get("token") == self._token
+            content = json.loads(self._path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
-            held = False
-        if not held:
+            content = None
+        if not isinstance(content, dict) or content.get("token") != self._token:
             raise ClaimLost(f"{self._path.parent.name}: another process has taken this run over")
 
     def release(self) -> None:
@@ -99,11 +136,22 @@ class Claim:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):
+            # The claim of a process that has taken over must not be kept alive from here.
+            with contextlib.suppress(OSError, ClaimLost):
+                self.check()
                 os.utime(self._path)
 
 
-def _remove_dead(path: Path, token: str) -> bool:
+def _clock_of(folder: Path, token: str) -> float:
+    """The time by the clock that stamps the files of a folder: a heartbeat is not compared with this machine's."""
+    path = folder / f".clock.{token}"
+    path.touch()
+    now = path.stat().st_mtime
+    path.unlink()
+    return now
+
+
+def _remove_dead(path: Path, token: str, now: float) -> bool:
     """Take a dead claim away; False if somebody alive was faster.
 
     Between the look and the renaming another process may have replaced the dead claim by its own: what was renamed
@@ -114,12 +162,29 @@ def _remove_dead(path: Path, token: str) -> bool:
         path.rename(moved)
     except FileNotFoundError:
         return True
-    is_dead = holder(path.parent, moved.name) is None
+    is_dead = holder(path.parent, moved.name, now) is None
     if not is_dead:
         with contextlib.suppress(FileExistsError):
             os.link(moved, path)
     moved.unlink()
     return is_dead
+
+
+def _place() -> dict[str, str]:
+    """Where a pid of this process means something: its machine, since its start, and its namespace of pids."""
+    return {"host": socket.gethostname(), "boot": _boot_id(), "namespace": _namespace()}
+
+
+def _namespace() -> str:
+    """The namespace of pids, which a container has for itself; empty where /proc does not show it.
+
+    Without a /proc of its own a container sees the pids of another namespace there.
+    """
+    try:
+        is_own = os.readlink("/proc/self") == str(os.getpid())  # noqa: PTH115
+        return os.readlink("/proc/self/ns/pid") if is_own else ""  # noqa: PTH115
+    except OSError:
+        return ""
 
 
 def _boot_id() -> str:

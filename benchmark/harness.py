@@ -66,9 +66,12 @@ class Interrupted(Exception):
 class Watch:
     """How the surroundings follow a run and stop it. `stop` is asked after every epoch.
 
+
+    `check` is called before anything is written; it raises ClaimLost where another process has taken the run over.
     `on_note` is told in one line of what was set aside as damaged.
     """
 
+    check: Callable[[], None] = lambda: None
     on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
     on_note: Callable[[str], None] = print_note
     stop: Callable[[], bool] = lambda: False
@@ -297,6 +300,7 @@ class _Execution:
         self.progress.position = position
         self.history.append(record)
         if distributed.is_leader():
+            self.watch.check()
             with self.history_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             self.watch.on_epoch(record)
@@ -309,6 +313,7 @@ class _Execution:
     def _save_checkpoint(self, optimizer: torch.optim.Optimizer) -> None:
         if not distributed.is_leader():
             return
+        self.watch.check()
         progress = self.progress
         save_checkpoint(
             self.folder.checkpoint_path,
@@ -369,6 +374,7 @@ class _Execution:
     def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
         self.history = list(records)
         if distributed.is_leader():
+            self.watch.check()
             write_atomically(self.history_path, "".join(json.dumps(record) + "\n" for record in records))
 
     def _density(self) -> dict[str, Any]:
@@ -420,6 +426,7 @@ class _Execution:
 
     def _store(self, result: dict[str, Any]) -> None:
         """Masks and weights first: the result says that all is there, and by which digest it is known."""
+        self.watch.check()
         folder, files = self.folder, {}
         if self.pruner.masks is not None:
             files[folder.masks_path.name] = save_masks(folder.masks_path, dict(self.pruner.masks.items()))

@@ -30,14 +30,15 @@ BUSY_POLL_SECONDS = 1.0
 class Listener:
     """What the command line wants to hear.
 
-    `on_start`: the data are there and runs begin. `on_line(line)`: of networks and
-    workers. `on_stop(reason, num_left)`: so many
-    runs are left, because there is no worker for them.
+    `on_start`: the data are there and runs begin. `on_busy`: another process holds a run; said again as long as it
+    does. `on_line(line)`: of networks and workers. `on_stop(reason, num_left)`: so many runs are left, because there is
+    no worker for them.
     """
 
     on_start: Callable[[], None] = lambda: None
     on_epoch: Callable[[Run, dict[str, Any]], None] = lambda run, record: None
     on_end: Callable[[Run, Ending], None] = lambda run, ending: None
+    on_busy: Callable[[Run], None] = lambda run: None
     on_line: Callable[[str], None] = lambda line: None
     on_stop: Callable[[str, int], None] = lambda reason, num_left: None
 
@@ -82,6 +83,7 @@ def run_local(
 
     def finish(run: Run, ending: Ending) -> None:
         if ending.outcome == "busy":
+            listener.on_busy(run)
             queue.busy.append((time.monotonic() + BUSY_POLL_SECONDS, run))
             return
         endings.append(ending)

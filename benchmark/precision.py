@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import statistics
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,13 +86,23 @@ def _measure(
 
 
 def _memory_path(model: nn.Module, batch_size: int, input_shape: tuple[int, ...], device: torch.device) -> Path:
-    """One file for a machine and a network: what the choice depends on is hashed into its name."""
+    """One file for a machine and a network: what the choice depends on is hashed into its name.
+
+    A user without a home folder has it among the temporary files.
+    """
     shapes = [(name, list(tensor.shape)) for name, tensor in model.state_dict().items()]
     facts = {**device_facts(device), "torch": torch.__version__, "batch": batch_size, "input": input_shape}
     facts |= {"class": type(model).__name__, "shapes": shapes}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or _cache()
     return Path(base) / "prunebench" / "precision" / f"{digest}.json"
+
+
+def _cache() -> Path:
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
 
 
 def _remembered(path: Path) -> float | None:

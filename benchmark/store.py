@@ -96,6 +96,11 @@ class RunFolder:
     path: Path
 
     @property
+    def study(self) -> str:
+        """The study that the run belongs to; `dense` for a dense training, which studies share."""
+        return self.path.parent.name if self.path.parent.name == "dense" else self.path.parent.parent.name
+
+    @property
     def result_path(self) -> Path:
         return self.path / "result.json"
 

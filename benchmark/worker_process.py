@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from .attempt import Ending
+from .claim import holder
 from .errors import UserError
 from .run import Run
 from .settings import Settings
@@ -90,14 +91,17 @@ def cause_of_death(exit_code: int | None) -> str:
 
 
 def close_attempt(store: Store, study: str, run: Run, pid: int | None, ending: Ending) -> bool:
-    """Write the end of an attempt that a dead worker has left open. Whether the worker had begun one."""
+    """Write the end of an attempt that a dead worker has left open, unless another process has the run by now.
+
+    Returns whether the worker had begun one.
+    """
     folder = store.folder(study, run)
     # The disk may be the reason why it died. An attempt that stays open counts as interrupted.
     with contextlib.suppress(OSError, UserError):
         attempts = folder.attempts()
         if not attempts or attempts[-1].get("pid") != pid:
             return False
-        if attempts[-1].get("outcome") is None:
+        if attempts[-1].get("outcome") is None and holder(folder.path) is None:
             ended = {"end": now(), "outcome": ending.outcome, "reason": ending.reason, "retryable": ending.retryable}
             folder.write_attempt(len(attempts), {**attempts[-1], **ended})
     return True

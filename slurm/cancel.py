@@ -13,6 +13,7 @@ from ..benchmark.store import now
 from .commands import SlurmError, call
 from .queue import Queued, ask_queue, forget
 from .submission import Manifest, find_submissions, read_manifest, write_manifest
+from .turn import clearing
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,17 @@ class Cancelled:
 
 
 def cancel(study: str, results: Path) -> Cancelled:
-    """Cancel exactly the jobs that were submitted for this study. Raises DataMissing where the queue is silent.
+    """Cancel exactly the jobs that were submitted for this study. Raises DataMissing where the queue is silent, and
+    UserError while a submission is at work, which would go on to queue jobs.
 
     Whole arrays are cancelled: a single job that is cancelled while it waits leaves no trace in the accounting. The
     manifest notes it, so that `status` can tell a cancelled run from a lost one; on a full disk it cannot.
     """
+    with clearing(results):
+        return _cancel(study, results)
+
+
+def _cancel(study: str, results: Path) -> Cancelled:
     queued = _ask()
     found = [(path, read_manifest(path)) for path in find_submissions(results, study)]
     arrays: list[str] = []
@@ -56,12 +63,17 @@ def jobs_in_queue(manifest: Manifest, queued: dict[str, Queued]) -> list[str]:
 
 
 def clean(study: str, results: Path) -> list[Path]:
-    """Remove logs, pickles and records of the study's submissions that have no job in the queue. Results stay."""
-    queued = _ask() if find_submissions(results, study) else {}
+    """Remove logs, pickles and records of the study's submissions that have no job in the queue. Results stay.
+
+    Raises UserError while a submission is at work: its first array may not be in the queue yet.
+    """
     removed = []
-    for path in _finished(find_submissions(results, study), queued):
-        shutil.rmtree(path)
-        removed.append(path)
+    with clearing(results):
+        submissions = find_submissions(results, study)
+        queued = _ask() if submissions else {}
+        for path in _finished(submissions, queued):
+            shutil.rmtree(path)
+            removed.append(path)
     return removed
 
 

@@ -35,9 +35,11 @@ def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str,
 def call(command: Sequence[str], timeout: float = 30.0) -> str:
     """Run a command and return its stdout. Raises SlurmError with the first line of its complaint."""
     try:
+        # Names of jobs need not be text in this machine's encoding.
         done = subprocess.run(
-            list(command), capture_output=True, text=True, timeout=timeout, env=clean_environment(), check=False
-        )
+            list(command), capture_output=True, text=True, errors="replace", timeout=timeout, env=clean_environment(),
+            check=False,
+        )  # fmt: skip
     except FileNotFoundError as error:
         raise SlurmError(f"{command[0]} is not installed here") from error
     except subprocess.TimeoutExpired as error:

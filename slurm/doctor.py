@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..benchmark.errors import UserError
 from .code import code_digest
 from .commands import SlurmError, call
 from .durations import seconds_of
 from .limits import controller_settings, find_limits
+from .paths import check_path
 from .profile import Profile
 from .queue import ask_queue
+from .user import user_name
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "timeout")
 PROBE_SECONDS = 30
@@ -53,6 +56,7 @@ def examine(profile: Profile, results: Path, *, probe: bool = True) -> Iterator[
     yield _account(profile, settings)
     yield _script(profile)
     yield _limits(profile)
+    yield from _path(results)
     yield _preemption(profile, settings)
     yield _accounting()
     if probe:
@@ -66,7 +70,7 @@ def _partition(profile: Profile) -> Iterator[Finding]:
     except SlurmError as error:
         yield Finding(name, None, str(error))
         return
-    rows = [line.strip().split("|") for line in lines]
+    rows = [row for line in lines if len(row := line.strip().split("|")) == 4 and row[3].isdecimal()]
     wanted = [row for row in rows if _is_wanted(row[0], profile.partition)]
     if not wanted:
         there = ", ".join(sorted({row[0].rstrip("*") for row in rows}))
@@ -74,9 +78,16 @@ def _partition(profile: Profile) -> Iterator[Finding]:
         return
     state, limit, nodes = wanted[0][1], wanted[0][2], sum(int(row[3]) for row in wanted)
     yield Finding(name, state == "up", f"{state}, {nodes} nodes, time limit {limit}")
-    # sbatch may accept a job over the limit, which then waits for ever
-    is_short = limit == "infinite" or profile.time <= _seconds(limit)
-    yield Finding("time limit", is_short, f"{profile.minutes} minutes of at most {limit}")
+    yield _time_limit(profile, limit)
+
+
+def _time_limit(profile: Profile, limit: str) -> Finding:
+    """sbatch may accept a job over the limit, which then waits for ever."""
+    try:
+        is_short = limit == "infinite" or profile.time <= _seconds(limit)
+    except ValueError:
+        return Finding("time limit", None, f"{profile.minutes} minutes; not checked, sinfo says {limit!r}")
+    return Finding("time limit", is_short, f"{profile.minutes} minutes of at most {limit}")
 
 
 def _is_wanted(shown: str, partition: str | None) -> bool:
@@ -89,7 +100,9 @@ def _seconds(limit: str) -> int:
 
 
 def _account(profile: Profile, settings: dict[str, str]) -> Finding:
-    user = getpass.getuser()
+    user = user_name()
+    if user is None:
+        return Finding("account", None, f"not checked: user id {os.getuid()} has no name on this machine")
     query = ["sacctmgr", "-n", "-P", "show", "assoc", "where", f"user={user}", "format=Account,QOS"]
     try:
         rows = [line.split("|") for line in call(query).splitlines()]
@@ -152,6 +165,14 @@ def _accounting() -> Finding:
     except SlurmError as error:
         return Finding("accounting", None, f"{error}; `status` works without, but cannot say why a job was killed")
     return Finding("accounting", True, "answers")
+
+
+def _path(results: Path) -> Iterator[Finding]:
+    """Only what is wrong with it: whether nodes see the folder is for the probe to say."""
+    try:
+        check_path(results)
+    except UserError as error:
+        yield Finding("results folder", False, str(error))
 
 
 def _probe(profile: Profile, results: Path) -> Iterator[Finding]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 
 from .arrange import Limits
 from .commands import SlurmError, call
 from .profile import Profile
+from .user import user_name
 
 DEFAULT_MAX_ARRAY_SIZE = 1001
 """SLURM's own, where the cluster does not say."""
@@ -33,9 +33,13 @@ def controller_settings() -> dict[str, str]:
 
 
 def user_limit(profile: Profile) -> int | None:
-    """MaxSubmitJobs of the user's association and of the QOS; None where there is no limit or no accounting."""
+    """MaxSubmitJobs of the user's association and of the QOS; None where there is no limit or no accounting.
+
+    The accounting knows no user without a name.
+    """
+    user = user_name()
     try:
-        association = call(["sacctmgr", "-n", "-P", "show", "assoc", *_association(profile)])
+        association = call(["sacctmgr", "-n", "-P", "show", "assoc", *_association(profile, user)]) if user else ""
         quality = call(["sacctmgr", "-n", "-P", "show", "qos", "format=Name,MaxSubmitPU"]) if profile.qos else ""
     except SlurmError:
         return None
@@ -47,9 +51,9 @@ def user_limit(profile: Profile) -> int | None:
     return _smallest(*numbers)
 
 
-def _association(profile: Profile) -> list[str]:
+def _association(profile: Profile, user: str) -> list[str]:
     account = [f"account={profile.account}"] if profile.account else []
-    return ["where", f"user={getpass.getuser()}", *account, "format=MaxSubmitJobs"]
+    return ["where", f"user={user}", *account, "format=MaxSubmitJobs"]
 
 
 def _number(text: str | None) -> int | None:

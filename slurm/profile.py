@@ -82,6 +82,15 @@ class Profile(BaseModel):
                 raise ValueError(f"{name} is set from the key threads, which makes it without effect here")
         return environment
 
+    @field_validator("partition", "account", "qos", "constraint", "gres", "sbatch")
+    @classmethod
+    def _in_one_line(cls, value: str | dict[str, str | bool] | None) -> str | dict[str, str | bool] | None:
+        """A line of a batch script cannot be quoted over its end."""
+        for text in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(text, str) and "\n" in text:
+                raise ValueError(f"{text!r} has a newline, which sbatch cannot read")
+        return value
+
     @field_validator("sbatch")
     @classmethod
     def _not_ours(cls, options: dict[str, str | bool]) -> dict[str, str | bool]:

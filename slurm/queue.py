@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from ..benchmark.store import write_json
 from .commands import SlurmError, call
+from .user import user_name
 
 CACHE_SECONDS = 30.0
 RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
@@ -38,6 +41,7 @@ class Ended:
     state: str
     exit_code: str
     node: str
+    name: str
 
 
 @dataclass(kw_only=True)
@@ -55,32 +59,48 @@ class Snapshot:
     accounting_error: str = ""
 
 
+_QUEUED = re.compile(r"(\d+)\|([^|]+)\|([^|]+)\|(\d+)\|(.*)")
+_ENDED = re.compile(r"(\d+[^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)")
+
+
 def ask_queue() -> dict[str, Queued]:
     """All unfinished jobs of this user, in one call. Raises SlurmError."""
-    # Fields are separated by a character that neither job names nor reasons contain.
-    output = call(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%j|%r"])
+    # Names of jobs may hold any character, also "|" and newlines. So a mark that no name holds begins each job and
+    # its name, which comes last; a line without the mark is the rest of a name.
+    mark = f"<{secrets.token_hex(8)}>"
+    # squeue knows no user without a name: the jobs of such a one are picked out by the user id.
+    mine = ["--me"] if user_name() is not None else []
+    output = call(["squeue", *mine, "--noheader", "--array", f"--format={mark}%F|%K|%T|%U|%r{mark}%j"])
     jobs = {}
-    for line in output.splitlines():
-        array, index, state, name, reason = line.strip().split("|", 4)
-        job = array if index == "N/A" else f"{array}_{index}"
-        jobs[job] = Queued(state, "" if reason == "None" else reason, name)
+    for line in output.split("\n"):
+        if not line.startswith(mark):
+            continue
+        facts, _, name = line.removeprefix(mark).partition(mark)
+        match = _QUEUED.fullmatch(facts)
+        if match is None:
+            raise SlurmError(f"squeue: unexpected answer {facts!r}")
+        array, index, state, user, reason = match.groups()
+        if int(user) == os.getuid():
+            queued = Queued(state, "" if reason == "None" else reason, name.strip())
+            jobs |= dict.fromkeys([array] if index == "N/A" else _expand(f"{array}_{index}"), queued)
     return jobs
 
 
-def ask_accounting(jobs: Iterable[str], since: float) -> dict[str, Ended]:
-    """How jobs ended, in one call for whole arrays. `since` leaves out older jobs that had the same ids.
+def ask_accounting(jobs: Iterable[str]) -> dict[str, Ended]:
+    """How jobs ended, in one call for whole arrays. Their names tell them from older jobs that had the same ids.
 
+    With `-j` and no start the whole time is searched, so the clocks of this machine and of the accounting may differ.
     Raises SlurmError, for one where the cluster keeps no accounts.
     """
     arrays = sorted({job.split("_")[0] for job in jobs})
-    start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since - 60))
-    fields = "--format=JobID,State,ExitCode,NodeList"
-    output = call(["sacct", "-X", "-n", "-P", "-S", start, fields, "-j", ",".join(arrays)])
+    fields = "--format=JobID,State,ExitCode,NodeList,JobName"
+    output = call(["sacct", "-X", "-n", "-P", fields, "-j", ",".join(arrays)])
     ended = {}
-    for line in output.splitlines():
-        job, state, exit_code, node = line.split("|", 3)
+    # A line of another form is the rest of a job name that holds a newline.
+    for match in filter(None, map(_ENDED.fullmatch, output.split("\n"))):
+        job, state, exit_code, node, name = match.groups()
         for single in _expand(job):
-            ended[single] = Ended(state, exit_code, node)
+            ended[single] = Ended(state, exit_code, node, name)
     return ended
 
 
@@ -99,7 +119,7 @@ def _expand(job: str) -> list[str]:
     return single
 
 
-def look(jobs: Iterable[str], since: float, cache: Path | None = None) -> Snapshot:
+def look(jobs: Iterable[str], cache: Path | None = None) -> Snapshot:
     """The state of `jobs`; failures of the cluster are part of the answer, never raised.
 
     Only jobs that are not in the queue are looked up in the accounting.
@@ -117,7 +137,7 @@ def look(jobs: Iterable[str], since: float, cache: Path | None = None) -> Snapsh
     snapshot.asked = sorted(gone)
     if gone:
         try:
-            snapshot.ended = {job: end for job, end in ask_accounting(gone, since).items() if job in gone}
+            snapshot.ended = {job: end for job, end in ask_accounting(gone).items() if job in gone}
         except SlurmError as error:
             snapshot.accounting_error = str(error)
     if cache is not None:

@@ -15,6 +15,7 @@ from .commands import SlurmError, call
 from .executor import complaint, make_executor, submission_environment
 from .profile import Profile
 from .task import RunTask
+from .user import user_name
 
 RETRY_SECONDS = (5.0, 20.0, 60.0)
 """Pauses between attempts at an array: a controller that restarts is away for seconds, a busy one for minutes."""
@@ -43,7 +44,9 @@ def send(
 def _cancel_by_name(name: str) -> None:
     """sbatch may have been stopped after the controller took the array: without its id it must not run."""
     try:
-        call(["scancel", f"--user={os.getuid()}", f"--name={name}"])
+        # scancel knows no user without a name; the array's own name is unique all the same.
+        mine = [f"--user={os.getuid()}"] if user_name() is not None else []
+        call(["scancel", *mine, f"--name={name}"])
     except SlurmError:
         # A controller that does not answer did not take the array either, or its jobs find no pickle and end.
         return

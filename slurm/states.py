@@ -10,10 +10,10 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from ..benchmark.claim import holder
-from ..benchmark.plan import Plan, make_plan
+from ..benchmark.claim import describe, holder
+from ..benchmark.plan import Plan, make_plan, with_parents
 from ..benchmark.run import Run
 from ..benchmark.store import Status, Store
 from .queue import Ended, Queued, Snapshot, cache_path, look
@@ -82,17 +82,18 @@ class _Evidence:
     record: TaskRecord = field(default_factory=TaskRecord)
     queue_error: str = ""
     is_cancelled: bool = False
-    claim_job: str = ""
+    claim: dict[str, Any] = field(default_factory=dict)
 
 
 def overview(study: str, runs: Sequence[Run], results: Path, *, use_cache: bool = True) -> Overview:
     """Look at everything: one query of the queue for all jobs, and none where nothing was submitted."""
     store = Store(results)
     submissions = [(path, read_manifest(path)) for path in find_submissions(results)]
-    tasks = newest_task_by_run(submissions)
+    shared = {run.id for run in with_parents(runs) if run.is_dense}
+    tasks = newest_task_by_run(submissions, study, shared)
     if tasks:
         open_runs = {job.run.id for job in make_plan(study, runs, store).jobs if job.status.state != "done"}
-        snapshot = _snapshot(tasks, open_runs, submissions, cache_path(results) if use_cache else None)
+        snapshot = _snapshot(tasks, open_runs, cache_path(results) if use_cache else None)
     else:
         snapshot = Snapshot()
     # After the queue: a job that has left it has written all its files, so none is taken for lost by a race.
@@ -123,14 +124,11 @@ def overview(study: str, runs: Sequence[Run], results: Path, *, use_cache: bool 
     )
 
 
-def _snapshot(
-    tasks: dict[str, Task], open_runs: set[str], submissions: list[tuple[Path, Manifest]], cache: Path | None
-) -> Snapshot:
+def _snapshot(tasks: dict[str, Task], open_runs: set[str], cache: Path | None) -> Snapshot:
     wanted = [tasks[run_id] for run_id in open_runs if run_id in tasks]
     if not wanted:
         return Snapshot()
-    since = min(manifest.begin for path, manifest in submissions if any(task.submission == path for task in wanted))
-    return look({task.job for task in wanted if task.job}, since, cache)
+    return look({task.job for task in wanted if task.job}, cache)
 
 
 def _with_job(task: Task, names: dict[tuple[str, str], str]) -> Task:
@@ -149,15 +147,17 @@ def _gather(
     if queued is not None and queued.name != task.array.name:
         # job ids are used again after a controller has lost its state
         queued = None
-    held = holder(store.folder(study, run).path) or {}
+    ended = snapshot.ended.get(job)
+    if ended is not None and ended.name != task.array.name:
+        ended = None
     return _Evidence(
         task=task,
         queued=queued,
-        ended=snapshot.ended.get(job),
+        ended=ended,
         record=record,
         queue_error=snapshot.queue_error,
         is_cancelled=manifest.cancelled is not None,
-        claim_job=str(held.get("slurm_job", "")),
+        claim=holder(store.folder(study, run).path) or {},
     )
 
 
@@ -192,8 +192,8 @@ def _judge_gone(run_id: str, status: Status, evidence: _Evidence) -> RunState:
     if status.state == "failed" or outcome.get("outcome") == "failed":
         return _failed(status, outcome)
     own_jobs = {str(start.get("raw")) for start in evidence.record.starts}
-    if status.state == "running" and evidence.claim_job not in own_jobs:
-        return RunState(state="running", reason="not by its job: elsewhere")
+    if status.state == "running" and str(evidence.claim.get("slurm_job", "")) not in own_jobs:
+        return RunState(state="running", reason=f"not by its job: by {describe(evidence.claim)}")
     if evidence.queue_error:
         state = "running" if status.state == "running" else "queued"
         return RunState(state=state, reason=f"when last known; {evidence.queue_error}")

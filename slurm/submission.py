@@ -11,7 +11,7 @@ The folder is closed to others (mode 0700), because whoever can write a pickle c
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,11 @@ class ArrayRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A submission. `begin` is in seconds since the epoch; `code` is the digest of the code at that time."""
+    """A submission. `begin` is in seconds since the epoch; `code` is the digest of the code at that time.
+
+    `order` counts the submissions of a results folder, whatever the clocks say; 0 in manifests of older versions,
+    which come first, by their `begin`.
+    """
 
     study: str
     begin: float
@@ -44,6 +48,7 @@ class Manifest:
     code: str
     arrays: tuple[ArrayRecord, ...] = ()
     cancelled: float | None = None
+    order: int = 0
     schema: int = SCHEMA
 
 
@@ -137,8 +142,8 @@ def new_submission(results: Path, study: str) -> Path:
     folder = submissions_folder(results, study)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    numbers = [int(path.name.split("-")[0]) for path in folder.glob("[0-9]*-*")]
-    path = folder / f"{max(numbers, default=0) + 1:04d}-{secrets.token_hex(3)}"
+    number = max((_number_of(path) for path in folder.iterdir()), default=0) + 1
+    path = folder / f"{number:04d}-{secrets.token_hex(3)}"
     path.mkdir(mode=0o700)
     return path
 
@@ -159,9 +164,21 @@ def _array_record(content: Mapping[str, Any]) -> ArrayRecord:
     return ArrayRecord(**{**content, "elements": tuple(tuple(runs) for runs in content["elements"])})
 
 
+def _number_of(submission: Path) -> int:
+    """The number that a submission's folder begins with; 0 for a folder of another kind."""
+    number, _, token = submission.name.partition("-")
+    return int(number) if number.isdecimal() and token else 0
+
+
 def find_submissions(results: Path, study: str = "*") -> list[Path]:
-    """Folders of the submissions of a study, or of all studies, oldest first."""
-    return sorted(path.parent for path in results.glob(f"{study}/submissions/[0-9]*/manifest.json"))
+    """Folders of the submissions of a study, or of all studies; those of one study oldest first."""
+    found = [path.parent for path in results.glob(f"{study}/submissions/[0-9]*-*/manifest.json")]
+    return sorted((path for path in found if _number_of(path)), key=lambda path: (path.parent, _number_of(path)))
+
+
+def next_order(results: Path) -> int:
+    """The place of a new submission among those of all studies; to be asked while no other one is at work."""
+    return max((read_manifest(path).order for path in find_submissions(results)), default=0) + 1
 
 
 def tasks_of(submission: Path, manifest: Manifest) -> Iterator[Task]:
@@ -170,25 +187,39 @@ def tasks_of(submission: Path, manifest: Manifest) -> Iterator[Task]:
             yield Task(submission, array, number, index)
 
 
-def newest_task_by_run(submissions: Iterable[tuple[Path, Manifest]]) -> dict[str, Task]:
-    """For each run the job that it was last submitted with. Dense runs may come from another study's submission."""
+def _age(submission: tuple[Path, Manifest]) -> tuple[int, float]:
+    """Sorts submissions of all studies, oldest first."""
+    return submission[1].order, submission[1].begin
+
+
+def newest_task_by_run(
+    submissions: Iterable[tuple[Path, Manifest]], study: str, shared: Collection[str]
+) -> dict[str, Task]:
+    """For each run of a study the job that it was last submitted with.
+
+    Only runs in `shared`, the dense trainings, may come from another study's submission: every study computes the
+    others for itself, also where two studies have the same.
+    """
     found: dict[str, Task] = {}
-    for submission, manifest in sorted(submissions, key=lambda pair: pair[1].begin):
+    for submission, manifest in sorted(submissions, key=_age):
         for task in tasks_of(submission, manifest):
-            found |= dict.fromkeys(task.run_ids, task)
+            own = [run_id for run_id in task.run_ids if manifest.study == study or run_id in shared]
+            found |= dict.fromkeys(own, task)
     return found
 
 
-def find_logs(results: Path, run_id: str) -> list[Path]:
-    """Logs of all jobs that a run was submitted with, oldest first, by rank."""
-    return [path for task in _all_tasks(results) if run_id in task.run_ids for path in task.log_paths]
+def find_logs(results: Path, run_id: str, study: str = "*") -> list[Path]:
+    """Logs of all jobs that a run was submitted with for a study, or for any, oldest first, by rank."""
+    return [path for task in _all_tasks(results, study) if run_id in task.run_ids for path in task.log_paths]
 
 
-def find_submitted(results: Path, beginning: str) -> set[str]:
-    """Ids of all runs that were ever submitted, as far as they begin so."""
-    return {run_id for task in _all_tasks(results) for run_id in task.run_ids if run_id.startswith(beginning)}
+def find_submitted(results: Path, beginning: str, study: str = "*") -> set[str]:
+    """Ids of all runs that were ever submitted for a study, or for any, as far as they begin so."""
+    return {run_id for task in _all_tasks(results, study) for run_id in task.run_ids if run_id.startswith(beginning)}
 
 
-def _all_tasks(results: Path) -> Iterator[Task]:
-    for submission in find_submissions(results):
-        yield from tasks_of(submission, read_manifest(submission))
+def _all_tasks(results: Path, study: str) -> Iterator[Task]:
+    """Oldest first."""
+    submissions = [(path, read_manifest(path)) for path in find_submissions(results, study)]
+    for submission, manifest in sorted(submissions, key=_age):
+        yield from tasks_of(submission, manifest)

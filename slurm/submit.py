@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ from .choice import Choice
 from .code import code_digest
 from .commands import SlurmError, call
 from .limits import DEFAULT_MAX_ARRAY_SIZE, find_limits
+from .paths import check_path
 from .profile import Profile
 from .queue import ask_queue, forget
-from .submission import ArrayRecord, Manifest, new_submission, task_record_path, write_manifest
+from .submission import ArrayRecord, Manifest, new_submission, next_order, task_record_path, write_manifest
 from .task import RunTask
 
 
@@ -36,24 +36,18 @@ class Outcome:
     folder: Path
 
 
-@contextlib.contextmanager
-def submitting(results: Path) -> Iterator[None]:
-    """Hold this while choosing and submitting, so that two submissions at once do not queue a run twice."""
-    claim = Claim.take(results / ".submitting")
-    if claim is None:
-        raise UserError(f"another submission into {results} is at work; try again when it has ended")
-    try:
-        yield
-    finally:
-        claim.release()
-
-
-def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say: Callable[[str], None]) -> Outcome:
+def submit(
+    study: str, choice: Choice, settings: Settings, profile: Profile, turn: Claim, say: Callable[[str], None]
+) -> Outcome:
     """Submit all runs of a choice. Raises UserError or DataMissing with what SLURM said; what it took stays queued.
+
+    `turn` is what `submitting` gave. Raises ClaimLost before the next array where it was lost on the way: on another
+    machine a submission that stood still for minutes looks dead, and its jobs may be cancelled already.
 
     The manifest is written before the first array and after each one: a submission that is killed in between can be
     read, and the array that it did not note is found by its name.
     """
+    settings = replace(settings, results=check_path(settings.results))
     _take_back(choice.replaced, say)
     arrays = arrange(choice.runs, choice.queued, _limits(profile))
     folder = new_submission(settings.results, study)
@@ -66,7 +60,9 @@ def submit(study: str, choice: Choice, settings: Settings, profile: Profile, say
                 RunTask(_order(runs, task_record_path(folder, number, index), manifest, settings, profile))
                 for index, runs in enumerate(array.elements)
             ]
+            turn.check()
             sent = _send(folder, number, tasks, _job_of(array.after, manifest.arrays), manifest, profile, say)
+            turn.check()
             manifest = replace(manifest, arrays=(*manifest.arrays[:number], sent, *manifest.arrays[number + 1 :]))
             write_manifest(folder, manifest)
     finally:
@@ -143,6 +139,7 @@ def _manifest(study: str, folder: Path, arrays: Sequence[Array], settings: Setti
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         revision=revision(),
         code=code_digest(settings.plugins),
+        order=next_order(settings.results),
         arrays=tuple(
             ArrayRecord(
                 name=_job_name(study, folder, array),
@@ -175,7 +172,7 @@ def _order(runs: Element, record: Path, manifest: Manifest, settings: Settings, 
         "settings": {
             **vars(settings),
             "results": str(settings.results),
-            "data_root": None if settings.data_root is None else str(settings.data_root),
+            "data_root": None if settings.data_root is None else str(settings.data_root.absolute()),
         },
         "record": str(record),
         "workers": profile.runs_per_job,

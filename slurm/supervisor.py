@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ..benchmark.attempt import Ending
-from ..benchmark.claim import STALE_SECONDS, holder
+from ..benchmark.claim import STALE_SECONDS, describe, holder
 from ..benchmark.run import Run
 from ..benchmark.settings import Settings
 from ..benchmark.store import Store
@@ -45,9 +45,9 @@ def work_in_job(pipe: Connection, study: str, settings: Settings, index: int) ->
 class Supervisor:
     """Feeds runs to workers until all have ended or a signal came.
 
-    `on_end(run, ending)` hears how each run ended, `on_epoch(run, record)` every epoch, `say(line)` what happens to
-    workers. `leads`: the worker is the first of several processes, which must all be there before one can go, and end
-    together when one has failed.
+    `on_end(run, ending)` hears how each run ended, `on_epoch(run, record)` every epoch, `on_busy(run)` that another
+    process holds a run, which is waited for, `say(line)` what happens to workers. `leads`: the worker is the first of
+    several processes, which must all be there before one can go, and end together when one has failed.
     """
 
     study: str
@@ -57,6 +57,7 @@ class Supervisor:
     on_end: Callable[[Run, Ending], None]
     on_epoch: Callable[[Run, dict[str, Any]], None]
     say: Callable[[str], None] = lambda line: None
+    on_busy: Callable[[Run], None] = lambda run: None
     leads: bool = False
     _waiting: deque[Run] = field(default_factory=deque)
     _busy: list[tuple[float, Run]] = field(default_factory=list)
@@ -96,10 +97,13 @@ class Supervisor:
             self._waiting.clear()
         if ending.outcome == "busy" and not ending.reason:
             current = time.monotonic()
+            if run.id not in self._busy_since:
+                self.on_busy(run)
             if current - self._busy_since.setdefault(run.id, current) < BUSY_SECONDS:
                 self._busy.append((current + BUSY_POLL_SECONDS, run))
                 return
-            ending = Ending("busy", "another process computes it", retryable=True)
+            held = holder(Store(self.settings.results).folder(self.study, run).path)
+            ending = Ending("busy", f"another process computes it: {describe(held or {})}", retryable=True)
         self.on_end(run, ending)
 
 

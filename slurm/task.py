@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.attempt import Ending
+from ..benchmark.claim import describe, holder
 from ..benchmark.plan import is_open
 from ..benchmark.provenance import revision
 from ..benchmark.recompute import is_done
@@ -22,6 +24,7 @@ from ..benchmark.run import Run, from_dict
 from ..benchmark.settings import Settings
 from ..benchmark.store import Store, now
 from ..benchmark.worker_pool import NoWorker
+from ..datasets.roots import ENVIRONMENT_VARIABLE
 from .code import code_digest
 from .profile import THREAD_VARIABLES
 from .signals import WARNING, Notice, noticing
@@ -75,24 +78,20 @@ class _JobOfRuns:
     record: TaskRecord = field(default_factory=TaskRecord)
 
     def __post_init__(self) -> None:
-        plain = self.order["settings"]
-        data_root = plain["data_root"]
-        self.settings = Settings(
-            **{
-                **plain,
-                "results": Path(plain["results"]),
-                "data_root": None if data_root is None else Path(data_root),
-                "plugins": tuple(plain["plugins"]),
-            }
-        )
+        self.settings = _settings(self.order["settings"])
         self.study: str = self.order["study"]
         self.runs = [from_dict(run) for run in self.order["runs"]]
         self.store = Store(self.settings.results)
-        self.record_path = Path(self.order["record"])
+        self.record_path = Path(_absolute(self.order["record"]))
         self.notice = Notice(self.order["warning_seconds"])
 
     def compute(self) -> dict[str, str]:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A node's encoding may lack letters of a path: they are replaced in the log.
+            sys.stdout.reconfigure(errors="replace")
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(self.settings.threads)))
+        if os.environ.get(ENVIRONMENT_VARIABLE):
+            os.environ[ENVIRONMENT_VARIABLE] = _absolute(os.environ[ENVIRONMENT_VARIABLE])
         if self.order["revision"] is not None:
             os.environ[SUBMITTED_REVISION] = self.order["revision"]
         num_tasks: int = self.order["num_tasks"]
@@ -110,6 +109,7 @@ class _JobOfRuns:
                 on_end=self._note_end,
                 on_epoch=_print_epoch,
                 say=say,
+                on_busy=self._say_busy,
                 leads=num_tasks > 1,
             )
             runs = [run for run in self.runs if self._can_start(run)]
@@ -179,6 +179,10 @@ class _JobOfRuns:
         self.record.outcomes[run.id] = {"outcome": outcome, "reason": ending.reason}
         self._write()
 
+    def _say_busy(self, run: Run) -> None:
+        held = holder(self.store.folder(self.study, run).path)
+        say(f"{run.id} is computed by {describe(held or {})}; waiting for it")
+
     def _is_open(self, run: Run) -> bool:
         outcome = self.record.outcomes.get(run.id, {}).get("outcome")
         return outcome in (None, "interrupted")
@@ -228,6 +232,24 @@ class _JobOfRuns:
         if failed:
             raise RunsFailed(f"{len(failed)} of {len(outcomes)} runs failed: {', '.join(failed)}")
         return outcomes
+
+
+def _absolute(path: str) -> str:
+    """Where there is no home folder `~` stays as it is, and the run that needs it says so."""
+    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111
+
+
+def _settings(plain: dict[str, Any]) -> Settings:
+    """Paths are absolute from here on: code of a method may change the working directory."""
+    root = plain["data_root"]
+    return Settings(
+        **{
+            **plain,
+            "results": Path(_absolute(plain["results"])),
+            "data_root": None if root is None else Path(_absolute(root)),
+            "plugins": tuple(_absolute(path) for path in plain["plugins"]),
+        }
+    )
 
 
 def _print_epoch(run: Run, record: dict[str, Any]) -> None:

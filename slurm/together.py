@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
+from pathlib import Path
 
 from ..benchmark.own_process import restored_process
 from ..benchmark.run import Run
@@ -48,9 +50,12 @@ def follow_in_job(study: str, settings: Settings) -> None:
 
     for path in settings.plugins:
         add_plugin(path)
+    folder = Path.cwd()
     with joined():
         while (run := next_run()) is not None:
             _compute_along(run, study, settings)
+            # Code of a method may have left it, and the next run's paths may be relative.
+            os.chdir(folder)
 
 
 def _compute_along(run: Run, study: str, settings: Settings) -> None:

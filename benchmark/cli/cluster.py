@@ -56,13 +56,15 @@ def submit(
     """Queue what is missing on a SLURM cluster and return at once; `status` tells later how it went."""
     from ...slurm import choice as choices
     from ...slurm import submit as submission
+    from ...slurm.paths import check_path
     from ...slurm.profile import load_profile
+    from ...slurm.turn import submitting
     from ..rehearsal import rehearse
 
     chosen = load_profile(profile)
     opened = selection.open(study)
     settings = Settings(
-        results=results.absolute(),
+        results=check_path(results),
         data_root=data_root.absolute() if data_root else None,
         device=chosen.device,
         threads=chosen.threads,
@@ -84,14 +86,14 @@ def submit(
     _check_networks(opened.runs)
     if data_check:
         _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
-    with submission.submitting(settings.results):
+    with submitting(settings.results) as turn:
         say_older(opened.name, opened.runs, Store(settings.results), recompute)
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         _explain(opened.name, found)
         # weights may lie where only the profile's environment leads to
         rehearse(found.runs, reads_weights=data_check and "TORCH_HOME" not in chosen.environment)
         if found.runs:
-            sent = submission.submit(opened.name, found, settings, chosen, say)
+            sent = submission.submit(opened.name, found, settings, chosen, turn, say)
             say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
             where = [study] if results == DEFAULT_RESULTS else [study, "--results", str(results)]
             which = _spelled({"--set": selection.assignments, "--only": selection.only, "--plugin": selection.plugins})
@@ -160,8 +162,14 @@ def clean(study: str, results: Path) -> None:
 
 
 def _name_of(study: str) -> str:
-    """The study's name. Its file must be readable, so that a misspelt name is an error and not "no jobs"."""
-    return Selection().open(study).name
+    """The study's name. Its file must be readable, so that a misspelt name is an error and not "no jobs".
+
+    Its methods are not looked up: they may be those of a plug-in.
+    """
+    from ..study import StudyFile, study_source
+    from ..yaml_source import validate
+
+    return validate(StudyFile, study_source(study)).name
 
 
 COMMANDS = (submit, cancel, clean)

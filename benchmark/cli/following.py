@@ -130,20 +130,24 @@ def _job(job: Job, found: Overview) -> dict[str, Any]:
 @results_option
 @json_option
 def logs(run_id: str, results: Path, as_json: bool) -> None:
-    """Print a run's attempts, with reasons and tracebacks, and the logs of the jobs it was submitted with."""
+    """Print a run's attempts, with reasons and tracebacks, and the logs of the jobs it was submitted with.
+
+    RUN is the id of a run, or its beginning; STUDY/RUN where two studies have the same run.
+    """
     from ...slurm.submission import find_logs, find_submitted
 
+    study, _, beginning = run_id.rpartition("/")
     try:
         folder = find_one(results, run_id)
-        name = folder.path.name
+        name, study = folder.path.name, folder.study
     except UserError:
         # A job that died before its run began has left a log, but no folder of the run.
-        submitted = find_submitted(results, run_id)
+        submitted = find_submitted(results, beginning, study or "*")
         if len(submitted) != 1:
             raise
         folder, name = None, submitted.pop()
     attempts = folder.attempts() if folder else []
-    paths = find_logs(results, name)
+    paths = find_logs(results, name, "*" if study in ("", "dense") else study)
     if as_json:
         print_json({"run": run_id, "attempts": attempts, "logs": [str(path) for path in paths]})
         return

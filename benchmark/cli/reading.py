@@ -206,12 +206,16 @@ def describe_run(run: Any) -> str:
 
 
 def find_one(results: Any, run_id: str) -> RunFolder:
-    """The folder of a run by its id or an unambiguous beginning of it. Raises UserError otherwise."""
-    if not re.fullmatch(r"[0-9a-f]{1,12}", run_id):
+    """The folder of a run by its id or an unambiguous beginning of it. Raises UserError otherwise.
+
+    Two studies may have the same run: `STUDY/RUN` then says which one is meant.
+    """
+    study, _, beginning = run_id.rpartition("/")
+    if not re.fullmatch(r"[0-9a-f]{1,12}", beginning):
         raise UserError(f"run {run_id!r} is not a run id: up to twelve of the digits 0-9 and a-f")
-    found = list(open_store(results).find(run_id))
+    found = [folder for folder in open_store(results).find(beginning) if study in ("", folder.study)]
     if len(found) != 1:
-        names = ", ".join(folder.path.name for folder in found[:5])
+        names = ", ".join(f"{folder.study}/{folder.path.name}" for folder in found[:5])
         raise UserError(f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {results}")
     return found[0]
 

@@ -174,14 +174,34 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
             elif not console.is_terminal:
                 say(f"[{finished}/{len(made.to_do)}] {describe_run(run)}")
 
+        told: set[str] = set()
+
+        def on_busy(run: Run) -> None:
+            text = _who_is_waited_for(run, Store(settings.results).folder(study, run).path)
+            if text is not None and text not in told:
+                told.add(text)
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
+
         def on_start() -> None:
             say(f"{study}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
 
         def on_stop(reason: str, num_left: int) -> None:
             say(f"{study}: stopped, {num_left} runs are left: {reason}")
 
-        listener = Listener(on_start=on_start, on_epoch=on_epoch, on_end=on_end, on_line=say, on_stop=on_stop)
+        listener = Listener(
+            on_start=on_start, on_epoch=on_epoch, on_end=on_end, on_busy=on_busy, on_line=say, on_stop=on_stop
+        )
         return run_local(made.to_do, study, settings, num_workers, listener)
+
+
+def _who_is_waited_for(run: Run, folder: Path) -> str | None:
+    """A process that hangs keeps its run for ever, so the user is told which one it is."""
+    from ..claim import describe, holder, how_to_end
+
+    held = holder(folder)
+    if not held:
+        return None
+    return f"waiting: {describe_run(run)} is computed by {describe(held)}; if that hangs, end it: {how_to_end(held)}"
 
 
 @click.command
@@ -190,7 +210,7 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
 def retry(run_ids: tuple[str, ...], results: Path) -> None:
     """Allow failed runs to be computed again; `run` or `submit` then does it.
 
-    RUN is the id of a failed run, or its beginning.
+    RUN is the id of a failed run, or its beginning; STUDY/RUN where two studies have the same run.
     """
     folders = [find_one(results, run_id) for run_id in run_ids]
     for folder in folders:

@@ -119,7 +119,8 @@ class Place:
     def record(self, run: Run) -> TaskRecord:
         """What the newest job of a run has noted."""
         submissions = [(path, read_manifest(path)) for path in find_submissions(self.results)]
-        return newest_task_by_run(submissions)[run.id].record()
+        shared = {run.parent.id for run in self.runs if run.parent}
+        return newest_task_by_run(submissions, self.name, shared)[run.id].record()
 
     def numbers(self) -> dict[str, dict[str, Any]]:
         return all_numbers(self.results)

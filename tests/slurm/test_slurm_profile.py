@@ -59,6 +59,11 @@ def write(folder: Path, text: str) -> str:
         ("time: 4h\nsbatch: {--mem: 3G}\n", "option '--mem' has a key of its own in the profile: memory"),
         ("time: 4h\nsbatch: {exclusive: no}\n", "option 'exclusive' is false; leave it out instead"),
         ("time: 4h\nenvironment: {OMP_NUM_THREADS: 4}\n", "OMP_NUM_THREADS is set from the key threads"),
+        (
+            'time: 4h\nsbatch: {comment: "a\\nb"}\n',
+            "mine.yaml:2: sbatch: 'a\\nb' has a newline, which",
+        ),
+        ('time: 4h\npartition: "a\\nb"\n', "'a\\nb' has a newline, which sbatch cannot read"),
         ("time: 4h\nenvironment: {A B: 4}\n", "'A B' is not a name of an environment variable"),
         ("time: 4h\ngpus_per_run: 0\ndevice: cuda\n", "device: cuda needs gpus_per_run >= 1 or gres"),
         ("time: 4h\nmax_requeues: -1\n", "'max_requeues' is -1"),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from prunebench.slurm.commands import SlurmError, call, clean_environment
+from prunebench.slurm.doctor import _time_limit
+from prunebench.slurm.profile import Profile
 from prunebench.slurm.queue import _expand, cache_path, forget, look
 
 
@@ -33,7 +35,7 @@ def no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_slurm")
 def test_without_slurm_the_answer_says_so(tmp_path: Path) -> None:
-    snapshot = look(["1_0"], time.time(), None)
+    snapshot = look(["1_0"], None)
     assert snapshot.queue_error == "squeue is not installed here"
     assert snapshot.accounting_error == "sacct is not installed here"
 
@@ -46,19 +48,19 @@ def test_an_answer_is_remembered_until_it_is_forgotten_or_old(tmp_path: Path) ->
         "ended": {}, "asked": [], "queue_error": "", "accounting_error": "",
     }  # fmt: skip
     cache.write_text(json.dumps(remembered), encoding="utf-8")
-    assert look(["1_0"], 0.0, cache).queue["1_0"].is_running
-    assert look(["1_0", "1_1"], 0.0, cache).queue_error, "a job that was not asked for needs a new question"
+    assert look(["1_0"], cache).queue["1_0"].is_running
+    assert look(["1_0", "1_1"], cache).queue_error, "a job that was not asked for needs a new question"
     cache.write_text(json.dumps({**remembered, "time": time.time() - 31}), encoding="utf-8")
-    assert look(["1_0"], 0.0, cache).queue_error
+    assert look(["1_0"], cache).queue_error
     cache.write_text(json.dumps(remembered), encoding="utf-8")
     forget(tmp_path)
-    assert look(["1_0"], 0.0, cache).queue_error
+    assert look(["1_0"], cache).queue_error
 
 
 @pytest.mark.usefixtures("no_slurm")
 def test_a_damaged_memory_is_no_error(tmp_path: Path) -> None:
     cache_path(tmp_path).write_text('{"queue": 3', encoding="utf-8")
-    assert look(["1_0"], 0.0, cache_path(tmp_path)).queue_error
+    assert look(["1_0"], cache_path(tmp_path)).queue_error
 
 
 def test_a_surrounding_job_and_sbatch_defaults_do_not_reach_the_jobs() -> None:
@@ -74,3 +76,10 @@ def test_a_command_that_hangs_or_fails_is_one_error() -> None:
         call(["sleep", "5"], timeout=0.2)
     with pytest.raises(SlurmError, match=r"ls: .*no-such-file"):
         call(["ls", "/no-such-file"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_fine"), [("infinite", True), ("5:00", False), ("1-00:00:00", True), ("n/a", None), ("?", None)]
+)
+def test_a_time_limit_of_any_form_does_not_stop_doctor(limit: str, is_fine: bool | None) -> None:
+    assert _time_limit(Profile.model_validate({"time": "15m"}), limit).is_fine is is_fine

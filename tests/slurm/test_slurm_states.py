@@ -32,7 +32,7 @@ def in_queue(state: str, reason: str = "") -> Queued:
 
 CASES = {
     # a result counts, whatever SLURM says of the job
-    "result": (Status("done"), evidence(ended=Ended("TIMEOUT", "0:1", "node1")), "done", ""),
+    "result": (Status("done"), evidence(ended=Ended("TIMEOUT", "0:1", "node1", "n")), "done", ""),
     "never submitted": (Status("missing"), _Evidence(), "missing", ""),
     "waits": (Status("missing"), evidence(queued=in_queue("PENDING", "Priority")), "queued", "Priority"),
     "over the partition's limit": (
@@ -57,21 +57,25 @@ CASES = {
     ),
     # NODE_FAIL in the accounting is not final while the controller has requeued the job
     "node lost, requeued": (
-        Status("interrupted"), evidence(queued=in_queue("PENDING"), ended=Ended("NODE_FAIL", "1:0", "node2")),
+        Status("interrupted"), evidence(queued=in_queue("PENDING"), ended=Ended("NODE_FAIL", "1:0", "node2", "n")),
         "queued", "",
     ),
     "killed": (
         Status("interrupted", "attempt 1 ended without a word"),
-        evidence(ended=Ended("FAILED", "0:9", "node1"), record=record()),
+        evidence(ended=Ended("FAILED", "0:9", "node1", "n"), record=record()),
         "lost", "its job ended as FAILED on node1, exit code 0:9",
     ),
     "killed, claim still fresh": (
-        Status("running"), evidence(ended=Ended("FAILED", "0:9", "node1"), record=record(), claim_job="70"),
+        Status("running"),
+        evidence(ended=Ended("FAILED", "0:9", "node1", "n"), record=record(), claim={"slurm_job": "70"}),
         "lost", "its job ended as FAILED on node1, exit code 0:9",
     ),
     "computed by somebody else": (
-        Status("running"), evidence(ended=Ended("FAILED", "0:9", ""), record=record(), claim_job="99"),
-        "running", "not by its job: elsewhere",
+        Status("running"), evidence(
+            ended=Ended("FAILED", "0:9", "", "n"), record=record(),
+            claim={"slurm_job": "", "pid": 5, "host": "login"},
+        ),
+        "running", "not by its job: by process 5 on login",
     ),
     # scancel of one waiting element leaves no trace in the accounting
     "vanished": (Status("missing"), evidence(), "lost", "its job is neither in the queue nor in the accounting"),
@@ -83,7 +87,9 @@ CASES = {
     ),
     "killed after it stopped in order": (
         Status("interrupted"),
-        evidence(ended=Ended("PREEMPTED", "0:0", "node1"), record=record("interrupted", "stopped after epoch 3 of 9")),
+        evidence(
+            ended=Ended("PREEMPTED", "0:0", "node1", "n"), record=record("interrupted", "stopped after epoch 3 of 9")
+        ),
         "interrupted", "stopped after epoch 3 of 9, its job ended as PREEMPTED on node1",
     ),
     "blocked, may go now": (Status("missing"), evidence(record=record("blocked", "b")), "missing", "b"),
@@ -93,7 +99,7 @@ CASES = {
     ),
     "queue unknown": (Status("missing"), evidence(queue_error="down"), "queued", "when last known; down"),
     "queue unknown, alive": (
-        Status("running"), evidence(queue_error="down", record=record(), claim_job="70"),
+        Status("running"), evidence(queue_error="down", record=record(), claim={"slurm_job": "70"}),
         "running", "when last known; down",
     ),
 }  # fmt: skip

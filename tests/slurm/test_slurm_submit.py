@@ -247,9 +247,9 @@ def test_the_users_sbatch_variables_do_not_replace_the_profile(place: Place, mon
 
 
 def test_two_submissions_at_once_do_not_queue_twice(place: Place) -> None:
-    from prunebench.slurm.submit import submitting
+    from prunebench.slurm.turn import submitting
 
-    with submitting(place.results), pytest.raises(UserError, match=r"another submission into .* is at work"):
+    with submitting(place.results), pytest.raises(UserError, match=r"another submit, cancel or clean is at work"):
         place.submit(sbatch=LATER)
     assert "submitted 6 runs" in place.submit(sbatch=LATER)
 

@@ -1,0 +1,62 @@
+"""One command at a time changes what a results folder has in the queue: `submit`, `cancel` and `clean` take turns."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..benchmark.claim import Claim, ClaimLost, describe, holder
+from ..benchmark.errors import UserError
+
+FOLDER = ".submitting"
+
+
+@contextlib.contextmanager
+def submitting(results: Path) -> Iterator[Claim]:
+    """Hold this while choosing and submitting, so that two submissions at once do not queue a run twice.
+
+    Raises UserError if another command has the turn, and where this one lost it on the way (see `Claim.check`).
+    """
+    claim = Claim.take(results / FOLDER)
+    if claim is None:
+        raise _busy(results)
+    try:
+        yield claim
+    except ClaimLost as error:
+        raise UserError(f"another command has taken over the submissions into {results}; submit again") from error
+    finally:
+        claim.release()
+
+
+@contextlib.contextmanager
+def clearing(results: Path) -> Iterator[None]:
+    """Hold this while jobs are cancelled or folders removed: a submission at work would go on to queue jobs, and would
+    overwrite what is noted in its folder.
+
+    Where nothing can be written no submission can be at work, unless it is seen: then jobs are still cancelled.
+    """
+    claim = None
+    if (results / FOLDER).exists():
+        try:
+            claim = Claim.take(results / FOLDER)
+        except OSError:
+            if holder(results / FOLDER) is not None:
+                raise _busy(results) from None
+        else:
+            if claim is None:
+                raise _busy(results)
+    try:
+        yield
+    finally:
+        if claim is not None:
+            claim.release()
+
+
+def _busy(results: Path) -> UserError:
+    """In the words of a user, who may want to end that command first."""
+    who = describe(holder(results / FOLDER) or {})
+    return UserError(
+        f"another submit, cancel or clean is at work in {results} ({who}); wait until it has ended, or end it, and try "
+        "again"
+    )
