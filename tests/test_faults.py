@@ -71,10 +71,16 @@ def test_errors_are_told_apart(error: BaseException, fault: Fault) -> None:
     assert judge(error) == fault
 
 
-@pytest.mark.parametrize("name", ["foo", "meta", "cuda:x", "cuda:99", ""])
-def test_a_device_that_is_not_there_is_the_machines_fault(name: str) -> None:
-    with pytest.raises(MachineError, match=f"device '{name}'"):
+def test_a_device_that_is_not_there_is_the_machines_fault() -> None:
+    with pytest.raises(MachineError, match="device 'cuda:99' asked for, but torch sees"):
+        harness.choose_device("cuda:99")
+
+
+@pytest.mark.parametrize("name", ["foo", "meta", "cuda:x", ""])
+def test_a_device_that_cannot_be_is_bad_input(name: str) -> None:
+    with pytest.raises(UserError, match=f"device '{name}' must be auto, cpu, cuda or cuda:N") as caught:
         harness.choose_device(name)
+    assert not isinstance(caught.value, MachineError)
 
 
 def make_run(method: str = "snip", **changes: Any) -> Run:

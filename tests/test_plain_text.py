@@ -76,8 +76,12 @@ def test_no_cell_of_a_csv_file_is_a_formula(label: str) -> None:
     assert cell.startswith("'")
 
 
+LABEL = EVIL.replace("\r\n", "  ")
+"""A label is one line; studies with others are refused."""
+
+
 def test_reasons_and_labels_command_no_terminal(tmp_path: Path) -> None:
-    text = STUDY.replace("[global_mp, snip, random]", "snip") + f"    label: {json.dumps(EVIL)}\n"
+    text = STUDY.replace("[global_mp, snip, random]", "snip") + f"    label: {json.dumps(LABEL)}\n"
     study, store = write_study(tmp_path, text), Store(tmp_path / "results")
     fill(store, study, lambda run: None if run.seed == 2 and run.method == "snip" else 0.9)
     folder = store_failure(store, study.name, study.runs[-1], EVIL)

@@ -24,8 +24,6 @@ LABELS = {
     "$x_1$ and $\\frac{a$": "$x_1$ and $\\frac{a$",
     "costs $5": "costs $5",
     "50% \\ {a}^b #1 ~& <b>": "50% \\ {a}^b #1 ~& <b>",
-    "   ": "(blank)",
-    "two\nlines": "two lines",
     "\x1b[31mred": "\\x1b[31mred",
     "方法": "\\u65b9\\u6cd5",
     "W" * 300: "W" * 13,
