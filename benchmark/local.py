@@ -18,6 +18,7 @@ from .attempt import Ending
 from .plan import Job
 from .rehearsal import representatives
 from .run import Run, to_dict
+from .run_cost import planned_epochs
 from .settings import Settings
 from .store import Store
 from .worker import ReadData
@@ -61,7 +62,7 @@ class _Queue:
 
     def release(self, runs: Sequence[Run]) -> None:
         """Runs that may start: behind those that others wait for, and longest first, so that none straggles."""
-        self.ready = sorted([*self.ready, *runs], key=lambda run: (run.id not in self.blocked, -run.recipe.epochs))
+        self.ready = sorted([*self.ready, *runs], key=lambda run: (run.id not in self.blocked, -planned_epochs(run)))
 
     def is_empty(self) -> bool:
         return not (self.ready or self.busy or self.blocked)
@@ -145,7 +146,7 @@ def _blocked(parent: Run, reason: str) -> Ending:
 def _make_queue(jobs: Sequence[Job]) -> _Queue:
     """Parents and long runs first: what others wait for, or what would be alone at the end, must not start last."""
     open_ids = {job.run.id for job in jobs}
-    ordered = sorted(jobs, key=lambda job: (-job.wanted_by, -job.run.recipe.epochs))
+    ordered = sorted(jobs, key=lambda job: (-job.wanted_by, -planned_epochs(job.run)))
     queue = _Queue()
     for job in ordered:
         parent = job.run.parent

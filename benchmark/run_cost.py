@@ -75,6 +75,12 @@ def run_cost(run: Run, count: CountMacs | None = None) -> RunCost:
     return RunCost(epochs, samples, macs, tuple(unknown))
 
 
+def planned_epochs(run: Run) -> int:
+    """Epochs of all rounds, or of one where the method does not say how many there are; at least 1, a share of work."""
+    known = _epochs(run.method, run.sparsity, run.method_options, run.recipe.epochs)
+    return max(1, run.recipe.epochs if known is None else known)
+
+
 @cache
 def _epochs(method: str, sparsity: float, options: Frozen, epochs: int) -> int | None:
     return trained_epochs(describe(method), sparsity, dict(options), epochs)

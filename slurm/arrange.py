@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..benchmark.errors import UserError
 from ..benchmark.run import Run
+from ..benchmark.run_cost import planned_epochs
 
 Element = tuple[Run, ...]
 """The runs of one job of an array."""
@@ -45,7 +46,7 @@ def arrange(runs: Sequence[Run], queued: Mapping[str, str], limits: Limits) -> l
     `queued` maps ids of dense trainings that wait or run already to their jobs. Where the controller takes fewer
     jobs than there are, a job gets several runs, one after the other. Raises UserError if even that does not fit.
     """
-    ordered = sorted(runs, key=lambda run: -run.recipe.epochs)
+    ordered = sorted(runs, key=lambda run: -planned_epochs(run))
     parents = {run.parent.id for run in runs if run.parent is not None}
     dense = [run for run in ordered if run.id in parents]
     others = [run for run in ordered if run.id not in parents]

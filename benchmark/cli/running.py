@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..plain_text import one_line
 from ..plan import Plan, make_plan
 from ..run import Run
+from ..run_cost import planned_epochs
 from ..settings import Compile, MemoryFormat, Settings, check_device_name, default_jobs
 from ..store import Store
 from .following import describe_run
@@ -142,7 +143,7 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
     # A plain kill stops as gently as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=True)
-    total = sum(max(1, job.run.recipe.epochs) for job in made.to_do)
+    total = sum(planned_epochs(job.run) for job in made.to_do)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -156,14 +157,15 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
         finished = 0
 
         def on_epoch(run: Run, record: dict[str, Any]) -> None:
-            step = min(record["epoch"] + 1, run.recipe.epochs) - seen.get(run.id, 0)
-            seen[run.id] = seen.get(run.id, 0) + step
-            progress.advance(task, step)
+            # every round counts its epochs from the beginning, or from the one that it rewinds to
+            if seen.get(run.id, 0) < planned_epochs(run):
+                seen[run.id] = seen.get(run.id, 0) + 1
+                progress.advance(task)
 
         def on_end(run: Run, ending: Any) -> None:
             nonlocal finished
             finished += 1
-            progress.advance(task, max(1, run.recipe.epochs) - seen.get(run.id, 0))
+            progress.advance(task, planned_epochs(run) - seen.get(run.id, 0))
             if ending.outcome != "done":
                 console.print(
                     one_line(f"{ending.outcome}: {describe_run(run)}: {ending.reason}"),

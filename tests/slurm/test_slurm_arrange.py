@@ -16,7 +16,7 @@ def dense(seed: int) -> Run:
 
 def pruned(seed: int, sparsity: float, parent: Run | None) -> Run:
     return Run(
-        dataset="digits", model="m", method="a", seed=seed, recipe=Recipe(epochs=2), sparsity=sparsity, parent=parent
+        dataset="digits", model="m", method="snip", seed=seed, recipe=Recipe(epochs=2), sparsity=sparsity, parent=parent
     )
 
 
@@ -36,17 +36,17 @@ def test_each_dense_training_has_its_own_array_of_dependants() -> None:
             pruned(0, 0.5, None)]  # fmt: skip
     assert shown(arrange(runs, {}, ONE_EACH)) == [
         ("dense", [[("dense", 0, 0.0)], [("dense", 1, 0.0)]], None),
-        ("after", [[("a", 0, 0.5)], [("a", 0, 0.9)]], Place(0, 0)),
-        ("after", [[("a", 1, 0.5)]], Place(0, 1)),
-        ("direct", [[("a", 0, 0.5)]], None),
+        ("after", [[("snip", 0, 0.5)], [("snip", 0, 0.9)]], Place(0, 0)),
+        ("after", [[("snip", 1, 0.5)]], Place(0, 1)),
+        ("direct", [[("snip", 0, 0.5)]], None),
     ]
 
 
 def test_a_stored_dense_training_is_no_reason_to_wait_and_a_queued_one_is() -> None:
     runs = [pruned(0, 0.5, dense(0)), pruned(1, 0.5, dense(1))]
     assert shown(arrange(runs, {dense(1).id: "77_3"}, ONE_EACH)) == [
-        ("direct", [[("a", 0, 0.5)]], None),
-        ("after", [[("a", 1, 0.5)]], "77_3"),
+        ("direct", [[("snip", 0, 0.5)]], None),
+        ("after", [[("snip", 1, 0.5)]], "77_3"),
     ]
 
 
@@ -58,8 +58,11 @@ def test_arrays_are_split_at_the_controllers_limit() -> None:
 
 
 def test_long_runs_come_first() -> None:
-    long = Run(dataset="digits", model="m", method="a", seed=0, recipe=Recipe(epochs=200))
+    long = Run(dataset="digits", model="m", method="snip", seed=0, recipe=Recipe(epochs=200))
     assert arrange([pruned(0, 0.5, None), long], {}, ONE_EACH)[0].elements[0] == (long,)
+    # twelve trainings of the recipe
+    rounds = Run(dataset="digits", model="m", method="imp", seed=0, recipe=Recipe(epochs=20), sparsity=0.9)
+    assert arrange([long, rounds], {}, ONE_EACH)[0].elements[0] == (rounds,)
 
 
 def test_where_few_jobs_are_accepted_each_gets_several_runs() -> None:
