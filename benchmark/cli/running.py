@@ -119,7 +119,7 @@ def run(
 def _say_starts(made: Plan, store: Store) -> None:
     """The accuracy that pruning starts from is never left to be looked up: a start from other weights shows here."""
     for job in made.jobs:
-        result = store.folder(made.study, job.run).read_result() if job.run.is_dense else None
+        result = store.result(made.study, job.run) if job.run.is_dense else None
         if result is not None:
             accuracy = result["accuracy"]["last"]
             say(f"start: {job.run.model} dense, seed {job.run.seed}: test accuracy {accuracy:.2%} ({job.run.id})")
