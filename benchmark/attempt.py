@@ -68,7 +68,7 @@ def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None
 
 
 def _unless_done(run: Run, study: str, settings: Settings, watch: Watch, *, is_suspect: bool = False) -> Ending:
-    """`is_suspect`: what is stored was found damaged; it is looked at as closely again when nobody else can write it."""
+    """`is_suspect`: what is stored was found damaged, and is looked at once more when nobody else can write it."""
     store = Store(settings.results)
     folder = store.folder(study, run)
     try:

@@ -368,3 +368,22 @@ def test_files_of_processes_that_ask_for_the_claim_are_left_for_a_minute(results
     remove_leftovers(place)
     assert young.exists()
     assert not old.exists()
+
+
+def test_results_that_can_only_be_read_are_complete_where_nothing_is_missing(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(results: Path) -> None:
+        raise UserError(f"the results folder {results} cannot be written")
+
+    monkeypatch.chdir(results.parent)
+    monkeypatch.setattr("prunebench.benchmark.cli.running.check_writable", refuse)
+    Path("s.yaml").write_text(STUDY, encoding="utf-8")
+    done = CliRunner().invoke(app, ["run", "s.yaml"])
+    assert done.exit_code == 0
+    assert "nothing to compute" in done.stderr
+    forget(results, PRUNED)
+    for arguments in ((), ("--recompute",), ("--retry-failed",)):
+        refused = CliRunner().invoke(app, ["run", "s.yaml", *arguments])
+        assert isinstance(refused.exception, UserError), arguments
+        assert "cannot be written" in str(refused.exception)

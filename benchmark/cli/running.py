@@ -84,7 +84,8 @@ def run(
         plugins=selection.plugin_paths,
     )  # fmt: skip
     store = open_store(results)
-    check_writable(results)
+    if recompute or retry_failed or not results.is_dir():
+        check_writable(results)
     say_older(opened.name, opened.runs, store, recompute)
     made = make_plan(opened.name, opened.runs, store)
     if retry_failed:
@@ -102,6 +103,7 @@ def run(
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         raise click.exceptions.Exit(1 if failed_before else 0)
+    check_writable(results)
     try:
         endings = _compute(made, opened.name, settings, jobs or default_jobs(device))
     except KeyboardInterrupt:
