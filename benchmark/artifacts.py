@@ -21,7 +21,7 @@ from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from .errors import Damaged
-from .store import write_atomically
+from .store import read_stored, write_atomically
 
 Facts = dict[str, Any]
 """`sha256` and `bytes` of a file, as results record them."""
@@ -35,7 +35,7 @@ def _write(path: Path, content: bytes) -> Facts:
 def _read(path: Path, facts: Mapping[str, Any] | None) -> bytes:
     """The content. Raises Damaged where the file is not there, cannot be read, or is not the one of the facts."""
     try:
-        content = path.read_bytes()
+        content = read_stored(path)
     except FileNotFoundError:
         raise Damaged(path, "it is missing") from None
     if facts is not None and hashlib.sha256(content).hexdigest() != facts["sha256"]:
@@ -112,12 +112,13 @@ def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu")
 
     Raises FileNotFoundError where there is none, Damaged for one that is broken, of another run or of another format.
     """
-    line, _, content = path.read_bytes().partition(b"\n")
+    line, _, content = read_stored(path).partition(b"\n")
     if line + b"\n" != _checkpoint_line(run_id, content):
         raise Damaged(path, f"it is no whole checkpoint of run {run_id} in this format")
     try:
         return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, EOFError, ValueError) as error:
+        # No RuntimeError: the digest was right, so that is the device's, which has no memory left for example.
         raise Damaged(path, f"{type(error).__name__}: {error}") from error
 
 

@@ -8,15 +8,15 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from .claim import Claim, ClaimLost
-from .damage import remove_leftovers, set_aside_damage, set_aside_result
+from .claim import Claim, ClaimLost, holder
+from .damage import clear_place, remove_leftovers, set_aside_bad_weights, set_aside_damage
 from .errors import Damaged, UserError
 from .faults import judge
 from .own_process import leave_if_forked
 from .recompute import is_done
 from .run import Run
 from .settings import Settings
-from .store import Store, now
+from .store import RunFolder, Store, now
 
 if TYPE_CHECKING:
     from .harness import Watch
@@ -55,7 +55,7 @@ def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None
         ending = _unless_done(run, study, settings, watch)
         if not ending.lacks_parent or run.parent is None:
             return ending
-        parent = attempt(run.parent, study, settings, watch)
+        parent = _unless_done(run.parent, study, settings, watch, is_suspect=True)
         if parent.outcome == "done":
             return _unless_done(run, study, settings, watch)
         if parent.outcome == "busy":
@@ -67,20 +67,25 @@ def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None
     return replace(parent, reason=reason, retryable=True)
 
 
-def _unless_done(run: Run, study: str, settings: Settings, watch: Watch) -> Ending:
+def _unless_done(run: Run, study: str, settings: Settings, watch: Watch, *, is_suspect: bool = False) -> Ending:
+    """`is_suspect`: what is stored was found damaged, and is looked at once more when nobody else can write it."""
     store = Store(settings.results)
     folder = store.folder(study, run)
     try:
-        if is_done(folder):
+        if is_done(folder) and not is_suspect:
             return Ending("done")
     except UserError as error:
         return Ending("failed", str(error))
-    if run.parent is not None and not store.folder(study, run.parent).result_path.exists():
-        return Ending("blocked", f"its dense training {run.parent.id} has no result", retryable=True)
+    if run.parent is not None and (ending := _without_parent(store.folder(study, run.parent), run.parent)):
+        return ending
+    for line in clear_place(folder):
+        watch.on_note(line)
     claim = Claim.take(folder.path)
     if claim is None:
         return Ending("busy")
     try:
+        for line in set_aside_bad_weights(folder) if is_suspect else ():
+            watch.on_note(line)
         # The result may have appeared between the look and the claim.
         if is_done(folder):
             return Ending("done")
@@ -111,7 +116,8 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
     except Interrupted as error:
         ending = Ending("interrupted", str(error))
     except Damaged as error:
-        ending = _without_parent(run, study, settings, watch, error)
+        # The run's own files were looked at before, so this is its dense training.
+        ending = Ending("interrupted", str(error), retryable=True, lacks_parent=run.parent is not None)
     except (Exception, SystemExit) as error:
         ending = ending_of(error)
         record["traceback"] = "" if isinstance(error, UserError) else traceback.format_exc()[-4000:]
@@ -128,18 +134,16 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
     return ending
 
 
-def _without_parent(run: Run, study: str, settings: Settings, watch: Watch, error: Damaged) -> Ending:
-    """The run's own files were looked at before, so what it found damaged is its dense training: set that aside."""
-    assert run.parent is not None, error
-    folder = Store(settings.results).folder(study, run.parent)
-    claim = Claim.take(folder.path)
-    if claim is not None:
-        try:
-            for line in set_aside_result(folder, error):
-                watch.on_note(line)
-        finally:
-            claim.release()
-    return Ending("interrupted", str(error), retryable=True, lacks_parent=True)
+def _without_parent(folder: RunFolder, parent: Run) -> Ending | None:
+    """Why a run cannot start from its dense training; None where it can. One that is computed anew is waited for."""
+    if os.path.lexists(folder.result_path):
+        return None
+    if holder(folder.path) is not None:
+        return Ending("busy")
+    if os.path.lexists(folder.result_path):
+        # It appeared between the two looks.
+        return None
+    return Ending("blocked", f"its dense training {parent.id} has no result", retryable=True)
 
 
 def ending_of(error: BaseException) -> Ending:

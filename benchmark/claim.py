@@ -38,18 +38,31 @@ def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[st
     try:
         age = (time.time() if now is None else now) - path.stat().st_mtime
         text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
+    except IsADirectoryError:
+        text = ""
+    content = _parsed(text)
+    if content is None:
         # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
         return {} if age < 5.0 else None
     if _is_here(content):
         return content if _is_alive(content.get("pid", 0), content.get("started")) else None
     return content if age < STALE_SECONDS else None
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """The content of a claim, or None where it is none."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or type(content.get("pid")) is not int:
+        return None
+    # A time that no calendar has is not one that a claim was taken at.
+    since = content.get("since")
+    is_time = since is None or (isinstance(since, int | float) and 0 <= since < 1e11)
+    return content if is_time else None
 
 
 def describe(content: Mapping[str, Any]) -> str:
@@ -147,7 +160,7 @@ def _clock_of(folder: Path, token: str) -> float:
     path = folder / f".clock.{token}"
     path.touch()
     now = path.stat().st_mtime
-    path.unlink()
+    path.unlink(missing_ok=True)
     return now
 
 
@@ -166,7 +179,9 @@ def _remove_dead(path: Path, token: str, now: float) -> bool:
     if not is_dead:
         with contextlib.suppress(FileExistsError):
             os.link(moved, path)
-    moved.unlink()
+    with contextlib.suppress(IsADirectoryError):
+        # A folder with the name of a claim is out of the way, and stays.
+        moved.unlink()
     return is_dead
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,8 +16,11 @@ from pathlib import Path
 
 from .claim import Claim
 from .errors import Damaged
+from .recompute import NEW_HISTORY, WISH
 from .run import Run
 from .store import RunFolder
+
+WRITTEN = ("checkpoint.pt", "history.jsonl", "masks.safetensors", "model.safetensors")
 
 
 def print_note(line: str) -> None:
@@ -40,7 +44,8 @@ def _names_beside(path: Path) -> Iterator[Path]:
 
 
 def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:
-    """Set aside a result that is damaged or lacks its weights, and a `run.json` that is of no or another run.
+    """Set aside a result that is damaged or lacks its weights, a `run.json` that is of no or another run, and what
+    keeps the run's files from being written.
 
     Returns a line for each. The weights of a damaged result go with it: nothing says any more whose they are.
     """
@@ -56,7 +61,37 @@ def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:
         pass
     except Damaged as error:
         lines.append(set_aside(error))
-    return lines
+    return lines + [set_aside(error) for error in _misplaced(folder)]
+
+
+def clear_place(folder: RunFolder) -> list[str]:
+    """Set aside what is in the place of a run's folder and is no folder: nobody can hold a claim in it."""
+    if folder.path.is_dir() or not os.path.lexists(folder.path):
+        return []
+    return [set_aside(Damaged(folder.path, "it is not the folder of a run"))]
+
+
+def set_aside_bad_weights(folder: RunFolder) -> list[str]:
+    """Set aside a stored result whose weights are not those that it speaks of; reads them all."""
+    from .artifacts import load_weights
+
+    try:
+        result = folder.read_result()
+        if result is not None:
+            load_weights(folder.model_path, result.get("files", {}).get(folder.model_path.name))
+    except Damaged as error:
+        return set_aside_result(folder, error)
+    return []
+
+
+def _misplaced(folder: RunFolder) -> Iterator[Damaged]:
+    """Folders where files are to be written, and a file in the place of the attempts' folder."""
+    for name in (*WRITTEN, WISH, NEW_HISTORY):
+        if (folder.path / name).is_dir():
+            yield Damaged(folder.path / name, "it is a folder, not a file")
+    attempts = folder.path / "attempts"
+    if os.path.lexists(attempts) and not attempts.is_dir():
+        yield Damaged(attempts, "it is not a folder")
 
 
 def set_aside_result(folder: RunFolder, error: Damaged) -> list[str]:
@@ -71,16 +106,21 @@ def set_aside_result(folder: RunFolder, error: Damaged) -> list[str]:
 def remove_leftovers(folder: RunFolder) -> None:
     """Temporary files of writers that were killed (`.<name>.xxxxxxxx`), and claims that were moved out of the way.
 
-    A claim is moved by a process that does not hold the folder, and may be looking at it: it is left for a minute.
+    Some are made by processes that do not hold the folder, and may be at work on them: those are left for a minute.
     """
     for place in (folder.path, folder.path / "attempts"):
         for path in place.glob(".*"):
-            is_claim = path.name.startswith(".claim.")
-            if path.is_file() and not (is_claim and time.time() - path.stat().st_mtime < MOVED_CLAIM_SECONDS):
-                path.unlink(missing_ok=True)
+            # Any of them may be gone by now: its maker removes it.
+            with contextlib.suppress(FileNotFoundError):
+                is_young = time.time() - path.stat().st_mtime < OTHERS_SECONDS
+                if path.is_file() and not (is_young and path.name.startswith(OF_OTHERS)):
+                    path.unlink()
 
 
-MOVED_CLAIM_SECONDS = 60.0
+OF_OTHERS = (".claim.", ".clock.", f".{WISH}.")
+"""A claim on its way out, the file that tells the time to who asks for a claim, a wish that is being written."""
+
+OTHERS_SECONDS = 60.0
 
 
 def tidy(folder: RunFolder) -> None:

@@ -165,6 +165,7 @@ class _Execution:
         if self.folder.result_path.exists():
             self.history_path = self.folder.path / NEW_HISTORY
         self.start: str | None = None
+        self.parent_cost: dict[str, Any] | None = None
 
     def compute(self) -> dict[str, Any]:
         memory.reset_peak(self.device)
@@ -197,6 +198,8 @@ class _Execution:
             facts = result.get("files", {}).get(parent.model_path.name)
             model.load_state_dict(load_weights(parent.model_path, facts))
             self.start = facts["sha256"] if facts else weights_digest(parent.model_path)
+            # Now: by the end, what is damaged may be set aside.
+            self.parent_cost = result["cost"]
         return self._placed(model)
 
     def _choose_precision(self, model: nn.Module) -> Precision:
@@ -444,11 +447,11 @@ class _Execution:
 
     def _cost(self) -> dict[str, Any]:
         """Epochs, multiply-adds and seconds; those of the shared dense training stand beside, under `parent`."""
-        parent = self.store.folder(self.study, self.run.parent).read_result() if self.run.parent else None
+        parent = self.parent_cost
         own = training_cost(self.history, sum(self.model_macs.values()), len(self.data.train))
         return {
             **own,
-            "parent": {key: parent["cost"][key] for key in own} if parent else None,
+            "parent": {key: parent[key] for key in own} if parent else None,
             "seconds": self.progress.seconds + time.perf_counter() - self.begin,
             "train_seconds": self.clock.train,
             "evaluate_seconds": self.clock.evaluate,

@@ -69,6 +69,11 @@ class Index:
         except (FileNotFoundError, NotADirectoryError):
             self._forget(run_id)
             return None
+        except OSError:
+            # Links that lead back to themselves, or a disk that does not answer: reading says what it is.
+            self._forget(run_id)
+            result = RunFolder(self._folder / run_id).read_result()
+            return None if result is None else _summary(result)
         signature = b"%d %d %d %d" % (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         known = self._entries.get(run_id)
         if known is not None and known[0] == signature:
@@ -77,7 +82,7 @@ class Index:
         result = RunFolder(self._folder / run_id).read_result()
         if result is None:
             return None
-        summary = {key: value for key, value in result.items() if key != "layers"}
+        summary = _summary(result)
         if self._is_kept and max(state.st_mtime_ns, state.st_ctime_ns) < time.time_ns() - SETTLED_NS:
             self._entries[run_id] = signature, to_json(summary)
             self._has_changed = True
@@ -100,6 +105,10 @@ class Index:
 
     def _forget(self, run_id: str) -> None:
         self._has_changed |= self._entries.pop(run_id, None) is not None
+
+
+def _summary(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if key != "layers"}
 
 
 def index_path(folder: Path) -> Path:

@@ -13,6 +13,7 @@ both break on the shared file systems of clusters. Nothing here imports torch.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -58,13 +59,28 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def read_stored(path: Path) -> bytes:
+    """The content of a file of a run. Raises FileNotFoundError, and Damaged where something else than a file is."""
+    try:
+        return path.read_bytes()
+    except IsADirectoryError:
+        raise Damaged(path, "it is a folder, not a file") from None
+    except NotADirectoryError:
+        # What should be the run's folder is a file: nothing of the run is there.
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Damaged(path, "it is a link that leads back to itself") from None
+        raise
+
+
 def read_json(path: Path) -> Any:
     """Parsed JSON. Raises Damaged for a file that is not JSON: such a file was not written by the suite."""
     # Twice as fast as json.loads, for tables of thousands of results; late, since every command imports this module.
     from pydantic_core import from_json
 
     try:
-        return from_json(path.read_bytes())
+        return from_json(read_stored(path))
     except ValueError as error:
         raise Damaged(path, f"not valid JSON ({error})") from error
 
@@ -196,8 +212,8 @@ class RunFolder:
 
         records = []
         try:
-            lines = self.history_path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
+            lines = read_stored(self.history_path).decode(errors="replace").splitlines()
+        except (FileNotFoundError, Damaged):
             return []
         for line in lines:
             try:

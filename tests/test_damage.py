@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +12,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from prunebench.benchmark import harness
 from prunebench.benchmark.attempt import Ending, attempt
+from prunebench.benchmark.claim import Claim
 from prunebench.benchmark.cli import app
+from prunebench.benchmark.damage import remove_leftovers
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.harness import Watch
 from prunebench.benchmark.plan import make_plan
@@ -260,3 +265,125 @@ def test_no_command_takes_a_version_that_it_does_not_know_for_damage(results: Pa
     assert (ending.outcome, notes) == ("failed", [])
     assert "result format 2" in ending.reason
     assert path.read_text(encoding="utf-8") == text
+
+
+def in_place_of(path: Path, *, is_loop: bool) -> None:
+    """A folder that is not empty, or a link that leads back to itself, where a file should be."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    if is_loop:
+        path.symlink_to(path.name)
+    else:
+        path.mkdir()
+        (path / "x").touch()
+
+
+@pytest.mark.parametrize("is_loop", [False, True])
+@pytest.mark.parametrize(
+    "name", ["result.json", "run.json", "attempts/0001.json", "claim.json", "history.jsonl", "masks.safetensors",
+             "checkpoint.pt", "recompute.json"],
+)  # fmt: skip
+def test_what_is_no_file_is_set_aside(
+    name: str, is_loop: bool, results: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_loop and name == "claim.json":
+        pytest.skip("nobody but Claim writes it, and never a link")
+    monkeypatch.chdir(results.parent)
+    Path("s.yaml").write_text(STUDY, encoding="utf-8")
+    path = folder(results, PRUNED).path / name
+    if name not in ("result.json", "recompute.json"):
+        forget(results, PRUNED)
+    in_place_of(path, is_loop=is_loop)
+    os.utime(path, (time.time() - 60.0,) * 2, follow_symlinks=False)
+    for command in ("plan s.yaml", "status s.yaml", "table s.yaml"):
+        assert CliRunner().invoke(app, command.split()).exit_code == 0, command
+    ending, _ = compute(PRUNED, results)
+    assert ending.outcome == "done", ending
+    assert measured(results, PRUNED) == measured(whole, PRUNED)
+
+
+def test_files_in_the_place_of_folders_are_set_aside(results: Path, whole: Path) -> None:
+    for place in (folder(results, PRUNED).path / "attempts", folder(results, PRUNED).path):
+        forget(results, PRUNED)
+        shutil.rmtree(place)
+        place.write_text("x", encoding="utf-8")
+        ending, notes = compute(PRUNED, results)
+        assert ending.outcome == "done", ending
+        assert "set aside" in notes[0]
+        assert place.with_name(f"{place.name}.damaged").read_text(encoding="utf-8") == "x"
+        assert measured(results, PRUNED) == measured(whole, PRUNED)
+
+
+def test_a_run_waits_for_a_dense_training_that_another_process_computes_anew(results: Path) -> None:
+    forget(results, PRUNED)
+    parent = folder(results, DENSE)
+    forget(results, DENSE)
+    claim = Claim.take(parent.path)
+    assert claim is not None
+    try:
+        assert compute(PRUNED, results)[0].outcome == "busy"
+    finally:
+        claim.release()
+    assert compute(PRUNED, results)[0].outcome == "blocked"
+
+
+def test_a_dense_training_that_another_process_has_computed_anew_is_not_set_aside(
+    results: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(results, PRUNED)
+    path = folder(results, DENSE).model_path
+    good = path.read_bytes()
+    zero_bytes(path)
+    read = harness.load_weights
+
+    def repaired_after(path: Path, facts: Any) -> Any:
+        try:
+            return read(path, facts)
+        finally:
+            path.write_bytes(good)
+
+    monkeypatch.setattr(harness, "load_weights", repaired_after)
+    ending, notes = compute(PRUNED, results)
+    assert (ending.outcome, notes) == ("done", [])
+    assert not list(path.parent.glob("*.damaged"))
+    assert measured(results, PRUNED) == measured(whole, PRUNED)
+
+
+def test_the_cost_of_the_dense_training_is_stored_though_that_is_set_aside_meanwhile(results: Path) -> None:
+    forget(results, PRUNED)
+    watch = Watch(on_epoch=lambda record: folder(results, DENSE).result_path.unlink(missing_ok=True))
+    assert attempt(PRUNED, "s", Settings(results=results), watch).outcome == "done"
+    result = folder(results, PRUNED).read_result()
+    assert result is not None
+    assert result["cost"]["parent"]["epochs"] == 3
+
+
+def test_files_of_processes_that_ask_for_the_claim_are_left_for_a_minute(results: Path) -> None:
+    place = folder(results, PRUNED)
+    young, old = place.path / ".clock.0123", place.path / ".clock.4567"
+    for path in (young, old):
+        path.touch()
+    os.utime(old, (time.time() - 100.0,) * 2)
+    remove_leftovers(place)
+    assert young.exists()
+    assert not old.exists()
+
+
+def test_results_that_can_only_be_read_are_complete_where_nothing_is_missing(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(results: Path) -> None:
+        raise UserError(f"the results folder {results} cannot be written")
+
+    monkeypatch.chdir(results.parent)
+    monkeypatch.setattr("prunebench.benchmark.cli.running.check_writable", refuse)
+    Path("s.yaml").write_text(STUDY, encoding="utf-8")
+    done = CliRunner().invoke(app, ["run", "s.yaml"])
+    assert done.exit_code == 0
+    assert "nothing to compute" in done.stderr
+    forget(results, PRUNED)
+    for arguments in ((), ("--recompute",), ("--retry-failed",)):
+        refused = CliRunner().invoke(app, ["run", "s.yaml", *arguments])
+        assert isinstance(refused.exception, UserError), arguments
+        assert "cannot be written" in str(refused.exception)

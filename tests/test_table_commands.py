@@ -61,6 +61,14 @@ def test_table_of_a_part_leaves_the_files_alone(filled: Path) -> None:
     assert not (filled / "results/small/tables").exists()
 
 
+def test_a_table_that_cannot_be_kept_is_shown(filled: Path) -> None:
+    (filled / "results/small/tables").write_text("a file where the folder would be", encoding="utf-8")
+    done = run("table", "study.yaml")
+    assert done.exit_code == 0
+    assert "**Test accuracy" in done.stdout
+    assert "not kept in the results folder: cannot write results/small/tables/accuracy.md: " in done.stderr
+
+
 def test_table_of_nothing_is_shown_and_not_written(place: Path) -> None:
     done = run("table", "study.yaml")
     assert done.exit_code == 0

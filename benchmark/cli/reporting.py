@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import UserError
 from .options import (
     Selection,
     complete_study,
@@ -194,7 +195,12 @@ def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> 
         folder = store.study_folder(study.name) / "tables"
         for format in ("md", "csv"):
             path = folder / f"{made.name}{SUFFIXES[format]}"
-            write(path, render(made, format))
+            try:
+                write(path, render(made, format))
+            except UserError as error:
+                # Others' results may be readable only, and the table has been printed.
+                say(f"not kept in the results folder: {error}")
+                return
             say(f"wrote {path}")
 
 

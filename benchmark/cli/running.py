@@ -85,7 +85,8 @@ def run(
         plugins=selection.plugin_paths,
     )  # fmt: skip
     store = open_store(results)
-    check_writable(results)
+    if recompute or retry_failed or not results.is_dir():
+        check_writable(results)
     say_older(opened.name, opened.runs, store, recompute)
     made = make_plan(opened.name, opened.runs, store)
     if retry_failed:
@@ -103,6 +104,7 @@ def run(
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         raise click.exceptions.Exit(1 if failed_before else 0)
+    check_writable(results)
     try:
         endings = _compute(made, opened.name, settings, jobs or default_jobs(device))
     except KeyboardInterrupt:
@@ -120,7 +122,7 @@ def run(
 def _say_starts(made: Plan, store: Store) -> None:
     """The accuracy that pruning starts from is never left to be looked up: a start from other weights shows here."""
     for job in made.jobs:
-        result = store.folder(made.study, job.run).read_result() if job.run.is_dense else None
+        result = store.result(made.study, job.run) if job.run.is_dense else None
         if result is not None:
             accuracy = result["accuracy"]["last"]
             say(f"start: {job.run.model} dense, seed {job.run.seed}: test accuracy {accuracy:.2%} ({job.run.id})")
