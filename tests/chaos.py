@@ -18,6 +18,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +52,7 @@ def play(state: Round, faults: Sequence[Fault], wanted: dict[str, Any]) -> Playe
                 check(state, wanted)
             continue
         if state.is_complete():
-            compare(stored(state.results), wanted)
+            check(state, wanted)
             state.reopen()
         state.start()
         played += count(fault, fault.play(state))
@@ -111,7 +112,7 @@ def compare(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name, value in wanted.items():
         if found[name] != value:
             fields = [key for key in value if found[name].get(key) != value[key]] if isinstance(value, dict) else []
-            raise Difference(f"{name} differs {fields}")
+            raise Difference(f"{name} differs {fields or found[name]}")
 
 
 @contextlib.contextmanager
@@ -136,7 +137,10 @@ def make_folder(folder: Path) -> Path:
 def undisturbed(folder: Path) -> dict[str, Any]:
     """The study computed without faults."""
     state = Round(make_folder(folder), random.Random(0))
-    state.complete()
+    try:
+        state.complete()
+    finally:
+        state.kill_all()
     return stored(state.results)
 
 
@@ -183,6 +187,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so many")
     parser.add_argument("--counts", type=Path, help="add what was played to this file, and print the sum")
     arguments = parser.parse_args()
+    # So that the command at work and the small disk are cleared away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     end = time.monotonic() + 60 * arguments.minutes
     choice = [fault for fault in FAULTS if arguments.only in fault.name]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))

@@ -22,7 +22,6 @@ from chaos_ways import (
     TENSORS,
     damage,
     delete,
-    fill_with_noise,
     made,
     name_another_run,
     put_folder,
@@ -71,22 +70,26 @@ def damage_masks(state: Round) -> str:
 
 
 def damage_description(state: Round) -> str:
-    return damage(state, state.need_unfinished() / "run.json", {**JSON, **OTHER})
+    path = state.need_unfinished() / "run.json"
+    return damage(state, path, {**JSON, **OTHER} if path.exists() else made(JSON))
 
 
 def damage_attempts(state: Round) -> str:
     """The last record of a run that has no result, or all of them."""
     folder = state.need_unfinished() / "attempts"
+    records = sorted(folder.glob("[0-9]*.json"))
+    if not records:
+        return ""
     if state.chance.random() < 0.2:
         shutil.rmtree(folder)
         return "all deleted"
-    return damage(state, sorted(folder.glob("*.json"))[-1], {**JSON, "deleted": delete})
+    return damage(state, records[-1], {**JSON, "deleted": delete})
 
 
 def damage_history(state: Round) -> str:
     path = state.need_unfinished() / "history.jsonl"
     ways = {**JSON, **OTHER, "torn": tear_last_line}
-    return damage(state, path, ways if path.exists() else {"list": ways["list"], "noise": fill_with_noise})
+    return damage(state, path, ways if path.exists() else made(JSON))
 
 
 def damage_checkpoint(state: Round) -> str:

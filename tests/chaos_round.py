@@ -111,7 +111,8 @@ class Round:
         """Those of them that hold a run."""
         held = set()
         for path in self.results.rglob("claim.json"):
-            with contextlib.suppress(OSError, ValueError):
+            # A claim may be damaged.
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 held.add(json.loads(path.read_text(encoding="utf-8"))["pid"])
         return held & self.workers()
 
