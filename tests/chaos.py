@@ -134,20 +134,26 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def undisturbed(folder: Path) -> dict[str, Any]:
-    """The study computed without faults."""
+def undisturbed(folder: Path) -> Path:
+    """The folder of the study, computed without faults."""
     state = Round(make_folder(folder), random.Random(0))
     try:
         state.complete()
     finally:
         state.kill_all()
-    return stored(state.results)
+    return folder
 
 
-def play_round(folder: Path, chance: random.Random, wanted: dict[str, Any], faults: Sequence[Fault]) -> Played:
-    """One round: play the faults on a new results folder and compare. Raises Difference."""
+def play_round(folder: Path, chance: random.Random, begin: Path, faults: Sequence[Fault]) -> Played:
+    """One round: play the faults on a new results folder and compare. Raises Difference.
+
+    `begin` is the folder of the undisturbed study, whose results every second round has from the start.
+    """
+    wanted = stored(begin / "results")
     make_folder(folder)
     with small_disk(folder / "results") as is_disk_small:
+        if chance.random() < 0.5:
+            shutil.copytree(begin / "results", folder / "results", dirs_exist_ok=True)
         state = Round(folder, chance, is_disk_small=is_disk_small)
         try:
             return play(state, faults, wanted)
@@ -192,7 +198,7 @@ def main() -> None:
     end = time.monotonic() + 60 * arguments.minutes
     choice = [fault for fault in FAULTS if arguments.only in fault.name]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    wanted = undisturbed(folder / "undisturbed")
+    begin = undisturbed(folder / "undisturbed")
     total, num_rounds = read_counts(arguments.counts), 0
     for number in range(arguments.first, arguments.first + arguments.rounds):
         if time.monotonic() > end:
@@ -201,7 +207,7 @@ def main() -> None:
         faults = [chance.choice(choice) for _ in range(arguments.faults)]
         print(f"round {number}: {', '.join(fault.name for fault in faults)}", flush=True)
         try:
-            total += play_round(folder / f"round-{number}", chance, wanted, faults)
+            total += play_round(folder / f"round-{number}", chance, begin, faults)
         except Difference as error:
             sys.exit(f"seed {arguments.seed}, round {number} in {folder}: {error}")
         num_rounds += 1
