@@ -46,7 +46,7 @@ unit: $(INSTALLED)
 slurm: $(INSTALLED)
 	OMP_NUM_THREADS=1 tools/slurm-local run 2 8 -- $(BIN)/python -m pytest -m slurm
 
-# Kills processes, fills a small disk (as root) and compares results; SEED and ROUNDS choose what is played.
+# Kills processes, fills a small disk (as root), damages files and compares; SEED and ROUNDS choose what is played.
 SEED ?= 0
 ROUNDS ?= 20
 chaos: $(INSTALLED)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .claim import Claim
 from .errors import Damaged
-from .recompute import NEW_HISTORY, WISH
+from .recompute import NEW_HISTORY, WISH, is_asked
 from .run import Run
 from .store import RunFolder
 
@@ -124,13 +124,19 @@ OTHERS_SECONDS = 60.0
 
 
 def tidy(folder: RunFolder) -> None:
-    """Remove what a process that was killed after its last step left beside a stored result, unless one is at work."""
+    """Remove what a process that was killed after its last step left beside a stored result, unless one is at work.
+
+    That is a checkpoint, the epochs and the wish of a computation anew, and temporary files.
+    """
     names = {path.name for path in folder.path.iterdir()}
-    has_leftovers = folder.checkpoint_path.name in names or any(name.startswith(".") for name in names)
+    done_with = {folder.checkpoint_path.name, NEW_HISTORY, WISH} & names
+    has_leftovers = done_with or any(name.startswith(".") for name in names)
     claim = Claim.take(folder.path) if has_leftovers else None
     if claim is not None:
         try:
             remove_leftovers(folder)
-            folder.checkpoint_path.unlink(missing_ok=True)
+            # Another process may have asked for the result anew since it was found done.
+            for name in () if is_asked(folder) else done_with:
+                (folder.path / name).unlink(missing_ok=True)
         finally:
             claim.release()

@@ -20,9 +20,10 @@ from prunebench.benchmark.damage import remove_leftovers
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.harness import Watch
 from prunebench.benchmark.plan import make_plan
+from prunebench.benchmark.recompute import NEW_HISTORY, WISH
 from prunebench.benchmark.run import Recipe, Run, frozen_options
 from prunebench.benchmark.settings import Settings
-from prunebench.benchmark.store import RunFolder, Store
+from prunebench.benchmark.store import RunFolder, Store, write_json
 
 RECIPE = Recipe(epochs=3, batch_size=50, lr=0.1)
 DENSE = Run(
@@ -249,8 +250,11 @@ def test_run_removes_what_a_killed_process_left_beside_results(results: Path, mo
     Path("s.yaml").write_text(STUDY, encoding="utf-8")
     place = folder(results, PRUNED)
     left = [place.checkpoint_path, place.path / ".masks.safetensors.x1y2", place.path / "attempts/.0001.json.x1y2"]
+    left += [place.path / NEW_HISTORY]
     for path in left:
         path.write_bytes(b"half")
+    left += [place.path / WISH]
+    write_json(place.path / WISH, {"finished": 1.0, "asked": 2.0})  # about the result before
     assert CliRunner().invoke(app, ["run", "s.yaml"]).exit_code == 0
     assert not any(path.exists() for path in left)
     assert place.check_stored()
