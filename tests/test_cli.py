@@ -226,14 +226,19 @@ def test_plan_of_ten_thousand_runs_is_quick(tmp_path: Path) -> None:
 
 
 def test_new_method_is_a_plugin_that_passes_the_contract(tmp_path: Path) -> None:
-    assert prunebench("new-method", "my_method", cwd=tmp_path).stdout.strip() == "my_method.py"
+    made = prunebench("new-method", "my_method", cwd=tmp_path)
+    assert made.stdout.splitlines() == ["my_method.py", "try-my_method.yaml"]
+    assert "then: prunebench run try-my_method.yaml --plugin my_method.py" in made.stderr
     assert "exists already" in prunebench("new-method", "my_method", cwd=tmp_path).stderr
-    assert "lower case" in prunebench("new-method", "My-Method", cwd=tmp_path).stderr
+    for refused in ("My-Method", "méthode", "m" * 61):
+        assert "lower case" in prunebench("new-method", refused, cwd=tmp_path).stderr
     listed = prunebench("list", "--plugin", "my_method.py", cwd=tmp_path)
     assert "My Method" in listed.stdout
     checked = prunebench("check", "my_method", "--plugin", "my_method.py", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "FAILED" not in checked.stdout
+    shown = prunebench("plan", "try-my_method.yaml", "--plugin", "my_method.py", "--json", cwd=tmp_path)
+    assert json.loads(shown.stdout)["runs"] == 15
 
 
 def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
