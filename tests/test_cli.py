@@ -73,6 +73,11 @@ runs:
 
 BAD_STUDIES = [
     ("method: global_mp", "method: globalmp", "bad.yaml:6: unknown method 'globalmp'; did you mean 'global_mp'?"),
+    (
+        "method: global_mp",
+        "label: mine\n    method: [global_mp, snip]",
+        "; leave the label out, so that rows are named by method and options, or write one entry for each",
+    ),
     ("dataset: digits", "dataset: digit", "bad.yaml:2: unknown data set 'digit'; did you mean 'digits'?"),
     (
         "dataset: digits",
@@ -142,6 +147,8 @@ def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> Non
     ("arguments", "code", "message"),
     [
         (("run", "demoo"), 2, "unknown study 'demoo'; did you mean 'demo'?"),
+        (("run", "mine"), 2, "; a study of your own is given as a path that ends in .yaml"),
+        (("check", "mine"), 2, "; a method of your own needs --plugin FILE"),
         (("run", "missing.yaml"), 2, "cannot read missing.yaml"),
         (("plan", "demo", "--set", "train.lr"), 2, "must look like key=value"),
         (("plan", "demo", "--set", "train.epoch=3"), 2, "--set train.epoch=3: unknown key 'epoch'"),
