@@ -18,12 +18,13 @@ def to_markdown(table: Table) -> str:
         lines += [_line(row) for row in rows]
     body = _aligned([escape(text) for text in heading], lines)
     notes = [f"{symbol} {escape(text)}" for symbol, text in table.footnotes]
-    return "\n".join([f"**{escape(table.title)}**", "", *body, "", *_caption(table), *_breaks(notes)]) + "\n"
+    parts = ["\n".join(lines) for lines in (body, _caption(table), _breaks(notes)) if lines]
+    return "\n\n".join([f"**{escape(table.title)}**", *parts]) + "\n"
 
 
 def _caption(table: Table) -> list[str]:
     sentences = table.sentences(escape, best="**Bold**", second="*italic*")
-    return [" ".join(sentences), ""] if sentences else []
+    return [" ".join(sentences)] if sentences else []
 
 
 def _breaks(notes: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,18 @@ class Stored:
 
     @property
     def row_name(self) -> str:
-        options = ", ".join(f"{key}={value}" for key, value in self.run.method_options)
-        method = f"{self.run.method} ({options})" if options else self.run.method
+        method = _with_options(self.run.method, self.run.method_options)
         return f"{self.study}: {method} {self.run.sparsity * 100:g} %"
+
+    @property
+    def network(self) -> str:
+        """The network and the data set, each with its options."""
+        run = self.run
+        return f"{_with_options(run.model, run.model_options)} on {_with_options(run.dataset, run.dataset_options)}"
+
+
+def _with_options(name: str, options: tuple[tuple[str, Any], ...]) -> str:
+    return f"{name} ({', '.join(f'{key}={value}' for key, value in options)})" if options else name
 
 
 @dataclass(frozen=True)
@@ -194,12 +204,16 @@ def _row_differences(pairs: list[Pair]) -> list[RowDifference]:
     rows: dict[tuple[str, ...], list[Pair]] = {}
     for pair in pairs:
         rows.setdefault(pair.first.row, []).append(pair)
+    counts = Counter(members[0].first.row_name for members in rows.values())
     found = []
     for members in rows.values():
         ordered = sorted(members, key=lambda pair: pair.first.run.seed)
-        step = resolution(stored.accuracy for pair in ordered for stored in (pair.first, pair.second))
+        stored = ordered[0].first
+        # A folder has dense trainings of several networks, and so has a study with options of the network.
+        name = stored.row_name if counts[stored.row_name] == 1 else f"{stored.row_name}, {stored.network}"
+        step = resolution(side.accuracy for pair in ordered for side in (pair.first, pair.second))
         comparison = compare([pair.difference for pair in ordered], smallest_std=step / 2)
-        found.append(RowDifference(ordered[0].first.row_name, tuple(ordered), comparison, step / 2))
+        found.append(RowDifference(name, tuple(ordered), comparison, step / 2))
     return found
 
 

@@ -43,9 +43,13 @@ class DataDamaged(MachineError):
     exit_code = 2
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The one wording for a name that is in no table: nearest name first, then all of them."""
+def unknown(kind: str, name: str, known: Iterable[str], elsewhere: str = "") -> UserError:
+    """The one wording for a name that is in no table: nearest name first, then all of them.
+
+    `elsewhere` says how a name that is not in the table can be given.
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return UserError(f"unknown {kind} {name!r}{hint} known: {', '.join(names) or '(none)'}")
+    message = f"unknown {kind} {name!r}{hint} known: {', '.join(names) or '(none)'}"
+    return UserError(f"{message}; {elsewhere}" if elsewhere else message)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..methods.registry import borrowed_versions, check_options, describe, method_names
+from ..methods.registry import borrowed_versions, check_options, describe, method_names, unknown_method
 from .errors import UserError, unknown
 from .run import DENSE, Recipe, Run, frozen_options, protocol_of
 from .store import RESERVED
@@ -177,7 +177,7 @@ def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         if name_or_path not in study_names():
-            raise unknown("study", name_or_path, study_names())
+            raise unknown("study", name_or_path, study_names(), "a study of your own is given as a path that ends in .yaml")
         path = STUDIES / f"{name_or_path}.yaml"
     if path.absolute() in extending:
         raise UserError(f"{extending[-1]}: extends {name_or_path!r}, which extends this file in turn")
@@ -268,7 +268,7 @@ def _expand(file: StudyFile, entry: Entry, index: int, source: Source) -> Iterab
         return
     for method in entry.method:
         if method not in method_names():
-            raise UserError(f"{source.place(['runs', index, 'method'])}: {unknown('method', method, method_names())}")
+            raise UserError(f"{source.place(['runs', index, 'method'])}: {unknown_method(method)}")
         for values in itertools.product(*entry.grid.values()):
             options = {**entry.options, **dict(zip(entry.grid, values, strict=True))}
             try:

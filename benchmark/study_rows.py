@@ -29,17 +29,21 @@ def distinct(rows: Iterable[tuple[str, Row]]) -> list[Row]:
     Raises UserError, with the place of the second, for two different runs of one label, sparsity and seed: tables would
     average two methods or settings as if they were seeds of one.
     """
-    seen: dict[tuple[str, float, int, str], Row] = {}
+    seen: dict[tuple[str, float, int, str], tuple[str, Row]] = {}
     for place, row in rows:
         # rows that are only listed have no numbers to average
         key = (row.label, row.sparsity, row.seed, row.method if row.run is None else "")
-        first = seen.setdefault(key, row)
+        first_place, first = seen.setdefault(key, (place, row))
         if first.run is not None and row.run is not None and first.run.id != row.run.id:
+            way = _WITHIN_ENTRY if place == first_place else "give one entry a label of its own"
             raise UserError(
                 f"{place}: label {row.label!r} at sparsity {row.sparsity:g}, seed {row.seed}, stands for two different "
-                f"runs ({', '.join(_differences(first.run, row.run))}); give one entry a label of its own"
+                f"runs ({', '.join(_differences(first.run, row.run))}); {way}"
             )
-    return list(seen.values())
+    return [row for _, row in seen.values()]
+
+
+_WITHIN_ENTRY = "leave the label out, so that rows are named by method and options, or write one entry for each"
 
 
 def _differences(one: Run | Recipe, other: Run | Recipe, prefix: str = "") -> Iterator[str]:

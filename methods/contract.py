@@ -71,7 +71,8 @@ def _fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
                 refusals.append(str(error))
             else:
                 return subject
-    raise UserError(f"method {info.name!r} takes neither a toy network nor a sparsity of {SPARSITIES}: {refusals[0]}")
+    tried = ", ".join(f"{100 * sparsity:g} %" for sparsity in SPARSITIES)
+    raise UserError(f"method {info.name!r} starts on no toy network at {tried} sparsity; first reason: {refusals[0]}")
 
 
 def quick_options(info: MethodInfo) -> dict[str, int]:

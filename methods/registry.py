@@ -67,7 +67,7 @@ def _refuse_taken_label(info: MethodInfo, targets: Mapping[str, _Target]) -> Non
     """Rows of tables are labels: two methods with one label would be averaged."""
     for name, target in targets.items():
         if name != info.name and _described(name, target).label == info.label:
-            raise UserError(f"method {info.name!r} of {info.origin} has the label of method {name!r}: {info.label!r}")
+            raise UserError(f"method {info.name!r} of {info.origin} has the label of method {name!r}: {info.label!r}; give it another")
 
 
 def _plugin_table(source: Path) -> dict[str, str]:
@@ -116,11 +116,16 @@ def method_names() -> list[str]:
     return sorted(_targets())
 
 
+def unknown_method(name: str) -> UserError:
+    """A name that no table, entry point or plug-in has."""
+    return unknown("method", name, _targets(), "a method of your own needs --plugin FILE")
+
+
 def describe(name: str) -> MethodInfo:
     """What a method says of itself. Raises UserError for an unknown name."""
     targets = _targets()
     if name not in targets:
-        raise unknown("method", name, targets)
+        raise unknown_method(name)
     info = _described(name, targets[name])
     if name in _entry_points():
         _refuse_taken_label(info, targets)
@@ -192,7 +197,7 @@ def method_class(name: str) -> type[Pruner]:
     """
     targets = _targets()
     if name not in targets:
-        raise unknown("method", name, targets)
+        raise unknown_method(name)
     target = targets[name]
     module = importlib.import_module(target.module) if target.module else _load_file(target.source)
     found = getattr(module, target.class_name)

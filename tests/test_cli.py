@@ -73,6 +73,11 @@ runs:
 
 BAD_STUDIES = [
     ("method: global_mp", "method: globalmp", "bad.yaml:6: unknown method 'globalmp'; did you mean 'global_mp'?"),
+    (
+        "method: global_mp",
+        "label: mine\n    method: [global_mp, snip]",
+        "; leave the label out, so that rows are named by method and options, or write one entry for each",
+    ),
     ("dataset: digits", "dataset: digit", "bad.yaml:2: unknown data set 'digit'; did you mean 'digits'?"),
     (
         "dataset: digits",
@@ -142,6 +147,8 @@ def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> Non
     ("arguments", "code", "message"),
     [
         (("run", "demoo"), 2, "unknown study 'demoo'; did you mean 'demo'?"),
+        (("run", "mine"), 2, "; a study of your own is given as a path that ends in .yaml"),
+        (("check", "mine"), 2, "; a method of your own needs --plugin FILE"),
         (("run", "missing.yaml"), 2, "cannot read missing.yaml"),
         (("plan", "demo", "--set", "train.lr"), 2, "must look like key=value"),
         (("plan", "demo", "--set", "train.epoch=3"), 2, "--set train.epoch=3: unknown key 'epoch'"),
@@ -226,14 +233,19 @@ def test_plan_of_ten_thousand_runs_is_quick(tmp_path: Path) -> None:
 
 
 def test_new_method_is_a_plugin_that_passes_the_contract(tmp_path: Path) -> None:
-    assert prunebench("new-method", "my_method", cwd=tmp_path).stdout.strip() == "my_method.py"
+    made = prunebench("new-method", "my_method", cwd=tmp_path)
+    assert made.stdout.splitlines() == ["my_method.py", "try-my_method.yaml"]
+    assert "then: prunebench run try-my_method.yaml --plugin my_method.py" in made.stderr
     assert "exists already" in prunebench("new-method", "my_method", cwd=tmp_path).stderr
-    assert "lower case" in prunebench("new-method", "My-Method", cwd=tmp_path).stderr
+    for refused in ("My-Method", "méthode", "m" * 61):
+        assert "lower case" in prunebench("new-method", refused, cwd=tmp_path).stderr
     listed = prunebench("list", "--plugin", "my_method.py", cwd=tmp_path)
     assert "My Method" in listed.stdout
     checked = prunebench("check", "my_method", "--plugin", "my_method.py", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "FAILED" not in checked.stdout
+    shown = prunebench("plan", "try-my_method.yaml", "--plugin", "my_method.py", "--json", cwd=tmp_path)
+    assert json.loads(shown.stdout)["runs"] == 15
 
 
 def test_doctor_tells_what_is_there(tmp_path: Path) -> None:

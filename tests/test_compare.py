@@ -119,6 +119,16 @@ def test_one_study_can_be_chosen(tmp_path: Path) -> None:
         compare_folders(first, second, "smal")
 
 
+def test_rows_of_several_networks_say_which_they_are_of(tmp_path: Path) -> None:
+    first = folder(tmp_path / "a")
+    other = STUDY.replace("name: small", "name: other").replace("dataset: digits", "dataset: {name: synthetic}")
+    fill(Store(first), write_study(first, other), accuracy)
+    names = [row.name for row in compare_folders(first, first).rows]
+    dense = [name for name in names if name.startswith("dense: ")]
+    assert dense == ["dense: dense 0 %, convnet-small on digits", "dense: dense 0 %, convnet-small on synthetic"]
+    assert "small: snip 90 %" in names
+
+
 def test_folders_that_hold_nothing_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no results folder .*absent"):

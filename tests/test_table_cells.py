@@ -79,6 +79,13 @@ def test_markdown_shows_numbers_marks_counts_and_notes() -> None:
     assert lines[-2:] == ["‖ mixed.\\", "‡ runs are missing: A_1: 1 failed."]
 
 
+def test_markdown_has_one_empty_line_between_parts_and_none_at_the_end() -> None:
+    rows = (TableRow(label="A", cells=(Cell(value=1.0),)),)
+    bare = Table(name="bare", title="T", corner="M", columns=(Column(heading="x"),), rows=rows, caption=("Last.",))
+    assert to_markdown(bare).split("\n")[-4:] == ["| A | 1.00 |", "", "Last.", ""]
+    assert "\n\n\n" not in to_markdown(SAMPLE)
+
+
 def test_latex_aligns_marks_and_notes() -> None:
     text = to_latex(SAMPLE)
     assert r"\begin{tabular}{lS[table-format=2.2]@{}lS[table-format=2.2]@{}l}" in text
