@@ -177,7 +177,9 @@ def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         if name_or_path not in study_names():
-            raise unknown("study", name_or_path, study_names(), "a study of your own is given as a path that ends in .yaml")
+            raise unknown(
+                "study", name_or_path, study_names(), "a study of your own is given as a path that ends in .yaml"
+            )
         path = STUDIES / f"{name_or_path}.yaml"
     if path.absolute() in extending:
         raise UserError(f"{extending[-1]}: extends {name_or_path!r}, which extends this file in turn")

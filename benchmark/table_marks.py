@@ -21,7 +21,7 @@ Three seeds with the usual standard deviation of up to half a point give t-inter
 RULE = (
     "Rows are compared with the best by the 95 % t-interval of their paired differences (same seed, same dense "
     f"training), from the second down to the first that really differs or is more than {MARGIN:g} points below the "
-    "best. Dense rows take no part, nor do rows that are off their sparsity, of older code or with a collapsed run."
+    "best. Dense rows take no part, nor do rows off their sparsity or with a collapsed run."
 )
 PRINTED_RULE = "Best and second are by the printed numbers alone."
 

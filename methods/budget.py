@@ -19,8 +19,12 @@ def trained_epochs(info: MethodInfo, sparsity: float, options: Mapping[str, Any]
         return None
     if not info.epochs_rule:
         return epochs
-    module, function = info.epochs_rule.split(":")
-    rule = getattr(importlib.import_module(f".{module}" if "." not in module else module, __package__), function)
+    module, _, function = info.epochs_rule.partition(":")
+    try:
+        rule = getattr(importlib.import_module(f".{module}" if "." not in module else module, __package__), function)
+    except (ModuleNotFoundError, AttributeError, TypeError) as error:
+        wanted = "a module of methods/ or one with a dot in its name, and its function: 'my_package.rounds:count'"
+        raise UserError(f"method {info.name!r}: epochs_rule {info.epochs_rule!r} must be {wanted} ({error})") from error
     known = {name: option.default for name, option in info.options.items()}
     try:
         return rule(epochs, sparsity, {**known, **options})

@@ -67,7 +67,9 @@ def _refuse_taken_label(info: MethodInfo, targets: Mapping[str, _Target]) -> Non
     """Rows of tables are labels: two methods with one label would be averaged."""
     for name, target in targets.items():
         if name != info.name and _described(name, target).label == info.label:
-            raise UserError(f"method {info.name!r} of {info.origin} has the label of method {name!r}: {info.label!r}; give it another")
+            raise UserError(
+                f"method {info.name!r} of {info.origin} has the label of method {name!r}: {info.label!r}; change it"
+            )
 
 
 def _plugin_table(source: Path) -> dict[str, str]:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from prunebench.benchmark.study import load_study
+
 ROOT = Path(__file__).parent.parent
 STUDY = """\
 name: mine
@@ -30,6 +32,16 @@ def example() -> str:
     match = re.search(r"<!-- file: row_scaled.py -->\n```python\n(.*?)```", text, re.DOTALL)
     assert match is not None
     return match.group(1)
+
+
+def test_the_study_of_the_readme_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    match = re.search(r"<!-- file: my_study.yaml -->\n```yaml\n(.*?)```", text, re.DOTALL)
+    assert match is not None
+    (tmp_path / "my_study.yaml").write_text(match.group(1), encoding="utf-8")
+    study = load_study(str(tmp_path / "my_study.yaml"))
+    assert study.labels == ["Dense", "Global MP", "SNIP", "Global MP (scope=layerwise)", "Global MP (scope=erk)"]
+    assert len(study.runs) == 21
 
 
 def test_the_example_is_a_method(tmp_path: Path) -> None:

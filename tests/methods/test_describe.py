@@ -9,6 +9,7 @@ import pytest
 from prunebench.benchmark.errors import UserError
 from prunebench.methods import registry
 from prunebench.methods.agreement import check_agreement
+from prunebench.methods.budget import trained_epochs
 from prunebench.methods.describe import describe_class
 from prunebench.methods.registry import add_plugin, create, describe, method_class, method_names
 
@@ -102,6 +103,13 @@ def test_what_is_known_only_when_the_file_runs_is_refused(lines: str, head: str,
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert message in str(caught.value)
     assert "mine" not in method_names(), "a refused plug-in leaves nothing behind"
+
+
+@pytest.mark.parametrize("rule", ["no_such_module:count", "iterative_epochs", "iterative_epochs:no_such_function"])
+def test_a_rule_of_epochs_that_is_not_there_is_named(rule: str, tmp_path: Path) -> None:
+    add_plugin(plugin(tmp_path, f'epochs_rule: ClassVar[str] = "{rule}"'))
+    with pytest.raises(UserError, match=f"epochs_rule '{rule}' must be a module of methods/"):
+        trained_epochs(describe("mine"), 0.5, {}, 3)
 
 
 def test_a_field_that_the_method_fills_itself_is_no_option(tmp_path: Path) -> None:
