@@ -168,6 +168,7 @@ def test_studies_that_extend_each_other_in_a_circle(study: str, chain: str) -> N
         (("plan", "study.yaml", "--results", "study.yaml/x"), "study.yaml/x/dense: Not a directory"),
         (("run", "study.yaml", "--results", "study.yaml/x"), "the results folder study.yaml/x cannot be written"),
         (("run", "study.yaml", "--device", "foo"), "device 'foo' must be auto, cpu, cuda or cuda:N"),
+        (("run", "study.yaml", "--threads", "9" * 20), "is not in the range 1<=x<=1024"),
         (("run", "study.yaml", "--device", "cuda:99"), "device 'cuda:99' asked for, but torch sees"),
         (("run", "study.yaml", "--set", "runs.1.options.dense=frist"), "dense: 'frist' matches no layer"),
         (("new-method", "mine", "--output", "study.yaml"), "cannot write study.yaml/mine.py: "),

@@ -46,7 +46,7 @@ def _device_name(_context: click.Context, _parameter: click.Parameter, name: str
 @results_option
 @data_root_option
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Runs at once; 0: one a core, or one a GPU.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, help="CPU threads of one run.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, help="CPU threads of one run.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.", callback=_device_name)
 @click.option("--checkpoint-every", type=click.IntRange(min=1), default=5, help="Epochs between checkpoints.")
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
