@@ -15,6 +15,7 @@ from ..run import to_dict
 from ..store import RunFolder
 from .options import (
     Selection,
+    data_root_option,
     json_option,
     open_store,
     plugin_option,
@@ -71,13 +72,14 @@ def _models() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from ...datasets.registry import dataset_names, describe
+    from ...datasets.registry import OWN, dataset_names, describe
 
     infos = [describe(name) for name in dataset_names()]
-    return [
+    known = [
         {"name": i.name, "input": "x".join(map(str, i.input_shape)), "classes": i.num_classes, "licence": i.licence}
         for i in infos
     ]
+    return [*known, *({"name": name, "input": None, "classes": None, "licence": "your own"} for name in OWN)]
 
 
 def _studies() -> list[dict[str, Any]]:
@@ -148,6 +150,7 @@ def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...]
 @study_argument
 @selection_options
 @results_option
+@data_root_option
 @click.option(
     "--throughput", "images_per_second", type=click.FloatRange(min=0.001), metavar="NUMBER",
     help="Training images a second on one device.",
@@ -158,6 +161,7 @@ def plan(
     study: str,
     selection: Selection,
     results: Path,
+    data_root: Path | None,
     images_per_second: float | None,
     calibrate: bool,
     as_json: bool,
