@@ -11,6 +11,7 @@ from .cells_csv import to_csv
 from .cells_html import to_html
 from .cells_markdown import to_markdown
 from .errors import UserError, unknown
+from .index import summaries
 from .latex import to_latex
 from .report_types import Frame
 from .table_accuracy import accuracy_table
@@ -134,17 +135,16 @@ def chance_accuracy(study: Study, store: Store) -> float:
     from ..datasets.registry import describe
 
     dataset = study.file.dataset
-    stored = _stored_num_classes(study, store) if is_own(dataset.name) else None
-    return 1 / (stored or describe(dataset.name, **dataset.options).num_classes)
+    if is_own(dataset.name):
+        return _stored_chance(study, store)
+    return 1 / describe(dataset.name, **dataset.options).num_classes
 
 
-def _stored_num_classes(study: Study, store: Store) -> int | None:
-    """Of data of one's own, which need not be where tables are made."""
-    for run in study.runs:
-        result = store.folder(study.name, run).read_result()
-        if result is not None:
-            return result["data"]["facts"]["num_classes"]
-    return None
+def _stored_chance(study: Study, store: Store) -> float:
+    """Data of one's own need not be where tables are made: the first stored result tells. 0 where there is none."""
+    with summaries(store, study.name) as read:
+        found = next(filter(None, map(read, study.runs)), None)
+    return 0.0 if found is None else 1 / found["data"]["facts"]["num_classes"]
 
 
 def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -> Table:

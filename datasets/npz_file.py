@@ -49,7 +49,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except DataDamaged:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, KeyError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataDamaged(f"arrays: {path} cannot be read as an .npz file: {reason}") from error
 

@@ -89,6 +89,9 @@ def decode(path: Path, channels: int, size: int) -> NDArray[np.uint8]:
             image = image.convert("RGBA")
         image = image.convert(MODES[channels])
     if size:
-        image = ImageOps.fit(image, (size, size), method=Image.Resampling.BILINEAR)
+        side = min(image.size)
+        left, top = ((length - side) // 2 for length in image.size)
+        # cut first: resizing a box of an image would mix in what lies around the box
+        image = image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

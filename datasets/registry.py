@@ -51,8 +51,11 @@ def is_own(name: str) -> bool:
 
 
 def determining(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are part of a run's id."""
-    return {key: value for key, value in options.items() if name not in OWN or key not in NO_EFFECT}
+    """The options that are part of a run's id: of one's own data, those that differ from their defaults."""
+    if not is_own(name):
+        return dict(options)
+    defaults = {field.name: field.default for field in fields(_class(name))}
+    return {key: value for key, value in options.items() if key not in NO_EFFECT and value != defaults.get(key)}
 
 
 def shown_name(name: str, options: Mapping[str, Any]) -> str:
@@ -60,13 +63,17 @@ def shown_name(name: str, options: Mapping[str, Any]) -> str:
     return (options.get("title") or options["path"]) if name in OWN else name
 
 
+def _class(name: str) -> Any:
+    known = {**DATASETS, **OWN}
+    if name not in known:
+        raise unknown("data set", name, known)
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(f".{module}", __package__), attribute)
+
+
 def create(name: str, **options: object) -> DataSet:
     """The data set with its options set; a misspelt name or option is a `UserError`."""
-    known_names = {**DATASETS, **OWN}
-    if name not in known_names:
-        raise unknown("data set", name, known_names)
-    module, _, attribute = known_names[name].partition(":")
-    kind = getattr(import_module(f".{module}", __package__), attribute)
+    kind = _class(name)
     known = [field.name for field in fields(kind)]
     for option in options:
         if option not in known:

@@ -29,9 +29,8 @@ def data_root(root: Path | str | None = None) -> Path:
 def reading_from(root: Path | str) -> Iterator[None]:
     """In here, and in processes started from here, `root` is the data root unless another is given."""
     before = os.environ.get(ENVIRONMENT_VARIABLE)
-    os.environ[ENVIRONMENT_VARIABLE] = os.path.abspath(
-        os.path.expanduser(root)
-    )  # ~nobody stays, and is refused where it is used
+    # a home folder is looked up where the root is used, and refused there if it does not exist
+    os.environ[ENVIRONMENT_VARIABLE] = str(root) if str(root).startswith("~") else str(Path(root).absolute())
     try:
         yield
     finally:

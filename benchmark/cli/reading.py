@@ -111,7 +111,10 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
     if not rows:
         say("(none)")
         return
-    table = [list(rows[0]), *([one_line(str(value)) for value in row.values()] for row in rows)]
+    table = [
+        list(rows[0]),
+        *([one_line("-" if value is None else str(value)) for value in row.values()] for row in rows),
+    ]
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
