@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..datasets.registry import shown_name
 from .age import Ages
 from .index import Read, summaries
 from .run_code import code_digest
@@ -79,7 +80,7 @@ def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read
         "label": row.label,
         "method": row.method,
         "options": json.dumps(dict(row.options)),
-        "dataset": study.file.dataset.name,
+        "dataset": shown_name(study.file.dataset.name, study.file.dataset.options),
         "model": study.file.model.name,
         "target": row.sparsity,
     }

@@ -67,6 +67,7 @@ class _Data(TypedDict):
     train: int
     validation: int
     test: int
+    facts: NotRequired[dict[str, Any]]
 
 
 class _Provenance(TypedDict):

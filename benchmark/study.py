@@ -221,11 +221,11 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
 
 def _check_names(file: StudyFile, source: Source) -> None:
     """Names of data set and model, before anything runs and without torch."""
-    from ..datasets.registry import create, dataset_names
+    from ..datasets.registry import all_names, create
     from .models.registry import model_names, option_names
 
-    if file.dataset.name not in dataset_names():
-        raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, dataset_names())}")
+    if file.dataset.name not in all_names():
+        raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, all_names())}")
     try:
         create(file.dataset.name, **file.dataset.options)
     except (UserError, TypeError) as error:
@@ -314,9 +314,11 @@ def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, A
 
 
 def _make_run(file: StudyFile, method: str, recipe: Recipe, seed: int, **rest: Any) -> Run:
+    from ..datasets.registry import determining
+
     return Run(
         dataset=file.dataset.name,
-        dataset_options=frozen_options(file.dataset.options),
+        dataset_options=frozen_options(determining(file.dataset.name, file.dataset.options)),
         model=file.model.name,
         validation=file.validation,
         method=method,

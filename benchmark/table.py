@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from ..datasets.registry import is_own
 from .cells import Table
 from .cells_csv import to_csv
 from .cells_html import to_html
 from .cells_markdown import to_markdown
 from .errors import UserError, unknown
+from .index import summaries
 from .latex import to_latex
 from .report_types import Frame
 from .table_accuracy import accuracy_table
@@ -71,7 +73,7 @@ def make_table(
     check_reference(kind, reference)
     frame = set_aside(study_frame(study, store) if frame is None else frame)
     if against is not None:
-        return _against(kind, study, frame, accuracy, chosen, against)
+        return _against(kind, study, store, frame, accuracy, chosen, against)
     _check_pruned(kind, frame)
     if kind == "layers":
         from .report_frames import layer_frame
@@ -85,13 +87,13 @@ def make_table(
     if kind == "paired":
         return paired_table(frame, accuracy, reference)
     if kind == "macs":
-        return macs_table(frame, accuracy, chosen, chance_accuracy(study))
+        return macs_table(frame, accuracy, chosen, chance_accuracy(study, store))
     if kind == "flops":
-        return flops_table(frame, chosen, chance_accuracy(study))
-    return accuracy_table(frame, accuracy, chosen, chance_accuracy(study))
+        return flops_table(frame, chosen, chance_accuracy(study, store))
+    return accuracy_table(frame, accuracy, chosen, chance_accuracy(study, store))
 
 
-def _against(kind: str, study: Study, frame: Frame, accuracy: str, stat: Stat, against: str) -> Table:
+def _against(kind: str, study: Study, store: Store, frame: Frame, accuracy: str, stat: Stat, against: str) -> Table:
     from .published import rows_for
     from .table_published import published_table
 
@@ -99,7 +101,7 @@ def _against(kind: str, study: Study, frame: Frame, accuracy: str, stat: Stat, a
     if kind not in measures:
         raise UserError(f"--against goes with --kind {' or '.join(measures)}, not {kind!r}")
     printed = rows_for(study, against)
-    return published_table(study, frame, printed, measures[kind], accuracy, stat, chance_accuracy(study))
+    return published_table(study, frame, printed, measures[kind], accuracy, stat, chance_accuracy(study, store))
 
 
 def _check_pruned(kind: str, frame: Frame) -> None:
@@ -128,12 +130,21 @@ def check_stat(stat: str) -> Stat:
     raise unknown("stat", stat, STATS)
 
 
-def chance_accuracy(study: Study) -> float:
+def chance_accuracy(study: Study, store: Store) -> float:
     """Accuracy of always naming the same class, for classes of equal size."""
     from ..datasets.registry import describe
 
     dataset = study.file.dataset
+    if is_own(dataset.name):
+        return _stored_chance(study, store)
     return 1 / describe(dataset.name, **dataset.options).num_classes
+
+
+def _stored_chance(study: Study, store: Store) -> float:
+    """Data of one's own need not be where tables are made: the first stored result tells. 0 where there is none."""
+    with summaries(store, study.name) as read:
+        found = next(filter(None, map(read, study.runs)), None)
+    return 0.0 if found is None else 1 / found["data"]["facts"]["num_classes"]
 
 
 def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -> Table:

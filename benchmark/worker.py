@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ..datasets.roots import data_root, reading_from
 from .attempt import attempt
 from .errors import UserError
 from .own_process import end_after_parent, leave, restored_process
@@ -156,8 +157,9 @@ def _look(task: ReadData, study: str, settings: Settings) -> DataRead:
 
     rehearsed = [from_dict(each) for each in task.rehearsed]
     try:
-        rehearse(rehearsed)
-        told = tuple(warnings(sizes_of(rehearsed)))
+        with reading_from(data_root(settings.data_root)):
+            rehearse(rehearsed)
+            told = tuple(warnings(sizes_of(rehearsed)))
         data = read_data(from_dict(task.run), settings)
         for parent in task.parents:
             check_start(from_dict(parent), study, settings, data)

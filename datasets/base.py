@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..benchmark.errors import UserError
 from .info import Augmentation, DataSetInfo, Normalisation, Report, check_limit, num_held_out, size_of_cut
@@ -67,6 +67,10 @@ class ResidentDataSet(ABC):
     def describe(self) -> DataSetInfo:
         return self.facts
 
+    def facts_at(self, root: Path) -> DataSetInfo:
+        """As `describe`, of the files under `root` where they tell it."""
+        return self.describe()
+
     def train_size(self, validation: float) -> int | None:
         """Training samples besides validation; None where that is of whole persons, whose sizes are in the files."""
         if self.cuts_by_person and validation > 0:
@@ -76,6 +80,10 @@ class ResidentDataSet(ABC):
     def normalisation(self) -> Normalisation | None:
         """Of uint8 images; None where `read` gives float32 inputs that are normalised already."""
         return None
+
+    def measured(self, arrays: Arrays) -> Normalisation | None:
+        """The normalisation, where the training images tell it; `arrays` are those of all training samples."""
+        return self.normalisation()
 
     def augmentation(self) -> Augmentation | None:
         """What `augment=True` does to training batches; None is nothing."""
@@ -88,24 +96,29 @@ class ResidentDataSet(ABC):
     def verified(self, root: Path) -> Arrays:
         """The arrays, with published counts, shapes and classes."""
         arrays = self.read(root)
-        check_arrays(arrays, self.describe())
+        check_arrays(arrays, self.facts_at(root))
         return arrays
 
     def load(self, root: Path, validation: float) -> Data:
-        info, arrays = self.describe(), self.verified(root)
+        info, arrays = self.facts_at(root), self.verified(root)
         groups = None if arrays.train_groups is None else arrays.train_groups.numpy()
         train, held_out = cut(arrays.train_targets.numpy(), validation, self.limit, groups)
         digest = fingerprint(arrays, train, held_out)
-        arrays = self.standardised(arrays)
+        arrays, normalisation = self.standardised(arrays), self.measured(arrays)
         return Data(
             name=info.name,
-            train=self._split(arrays.train_inputs[train], arrays.train_targets[train], self.augmentation()),
-            validation=self._split(arrays.train_inputs[held_out], arrays.train_targets[held_out]),
-            test=self._split(arrays.test_inputs, arrays.test_targets),
+            train=_split(arrays.train_inputs[train], arrays.train_targets[train], normalisation, self.augmentation()),
+            validation=_split(arrays.train_inputs[held_out], arrays.train_targets[held_out], normalisation),
+            test=_split(arrays.test_inputs, arrays.test_targets, normalisation),
             input_shape=info.input_shape,
             num_classes=info.num_classes,
             fingerprint=digest,
+            facts=self.recorded(info, normalisation),
         )
+
+    def recorded(self, info: DataSetInfo, normalisation: Normalisation | None) -> dict[str, Any]:
+        """What results note of data that no code of ours describes."""
+        return {}
 
     def check(self, root: Path) -> list[str]:
         info, arrays = self.describe(), self.verified(root)
@@ -118,10 +131,13 @@ class ResidentDataSet(ABC):
             f"{info.name}: licence: {info.licence}; source: {info.source}",
         ]
 
-    def _split(self, inputs: Tensor, targets: Tensor, augmentation: Augmentation | None = None) -> ResidentSplit:
-        from .resident import ResidentSplit
 
-        return ResidentSplit(inputs, targets, normalisation=self.normalisation(), augmentation=augmentation)
+def _split(
+    inputs: Tensor, targets: Tensor, normalisation: Normalisation | None, augmentation: Augmentation | None = None
+) -> ResidentSplit:
+    from .resident import ResidentSplit
+
+    return ResidentSplit(inputs, targets, normalisation=normalisation, augmentation=augmentation)
 
 
 def check_count(field: str, value: object, least: int = 1) -> None:

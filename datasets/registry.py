@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..benchmark.errors import UserError, unknown
 from .info import DataSet, DataSetInfo, Report
@@ -24,19 +25,55 @@ DATASETS = {
     "mnist": "mnist:Mnist",
     "synthetic": "synthetic:Synthetic",
 }
+OWN = {
+    "arrays": "own_arrays:OwnArrays",
+    "image-folder": "own_images:OwnImages",
+}
+"""Data sets of one's own, which a study describes by options: nothing is known of them by name alone."""
+
+NO_EFFECT = ("title",)
+"""Options that only say how data are called: no part of a run."""
 
 
 def dataset_names() -> list[str]:
-    """All names, sorted."""
+    """All names of published and made-up data, sorted."""
     return sorted(DATASETS)
+
+
+def all_names() -> list[str]:
+    """The same with those of one's own data."""
+    return sorted({**DATASETS, **OWN})
+
+
+def is_own(name: str) -> bool:
+    """Whether only files of the user's own tell shape and classes."""
+    return name in OWN
+
+
+def determining(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are part of a run's id: of one's own data, those that differ from their defaults."""
+    if not is_own(name):
+        return dict(options)
+    defaults = {field.name: field.default for field in fields(_class(name))}
+    return {key: value for key, value in options.items() if key not in NO_EFFECT and value != defaults.get(key)}
+
+
+def shown_name(name: str, options: Mapping[str, Any]) -> str:
+    """What tables call it: data of one's own by their title, else by their path."""
+    return (options.get("title") or options["path"]) if name in OWN else name
+
+
+def _class(name: str) -> Any:
+    known = {**DATASETS, **OWN}
+    if name not in known:
+        raise unknown("data set", name, known)
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(f".{module}", __package__), attribute)
 
 
 def create(name: str, **options: object) -> DataSet:
     """The data set with its options set; a misspelt name or option is a `UserError`."""
-    if name not in DATASETS:
-        raise unknown("data set", name, DATASETS)
-    module, _, attribute = DATASETS[name].partition(":")
-    kind = getattr(import_module(f".{module}", __package__), attribute)
+    kind = _class(name)
     known = [field.name for field in fields(kind)]
     for option in options:
         if option not in known:
@@ -45,7 +82,11 @@ def create(name: str, **options: object) -> DataSet:
 
 
 def describe(name: str, **options: object) -> DataSetInfo:
-    """Title, shape, classes, sizes, licence and source. Only `synthetic` has options that change them."""
+    """Title, shape, classes, sizes, licence and source.
+
+    Only `synthetic` and data of one's own have options that change them. Those of the latter are read from the files
+    under the data root of `roots.data_root()`; raises DataMissing where they are not there.
+    """
     return create(name, **options).describe()
 
 
@@ -72,7 +113,12 @@ def load(name: str, *, root: Path | str | None = None, validation: float = 0.1, 
 
 
 def prepare(
-    name: str, *, root: Path | str | None = None, archive: Path | None = None, report: Report | None = None
+    name: str,
+    *,
+    root: Path | str | None = None,
+    archive: Path | None = None,
+    report: Report | None = None,
+    **options: object,
 ) -> Path:
     """Bring a data set to this machine and return where it lies; does nothing if it is already there.
 
@@ -80,9 +126,9 @@ def prepare(
         archive: A file or folder fetched by hand; it must hold the published bytes. Without it: a download.
         report: Gets lines of progress.
     """
-    return create(name).prepare(data_root(root), archive, report or (lambda line: None))
+    return create(name, **options).prepare(data_root(root), archive, report or (lambda line: None))
 
 
-def check(name: str, *, root: Path | str | None = None) -> list[str]:
+def check(name: str, *, root: Path | str | None = None, **options: object) -> list[str]:
     """Read the data set and say, line by line, what was found to be right; raises what `load` raises."""
-    return create(name).check(data_root(root))
+    return create(name, **options).check(data_root(root))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..benchmark.errors import DataDamaged, DataMissing
@@ -21,6 +23,21 @@ def data_root(root: Path | str | None = None) -> Path:
     if chosen.exists() and not chosen.is_dir():
         raise DataDamaged(f"data root {chosen} is not a folder")
     return chosen
+
+
+@contextmanager
+def reading_from(root: Path | str) -> Iterator[None]:
+    """In here, and in processes started from here, `root` is the data root unless another is given."""
+    before = os.environ.get(ENVIRONMENT_VARIABLE)
+    # a home folder is looked up where the root is used, and refused there if it does not exist
+    os.environ[ENVIRONMENT_VARIABLE] = str(root) if str(root).startswith("~") else str(Path(root).absolute())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ENVIRONMENT_VARIABLE]
+        else:
+            os.environ[ENVIRONMENT_VARIABLE] = before
 
 
 def missing(name: str, what: str, where: Path, archive: str) -> DataMissing:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..benchmark.errors import UserError
 
@@ -59,7 +59,8 @@ class Split(Protocol):
 class Data:
     """A data set ready for training; `input_shape` has no batch dimension.
 
-    `fingerprint` is a sha256 of the data and of the indices of the training and validation splits.
+    `fingerprint` is a sha256 of the data and of the indices of the training and validation splits. `facts` are noted in
+    results, as plain data: what only the files of one's own data tell.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Data:
     input_shape: tuple[int, ...]
     num_classes: int
     fingerprint: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_batching(length: int, batch_size: int, drop_last: bool, rank: int, world: int) -> None:

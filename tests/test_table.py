@@ -35,7 +35,7 @@ def cell(table: Table, label: str, column: str) -> Cell:
 
 
 def build(study: Study, store: Store, **options: str) -> Table:
-    return accuracy_table(study_frame(study, store), chance=chance_accuracy(study), **options)  # pyright: ignore[reportArgumentType]
+    return accuracy_table(study_frame(study, store), chance=chance_accuracy(study, store), **options)  # pyright: ignore[reportArgumentType]
 
 
 def test_cells_are_means_and_sample_deviations_in_percent(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...datasets.roots import ENVIRONMENT_VARIABLE, reading_from
 from ..errors import UserError
 from ..settings import Settings
 from ..store import Store
@@ -25,6 +26,7 @@ from .options import (
 if TYPE_CHECKING:
     from ...slurm.choice import Choice
     from ..run import Run
+    from ..study import Named
 
 
 @click.command
@@ -62,6 +64,9 @@ def submit(
     from ..rehearsal import rehearse
 
     chosen = load_profile(profile)
+    where = data_root or chosen.environment.get(ENVIRONMENT_VARIABLE)
+    if where is not None:
+        click.get_current_context().with_resource(reading_from(where))
     opened = selection.open(study)
     settings = Settings(
         results=check_path(results),
@@ -85,7 +90,7 @@ def submit(
         return
     _check_networks(opened.runs)
     if data_check:
-        _check_data(opened.file.dataset.name, data_root or chosen.environment.get("PRUNEBENCH_DATA"))
+        _check_data(opened.file.dataset, where)
     with submitting(settings.results) as turn:
         say_older(opened.name, opened.runs, Store(settings.results), recompute)
         found = choices.choose_for(opened.name, opened.runs, settings.results)
@@ -106,11 +111,11 @@ def _spelled(options: Mapping[str, Sequence[str]]) -> list[str]:
     return [word for option, values in options.items() for value in values for word in (option, value)]
 
 
-def _check_data(dataset: str, root: Path | str | None) -> None:
+def _check_data(dataset: Named, root: Path | str | None) -> None:
     """Compute nodes have no network: missing data is said now, not by a thousand failed jobs."""
     from ...datasets.registry import check
 
-    check(dataset, root=root)
+    check(dataset.name, root=root, **dataset.options)
 
 
 def _check_networks(runs: Sequence[Run]) -> None:

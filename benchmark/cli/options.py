@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...datasets.roots import reading_from
 from ..errors import UserError
 from ..plain_text import several_lines
 from ..store import Store
@@ -49,6 +50,19 @@ def _must_be_a_folder(_context: click.Context, parameter: click.Parameter, path:
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=DEFAULT_RESULTS, envvar="PRUNEBENCH_RESULTS", metavar="DIR",
     help="The results folder.", callback=_must_be_a_folder,
+)  # fmt: skip
+
+
+def _read_from(context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """For the command: what describes data of one's own looks at their files, wherever it is called from."""
+    if path is not None:
+        context.with_resource(reading_from(path))
+    return path
+
+
+data_root_option = click.option(
+    "--data-root", type=click.Path(path_type=Path), envvar="PRUNEBENCH_DATA", metavar="DIR",
+    help="Where data sets lie.", callback=_read_from,
 )  # fmt: skip
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with methods of your own."

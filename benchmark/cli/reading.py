@@ -15,6 +15,7 @@ from ..run import to_dict
 from ..store import RunFolder
 from .options import (
     Selection,
+    data_root_option,
     json_option,
     open_store,
     plugin_option,
@@ -71,13 +72,14 @@ def _models() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from ...datasets.registry import dataset_names, describe
+    from ...datasets.registry import OWN, dataset_names, describe
 
     infos = [describe(name) for name in dataset_names()]
-    return [
+    known = [
         {"name": i.name, "input": "x".join(map(str, i.input_shape)), "classes": i.num_classes, "licence": i.licence}
         for i in infos
     ]
+    return [*known, *({"name": name, "input": None, "classes": None, "licence": "your own"} for name in OWN)]
 
 
 def _studies() -> list[dict[str, Any]]:
@@ -109,7 +111,10 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
     if not rows:
         say("(none)")
         return
-    table = [list(rows[0]), *([one_line(str(value)) for value in row.values()] for row in rows)]
+    table = [
+        list(rows[0]),
+        *([one_line("-" if value is None else str(value)) for value in row.values()] for row in rows),
+    ]
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -148,6 +153,7 @@ def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...]
 @study_argument
 @selection_options
 @results_option
+@data_root_option
 @click.option(
     "--throughput", "images_per_second", type=click.FloatRange(min=0.001), metavar="NUMBER",
     help="Training images a second on one device.",
@@ -158,6 +164,7 @@ def plan(
     study: str,
     selection: Selection,
     results: Path,
+    data_root: Path | None,
     images_per_second: float | None,
     calibrate: bool,
     as_json: bool,

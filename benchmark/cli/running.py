@@ -21,6 +21,7 @@ from .following import describe_run
 from .options import (
     Selection,
     check_writable,
+    data_root_option,
     open_store,
     results_option,
     say,
@@ -29,10 +30,6 @@ from .options import (
     study_argument,
 )
 from .reading import find_one
-
-data_root_option = click.option(
-    "--data-root", type=click.Path(path_type=Path), envvar="PRUNEBENCH_DATA", metavar="DIR", help="Where data sets lie."
-)
 
 
 def _device_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
@@ -238,21 +235,24 @@ def prepare(name: str, archive: Path | None, only_check: bool, data_root: Path |
 
     Of a study, its data and its weights.
     """
-    from ...datasets.registry import check, dataset_names
+    from ...datasets.registry import OWN, check, dataset_names
     from ...datasets.registry import prepare as fetch
     from ..study import load_study
 
-    dataset, model, weights = name, "", None
+    dataset, options, model, weights = name, {}, "", None
+    if name in OWN:
+        raise UserError(f"data set {name!r} is known by its options only; give the study that names them")
     if name not in dataset_names():
         file = load_study(name).file
-        dataset, model, weights = file.dataset.name, file.model.name, file.model.options.get("weights")
+        dataset, options = file.dataset.name, file.dataset.options
+        model, weights = file.model.name, file.model.options.get("weights")
     if not only_check:
-        say(f"{dataset}: in {fetch(dataset, root=data_root, archive=archive, report=say)}")
+        say(f"{dataset}: in {fetch(dataset, root=data_root, archive=archive, report=say, **options)}")
         if weights is not None and not Path(weights).exists():
             from ..models.weights import fetch_weights
 
             say(f"weights: in {fetch_weights(model, weights)}")
-    for line in check(dataset, root=data_root):
+    for line in check(dataset, root=data_root, **options):
         print(line)
 
 
