@@ -37,11 +37,10 @@ def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[st
     path = folder / name
     try:
         age = (time.time() if now is None else now) - path.stat().st_mtime
-        text = path.read_text(encoding="utf-8", errors="replace")
+        # A folder of that name holds nothing.
+        text = "" if path.is_dir() else path.read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except IsADirectoryError:
-        text = ""
     content = _parsed(text)
     if content is None:
         # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
