@@ -44,7 +44,7 @@ def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[st
         content = json.loads(text)
     except ValueError:
         content = None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or "pid" not in content:
         # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
         return {} if age < 5.0 else None
     if _is_here(content):

@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_no_empty_claim(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "null", "{torn", "7"])
+@pytest.mark.parametrize("content", ["", "[1]", "null", "{torn", "7", "{}", '{"schema": 1}'])
 def test_a_claim_that_is_no_claim_is_dead_after_seconds(content: str, tmp_path: Path) -> None:
     path = tmp_path / "claim.json"
     path.write_text(content, encoding="utf-8")
