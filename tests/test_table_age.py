@@ -125,7 +125,7 @@ def test_results_that_do_not_know_their_code_say_so_only_beside_others(place: Pl
 
 def test_training_curves_are_means_without_results_that_are_set_aside(place: Place) -> None:
     def curve() -> list[float]:
-        panel = figures("training", [place.study], place.store)[place.study.name, "training"].axes[0]
+        panel: Any = figures("training", [place.study], place.store)[place.study.name, "training"].axes[0]
         return [float(value) for line in panel.lines for value in line.get_ydata()]
 
     place.put(place.runs("snip")[0], value=0.5)
