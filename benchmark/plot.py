@@ -13,7 +13,7 @@ from .plot_style import style
 from .report_types import Frame
 from .run import DENSE
 from .store import write_atomically
-from .table_age import age_sentences, done_ids, set_aside
+from .table_age import age_sentences, aside_ids, done_ids, set_aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,11 +99,15 @@ def _one(kind: str, study: Study, store: Store, frame: Frame, accuracy: str, sta
         every = layer_frame(study, store)
         return every[every["id"].isin(done_ids(frame))]
 
+    def epochs() -> Frame:
+        every = epoch_frame(study, store)
+        return every[~every["id"].isin(aside_ids(frame))]
+
     drawn: dict[str, Callable[[], Figure]] = {
         "accuracy": lambda: plot_accuracy.accuracy_figure(frame, accuracy, stat),
         "macs": lambda: plot_macs.macs_figure(frame, accuracy, stat),
         "layers": lambda: plot_layers.layers_figure(layers(), subject(frame)),
-        "training": lambda: plot_training.training_figure(epoch_frame(study, store), subject(frame)),
+        "training": lambda: plot_training.training_figure(epochs(), subject(frame)),
         "published": lambda: plot_published.published_figure(
             study, frame, rows_for(study, "published"), accuracy, stat
         ),

@@ -53,18 +53,20 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
         wide = wide.loc[[*means, *(label for label in wide.index if label not in means)]]
         labels = [wrapped(str(label), num_lines=2) for label in wide.index]
         # room for the labels and the bar of colours, whatever the letters are
-        margin = max(3.0, 1.4 + max(width_of(label, TICK_SIZE) for label in labels))
-        figure, axes = new_figure(margin + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide))
+        margin = max(3.0, 2.2 + max(width_of(label, TICK_SIZE) for label in labels))
+        settings = {place[:2] for place in wide.columns}
+        names = [plain(_place(place, is_only=len(settings) == 1)) for place in wide.columns]
+        # names of several settings are turned, and stand below the map
+        below = 0.0 if len(settings) == 1 else max(width_of(name, TICK_SIZE) for name in names)
+        figure, axes = new_figure(margin + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide) + below)
         panel = axes[0, 0]
         sns.heatmap(wide, annot=True, fmt=".3g", cmap="cividis", ax=panel, linewidths=0.6, vmin=1,
                     vmax=max(2, len(wide)),
                     xticklabels=False, yticklabels=False,
                     annot_kws={"size": 8}, cbar_kws={"label": "rank, 1 is best", "pad": 0.02})  # fmt: skip
         panel.grid(visible=False)
-        settings = {place[:2] for place in wide.columns}
-        names = [_place(place, is_only=len(settings) == 1) for place in wide.columns]
         turn = {} if len(settings) == 1 else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-        panel.set_xticks([place + 0.5 for place in range(len(names))], [plain(name) for name in names], **turn)
+        panel.set_xticks([place + 0.5 for place in range(len(names))], names, **turn)
         panel.set_yticks([place + 0.5 for place in range(len(labels))], labels, fontsize=TICK_SIZE)
         panel.set(xlabel="", ylabel="")
         where = f", {_setting(*settings.pop())}" if len(settings) == 1 else ""

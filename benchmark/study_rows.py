@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .errors import UserError
-from .run import Recipe, Run
+from .run import DENSE, Recipe, Run
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,13 @@ def distinct(rows: Iterable[tuple[str, Row]]) -> list[Row]:
     """The rows, each with its place in the study file, without repetitions.
 
     Raises UserError, with the place of the second, for two different runs of one label, sparsity and seed: tables would
-    average two methods or settings as if they were seeds of one.
+    average two methods or settings as if they were seeds of one. And for a pruned row with the label of a dense one,
+    which a table shows at every sparsity: the two could not be told apart.
     """
+    placed = list(rows)
+    _refuse_dense_labels(placed)
     seen: dict[tuple[str, float, int, str], tuple[str, Row]] = {}
-    for place, row in rows:
+    for place, row in placed:
         # rows that are only listed have no numbers to average
         key = (row.label, row.sparsity, row.seed, row.method if row.run is None else "")
         first_place, first = seen.setdefault(key, (place, row))
@@ -44,6 +47,16 @@ def distinct(rows: Iterable[tuple[str, Row]]) -> list[Row]:
 
 
 _WITHIN_ENTRY = "leave the label out, so that rows are named by method and options, or write one entry for each"
+
+
+def _refuse_dense_labels(placed: Sequence[tuple[str, Row]]) -> None:
+    dense = {row.label for _, row in placed if row.method == DENSE}
+    for place, row in placed:
+        if row.method != DENSE and row.label in dense:
+            raise UserError(
+                f"{place}: label {row.label!r} of method {row.method!r} is that of the dense row; give one a label of "
+                "its own"
+            )
 
 
 def _differences(one: Run | Recipe, other: Run | Recipe, prefix: str = "") -> Iterator[str]:

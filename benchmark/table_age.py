@@ -72,6 +72,11 @@ def done_ids(frame: Frame) -> list[str]:
     return list(frame.loc[frame["state"] == "done", "id"])
 
 
+def aside_ids(frame: Frame) -> list[str]:
+    """Ids of the runs that are stored but set aside."""
+    return list(frame.loc[frame["state"] == SET_ASIDE, "id"])
+
+
 def num_aside(rows: Frame) -> int:
     """How many of some runs are stored but set aside."""
     return int((rows["state"] == SET_ASIDE).sum())

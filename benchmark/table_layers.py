@@ -37,10 +37,16 @@ def _block(target: float, layers: Frame, labels: list[str], stat: Stat) -> list[
     rows = []
     for (_, name), group in layers.groupby(["index", "layer"], sort=True):
         by_label = {str(label): rows_of for label, rows_of in group.groupby("label", sort=False)}
-        cells = [Cell(value=float(group["total"].iloc[0]), digits=0)]
+        cells = [_size(group)]
         cells += [_cell(by_label.get(label), stat) for label in labels]
         rows.append(TableRow(label=str(name), cells=tuple(cells), block=percent(target)))
     return rows
+
+
+def _size(layers: Frame) -> Cell:
+    """The weights of a layer; a range where rows of several networks have one of that name."""
+    least, most = int(layers["total"].min()), int(layers["total"].max())
+    return Cell(value=float(least), digits=0) if least == most else Cell(text=f"{least} to {most}")
 
 
 def _cell(rows: Frame | None, stat: Stat) -> Cell:

@@ -169,13 +169,19 @@ class MaskPruner(Pruner, ABC):
         """Finite scores of all layers that are pruned, high is kept."""
         with torch.enable_grad():
             self.prepare_scores()
-        scores = {name: self.score(name, site.weight.detach()).clone() for name, site in self._masks.sites.items()}
+        scores = {name: self._scored(name, site.weight.detach()) for name, site in self._masks.sites.items()}
         for name, site in self._masks.sites.items():
             if scores[name].shape != site.weight.shape:
                 shapes = f"{tuple(scores[name].shape)}; the weight has {tuple(site.weight.shape)}"
                 raise ValueError(f"scores of layer {name!r} have the shape {shapes}")
         check_finite(scores)
         return scores
+
+    def _scored(self, name: str, weight: Tensor) -> Tensor:
+        score: object = self.score(name, weight)
+        if not isinstance(score, Tensor):
+            raise TypeError(f"scores of layer {name!r} are a {type(score).__name__}; they must be a tensor of floats")
+        return score.clone()
 
     def allocate(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         """From scores to masks, by scope and minimum threshold."""

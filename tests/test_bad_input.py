@@ -104,6 +104,12 @@ def test_two_different_runs_in_one_cell_are_refused(study: str, entries: str, di
     assert difference in message
 
 
+def test_a_pruned_row_with_the_label_of_the_dense_one_is_refused(study: str) -> None:
+    text = STUDY.split("  - method")[0] + "  - {method: snip, sparsity: 90%, label: Dense}\n"
+    message = refused(text)
+    assert "label 'Dense' of method 'snip' is that of the dense row" in message
+
+
 def test_one_label_may_hold_several_sparsities_seeds_and_the_same_run_twice(study: str) -> None:
     entries = (
         "  - {method: snip, sparsity: 90%, label: mine}\n  - {method: grasp, sparsity: 80%, label: mine}\n"

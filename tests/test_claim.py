@@ -133,7 +133,18 @@ def test_a_full_disk_leaves_no_empty_claim(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[1]", "null", "{torn", "7", "{}", '{"schema": 1}', '{"pid": "1"}', '{"pid": 1, "since": "x"}', '{"pid": 1, "since": 1e300}'],
+    [
+        "",
+        "[1]",
+        "null",
+        "{torn",
+        "7",
+        "{}",
+        '{"schema": 1}',
+        '{"pid": "1"}',
+        '{"pid": 1, "since": "x"}',
+        '{"pid": 1, "since": 1e300}',
+    ],
 )
 def test_a_claim_that_is_no_claim_is_dead_after_seconds(content: str, tmp_path: Path) -> None:
     path = tmp_path / "claim.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,19 @@ def test_the_heat_map_of_ranks_puts_methods_without_a_mean_rank_last(tmp_path: P
     fill(store, study, lambda run: {"global_mp": 0.95, "snip": 0.9}.get(run.method, 0.8))
     panel = ranks_figure(study_frame(study, store)).axes[0]
     assert [tick.get_text() for tick in panel.get_yticklabels()] == ["SNIP", "Random", "Global MP"]
+
+
+@pytest.mark.parametrize("models", [("convnet-small",), ("a-network-of-a-long-name", "another-one-of-a-longer-name")])
+def test_the_heat_map_of_ranks_has_room_for_long_names(models: tuple[str, ...], tmp_path: Path) -> None:
+    labels = [f"Method {index}, a name of some length" for index in range(3)]
+    rows = [
+        {"dataset": "digits", "model": model, "target": 0.9, "label": label, "method": "snip", "state": "done",
+         "sparsity": 0.9, "accuracy_last": 0.9}
+        for model in models for label in labels
+    ]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_figure(ranks_figure(pd.DataFrame(rows)), tmp_path / "ranks", ["png"])
 
 
 def test_a_long_name_keeps_what_tells_it_apart() -> None:

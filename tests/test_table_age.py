@@ -123,6 +123,17 @@ def test_results_that_do_not_know_their_code_say_so_only_beside_others(place: Pl
     assert "recorded" not in place.caption()
 
 
+def test_training_curves_are_means_without_results_that_are_set_aside(place: Place) -> None:
+    def curve() -> list[float]:
+        panel: Any = figures("training", [place.study], place.store)[place.study.name, "training"].axes[0]
+        return [float(value) for line in panel.lines for value in line.get_ydata()]
+
+    place.put(place.runs("snip")[0], value=0.5)
+    mixed = curve()
+    place.put(place.runs("snip")[0], value=0.5, method="0" * 16)
+    assert sum(curve()) > sum(mixed)
+
+
 def test_a_figure_says_it_below(place: Place) -> None:
     def below(kind: str) -> str:
         figure = figures(kind, [place.study], place.store)[place.study.name, kind]

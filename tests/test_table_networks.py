@@ -12,6 +12,7 @@ from prunebench.benchmark.frame import study_frame
 from prunebench.benchmark.store import Store
 from prunebench.benchmark.table_caption import prunable_sentence
 from prunebench.benchmark.table_flops import flops_table
+from prunebench.benchmark.table_layers import layers_table
 from prunebench.benchmark.table_networks import counts_phrase, outside_phrase
 from synthetic_results import fill, write_study
 
@@ -24,6 +25,17 @@ def frame(*rows: tuple[str, int | None, int | None], **columns: Any) -> pd.DataF
 
 WIDE = [("Dense", 33040, 33338), ("Global MP", 33040, 33338), ("SNIP", 33040, 33338)]
 NARROW = ("narrow", 2212, 2294)
+
+
+def test_a_layer_of_several_networks_has_the_range_of_its_weights() -> None:
+    columns = ["label", "method", "target", "index", "layer", "total", "kept", "density"]
+    wide, narrow = ("wide", "snip", 0.5, 0, "stem", 144, 72, 0.5), ("narrow", "snip", 0.5, 0, "stem", 36, 18, 0.5)
+    columns_of_runs = {"study": "s", "method": "snip", "state": "done", "target": 0.5, "reason": ""}
+    runs = frame(*WIDE, NARROW, **columns_of_runs, code=None, outdated=None, data=None)
+    for layers, size in (([wide, narrow], "36 to 144"), ([wide], "144")):
+        table = layers_table(pd.DataFrame(layers, columns=columns), runs)
+        first = table.rows[0].cells[0]
+        assert (first.text or first.number) == size
 
 
 def test_one_network() -> None:

@@ -58,6 +58,7 @@ METHODS = {
     "off_by_one": "OffByOne", "leaky": "Leaky", "noisy": "Noisy", "global_noise": "GlobalNoise",
     "forgetful": "Forgetful", "wrapped": "Wrapped", "careless": "Careless", "trusting": "Trusting",
     "good": "GlobalMagnitude2", "boolean": "Boolean", "unchecked": "Unchecked", "misshapen": "Misshapen",
+    "listed": "Listed",
 }
 
 
@@ -135,6 +136,14 @@ class Trusting(GlobalMagnitude):
 
 
 @dataclass(kw_only=True)
+class Listed(GlobalMagnitude):
+    label: ClassVar[str] = "Listed"
+
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        return weight.abs().tolist()
+
+
+@dataclass(kw_only=True)
 class Boolean(GlobalMagnitude):
     label: ClassVar[str] = "Boolean"
 
@@ -180,6 +189,7 @@ def broken_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("wrapped", "detach leaves a plain network", "not those of a fresh network"),
         ("careless", "bad options are refused by name", "strength = -1 is accepted"),
         ("boolean", "scores are finite floats", "scores of layer 'stem.weight' are torch.bool; they must be floats"),
+        ("listed", "scores are finite floats", "scores of layer 'stem.weight' are a list; they must be a tensor"),
         ("unchecked", "scores are finite floats", "scores of layer 'stem.weight' are not finite"),
         ("misshapen", "scores are finite floats", "have the shape (216,); the weight has (8, 3, 3, 3)"),
         ("trusting", "NaN weights are an error", "NaN weights are accepted"),
