@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from .claim import Claim, ClaimLost
-from .damage import remove_leftovers, set_aside_damage, set_aside_result
+from .damage import remove_leftovers, set_aside_damage, set_aside_start
 from .errors import Damaged, UserError
 from .faults import judge
 from .own_process import leave_if_forked
@@ -135,7 +135,7 @@ def _without_parent(run: Run, study: str, settings: Settings, watch: Watch, erro
     claim = Claim.take(folder.path)
     if claim is not None:
         try:
-            for line in set_aside_result(folder, error):
+            for line in set_aside_start(folder, error):
                 watch.on_note(line)
         finally:
             claim.release()

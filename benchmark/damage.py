@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .claim import Claim
-from .errors import Damaged
+from .errors import Damaged, OnlyRecorded
 from .run import Run
 from .store import RunFolder
 
@@ -47,6 +47,8 @@ def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:
     lines = []
     try:
         folder.check_stored()
+    except OnlyRecorded:
+        pass  # tables read it until the new one takes its place
     except Damaged as error:
         lines += set_aside_result(folder, error)
     try:
@@ -68,6 +70,17 @@ def set_aside_result(folder: RunFolder, error: Damaged) -> list[str]:
     return lines
 
 
+def set_aside_start(folder: RunFolder, error: Damaged) -> list[str]:
+    """Set aside a dense training that a run could not start from; one without weights, from a record, stays."""
+    try:
+        folder.check_stored()
+    except OnlyRecorded:
+        return [f"only the record of dense training {folder.path.name} is here; its weights are computed anew"]
+    except Damaged:
+        pass
+    return set_aside_result(folder, error)
+
+
 def remove_leftovers(folder: RunFolder) -> None:
     """Temporary files of writers that were killed (`.<name>.xxxxxxxx`), and claims that were moved out of the way.
 
@@ -87,10 +100,18 @@ def tidy(folder: RunFolder) -> None:
     """Remove what a process that was killed after its last step left beside a stored result, unless one is at work."""
     names = {path.name for path in folder.path.iterdir()}
     has_leftovers = folder.checkpoint_path.name in names or any(name.startswith(".") for name in names)
-    claim = Claim.take(folder.path) if has_leftovers else None
+    claim = Claim.take(folder.path) if has_leftovers and _is_whole(folder) else None
     if claim is not None:
         try:
             remove_leftovers(folder)
             folder.checkpoint_path.unlink(missing_ok=True)
         finally:
             claim.release()
+
+
+def _is_whole(folder: RunFolder) -> bool:
+    """Whether nothing is left to compute: the checkpoint may lead to weights that are not here yet."""
+    try:
+        return folder.check_stored()
+    except Damaged:
+        return False
