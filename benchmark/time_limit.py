@@ -51,8 +51,9 @@ class Speeds:
         seconds, epochs = self._sums.get(method, (0.0, 0))
         return seconds / epochs if epochs else None
 
-    def slowest(self) -> float | None:
-        return max((seconds / epochs for seconds, epochs in self._sums.values()), default=None)
+    def of_all(self) -> float | None:
+        epochs = sum(epochs for _, epochs in self._sums.values())
+        return sum(seconds for seconds, _ in self._sums.values()) / epochs if epochs else None
 
 
 @dataclass
@@ -91,9 +92,9 @@ class TimeLimit:
         return self.left() > (self.needed(run) or 0.0)
 
     def needed(self, run: Run) -> float | None:
-        """Seconds for the epochs that are missing; by the slowest method where its own is not known, or None."""
+        """Seconds for the epochs that are missing; by the mean of all methods where its own is not known, or None."""
         method = run.method
-        speed = self._own.of(method) or self._stored.of(method) or self._own.slowest() or self._stored.slowest()
+        speed = self._own.of(method) or self._stored.of(method) or self._own.of_all() or self._stored.of_all()
         return None if speed is None else speed * self._missing_epochs(run)
 
     def _missing_epochs(self, run: Run) -> int:
@@ -106,5 +107,5 @@ class TimeLimit:
         needed = [seconds for run in runs if (seconds := self.needed(run)) is not None]
         about = f", the longest needs about {spelled_duration(max(needed))}" if needed else ""
         too_long = sum(seconds >= self.seconds for seconds in needed)
-        never = f"; {too_long} need more than the whole limit" if too_long else ""
+        never = f" (longer than the whole limit: {too_long})" if too_long else ""
         return f"time limit of {spelled_duration(self.seconds)}: {len(runs)} left{about}{never}"

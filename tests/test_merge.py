@@ -150,7 +150,7 @@ def test_running_runs_and_those_without_a_result_are_left_out(tmp_path: Path) ->
         claim.release()
     assert done.exit_code == 0
     assert f"left out: {store.folder('small', runs['snip']).path} is computed by process " in done.stderr
-    assert "1 runs have no result and are left out" in done.stderr
+    assert f"{tmp_path / 'a'}: runs without a result, left out: 1" in done.stderr
     assert "2 copied, 0 equal" in done.stderr
     assert not (tmp_path / "b/small/runs" / runs["snip"].id).exists()
 
@@ -218,7 +218,9 @@ def test_other_data_and_other_code_are_named(tmp_path: Path) -> None:
     change(Store(tmp_path / "b").folder("small", runs["snip"]), data=other)
     done = merge(tmp_path / "b", tmp_path / "c", "--into", tmp_path / "a")
     assert done.exit_code == 1, "the same runs on other data, and by other code, are conflicts too"
-    data = f"other data under one name: digits: f in {tmp_path / 'a'} (4 runs), 0123456789ab in {tmp_path / 'b'} (1 run)"
+    data = (
+        f"other data under one name: digits: f in {tmp_path / 'a'} (4 runs), 0123456789ab in {tmp_path / 'b'} (1 run)"
+    )
     assert data in done.stderr
     code = f"method random: 7777 in {tmp_path / 'a'} (1 run), 8888 in {tmp_path / 'c'} (1 run)"
     assert f"other code under one name: {code}" in done.stderr

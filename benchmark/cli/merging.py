@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from .options import Selection, check_writable, open_store, results_option, say,
 from .output import finish, strict_option
 
 if TYPE_CHECKING:
-    from ..merge import Merge
+    from ..merge import Merge, Step
     from ..merge_sources import Found
 
 
@@ -46,19 +47,14 @@ def merge(folders: tuple[Path, ...], into: Path | None, dry_run: bool, results: 
     made = plan_merge([source for each in found for source in each.sources], Store(root))
     for line in _lines(found, made, root):
         say(one_line(line))
-    num_copied = {"copy": 0, "complete": 0}
     damaged = {path: reason for each in found for path, reason in each.damaged.items()}
-    for step in () if dry_run else made.steps:
-        num_copied[step.action] += _copied(step, damaged)
-    if dry_run:
-        for step in made.steps:
-            num_copied[step.action] += 1
+    num_copied = Counter(step.action for step in made.steps if dry_run or _copied(step, damaged))
     _say_damaged(damaged)
     say(_summary(num_copied, made, damaged, root, dry_run=dry_run))
     raise click.exceptions.Exit(1 if made.conflicts or damaged else 0)
 
 
-def _copied(step: Any, damaged: dict[Path, str]) -> bool:
+def _copied(step: Step, damaged: dict[Path, str]) -> bool:
     from ..merge_copy import Taken, copy_run
 
     try:
@@ -79,7 +75,7 @@ def _lines(found: Sequence[Found], made: Merge, root: Path) -> list[str]:
 
     lines = [f"left out: {path} is computed by {who}" for each in found for path, who in each.running.items()]
     lines += [
-        f"{each.root}: {each.num_without_result} runs have no result and are left out"
+        f"{each.root}: runs without a result, left out: {each.num_without_result}"
         for each in found
         if each.num_without_result
     ]
