@@ -19,8 +19,9 @@ from ..recorded_starts import lines_after, lines_before, recorded_starts
 from ..run import Run
 from ..settings import Compile, MemoryFormat, Settings, check_device_name, default_jobs
 from ..store import Store
-from ..time_limit import TimeLimit, parse_duration
+from ..time_limit import TimeLimit
 from .following import describe_run
+from .limiting import open_limit, say_left, time_limit_option
 from .options import (
     Selection,
     check_writable,
@@ -44,10 +45,6 @@ def _device_name(_context: click.Context, _parameter: click.Parameter, name: str
     return name
 
 
-def _duration(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
-    return None if text is None else parse_duration(text)
-
-
 @click.command
 @study_argument
 @selection_options
@@ -67,10 +64,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str | 
     "--compile", type=click.Choice(get_args(Compile)), default="none",
     help="Mode of torch.compile for the training step.",
 )  # fmt: skip
-@click.option(
-    "--time-limit", metavar="TIME", callback=_duration,
-    help="Begin nothing that cannot be finished by then, and stop what is not: 150m, 2h30m, 45s.",
-)  # fmt: skip
+@time_limit_option
 @click.option("--retry-failed", is_flag=True, help="Also runs that failed before.")
 @click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
 def run(
@@ -123,7 +117,7 @@ def run(
     recorded = recorded_starts(made, store)
     for line in lines_before(made, recorded):
         say(line)
-    limit = None if time_limit is None else _limit(time_limit, begin, made, store)
+    limit = None if time_limit is None else open_limit(time_limit, begin, made, store)
     try:
         endings = _compute(made, opened.name, settings, jobs or default_jobs(device), limit)
     except KeyboardInterrupt:
@@ -138,21 +132,9 @@ def run(
     parts = [f"{counts['blocked']} blocked"] * bool(counts["blocked"])
     parts += [f"{stopped} stopped with a checkpoint"] * bool(stopped)
     say(f"{opened.name}: {', '.join([f'{num_done} computed', f'{num_failed} failed', *parts])}")
-    if limit is not None and (left := _left(made, store)):
-        say(f"{opened.name}: {limit.left_line(left)}; the same command goes on from here")
+    if limit is not None and say_left(limit, made, store):
         raise click.exceptions.Exit(1 if num_failed or counts["blocked"] else INCOMPLETE)
     raise click.exceptions.Exit(1 if failed_before or num_done < len(made.to_do) else 0)
-
-
-def _limit(seconds: int, begin: float, made: Plan, store: Store) -> TimeLimit:
-    limit = TimeLimit(seconds, made.study, store, begin)
-    limit.learn_stored([job.run for job in made.jobs])
-    return limit
-
-
-def _left(made: Plan, store: Store) -> list[Run]:
-    """What is to be computed yet, without what has failed for good meanwhile."""
-    return [job.run for job in make_plan(made.study, [job.run for job in made.to_do], store).to_do]
 
 
 def _say_starts(made: Plan, store: Store) -> None:
