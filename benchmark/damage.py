@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .claim import Claim
-from .errors import Damaged
+from .errors import Damaged, OnlyRecorded
 from .recompute import NEW_HISTORY, WISH, is_asked
 from .run import Run
 from .store import RunFolder
@@ -52,6 +52,8 @@ def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:
     lines = []
     try:
         folder.check_stored()
+    except OnlyRecorded:
+        pass  # tables read it until the new one takes its place
     except Damaged as error:
         lines += set_aside_result(folder, error)
     try:
@@ -76,9 +78,11 @@ def set_aside_bad_weights(folder: RunFolder) -> list[str]:
     from .artifacts import load_weights
 
     try:
-        result = folder.read_result()
-        if result is not None:
+        if folder.check_stored():
+            result = folder.read_result() or {}
             load_weights(folder.model_path, result.get("files", {}).get(folder.model_path.name))
+    except OnlyRecorded:
+        return [f"only the record of dense training {folder.path.name} is here; its weights are computed anew"]
     except Damaged as error:
         return set_aside_result(folder, error)
     return []
@@ -131,7 +135,7 @@ def tidy(folder: RunFolder) -> None:
     names = {path.name for path in folder.path.iterdir()}
     done_with = {folder.checkpoint_path.name, NEW_HISTORY, WISH} & names
     has_leftovers = done_with or any(name.startswith(".") for name in names)
-    claim = Claim.take(folder.path) if has_leftovers else None
+    claim = Claim.take(folder.path) if has_leftovers and _is_whole(folder) else None
     if claim is not None:
         try:
             remove_leftovers(folder)
@@ -140,3 +144,11 @@ def tidy(folder: RunFolder) -> None:
                 (folder.path / name).unlink(missing_ok=True)
         finally:
             claim.release()
+
+
+def _is_whole(folder: RunFolder) -> bool:
+    """Whether nothing is left to compute: the checkpoint may lead to weights that are not here yet."""
+    try:
+        return folder.check_stored()
+    except Damaged:
+        return False

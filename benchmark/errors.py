@@ -21,6 +21,10 @@ class Damaged(UserError):
         self.path, self.reason = path, reason
 
 
+class OnlyRecorded(Damaged):
+    """A dense training of which only the record is here: its result stays, its weights are computed anew if needed."""
+
+
 class MachineError(UserError):
     """The machine lacks what every run needs. A run that meets it has not failed by itself and is tried again."""
 

@@ -16,11 +16,13 @@ from typing import Any
 
 from .attempt import Ending
 from .plan import Job
+from .recompute import can_be_started_from
 from .rehearsal import representatives
 from .run import Run, to_dict
 from .run_cost import planned_epochs
 from .settings import Settings
 from .store import Store
+from .time_limit import TimeLimit
 from .worker import ReadData
 from .worker_pool import NoWorker, WorkerPool
 
@@ -44,6 +46,10 @@ class Listener:
     on_stop: Callable[[str, int], None] = lambda reason, num_left: None
 
 
+def _fits(run: Run, limit: TimeLimit | None) -> bool:
+    return limit is None or limit.can_finish(run)
+
+
 @dataclass
 class _Queue:
     """Runs that wait: for a worker, for their parent, or for another process that holds them."""
@@ -52,13 +58,19 @@ class _Queue:
     blocked: dict[str, list[Run]] = field(default_factory=dict)
     busy: list[tuple[float, Run]] = field(default_factory=list)
 
-    def take(self) -> Run | None:
+    def take(self, limit: TimeLimit | None = None) -> Run | None:
+        """The next run, of those that can be finished within the limit."""
         current = time.monotonic()
         for entry in list(self.busy):
-            if entry[0] <= current:
+            if entry[0] <= current and _fits(entry[1], limit):
                 self.busy.remove(entry)
                 return entry[1]
-        return self.ready.pop(0) if self.ready else None
+        index = next((index for index, run in enumerate(self.ready) if _fits(run, limit)), None)
+        return None if index is None else self.ready.pop(index)
+
+    def can_start_any(self, limit: TimeLimit | None) -> bool:
+        """Whether a run can still begin, now or when the process that holds it lets it go."""
+        return any(_fits(run, limit) for run in (*self.ready, *(run for _, run in self.busy)))
 
     def release(self, runs: Sequence[Run]) -> None:
         """Runs that may start: behind those that others wait for, and longest first, so that none straggles."""
@@ -69,14 +81,22 @@ class _Queue:
 
 
 def run_local(
-    jobs: Sequence[Job], study: str, settings: Settings, num_workers: int, listener: Listener
+    jobs: Sequence[Job],
+    study: str,
+    settings: Settings,
+    num_workers: int,
+    listener: Listener,
+    limit: TimeLimit | None = None,
 ) -> list[Ending]:
     """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
 
     Raises UserError, before any run is attempted, if the first one's data cannot be read (all runs of a study share
     them) or are not those of a stored dense training, or if a network or a method refuses what it is given. On
     KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up. Fewer endings
-    than jobs: there was no worker for the others, and `listener.on_stop` has heard why.
+    than jobs: there was no worker for the others, and `listener.on_stop` has heard why; or no time.
+
+    With a limit only runs begin that can be finished within it, and those that still compute at its end stop as after
+    a KeyboardInterrupt.
     """
     jobs, condemned = _separate(jobs, study, Store(settings.results))
     queue = _make_queue(jobs)
@@ -92,7 +112,9 @@ def run_local(
         children = queue.blocked.pop(run.id, [])
         if ending.outcome == "done":
             queue.release(children)
-        else:
+            if limit is not None:
+                limit.learn(run)
+        elif not (ending.outcome == "interrupted" and limit is not None and limit.is_over()):
             for child in children:
                 finish(child, _blocked(run, ending.reason))
 
@@ -108,14 +130,27 @@ def run_local(
         listener.on_start()
         for run, ending in condemned:
             finish(run, ending)
-        while not queue.is_empty() or pool.is_busy:
-            pool.assign(queue.take)
-            pool.collect(BUSY_POLL_SECONDS)
+        _compute(queue, pool, limit)
     except NoWorker as error:
         listener.on_stop(str(error), len(jobs) + len(condemned) - len(endings))
     finally:
         pool.shut_down()
     return endings
+
+
+def _compute(queue: _Queue, pool: WorkerPool, limit: TimeLimit | None) -> None:
+    """Until nothing is left, or nothing that can be finished within the limit."""
+    is_stopping = False
+    while pool.is_busy or not queue.is_empty():
+        if limit is not None and limit.is_over():
+            if not is_stopping:
+                pool.ask_to_stop()
+            is_stopping = True
+        else:
+            pool.assign(lambda: queue.take(limit))
+        if limit is not None and not pool.is_busy and (is_stopping or not queue.can_start_any(limit)):
+            return
+        pool.collect(BUSY_POLL_SECONDS)
 
 
 def _request(jobs: Sequence[Job]) -> ReadData:
@@ -132,7 +167,7 @@ def _separate(jobs: Sequence[Job], study: str, store: Store) -> tuple[list[Job],
     condemned: list[tuple[Run, Ending]] = []
     for job in jobs:
         parent = job.run.parent
-        if parent is None or parent.id in open_ids or store.folder(study, parent).result_path.exists():
+        if parent is None or parent.id in open_ids or can_be_started_from(store.folder(study, parent)):
             able.append(job)
         else:
             condemned.append((job.run, _blocked(parent, store.folder(study, parent).status().reason)))

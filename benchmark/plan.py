@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .errors import Damaged
+from .errors import Damaged, OnlyRecorded
 from .index import summaries
 from .run import Run
 from .store import Status, Store
+
+NO_WEIGHTS = "only its record is here; its weights are computed anew"
+"""Why a dense training with a result is to be computed: it came from a record, and a run is to start from it."""
 
 
 @dataclass(frozen=True)
@@ -84,5 +87,11 @@ def _ask_for_weights(runs: Iterable[Run], status: dict[str, Status], store: Stor
         if parent is not None and is_open(status[run.id]) and status[parent.id].state == "done":
             try:
                 store.folder(study, parent).check_stored()
+            except OnlyRecorded:
+                status[parent.id] = _without_weights(store.folder(study, parent).status(is_wanted_anew=True))
             except Damaged as error:
                 status[parent.id] = Status("damaged", f"{error.path.name}: {error.reason}")
+
+
+def _without_weights(status: Status) -> Status:
+    return Status("missing", NO_WEIGHTS) if status.state == "missing" else status

@@ -45,6 +45,14 @@ def is_done(folder: RunFolder) -> bool:
         return False
 
 
+def can_be_started_from(folder: RunFolder) -> bool:
+    """Whether a dense training's result is here with its weights, of whatever code it is."""
+    try:
+        return folder.check_stored()
+    except Damaged:
+        return False
+
+
 def fulfil(folder: RunFolder) -> None:
     """The new result is there."""
     (folder.path / WISH).unlink(missing_ok=True)

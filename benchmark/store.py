@@ -23,12 +23,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import Damaged, UserError
+from .errors import Damaged, OnlyRecorded, UserError
 from .run import DENSE, Run, canonical_json, from_dict, to_dict
 
 SCHEMA = 1
 RESERVED = ("dense", "published", "reference")
 """Names in the results folder that no study can have."""
+
+FROM_RECORD = "from_record"
+"""Key of a result that came from a record (see `records`): the files that it names are on another machine."""
 
 State = Literal["done", "failed", "running", "interrupted", "missing", "damaged"]
 
@@ -179,11 +182,16 @@ class RunFolder:
     def check_stored(self) -> bool:
         """Whether the result is there, with the weights that others start from. Raises Damaged if one of them is bad.
 
-        Weights are looked at by their size here; whoever loads them compares their digest.
+        Weights are looked at by their size here; whoever loads them compares their digest. Raises OnlyRecorded for a
+        dense training without weights that came from a record.
         """
         result = self.read_result()
         if result is None:
             return False
+        if result.get(FROM_RECORD):
+            if result["run"].get("method") == DENSE:
+                raise OnlyRecorded(self.model_path, "it is not here: only the record of the run is")
+            return True
         wanted = result.get("files", {}).get(self.model_path.name)
         if wanted is None and result["run"].get("method") != DENSE:
             return True
@@ -225,15 +233,18 @@ class RunFolder:
             records.append(record)
         return records
 
-    def status(self) -> Status:
-        """Done, failed, running, interrupted or missing, from the files alone."""
+    def status(self, *, is_wanted_anew: bool = False) -> Status:
+        """Done, failed, running, interrupted or missing, from the files alone.
+
+        `is_wanted_anew`: the result that is there does not count, as if its computation anew had been asked for.
+        """
         from .claim import CLAIM, holder
         from .recompute import WISH, is_asked
 
         # one listing instead of a look at each file
         names = _names(self.path)
         has_result = self.result_path.name in names
-        if has_result and not (WISH in names and is_asked(self)):
+        if has_result and not is_wanted_anew and not (WISH in names and is_asked(self)):
             return Status("done")
         if CLAIM in names and holder(self.path) is not None:
             return Status("running")

@@ -129,6 +129,14 @@ class Described(TypedDict):
     run: dict[str, Any]
 
 
+class Record(TypedDict):
+    """A record of a run, see `records`."""
+
+    record: int
+    result: dict[str, Any]
+    history: list[dict[str, list[Any]]]
+
+
 def flaw(content: object, kind: type) -> str:
     """What keeps `content` from being of the kind, in a few words; empty if nothing does."""
     try:

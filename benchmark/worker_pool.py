@@ -69,6 +69,7 @@ class WorkerPool:
     _why_dead: str = ""
     _machine_failures: dict[int, int] = field(default_factory=dict)
     _retired: set[int] = field(default_factory=set)
+    _is_stopping: bool = False
 
     def __post_init__(self) -> None:
         self.settings = absolute(self.settings)
@@ -222,7 +223,7 @@ class WorkerPool:
     def _returns(self, run: Run) -> bool:
         """Have the run given out once more, unless that has been done often enough."""
         self._num_returns[run.id] = self._num_returns.get(run.id, 0) + 1
-        if self._num_returns[run.id] >= RETURNS:
+        if self._is_stopping or self._num_returns[run.id] >= RETURNS:
             return False
         self._again.append(run)
         return True
@@ -241,7 +242,7 @@ class WorkerPool:
             return
         ending = Ending("failed", f"worker {cause}", retryable=True)
         has_begun = close_attempt(Store(self.settings.results), self.study, worker.run, worker.process.pid, ending)
-        if not worker.is_ready and self.can_replace:
+        if not worker.is_ready and self.can_replace and not self._is_stopping:
             self._again.insert(0, worker.run)
         elif has_begun or not self.can_replace or not self._returns(worker.run):
             self.on_end(worker.run, ending)
@@ -256,7 +257,8 @@ class WorkerPool:
             self.say(f"{self._why_dead}; going on with {len(self.workers)}")
 
     def ask_to_stop(self) -> None:
-        """Workers stop after their epoch, and then leave."""
+        """Workers stop after their epoch, and then leave; no run is given out once more."""
+        self._is_stopping = True
         self._again.clear()
         ask_to_stop(self.workers)
 

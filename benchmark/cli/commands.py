@@ -6,7 +6,7 @@ import click
 
 from .. import __version__
 from ..errors import unknown
-from . import cluster, developing, exchanging, following, reading, reporting, running
+from . import cluster, developing, exchanging, following, merging, reading, reporting, running
 
 
 class _Commands(click.Group):
@@ -38,6 +38,6 @@ def app() -> None:
     """Compare pruning methods in one train/prune/fine-tune harness."""
 
 
-for room in (reading, running, following, cluster, reporting, exchanging, developing):
+for room in (reading, running, following, cluster, reporting, exchanging, merging, developing):
     for command in room.COMMANDS:
         app.add_command(command)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,11 +15,14 @@ from ..damage import tidy
 from ..errors import UserError
 from ..plain_text import one_line
 from ..plan import Plan, make_plan
+from ..recorded_starts import lines_after, lines_before, recorded_starts
 from ..run import Run
 from ..run_cost import planned_epochs
 from ..settings import Compile, MemoryFormat, Settings, check_device_name, default_jobs
 from ..store import Store
+from ..time_limit import TimeLimit
 from .following import describe_run
+from .limiting import open_limit, say_left, time_limit_option
 from .options import (
     Selection,
     check_writable,
@@ -29,6 +34,7 @@ from .options import (
     selection_options,
     study_argument,
 )
+from .output import INCOMPLETE
 from .reading import find_one
 
 
@@ -56,6 +62,7 @@ def _device_name(_context: click.Context, _parameter: click.Parameter, name: str
     "--compile", type=click.Choice(get_args(Compile)), default="none",
     help="Mode of torch.compile for the training step.",
 )  # fmt: skip
+@time_limit_option
 @click.option("--retry-failed", is_flag=True, help="Also runs that failed before.")
 @click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
 def run(
@@ -71,10 +78,15 @@ def run(
     deterministic: bool,
     memory_format: MemoryFormat,
     compile: Compile,
+    time_limit: int | None,
     retry_failed: bool,
     recompute: bool,
 ) -> None:
-    """Compute what is missing, here. Ctrl-C stops after the running epochs and loses nothing."""
+    """Compute what is missing, here. Ctrl-C stops after the running epochs and loses nothing.
+
+    Leaves with 3 where --time-limit has left runs over; the same command goes on with them.
+    """
+    begin = time.monotonic()
     opened = selection.open(study)
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
@@ -102,17 +114,26 @@ def run(
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         raise click.exceptions.Exit(1 if failed_before else 0)
     check_writable(results)
+    recorded = recorded_starts(made, store)
+    for line in lines_before(made, recorded):
+        say(line)
+    limit = None if time_limit is None else open_limit(time_limit, begin, made, store)
     try:
-        endings = _compute(made, opened.name, settings, jobs or default_jobs(device))
+        endings = _compute(made, opened.name, settings, jobs or default_jobs(device), limit)
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command goes on from here")
         raise click.exceptions.Exit(130) from None
     _say_starts(made, store)
-    num_done = sum(ending.outcome == "done" for ending in endings)
-    num_blocked = sum(ending.outcome == "blocked" for ending in endings)
-    num_failed = len(endings) - num_done - num_blocked + len(failed_before)
-    blocked = f", {num_blocked} blocked" if num_blocked else ""
-    say(f"{opened.name}: {num_done} computed, {num_failed} failed{blocked}")
+    for line in lines_after(opened.name, recorded, store):
+        say(line)
+    counts = Counter(ending.outcome for ending in endings)
+    num_done, stopped = counts["done"], counts["interrupted"] if limit is not None and limit.is_over() else 0
+    num_failed = len(endings) - num_done - counts["blocked"] - stopped + len(failed_before)
+    parts = [f"{counts['blocked']} blocked"] * bool(counts["blocked"])
+    parts += [f"{stopped} stopped with a checkpoint"] * bool(stopped)
+    say(f"{opened.name}: {', '.join([f'{num_done} computed', f'{num_failed} failed', *parts])}")
+    if limit is not None and say_left(limit, made, store):
+        raise click.exceptions.Exit(1 if num_failed or counts["blocked"] else INCOMPLETE)
     raise click.exceptions.Exit(1 if failed_before or num_done < len(made.to_do) else 0)
 
 
@@ -125,7 +146,7 @@ def _say_starts(made: Plan, store: Store) -> None:
             say(f"start: {job.run.model} dense, seed {job.run.seed}: test accuracy {accuracy:.2%} ({job.run.id})")
 
 
-def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> list[Any]:
+def _compute(made: Plan, study: str, settings: Settings, num_workers: int, limit: TimeLimit | None = None) -> list[Any]:
     """Run with a progress bar on a terminal, with a line for each finished run elsewhere."""
     from rich.console import Console
     from rich.progress import (
@@ -192,7 +213,7 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int) -> li
         listener = Listener(
             on_start=on_start, on_epoch=on_epoch, on_end=on_end, on_busy=on_busy, on_line=say, on_stop=on_stop
         )
-        return run_local(made.to_do, study, settings, num_workers, listener)
+        return run_local(made.to_do, study, settings, num_workers, listener, limit)
 
 
 def _who_is_waited_for(run: Run, folder: Path) -> str | None:
