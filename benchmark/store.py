@@ -65,6 +65,10 @@ def read_json(path: Path) -> Any:
 
     try:
         return from_json(path.read_bytes())
+    except IsADirectoryError:
+        raise Damaged(path, "it is a folder, not a file") from None
+    except NotADirectoryError:
+        raise Damaged(next(place for place in path.parents if place.is_file()), "it is a file, not a folder") from None
     except ValueError as error:
         raise Damaged(path, f"not valid JSON ({error})") from error
 
