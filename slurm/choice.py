@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..benchmark.errors import Damaged, DataMissing
+from ..benchmark.errors import DataMissing, UserError
 from ..benchmark.run import Run
 from .states import Overview, overview
-from .submission import MANIFEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,7 @@ class Choice:
 
 def choose_for(study: str, runs: Sequence[Run], results: Path, *, needs_queue: bool = True) -> Choice:
     """The choice from the present state of files and queue. Raises DataMissing if the queue is unknown but needed, and
-    Damaged if jobs in it may compute the same, which only their damaged manifest could tell."""
+    UserError if jobs in it may compute the same, which only their damaged manifest could tell."""
     found = overview(study, runs, results, use_cache=False)
     if found.queue_error and needs_queue:
         raise DataMissing(f"{found.queue_error}; nothing is submitted, because it might be queued already")
@@ -51,15 +50,13 @@ def _check_unknown_jobs(study: str, found: Overview, chosen: Choice) -> None:
     doubtful = found.unknown_jobs if any(run.is_dense for run in chosen.runs) else own
     if not doubtful or not chosen.runs:
         return
-    first, *others = doubtful
     studies = ", ".join(sorted({path.parent.parent.name for path in doubtful}))
     number = sum(len(jobs) for jobs in doubtful.values())
-    also = f" (and {', '.join(map(str, others))})" if others else ""
-    reason = (
-        f"{found.damaged[first / MANIFEST]}{also}; {number} of its jobs are in the queue, nothing says which runs they "
-        f"compute, and nothing is submitted: wait until they have ended, or end them with prunebench cancel {studies}"
+    raise UserError(
+        f"{number} jobs in the queue belong to submissions with a damaged manifest ({', '.join(map(str, doubtful))}): "
+        "nothing says which runs they compute, and nothing is submitted; wait until they have ended, or end them with "
+        f"prunebench cancel {studies}"
     )
-    raise Damaged(first / MANIFEST, reason)
 
 
 def choose(found: Overview) -> Choice:
