@@ -123,6 +123,8 @@ def test_a_node_without_the_device_is_named_and_blocks_what_starts_from_its_run(
     assert (failed.state, failed.retryable) == ("interrupted", True)
     assert place.record(child.parent).starts[0]["host"] in failed.reason
     assert "cuda" in failed.reason.lower()
+    # it is blocked for `status` before its own job has found out
+    wait_until(lambda: child.id in place.record(child).outcomes, PATIENCE, "the job of the blocked run")
     assert place.record(child).outcomes[child.id]["outcome"] == "blocked"
     assert blocked.state == "blocked"
     assert failed.reason in blocked.reason
