@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .aside import free_name
+
 CLAIM = "claim.json"
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 180.0
@@ -37,11 +39,10 @@ def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[st
     path = folder / name
     try:
         age = (time.time() if now is None else now) - path.stat().st_mtime
+        content = _read(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         # A folder of that name holds nothing.
-        text = "" if path.is_dir() else path.read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
         return None
-    content = _parsed(text)
     if content is None:
         # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
         return {} if age < 5.0 else None
@@ -50,18 +51,24 @@ def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[st
     return content if age < STALE_SECONDS else None
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
-    """The content of a claim, or None where it is none."""
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "token": str, "host": str, "boot": str, "namespace": str, "pid": int, "started": str, "slurm_job": str,
+    "since": (int, float),
+}  # fmt: skip
+_LAST_SECOND = 2**40
+"""Since the epoch: 30000 years, which every clock can show as a date."""
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The content of a claim, also of one of an older version, which says less; None for what is no claim."""
     try:
-        content = json.loads(text)
+        content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(content, dict) or type(content.get("pid")) is not int:
+    if not isinstance(content, dict) or "pid" not in content:
         return None
-    # A time that no calendar has is not one that a claim was taken at.
-    since = content.get("since")
-    is_time = since is None or (isinstance(since, int | float) and 0 <= since < 1e11)
-    return content if is_time else None
+    is_claim = all(isinstance(content[key], kind) for key, kind in _KINDS.items() if key in content)
+    return content if is_claim and 0 <= content.get("since", 0) < _LAST_SECOND else None
 
 
 def describe(content: Mapping[str, Any]) -> str:
@@ -133,10 +140,10 @@ class Claim:
     def check(self) -> None:
         """Raise ClaimLost if another process has taken over."""
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            content = _read(self._path)
+        except (FileNotFoundError, IsADirectoryError):
             content = None
-        if not isinstance(content, dict) or content.get("token") != self._token:
+        if content is None or content.get("token") != self._token:
             raise ClaimLost(f"{self._path.parent.name}: another process has taken this run over")
 
     def release(self) -> None:
@@ -173,6 +180,10 @@ def _remove_dead(path: Path, token: str, now: float) -> bool:
     try:
         path.rename(moved)
     except FileNotFoundError:
+        return True
+    if moved.is_dir():
+        # No claim, and perhaps somebody's.
+        moved.rename(free_name(path))
         return True
     is_dead = holder(path.parent, moved.name, now) is None
     if not is_dead:

@@ -7,13 +7,12 @@ writers that were killed.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from .aside import free_name
 from .claim import Claim
 from .errors import Damaged, OnlyRecorded
 from .recompute import NEW_HISTORY, WISH, is_asked
@@ -28,19 +27,13 @@ def print_note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def set_aside(error: Damaged) -> str:
+def set_aside(error: Damaged, then: str = "the run is computed anew") -> str:
     """Rename the damaged file to `<name>.damaged`, or `.damaged-2` ...; returns the line that says so."""
-    kept = next(place for place in _names_beside(error.path) if not place.exists())
+    kept = free_name(error.path)
     with contextlib.suppress(FileNotFoundError):
         error.path.rename(kept)
-        return f"set aside: {error}; it is kept as {kept.name}, and the run is computed anew"
-    return f"{error}; the run is computed anew"
-
-
-def _names_beside(path: Path) -> Iterator[Path]:
-    yield path.with_name(f"{path.name}.damaged")
-    for number in itertools.count(2):
-        yield path.with_name(f"{path.name}.damaged-{number}")
+        return f"set aside: {error}; it is kept as {kept.name}, and {then}"
+    return f"{error}; {then}"
 
 
 def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:

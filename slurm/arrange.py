@@ -13,6 +13,9 @@ from ..benchmark.run_cost import planned_epochs
 Element = tuple[Run, ...]
 """The runs of one job of an array."""
 
+DENSE_ARRAY = "dense"
+"""What the names of arrays begin with whose runs others start from."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -69,7 +72,9 @@ def _num_jobs(arrays: Sequence[Array]) -> int:
 def _lay_out(
     dense: Sequence[Run], others: Sequence[Run], queued: Mapping[str, str], limits: Limits, size: int
 ) -> list[Array]:
-    arrays = [Array(_numbered("dense", i), part) for i, part in enumerate(_parts(dense, size, limits.max_array_size))]
+    arrays = [
+        Array(_numbered(DENSE_ARRAY, i), part) for i, part in enumerate(_parts(dense, size, limits.max_array_size))
+    ]
     places: dict[str, Place | str] = dict(queued)
     for number, array in enumerate(arrays):
         for index, element in enumerate(array.elements):

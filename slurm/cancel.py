@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..benchmark.errors import DataMissing
 from ..benchmark.store import now
+from .collection import Note, Submissions, read_submissions
 from .commands import SlurmError, call
 from .queue import Queued, ask_queue, forget
-from .submission import Manifest, find_submissions, read_manifest, write_manifest
+from .submission import Manifest, beginning_of_names, write_manifest
 from .turn import clearing
 
 
@@ -24,36 +24,36 @@ class Cancelled:
     num_jobs: int
 
 
-def cancel(study: str, results: Path) -> Cancelled:
+def cancel(study: str, results: Path, note: Note) -> Cancelled:
     """Cancel exactly the jobs that were submitted for this study. Raises DataMissing where the queue is silent, and
     UserError while a submission is at work, which would go on to queue jobs.
 
     Whole arrays are cancelled: a single job that is cancelled while it waits leaves no trace in the accounting. The
-    manifest notes it, so that `status` can tell a cancelled run from a lost one; on a full disk it cannot.
+    manifest notes it, so that `status` can tell a cancelled run from a lost one; on a full disk it cannot. `note` hears
+    of manifests that cannot be read; the jobs of those are found by the beginning of their names.
     """
     with clearing(results):
-        return _cancel(study, results)
+        return _cancel(study, results, note)
 
 
-def _cancel(study: str, results: Path) -> Cancelled:
+def _cancel(study: str, results: Path, note: Note) -> Cancelled:
     queued = _ask()
-    found = [(path, read_manifest(path)) for path in find_submissions(results, study)]
-    arrays: list[str] = []
-    num_jobs = 0
-    for path, manifest in found:
-        jobs = jobs_in_queue(manifest, queued)
-        if jobs:
+    submissions = read_submissions(results, note, study)
+    jobs = [job for path in submissions.damaged for job in jobs_of_damaged(path, queued)]
+    for path, manifest in submissions.read:
+        found = jobs_in_queue(manifest, queued)
+        if found:
             with contextlib.suppress(OSError):
                 write_manifest(path, replace(manifest, cancelled=now()))
-            arrays += sorted({job.split("_")[0] for job in jobs})
-            num_jobs += len(jobs)
+            jobs += found
+    arrays = sorted({job.split("_")[0] for job in jobs}, key=int)
     if arrays:
         try:
             call(["scancel", *arrays])
         except SlurmError as error:
             raise DataMissing(f"cannot cancel: {error}") from error
         forget(results)
-    return Cancelled(tuple(arrays), num_jobs)
+    return Cancelled(tuple(arrays), len(jobs))
 
 
 def jobs_in_queue(manifest: Manifest, queued: dict[str, Queued]) -> list[str]:
@@ -62,23 +62,34 @@ def jobs_in_queue(manifest: Manifest, queued: dict[str, Queued]) -> list[str]:
     return [job for job, entry in queued.items() if entry.name in names]
 
 
-def clean(study: str, results: Path) -> list[Path]:
+def jobs_of_damaged(submission: Path, queued: dict[str, Queued]) -> list[str]:
+    """The same of a submission whose manifest cannot be read."""
+    beginning = beginning_of_names(submission)
+    return [job for job, entry in queued.items() if entry.name.startswith(beginning)]
+
+
+def clean(study: str, results: Path, note: Note) -> list[Path]:
     """Remove logs, pickles and records of the study's submissions that have no job in the queue. Results stay.
 
-    Raises UserError while a submission is at work: its first array may not be in the queue yet.
+    Raises UserError while a submission is at work: its first array may not be in the queue yet. `note` hears of
+    manifests that cannot be read; such a submission is removed like others.
     """
     removed = []
     with clearing(results):
-        submissions = find_submissions(results, study)
-        queued = _ask() if submissions else {}
+        submissions = read_submissions(results, note, study)
+        queued = _ask() if submissions.read or submissions.damaged else {}
         for path in _finished(submissions, queued):
-            shutil.rmtree(path)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
             removed.append(path)
     return removed
 
 
-def _finished(submissions: Iterable[Path], queued: dict[str, Queued]) -> list[Path]:
-    return [path for path in submissions if not jobs_in_queue(read_manifest(path), queued)]
+def _finished(submissions: Submissions, queued: dict[str, Queued]) -> list[Path]:
+    read = [path for path, manifest in submissions.read if not jobs_in_queue(manifest, queued)]
+    return [*read, *(path for path in submissions.damaged if not jobs_of_damaged(path, queued))]
 
 
 def _ask() -> dict[str, Queued]:

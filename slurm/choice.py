@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..benchmark.errors import DataMissing
+from ..benchmark.errors import DataMissing, UserError
 from ..benchmark.run import Run
 from .states import Overview, overview
 
@@ -21,6 +21,7 @@ class Choice:
         replaced: jobs that wait in vain, for a dense training that is over; all their runs are submitted again.
         num_active: runs that wait or run already.
         left_out: why others are not submitted, one line each.
+        damaged: files that were read past, with the reason.
     """
 
     runs: tuple[Run, ...]
@@ -28,14 +29,34 @@ class Choice:
     replaced: tuple[str, ...] = ()
     num_active: int = 0
     left_out: tuple[str, ...] = ()
+    damaged: Mapping[Path, str] = field(default_factory=dict)
 
 
 def choose_for(study: str, runs: Sequence[Run], results: Path, *, needs_queue: bool = True) -> Choice:
-    """The choice from the present state of files and queue. Raises DataMissing if the queue is unknown but needed."""
+    """The choice from the present state of files and queue. Raises DataMissing if the queue is unknown but needed, and
+    UserError if jobs in it may compute the same, which only their damaged manifest could tell."""
     found = overview(study, runs, results, use_cache=False)
     if found.queue_error and needs_queue:
         raise DataMissing(f"{found.queue_error}; nothing is submitted, because it might be queued already")
-    return choose(found)
+    chosen = choose(found)
+    if needs_queue:
+        _check_unknown_jobs(study, found, chosen)
+    return chosen
+
+
+def _check_unknown_jobs(study: str, found: Overview, chosen: Choice) -> None:
+    """Jobs of another study are in the way of dense trainings only, which studies share."""
+    own = {path: jobs for path, jobs in found.unknown_jobs.items() if path.parent.parent.name == study}
+    doubtful = found.unknown_jobs if any(run.is_dense for run in chosen.runs) else own
+    if not doubtful or not chosen.runs:
+        return
+    studies = ", ".join(sorted({path.parent.parent.name for path in doubtful}))
+    number = sum(len(jobs) for jobs in doubtful.values())
+    raise UserError(
+        f"{number} jobs in the queue belong to submissions with a damaged manifest ({', '.join(map(str, doubtful))}): "
+        "nothing says which runs they compute, and nothing is submitted; wait until they have ended, or end them with "
+        f"prunebench cancel {studies}"
+    )
 
 
 def choose(found: Overview) -> Choice:
@@ -66,4 +87,5 @@ def choose(found: Overview) -> Choice:
         replaced=tuple(sorted(whole)),
         num_active=len(active),
         left_out=tuple(left_out),
+        damaged=found.damaged,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
@@ -12,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..benchmark.store import write_json
+from ..benchmark.errors import Damaged
+from ..benchmark.store import read_json, write_json
 from .commands import SlurmError, call
 from .user import user_name
 
@@ -162,12 +162,17 @@ def forget(results: Path) -> None:
 def _read(cache: Path | None) -> Snapshot | None:
     if cache is None:
         return None
+    from ..benchmark.stored_types import flaw
+    from .stored_types import StoredSnapshot
+
+    # It is a memory, not a record: where it cannot be read, the cluster is asked again.
     try:
-        content = json.loads(cache.read_text(encoding="utf-8"))
-        snapshot = Snapshot(**content)
-        snapshot.queue = {job: Queued(**entry) for job, entry in content["queue"].items()}
-        snapshot.ended = {job: Ended(**entry) for job, entry in content["ended"].items()}
-    except (OSError, ValueError, TypeError, KeyError):
-        # It is a memory, not a record: an unreadable one is asked for again.
+        content = read_json(cache)
+    except (OSError, Damaged):
         return None
+    if flaw(content, StoredSnapshot):
+        return None
+    queue = {job: Queued(**entry) for job, entry in content["queue"].items()}
+    ended = {job: Ended(**entry) for job, entry in content["ended"].items()}
+    snapshot = Snapshot(**{**content, "queue": queue, "ended": ended})
     return snapshot if 0 <= time.time() - snapshot.time < CACHE_SECONDS else None

@@ -7,17 +7,20 @@ its grace time may have written its result, and one that COMPLETED may have foun
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ..benchmark.claim import describe, holder
+from ..benchmark.errors import Damaged
 from ..benchmark.plan import Plan, make_plan, with_parents
 from ..benchmark.run import Run
 from ..benchmark.store import Status, Store
+from .arrange import DENSE_ARRAY
+from .collection import read_submissions
 from .queue import Ended, Queued, Snapshot, cache_path, look
-from .submission import Manifest, Task, TaskRecord, find_submissions, newest_task_by_run, read_manifest
+from .submission import Manifest, Task, TaskRecord, beginning_of_names, newest_task_by_run
 
 State = Literal["done", "running", "queued", "blocked", "failed", "lost", "interrupted", "damaged", "missing"]
 STATES: tuple[State, ...] = (
@@ -55,7 +58,9 @@ class RunState:
 class Overview:
     """All runs of a study with their states by run id, and why the cluster could not be asked (empty if it could).
 
-    `code_changed`: ids of runs whose job found other code when it started than at the submission.
+    `code_changed`: ids of runs whose job found other code when it started than at the submission. `unknown_jobs`: jobs
+    in the queue, by submission, of which nothing says any more which runs they compute. `damaged`: files that were
+    read past.
     """
 
     plan: Plan
@@ -63,13 +68,15 @@ class Overview:
     code_changed: tuple[str, ...] = ()
     queue_error: str = ""
     accounting_error: str = ""
+    unknown_jobs: dict[Path, tuple[str, ...]] = field(default_factory=dict)
+    damaged: dict[Path, str] = field(default_factory=dict)
 
     def count(self, state: str) -> int:
         return sum(found.state == state for found in self.states.values())
 
     @property
     def has_active(self) -> bool:
-        return any(state.is_active for state in self.states.values())
+        return bool(self.unknown_jobs) or any(state.is_active for state in self.states.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,19 +95,19 @@ class _Evidence:
 def overview(study: str, runs: Sequence[Run], results: Path, *, use_cache: bool = True) -> Overview:
     """Look at everything: one query of the queue for all jobs, and none where nothing was submitted."""
     store = Store(results)
-    submissions = [(path, read_manifest(path)) for path in find_submissions(results)]
+    submissions = read_submissions(results, store.note)
     shared = {run.id for run in with_parents(runs) if run.is_dense}
-    tasks = newest_task_by_run(submissions, study, shared)
-    if tasks:
+    tasks = newest_task_by_run(submissions.read, study, shared)
+    if tasks or submissions.damaged:
         open_runs = {job.run.id for job in make_plan(study, runs, store).jobs if job.status.state != "done"}
-        snapshot = _snapshot(tasks, open_runs, cache_path(results) if use_cache else None)
+        snapshot = _snapshot(tasks, open_runs, cache_path(results) if use_cache else None, bool(submissions.damaged))
     else:
         snapshot = Snapshot()
     # After the queue: a job that has left it has written all its files, so none is taken for lost by a race.
     plan = make_plan(study, runs, store)
     names = {(entry.name, job.rpartition("_")[2]): job for job, entry in snapshot.queue.items()}
-    manifests = dict(submissions)
-    read_record = functools.cache(lambda task: task.record())
+    manifests = dict(submissions.read)
+    read_record = functools.cache(lambda task: _record(task, store))
     states: dict[str, RunState] = {}
     for job in plan.jobs:
         task = tasks.get(job.run.id) if job.status.state != "done" else None
@@ -121,12 +128,33 @@ def overview(study: str, runs: Sequence[Run], results: Path, *, use_cache: bool 
         ),
         queue_error=snapshot.queue_error,
         accounting_error=snapshot.accounting_error,
+        unknown_jobs=_unknown_jobs(submissions.damaged, study, snapshot),
+        damaged=dict(store.damaged),
     )
 
 
-def _snapshot(tasks: dict[str, Task], open_runs: set[str], cache: Path | None) -> Snapshot:
+def _record(task: Task, store: Store) -> TaskRecord:
+    """A damaged one says as little as one that is not there."""
+    try:
+        return task.record()
+    except Damaged as error:
+        store.note(error)
+        return TaskRecord()
+
+
+def _unknown_jobs(submissions: Iterable[Path], study: str, snapshot: Snapshot) -> dict[Path, tuple[str, ...]]:
+    """The jobs in the queue whose manifest is damaged, as far as they may compute runs of the study; by their names."""
+    found = {}
+    for path in submissions:
+        is_own = path.parent.parent.name == study
+        beginning = beginning_of_names(path) + ("" if is_own else DENSE_ARRAY)
+        found[path] = tuple(job for job, entry in snapshot.queue.items() if entry.name.startswith(beginning))
+    return {path: jobs for path, jobs in found.items() if jobs}
+
+
+def _snapshot(tasks: dict[str, Task], open_runs: set[str], cache: Path | None, asks_always: bool) -> Snapshot:
     wanted = [tasks[run_id] for run_id in open_runs if run_id in tasks]
-    if not wanted:
+    if not wanted and not asks_always:
         return Snapshot()
     return look({task.job for task in wanted if task.job}, cache)
 
@@ -165,8 +193,10 @@ def judge(run_id: str, status: Status, evidence: _Evidence) -> RunState:
     """One run's state from its files (`status`) and its job."""
     task = evidence.task
     # A job that has computed a run says nothing of one that is to be computed anew.
-    is_anew = status.state == "missing" and evidence.record.outcomes.get(run_id, {}).get("outcome") == "done"
-    if status.state in ("done", "damaged") or task is None or task.job is None or is_anew:
+    has_computed = evidence.record.outcomes.get(run_id, {}).get("outcome") == "done"
+    is_anew = status.state == "missing" and has_computed
+    is_damaged = status.state == "damaged" and (evidence.queued is None or has_computed)
+    if status.state == "done" or task is None or task.job is None or is_anew or is_damaged:
         return RunState(state=status.state, reason=status.reason, retryable=status.retryable)
     log = task.log_path if task.log_path.exists() else None
     state = _judge_queued(run_id, status, evidence) if evidence.queued else _judge_gone(run_id, status, evidence)

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.store import check_schema, read_json, write_json
+from ..benchmark.errors import Damaged
+from ..benchmark.store import read_typed, write_json
 
 SCHEMA = 1
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ class TaskRecord:
     @property
     def code_changed(self) -> bool:
         """Whether a start found other code than at the submission."""
-        return any(start["code_changed"] for start in self.starts)
+        return any(start.get("code_changed", False) for start in self.starts)
 
 
 def task_record_path(submission: Path, number: int, index: int) -> Path:
@@ -120,13 +122,25 @@ def task_record_path(submission: Path, number: int, index: int) -> Path:
 
 
 def read_task_record(path: Path) -> TaskRecord:
-    """The record, an empty one if the job has not started."""
+    """The record, an empty one if the job has not started. Raises Damaged."""
+    from .stored_types import StoredTaskRecord
+
     try:
-        content = read_json(path)
+        return TaskRecord(**_known(TaskRecord, read_typed(path, StoredTaskRecord)))
     except FileNotFoundError:
+        _check_folder(path.parent)
         return TaskRecord()
-    check_schema(content, path)
-    return TaskRecord(**content)
+
+
+def _check_folder(path: Path) -> None:
+    """Raises Damaged where something else than a folder is in its place: nothing can be written there."""
+    if path.exists() and not path.is_dir():
+        raise Damaged(path, "it is a file, not a folder")
+
+
+def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What is there for the fields of a dataclass; another version of the suite may have noted more."""
+    return {part.name: content[part.name] for part in fields(kind) if part.name in content}
 
 
 def write_task_record(path: Path, record: TaskRecord) -> None:
@@ -149,19 +163,26 @@ def new_submission(results: Path, study: str) -> Path:
 
 
 def write_manifest(submission: Path, manifest: Manifest) -> None:
-    write_json(submission / "manifest.json", asdict(manifest))
+    write_json(submission / MANIFEST, asdict(manifest))
 
 
 def read_manifest(submission: Path) -> Manifest:
-    path = submission / "manifest.json"
-    content = read_json(path)
-    check_schema(content, path)
-    arrays = tuple(_array_record(record) for record in content.pop("arrays"))
-    return Manifest(**{**content, "arrays": arrays})
+    """Raises Damaged, also for a submission whose manifest is gone."""
+    from .stored_types import StoredManifest
+
+    path = submission / MANIFEST
+    try:
+        content = read_typed(path, StoredManifest)
+    except FileNotFoundError:
+        _check_folder(submission)
+        raise Damaged(path, "it is missing") from None
+    arrays = tuple(_array_record(record) for record in content["arrays"])
+    return Manifest(**{**_known(Manifest, content), "arrays": arrays})
 
 
 def _array_record(content: Mapping[str, Any]) -> ArrayRecord:
-    return ArrayRecord(**{**content, "elements": tuple(tuple(runs) for runs in content["elements"])})
+    elements = tuple(tuple(runs) for runs in content["elements"])
+    return ArrayRecord(**{**_known(ArrayRecord, content), "elements": elements})
 
 
 def _number_of(submission: Path) -> int:
@@ -171,14 +192,21 @@ def _number_of(submission: Path) -> int:
 
 
 def find_submissions(results: Path, study: str = "*") -> list[Path]:
-    """Folders of the submissions of a study, or of all studies; those of one study oldest first."""
-    found = [path.parent for path in results.glob(f"{study}/submissions/[0-9]*-*/manifest.json")]
-    return sorted((path for path in found if _number_of(path)), key=lambda path: (path.parent, _number_of(path)))
+    """Folders of the submissions of a study, or of all studies; those of one study oldest first.
+
+    Without one that has just been made, and has no manifest yet.
+    """
+    found = [path for path in results.glob(f"{study}/submissions/[0-9]*-*") if _number_of(path) and _has_begun(path)]
+    return sorted(found, key=lambda path: (path.parent, _number_of(path)))
 
 
-def next_order(results: Path) -> int:
-    """The place of a new submission among those of all studies; to be asked while no other one is at work."""
-    return max((read_manifest(path).order for path in find_submissions(results)), default=0) + 1
+def _has_begun(submission: Path) -> bool:
+    return not submission.is_dir() or any(not path.name.startswith(".") for path in submission.iterdir())
+
+
+def beginning_of_names(submission: Path) -> str:
+    """What the names of all jobs of a submission begin with, and of no other job."""
+    return f"{submission.parent.parent.name}.{submission.name}."
 
 
 def tasks_of(submission: Path, manifest: Manifest) -> Iterator[Task]:
@@ -187,7 +215,7 @@ def tasks_of(submission: Path, manifest: Manifest) -> Iterator[Task]:
             yield Task(submission, array, number, index)
 
 
-def _age(submission: tuple[Path, Manifest]) -> tuple[int, float]:
+def age(submission: tuple[Path, Manifest]) -> tuple[int, float]:
     """Sorts submissions of all studies, oldest first."""
     return submission[1].order, submission[1].begin
 
@@ -201,25 +229,8 @@ def newest_task_by_run(
     others for itself, also where two studies have the same.
     """
     found: dict[str, Task] = {}
-    for submission, manifest in sorted(submissions, key=_age):
+    for submission, manifest in sorted(submissions, key=age):
         for task in tasks_of(submission, manifest):
             own = [run_id for run_id in task.run_ids if manifest.study == study or run_id in shared]
             found |= dict.fromkeys(own, task)
     return found
-
-
-def find_logs(results: Path, run_id: str, study: str = "*") -> list[Path]:
-    """Logs of all jobs that a run was submitted with for a study, or for any, oldest first, by rank."""
-    return [path for task in _all_tasks(results, study) if run_id in task.run_ids for path in task.log_paths]
-
-
-def find_submitted(results: Path, beginning: str, study: str = "*") -> set[str]:
-    """Ids of all runs that were ever submitted for a study, or for any, as far as they begin so."""
-    return {run_id for task in _all_tasks(results, study) for run_id in task.run_ids if run_id.startswith(beginning)}
-
-
-def _all_tasks(results: Path, study: str) -> Iterator[Task]:
-    """Oldest first."""
-    submissions = [(path, read_manifest(path)) for path in find_submissions(results, study)]
-    for submission, manifest in sorted(submissions, key=_age):
-        yield from tasks_of(submission, manifest)

@@ -10,20 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.claim import Claim
-from ..benchmark.errors import DataMissing, UserError
+from ..benchmark.damage import set_aside
+from ..benchmark.errors import Damaged, DataMissing, UserError
 from ..benchmark.provenance import revision
 from ..benchmark.run import to_dict
 from ..benchmark.settings import Settings
-from ..benchmark.store import now
+from ..benchmark.store import Store, now
 from .arrange import Array, Element, Limits, Place, arrange
 from .choice import Choice
 from .code import code_digest
+from .collection import next_order, read_submissions
 from .commands import SlurmError, call
 from .limits import DEFAULT_MAX_ARRAY_SIZE, find_limits
 from .paths import check_path
 from .profile import Profile
 from .queue import ask_queue, forget
-from .submission import ArrayRecord, Manifest, new_submission, next_order, task_record_path, write_manifest
+from .submission import (
+    ArrayRecord,
+    Manifest,
+    beginning_of_names,
+    new_submission,
+    submissions_folder,
+    task_record_path,
+    write_manifest,
+)
 from .task import RunTask
 
 
@@ -50,8 +60,11 @@ def submit(
     settings = replace(settings, results=check_path(settings.results))
     _take_back(choice.replaced, say)
     arrays = arrange(choice.runs, choice.queued, _limits(profile))
+    store = Store(settings.results)
+    order = next_order(read_submissions(settings.results, store.note))
+    _make_room(submissions_folder(settings.results, study), say)
     folder = new_submission(settings.results, study)
-    manifest = _manifest(study, folder, arrays, settings, profile)
+    manifest = _manifest(study, folder, arrays, settings, profile, order)
     write_manifest(folder, manifest)
     (folder / "tasks").mkdir(mode=0o700)
     try:
@@ -72,6 +85,11 @@ def submit(
         num_jobs=sum(len(record.elements) for record in manifest.arrays),
         folder=folder,
     )
+
+
+def _make_room(submissions: Path, say: Callable[[str], None]) -> None:
+    if submissions.exists() and not submissions.is_dir():
+        say(set_aside(Damaged(submissions, "it is a file, not a folder"), "a new folder takes its place"))
 
 
 def _take_back(jobs: Sequence[str], say: Callable[[str], None]) -> None:
@@ -119,7 +137,7 @@ def dry_run(study: str, choice: Choice, settings: Settings, profile: Profile) ->
         after = array.after
         if isinstance(after, Place):
             after = f"JOB_OF_{arrays[after.array].name}_{after.element}"
-        executor = make_executor(folder / _folder_name(number, array), profile, _job_name(study, folder, array), after)
+        executor = make_executor(folder / _folder_name(number, array), profile, _job_name(folder, array), after)
         scripts.append(executor.script(len(array.elements)))
     return scripts
 
@@ -131,7 +149,9 @@ def _limits(profile: Profile) -> Limits:
         raise DataMissing(f"cannot submit: {error}") from error
 
 
-def _manifest(study: str, folder: Path, arrays: Sequence[Array], settings: Settings, profile: Profile) -> Manifest:
+def _manifest(
+    study: str, folder: Path, arrays: Sequence[Array], settings: Settings, profile: Profile, order: int
+) -> Manifest:
     return Manifest(
         study=study,
         begin=now(),
@@ -139,10 +159,10 @@ def _manifest(study: str, folder: Path, arrays: Sequence[Array], settings: Setti
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         revision=revision(),
         code=code_digest(settings.plugins),
-        order=next_order(settings.results),
+        order=order,
         arrays=tuple(
             ArrayRecord(
-                name=_job_name(study, folder, array),
+                name=_job_name(folder, array),
                 folder=_folder_name(number, array),
                 after=None,
                 elements=tuple(tuple(run.id for run in element) for element in array.elements),
@@ -156,8 +176,8 @@ def _folder_name(number: int, array: Array) -> str:
     return f"{number:03d}-{array.name}"
 
 
-def _job_name(study: str, folder: Path, array: Array) -> str:
-    return f"{study}.{folder.name}.{array.name}"
+def _job_name(folder: Path, array: Array) -> str:
+    return f"{beginning_of_names(folder)}{array.name}"
 
 
 def _job_of(after: Place | str | None, records: Sequence[ArrayRecord]) -> str | None:

@@ -17,6 +17,8 @@ from typing import Any
 
 from ..benchmark.attempt import Ending
 from ..benchmark.claim import describe, holder
+from ..benchmark.damage import set_aside
+from ..benchmark.errors import Damaged
 from ..benchmark.plan import is_open
 from ..benchmark.provenance import revision
 from ..benchmark.recompute import is_done
@@ -126,7 +128,7 @@ class _JobOfRuns:
 
     def _note_start(self) -> None:
         """Record this start. Raises RequeuedTooOften: node failures requeue a job without asking it."""
-        self.record = read_task_record(self.record_path)
+        self.record = self._earlier_record()
         self.record.end = None
         code = code_digest(self.settings.plugins)
         changed = code != self.order["code"]
@@ -145,6 +147,17 @@ class _JobOfRuns:
             say(f"start number {self._num_requeues() + 1} of this job")
             for run in self.runs:
                 forget_earlier_start(self.store, self.study, run)
+
+    def _earlier_record(self) -> TaskRecord:
+        """What earlier starts have noted; the record is this job's alone, and a damaged one is set aside."""
+        try:
+            return read_task_record(self.record_path)
+        except Damaged as error:
+            try:
+                say(set_aside(error, "the job goes on with an empty one"))
+            except OSError as other:
+                say(f"{error}; it cannot be set aside: {other}")
+            return TaskRecord()
 
     def _num_requeues(self) -> int:
         return max(self.record.requeues, int(os.environ.get("SLURM_RESTART_COUNT") or 0))

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..benchmark.claim import Claim, ClaimLost, describe, holder
-from ..benchmark.errors import UserError
+from ..benchmark.damage import print_note, set_aside
+from ..benchmark.errors import Damaged, UserError
 
 FOLDER = ".submitting"
 
@@ -18,7 +19,11 @@ def submitting(results: Path) -> Iterator[Claim]:
 
     Raises UserError if another command has the turn, and where this one lost it on the way (see `Claim.check`).
     """
-    claim = Claim.take(results / FOLDER)
+    try:
+        _make_room(results / FOLDER)
+        claim = Claim.take(results / FOLDER)
+    except PermissionError as error:
+        raise UserError(f"cannot write {error.filename}: {error.strerror}") from error
     if claim is None:
         raise _busy(results)
     try:
@@ -37,7 +42,7 @@ def clearing(results: Path) -> Iterator[None]:
     Where nothing can be written no submission can be at work, unless it is seen: then jobs are still cancelled.
     """
     claim = None
-    if (results / FOLDER).exists():
+    if (results / FOLDER).is_dir():
         try:
             claim = Claim.take(results / FOLDER)
         except OSError:
@@ -51,6 +56,11 @@ def clearing(results: Path) -> Iterator[None]:
     finally:
         if claim is not None:
             claim.release()
+
+
+def _make_room(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        print_note(set_aside(Damaged(folder, "it is a file, not a folder"), "a new folder takes its place"))
 
 
 def _busy(results: Path) -> UserError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from prunebench.benchmark.attempt import attempt
-from prunebench.benchmark.claim import STALE_SECONDS, Claim, describe, holder, how_to_end
+from prunebench.benchmark.claim import STALE_SECONDS, Claim, ClaimLost, describe, holder, how_to_end
 from prunebench.benchmark.harness import Watch
 from prunebench.benchmark.run import Recipe, Run
 from prunebench.benchmark.settings import Settings
@@ -223,3 +223,54 @@ def test_run_says_which_process_it_waits_for(tmp_path: Path, tiny_study: Path) -
     assert waiting.endswith(f"end it: kill {os.getpid()}\n")
     assert process.returncode == 0
     assert "1 computed, 0 failed" in lines[-1]
+
+
+CONTENTS = {
+    "empty": "", "garbage": "\x00\xff{", "list": "[1, 2]", "number": "7", "null": "null", "nested": "[" * 100_000,
+    "pid of another type": '{"pid": "x\\u0000", "host": "h"}', "pid that is none": '{"pid": [], "host": "h"}',
+    "date of another type": '{"pid": 1, "host": "h", "since": "yesterday"}',
+    "no date": '{"pid": 1, "host": "h", "since": NaN}',
+    "date of no calendar": '{"pid": 1, "host": "h", "since": 1e300}',
+    "token of another type": '{"pid": 1, "host": "h", "token": 3}', "place of another type": '{"pid": 1, "host": {}}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_a_claim_of_any_content_is_nobodys_after_a_while(name: str, tmp_path: Path) -> None:
+    """At first it may be one that is being written."""
+    path = tmp_path / "claim.json"
+    path.write_text(CONTENTS[name], encoding="latin-1")
+    held = holder(tmp_path)
+    assert held == {}
+    assert describe(held) == "a process that has just begun"
+    assert Claim.take(tmp_path) is None
+    long_ago = time.time() - 60.0
+    os.utime(path, (long_ago, long_ago))
+    assert holder(tmp_path) is None
+    claim = Claim.take(tmp_path)
+    assert claim is not None
+    path.write_text(CONTENTS[name], encoding="latin-1")
+    with pytest.raises(ClaimLost):
+        claim.check()
+    claim.release()
+    assert path.read_text(encoding="latin-1") == CONTENTS[name], "it is not this process's any more"
+
+
+def test_a_folder_in_place_of_a_claim_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "claim.json"
+    for kept in ("claim.json.damaged", "claim.json.damaged-2"):
+        path.mkdir()
+        (path / "mine").touch()
+        assert holder(tmp_path) is None
+        claim = Claim.take(tmp_path)
+        assert claim is not None
+        assert (tmp_path / kept / "mine").exists()
+        claim.release()
+    claim = Claim.take(tmp_path)
+    assert claim is not None
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ClaimLost):
+        claim.check()
+    claim.release()
+    assert path.is_dir()

@@ -22,6 +22,7 @@ from .options import (
     selection_options,
     study_argument,
 )
+from .output import SUBMIT_ANEW, say_damaged
 
 if TYPE_CHECKING:
     from ...slurm.choice import Choice
@@ -94,6 +95,7 @@ def submit(
     with submitting(settings.results) as turn:
         say_older(opened.name, opened.runs, Store(settings.results), recompute)
         found = choices.choose_for(opened.name, opened.runs, settings.results)
+        say_damaged(found.damaged, SUBMIT_ANEW)
         _explain(opened.name, found)
         # weights may lie where only the profile's environment leads to
         rehearse(found.runs, reads_weights=data_check and "TORCH_HOME" not in chosen.environment)
@@ -145,7 +147,9 @@ def cancel(study: str, results: Path) -> None:
     """Take this study's jobs out of the queue, and no others. What is stored stays; `submit` goes on from there."""
     from ...slurm.cancel import cancel as cancel_jobs
 
-    cancelled = cancel_jobs(_name_of(study), results)
+    store = Store(results)
+    cancelled = cancel_jobs(_name_of(study), results, store.note)
+    say_damaged(store.damaged, SUBMIT_ANEW)
     if cancelled.num_jobs:
         say(f"cancelled {cancelled.num_jobs} jobs: {', '.join(cancelled.arrays)}")
     else:
@@ -159,7 +163,9 @@ def clean(study: str, results: Path) -> None:
     """Remove logs and pickles of finished submissions. Results stay."""
     from ...slurm.cancel import clean as clean_submissions
 
-    removed = clean_submissions(_name_of(study), results)
+    store = Store(results)
+    removed = clean_submissions(_name_of(study), results, store.note)
+    say_damaged({path: reason for path, reason in store.damaged.items() if path.parent not in removed}, SUBMIT_ANEW)
     for path in removed:
         say(f"removed {path}")
     if not removed:

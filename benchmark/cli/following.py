@@ -23,13 +23,14 @@ from .options import (
     selection_options,
     study_argument,
 )
+from .output import SUBMIT_ANEW, damage_lines, say_damaged
 from .reading import describe_run, find_one
 
 if TYPE_CHECKING:
     from ...slurm.states import Overview
 
 WATCH_SECONDS = 5.0
-TOLD = ("running", "blocked", "failed", "lost", "interrupted")
+TOLD = ("running", "blocked", "failed", "lost", "interrupted", "damaged")
 """States whose runs are named one by one; queued ones are named if SLURM gives a reason that asks for attention."""
 
 USUAL_REASONS = ("", "None", "Priority", "Resources", "Dependency", "BeginTime", "JobArrayTaskLimit", "Cleaning",
@@ -89,6 +90,11 @@ def _lines(study: str, found: Overview, results: Path) -> list[str]:
             lines.append(f"  {state.state:<11} {describe_run(job.run)}  {told}  [{where}]")
     if found.code_changed:
         lines.append(f"  started with other code than submitted with: {', '.join(found.code_changed)}")
+    for path, jobs in found.unknown_jobs.items():
+        lines.append(
+            f"  {len(jobs)} jobs in the queue, which runs they compute is not known: {', '.join(jobs)}  [{path}]"
+        )
+    lines += [f"  {line}" for line in damage_lines(found.damaged, SUBMIT_ANEW)]
     lines += _complaints_of_disk(results)
     for what, error in (("queue", found.queue_error), ("accounting", found.accounting_error)):
         if error:
@@ -112,6 +118,8 @@ def _as_json(study: str, found: Overview) -> dict[str, Any]:
         "queue_error": found.queue_error,
         "accounting_error": found.accounting_error,
         "code_changed": list(found.code_changed),
+        "unknown_jobs": {str(path): list(jobs) for path, jobs in found.unknown_jobs.items()},
+        "damaged": {str(path): reason for path, reason in sorted(found.damaged.items())},
         "jobs": [_job(job, found) for job in found.plan.jobs],
     }
 
@@ -134,20 +142,23 @@ def logs(run_id: str, results: Path, as_json: bool) -> None:
 
     RUN is the id of a run, or its beginning; STUDY/RUN where two studies have the same run.
     """
-    from ...slurm.submission import find_logs, find_submitted
+    from ...slurm.collection import find_logs, find_submitted, read_submissions
 
     study, _, beginning = run_id.rpartition("/")
+    store = open_store(results)
     try:
         folder = find_one(results, run_id)
         name, study = folder.path.name, folder.study
     except UserError:
         # A job that died before its run began has left a log, but no folder of the run.
-        submitted = find_submitted(results, beginning, study or "*")
+        submitted = find_submitted(read_submissions(results, store.note, study or "*"), beginning)
         if len(submitted) != 1:
+            say_damaged(store.damaged, SUBMIT_ANEW)
             raise
         folder, name = None, submitted.pop()
     attempts = folder.attempts() if folder else []
-    paths = find_logs(results, name, "*" if study in ("", "dense") else study)
+    paths = find_logs(read_submissions(results, store.note, "*" if study in ("", "dense") else study), name)
+    say_damaged(store.damaged, SUBMIT_ANEW)
     if as_json:
         print_json({"run": run_id, "attempts": attempts, "logs": [str(path) for path in paths]})
         return
@@ -158,7 +169,10 @@ def logs(run_id: str, results: Path, as_json: bool) -> None:
             print(several_lines(record["traceback"]).rstrip())
     for path in paths:
         say(f"log of its job: {path}")
-        print(several_lines(path.read_text(encoding="utf-8", errors="replace")), end="")
+        try:
+            print(several_lines(path.read_text(encoding="utf-8", errors="replace")), end="")
+        except OSError as error:
+            say(f"it cannot be read: {error.strerror}")
 
 
 COMMANDS = (status, logs)

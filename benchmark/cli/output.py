@@ -51,12 +51,24 @@ def completeness(study: Study, store: Store) -> dict[str, Any]:
     return {"study": study.name, "runs": total, "done": done, "complete": done == total}
 
 
-def say_damaged(damaged: Mapping[Path, str]) -> None:
+RUN_ANEW = "`run` computes anew what is missing"
+SUBMIT_ANEW = "`submit` computes damaged results anew, and `clean` removes records of jobs that are over"
+"""What follows for who reads of damaged files."""
+
+
+def say_damaged(damaged: Mapping[Path, str], then: str = RUN_ANEW) -> None:
     """One message that names every file that could not be read."""
     if damaged:
-        files = "1 damaged file" if len(damaged) == 1 else f"{len(damaged)} damaged files"
-        named = "".join(f"\n  {path}: {reason}" for path, reason in sorted(damaged.items()))
-        say(f"{files}, left out here; `run` computes anew what is missing:{named}")
+        say("\n".join(damage_lines(damaged, then)))
+
+
+def damage_lines(damaged: Mapping[Path, str], then: str) -> list[str]:
+    """None if nothing is damaged."""
+    if not damaged:
+        return []
+    files = "1 damaged file" if len(damaged) == 1 else f"{len(damaged)} damaged files"
+    named = [f"  {path}: {reason}" for path, reason in sorted(damaged.items())]
+    return [f"{files}, left out here; {then}:", *named]
 
 
 def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:

@@ -21,8 +21,9 @@ from cluster import PLUGIN, STUDY, Place, wait_until
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.errors import UserError
 from prunebench.benchmark.store import Store
+from prunebench.slurm.collection import find_submitted, read_submissions
 from prunebench.slurm.queue import Queued, ask_queue
-from prunebench.slurm.submission import ArrayRecord, find_submissions, find_submitted, read_manifest
+from prunebench.slurm.submission import ArrayRecord, find_submissions, read_manifest
 from prunebench.slurm.submit import _send
 from prunebench.slurm.turn import FOLDER, submitting
 
@@ -89,7 +90,8 @@ def test_two_studies_with_the_same_runs_compute_each_its_own(place: Place) -> No
     other.command("cancel", chooses=False)
     assert place.counts() == {"queued": 3}
     assert other.counts() == {"missing": 2, "queued": 1}
-    assert {run.id for run in place.runs if run.id in find_submitted(place.results, "", "other")} == {
+    submissions = read_submissions(place.results, Store(place.results).note, "other")
+    assert {run.id for run in place.runs if run.id in find_submitted(submissions, "")} == {
         run.id for run in place.runs if not run.is_dense
     }
 

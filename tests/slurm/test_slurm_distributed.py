@@ -19,7 +19,7 @@ from prunebench.benchmark.attempt import attempt
 from prunebench.benchmark.run import Recipe, Run, to_dict
 from prunebench.benchmark.settings import Settings
 from prunebench.benchmark.store import RunFolder, Store
-from prunebench.slurm.submission import find_logs
+from prunebench.slurm.collection import find_logs, read_submissions
 from scenarios import process_of
 
 # 205 digits leave 185 for training: the last batch has 35 samples, which two processes share as 17 and 18.
@@ -132,9 +132,8 @@ def test_two_nodes_train_to_the_numbers_of_one_process(tmp_path: Path) -> None:
     # whether the leader hears of it before SLURM ends it, too, is a race
     assert state.state in ("failed", "lost", "interrupted")
     assert state.can_be_submitted, state
-    assert [path.name for path in find_logs(place.results, run.id)] == [
-        f"{state.job}_{rank}_log.out" for rank in (0, 1)
-    ]
+    submissions = read_submissions(place.results, Store(place.results).note)
+    assert [path.name for path in find_logs(submissions, run.id)] == [f"{state.job}_{rank}_log.out" for rank in (0, 1)]
     place.submit("--keep-weights", **two_nodes)
     wait_until(place.is_idle, 150, "the second submission")
     together = Store(place.results).folder("together", run)

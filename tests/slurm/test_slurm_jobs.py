@@ -60,6 +60,6 @@ def test_a_module_that_does_not_load_ends_the_job_with_a_log(jobs: Jobs) -> None
     logged = CliRunner().invoke(app, ["logs", run.id, "--results", str(place.results)])
     assert logged.exit_code == 0
     assert "module" in logged.stdout
-    with pytest.raises(UserError, match="run '': several match"):
+    with pytest.raises(UserError, match="run '' is not a run id"):
         CliRunner().invoke(app, ["logs", "", "--results", str(jobs.packed.results)], catch_exceptions=False)
     assert str(state.log) in place.command("status")[1]

@@ -27,7 +27,7 @@ def test_local_jobs_give_what_run_gives(tmp_path: Path, tiny_study: Path) -> Non
     others = tuple(run for run in study.runs if not run.is_dense)
     profile = load_profile("cpu")
     settings = Settings(results=tmp_path / "job", device="cpu")
-    manifest = _manifest(study.name, tmp_path, [Array("a", (dense, others))], settings, profile)
+    manifest = _manifest(study.name, tmp_path, [Array("a", (dense, others))], settings, profile, 1)
     executor = LocalExecutor(tmp_path / "submitit")
     executor.update_parameters(timeout_min=4)
     for index, runs in enumerate((dense, others)):

@@ -20,6 +20,7 @@ from prunebench.benchmark.store import Store
 from prunebench.slurm.queue import Queued, ask_queue, forget
 from prunebench.slurm.submission import find_submissions, read_manifest, write_manifest
 from scenarios import is_allowed
+from synthetic_results import store_result
 
 pytestmark = pytest.mark.slurm
 
@@ -129,9 +130,7 @@ def test_what_is_stored_is_not_submitted_and_not_waited_for(place: Place) -> Non
     stored = next(run for run in place.runs if run.seed == 1 and not run.is_dense)
     assert dense is not None
     for run in (dense, stored):
-        path = Store(place.results).folder(place.name, run).result_path
-        path.parent.mkdir(parents=True)
-        path.write_text("{}", encoding="utf-8")
+        store_result(Store(place.results), place.name, run, 0.5).model_path.touch()
     assert "submitted 4 runs as 4 jobs" in place.submit(sbatch=LATER)
     manifest = read_manifest(find_submissions(place.results)[0])
     arrays = {array.name.rpartition(".")[2]: array for array in manifest.arrays}

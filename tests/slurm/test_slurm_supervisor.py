@@ -183,7 +183,7 @@ def test_the_claim_of_an_earlier_start_on_a_lost_node_is_taken_away(
     claim.parent.mkdir(parents=True)
     monkeypatch.setenv("SLURM_JOB_ID", "41")
     for job, is_left in (("42", True), ("41", False)):
-        claim.write_text(json.dumps({"token": "t", "host": "node7", "slurm_job": job}), encoding="utf-8")
+        claim.write_text(json.dumps({"token": "t", "host": "node7", "pid": 1, "slurm_job": job}), encoding="utf-8")
         forget_earlier_start(Store(tmp_path), "s", run)
         assert claim.exists() is is_left
 
