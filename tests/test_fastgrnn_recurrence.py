@@ -16,7 +16,6 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, vmap
 from torch.utils.flop_counter import FlopCounterMode
 
-
 Recurrence = Callable[[Inputs, Nonlinearity, Nonlinearity], Tensor]
 PAIRS: list[tuple[Nonlinearity, Nonlinearity]] = [("sigmoid", "tanh"), ("tanh", "relu"), ("relu", "sigmoid")]
 """Every nonlinearity as gate and as update."""
@@ -157,7 +156,7 @@ def test_tanh_by_sigmoid_is_tanh_to_rounding() -> None:
 
 
 def test_torch_counts_the_multiply_adds_of_the_loop() -> None:
-    """The operation multiplies the factors first where that takes fewer; a weight counts once a time step all the same."""
+    """The operation may multiply the factors first; a weight counts once a time step all the same."""
     cell, windows = LoopCell(9, 80, 9, 80), torch.zeros(1, 128, 9)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         cell(windows)

@@ -109,7 +109,7 @@ def _needs_single_operations(device: torch.device) -> bool:
     return (
         (has_autocast and torch.is_autocast_enabled(device.type))
         or torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()  # noqa: SLF001 (torch has no public name for it)
+        or torch._C._are_functorch_transforms_active()
     )
 
 
