@@ -2,7 +2,7 @@
 
     python -m prunebench.benchmark.perf.fastgrnn [--device cpu] [--threads 1] [--repeats 15]
 
-`loop` is the cell as its equations are written, which autograd follows; `operation` is the suite's. Each is in a process
+`loop` is the cell as its equations are written, which autograd follows; `operation` is the suite's. Each has a process
 of its own that keeps freed memory, as the suite's are; they take turns of a few steps with Adam, or without gradients.
 Printed are the medians over the turns, the ratio of the medians, and the least and greatest ratio of a turn.
 """
