@@ -40,8 +40,8 @@ class FastGrnnCell(nn.Module):
         update: Nonlinearity = "tanh",
     ) -> None:
         super().__init__()
-        self.gate = gate
-        self.update = update
+        self.gate: Nonlinearity = gate
+        self.update: Nonlinearity = update
         self.W1 = nn.Parameter(0.1 * torch.randn(inputs, rank_w))
         self.W2 = nn.Parameter(0.1 * torch.randn(rank_w, hidden))
         self.U1 = nn.Parameter(0.1 * torch.randn(hidden, rank_u))

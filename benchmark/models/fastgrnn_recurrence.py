@@ -163,10 +163,10 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, kept, states = ctx.saved_tensors
-        inputs = Inputs(*tensors)
+        inputs, (gate, update), (gradient,) = Inputs(*tensors), ctx.nonlinearities, gradients
         if torch.is_grad_enabled():  # with create_graph
-            return None, None, *_differentiable_gradients(inputs, *ctx.nonlinearities, *gradients)
-        return None, None, *_gradients(inputs, *ctx.nonlinearities, kept, states, *gradients)
+            return None, None, *_differentiable_gradients(inputs, gate, update, gradient)
+        return None, None, *_gradients(inputs, gate, update, kept, states, gradient)
 
 
 def _differentiable_gradients(
