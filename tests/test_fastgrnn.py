@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -93,8 +94,9 @@ def test_two_steps_by_hand() -> None:
     shared = -2.0 - 0.5 * first
     gate, candidate = sigmoid(shared + 0.1), math.tanh(shared - 0.2)
     second = gate * first + (zeta * (1 - gate) + nu) * candidate
-    assert cell(torch.tensor([[[3.0]]])).item() == pytest.approx(first, rel=1e-6)
-    assert cell(torch.tensor([[[3.0], [-2.0]]])).item() == pytest.approx(second, rel=1e-6)
+    for windows, expected in (([[[3.0]]], first), ([[[3.0], [-2.0]]], second)):
+        assert cell(torch.tensor(windows)).item() == pytest.approx(expected, abs=2e-7)
+        assert copy.deepcopy(cell).double()(torch.tensor(windows).double()).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_initial_values_are_the_authors() -> None:

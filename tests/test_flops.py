@@ -315,7 +315,6 @@ def test_cpu_and_meta_agree() -> None:
         ("vgg-19-bn", (3, 32, 32), 10),
         ("lenet-5", (1, 28, 28), 10),
         ("convnet-small", (1, 8, 8), 10),
-        ("fastgrnn", (128, 9), 2),
     ],
 )
 def test_torchs_counter_agrees(name: str, shape: tuple[int, ...], num_classes: int) -> None:

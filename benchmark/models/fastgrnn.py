@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from .fastgrnn_recurrence import Inputs, Nonlinearity, recurrence
 from .inputs import sequence_shape
 
-Nonlinearity = Literal["relu", "sigmoid", "tanh"]
 Positive = Annotated[int, Field(ge=1)]
-
-_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-}
 
 
 class FastGrnnCell(nn.Module):
@@ -47,8 +40,8 @@ class FastGrnnCell(nn.Module):
         update: Nonlinearity = "tanh",
     ) -> None:
         super().__init__()
-        self.gate = gate
-        self.update = update
+        self.gate: Nonlinearity = gate
+        self.update: Nonlinearity = update
         self.W1 = nn.Parameter(0.1 * torch.randn(inputs, rank_w))
         self.W2 = nn.Parameter(0.1 * torch.randn(rank_w, hidden))
         self.U1 = nn.Parameter(0.1 * torch.randn(hidden, rank_u))
@@ -60,16 +53,24 @@ class FastGrnnCell(nn.Module):
 
     def forward(self, sequences: Tensor) -> Tensor:
         """(batch, time steps, inputs) -> the last hidden state (batch, hidden); the first one is zero."""
-        gate, update = _FUNCTIONS[self.gate], _FUNCTIONS[self.update]
-        zeta, nu = torch.sigmoid(self.zeta), torch.sigmoid(self.nu)
-        driven = sequences @ self.W1 @ self.W2
-        hidden = torch.zeros_like(driven[:, 0])
-        for step in range(driven.shape[1]):
-            shared = driven[:, step] + hidden @ self.U1 @ self.U2
-            keep = gate(shared + self.bias_gate)
-            candidate = update(shared + self.bias_update)
-            hidden = keep * hidden + (zeta * (1 - keep) + nu) * candidate
-        return hidden
+        return recurrence(self.recurrence_inputs(sequences), self.gate, self.update)
+
+    def recurrence_inputs(self, sequences: Tensor) -> Inputs:
+        """The inputs of all time steps go through W in one product; time becomes the first dimension."""
+        driven = sequences.transpose(0, 1).contiguous()
+        for factor in _cheapest_factors(self.W1, self.W2):
+            driven = driven @ factor
+        *first, second = _cheapest_factors(self.U1, self.U2)
+        return Inputs(
+            driven=driven,
+            first=first[0] if first else None,
+            second=second,
+            bias_gate=self.bias_gate,
+            bias_update=self.bias_update,
+            zeta=torch.sigmoid(self.zeta),
+            nu=torch.sigmoid(self.nu),
+            initial=driven.new_zeros(len(sequences), self.U2.shape[1]),
+        )
 
     def macs(self, input_shape: torch.Size) -> dict[str, int]:
         """Each weight is used once a time step of each sequence; `input_shape` is (batch, time steps, inputs)."""
@@ -84,6 +85,12 @@ class FastGrnnCell(nn.Module):
             has_row = getattr(self, second).ne(0).any(dim=1)
             in_use.append(int((has_column & has_row).sum()))
         return in_use[0], in_use[1]
+
+
+def _cheapest_factors(first: Tensor, second: Tensor) -> tuple[Tensor, ...]:
+    """Both factors of a matrix, or their product where a vector times it takes no more multiply-adds."""
+    is_low_rank = first.numel() + second.numel() < first.shape[0] * second.shape[1]
+    return (first, second) if is_low_rank else (first @ second,)
 
 
 class FastGrnn(nn.Module):

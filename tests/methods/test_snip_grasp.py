@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from prunebench.benchmark.models.fastgrnn import FastGrnn, FastGrnnCell
+from prunebench.benchmark.perf.fastgrnn import LoopCell
+from prunebench.benchmark.pruning import find_sites
 from prunebench.methods.base import Batch
 from prunebench.methods.grasp import GraSP
 from prunebench.methods.mask_pruner import MaskPruner
-from prunebench.methods.scoring import mean_gradients
+from prunebench.methods.scoring import hessian_gradient, mean_gradients
 from prunebench.methods.snip import Snip
 from torch import Tensor, nn
 from toys import half_squared_error, linear_context, prune_now, tiny_net, toy_context
@@ -147,3 +150,17 @@ def test_one_batch_is_held_at_a_time(make: Callable[..., MaskPruner]) -> None:
     pruner.attach(replace(context, samples=samples))
     pruner.scores()
     assert len(handed_out) >= 8
+
+
+def test_hessian_gradient_products_of_fastgrnn_are_a_plain_loops() -> None:
+    products: list[dict[str, Tensor]] = []
+    for kind in (FastGrnnCell, LoopCell):
+        torch.manual_seed(0)
+        model = FastGrnn(kind(3, 6, 3, 6), 2).double()
+        batch = (torch.randn(10, 5, 3, dtype=torch.float64), torch.arange(10) % 2)
+        products.append(hessian_gradient(toy_context(model), find_sites(model), lambda batch=batch: [batch], 200.0))
+    ours, theirs = products
+    assert ours.keys() == theirs.keys()
+    for name, product in ours.items():
+        assert product.abs().sum() > 0
+        assert torch.allclose(product, theirs[name], rtol=1e-8, atol=1e-14), name

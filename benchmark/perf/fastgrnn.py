@@ -1,0 +1,131 @@
+"""What FastGRNN's recurrence gains as one operation: steps on windows of HAR-2's shape, beside a plain loop over time.
+
+    python -m prunebench.benchmark.perf.fastgrnn [--device cpu] [--threads 1] [--repeats 15]
+
+`loop` is the cell as its equations are written, which autograd follows; `operation` is the suite's. Each has a process
+of its own that keeps freed memory, as the suite's are; they take turns of a few steps with Adam, or without gradients.
+Printed are the medians over the turns, the ratio of the medians, and the least and greatest ratio of a turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ..memory import keep_freed
+from ..models.fastgrnn import FastGrnn, FastGrnnCell, fastgrnn
+from .side_by_side import OwnProcess, machine, markdown, markdown_row
+
+WINDOW = (128, 9)
+BATCH = 100
+WAYS = ("loop", "operation")
+CASES = (("training", 80), ("training", 8), ("evaluation", 80), ("evaluation", 8))
+"""What is timed, and the rank of U (of 80)."""
+
+
+class LoopCell(FastGrnnCell):
+    """Every operation of every time step is autograd's."""
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        zeta, nu = torch.sigmoid(self.zeta), torch.sigmoid(self.nu)
+        driven = sequences @ self.W1 @ self.W2
+        hidden = torch.zeros_like(driven[:, 0])
+        for step in range(driven.shape[1]):
+            shared = driven[:, step] + hidden @ self.U1 @ self.U2
+            keep = torch.sigmoid(shared + self.bias_gate)
+            candidate = torch.tanh(shared + self.bias_update)
+            hidden = keep * hidden + (zeta * (1 - keep) + nu) * candidate
+        return hidden
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps on one batch, one way; called in a process of its own."""
+
+    way: str
+    work: str
+    rank_u: int
+    device: str
+    steps: int
+    threads: int
+
+    def __call__(self) -> Callable[[], float]:
+        torch.set_num_threads(self.threads)
+        device = torch.device(self.device)
+        keep_freed(device)
+        torch.manual_seed(0)
+        model = fastgrnn(num_classes=2, input_shape=WINDOW, rank_u=self.rank_u)
+        if self.way == "loop":
+            model = FastGrnn(LoopCell(WINDOW[1], 80, 9, self.rank_u), 2)
+        model.to(device)
+        inputs, targets = torch.randn(BATCH, *WINDOW, device=device), torch.randint(2, (BATCH,), device=device)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+
+        def train() -> None:
+            optimizer.zero_grad()
+            cross_entropy(model(inputs), targets).backward()
+            optimizer.step()
+
+        def evaluate() -> None:
+            with torch.no_grad():
+                model(inputs)
+
+        step = {"training": train, "evaluation": evaluate}[self.work]
+
+        def turn() -> float:
+            """Seconds of a step."""
+            begin = time.perf_counter()
+            for _ in range(self.steps):
+                step()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            return (time.perf_counter() - begin) / self.steps
+
+        return turn
+
+
+def row(work: str, rank_u: int, device: str, repeats: int, threads: int, steps: int = 5) -> list[str]:
+    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    with contextlib.ExitStack() as stack:
+        processes = {
+            way: stack.enter_context(OwnProcess(Steps(way, work, rank_u, device, steps, threads))) for way in WAYS
+        }
+        for index in range(repeats + 1):
+            for way, process in processes.items():
+                turn = process()
+                if index > 0:  # the first is to warm up
+                    seconds[way].append(turn)
+    medians = {way: statistics.median(seconds[way]) for way in WAYS}
+    ratios = [loop / operation for loop, operation in zip(*(seconds[way] for way in WAYS), strict=True)]
+    return [
+        f"{work}, ranks 9 and {rank_u}",
+        *(f"{medians[way] * 1e3:.1f}" for way in WAYS),
+        f"{medians['loop'] / medians['operation']:.1f}x ({min(ratios):.1f} to {max(ratios):.1f})",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=15)
+    arguments = parser.parse_args()
+    windows = f"{BATCH} windows of {WINDOW[0]} x {WINDOW[1]}, hidden size 80"
+    print(
+        f"{windows}, {arguments.device}, {arguments.threads} thread(s), medians of {arguments.repeats}; {machine()}\n"
+    )
+    print(markdown(["step", *(f"{way} (ms)" for way in WAYS), "ratio"], []))
+    for case in CASES:
+        print(markdown_row(row(*case, arguments.device, arguments.repeats, arguments.threads)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
