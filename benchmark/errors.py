@@ -1,4 +1,4 @@
-"""Errors that a user can mend. The command line prints them as one line and leaves with their exit code."""
+"""Errors that the user can fix. The command line prints them as one line and leaves with their exit code."""
 
 from __future__ import annotations
 

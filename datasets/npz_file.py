@@ -1,4 +1,4 @@
-"""An .npz file of somebody else's: its headers without its contents, its arrays without pickle, and what is wrong."""
+"""A user's .npz file: its headers without its contents, its arrays without pickle, and what is wrong."""
 
 from __future__ import annotations
 

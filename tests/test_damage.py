@@ -283,16 +283,17 @@ def in_place_of(path: Path, *, is_loop: bool) -> None:
         (path / "x").touch()
 
 
-@pytest.mark.parametrize("is_loop", [False, True])
+FILES = ("result.json", "run.json", "attempts/0001.json", "history.jsonl", "masks.safetensors", "checkpoint.pt",
+         "recompute.json")  # fmt: skip
+
+
+# nobody but Claim writes a claim, and never a link
 @pytest.mark.parametrize(
-    "name", ["result.json", "run.json", "attempts/0001.json", "claim.json", "history.jsonl", "masks.safetensors",
-             "checkpoint.pt", "recompute.json"],
-)  # fmt: skip
+    ("name", "is_loop"), [*((name, True) for name in FILES), *((name, False) for name in (*FILES, "claim.json"))]
+)
 def test_what_is_no_file_is_set_aside(
     name: str, is_loop: bool, results: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if is_loop and name == "claim.json":
-        pytest.skip("nobody but Claim writes it, and never a link")
     monkeypatch.chdir(results.parent)
     Path("s.yaml").write_text(STUDY, encoding="utf-8")
     path = folder(results, PRUNED).path / name

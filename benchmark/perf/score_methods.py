@@ -69,7 +69,7 @@ class Bench:
         for index in range(min(2, pruner.rounds)):  # methods of several rounds prune before the second
             pruner.begin_round(index)
         before = time.perf_counter() - began
-        # The rate is low, lest random targets lead to weights that no score could be made of.
+        # The rate is low: with random targets a high one leads to weights that have no finite scores.
         optimizer = torch.optim.SGD(pruner.param_groups(1e-4, False), lr=1e-4, momentum=0.9)
         steps = [timed_step(model, pruner, optimizer, self.inputs, self.targets, index) for index in range(NUM_STEPS)]
         return {
