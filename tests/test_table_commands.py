@@ -221,6 +221,16 @@ def test_broken_results_are_all_named_in_one_message_and_the_rest_is_shown(fille
     assert run("table", "study.yaml", "--strict").exit_code == 3
 
 
+@pytest.mark.parametrize("command", ["table", "export", "report"])
+def test_output_goes_into_a_pipe_or_a_device_and_leaves_it_in_its_place(filled: Path, command: str) -> None:
+    os.mkfifo(filled / "pipe")
+    with subprocess.Popen(["cat", "pipe"], cwd=filled, stdout=subprocess.PIPE) as reader:
+        assert run(command, "study.yaml", "-o", "pipe").exit_code == 0
+        assert reader.stdout is not None
+        assert b"SNIP" in reader.stdout.read()
+    assert (filled / "pipe").is_fifo()
+
+
 @pytest.mark.parametrize("command", ["table", "export"])
 def test_presenting_results_loads_no_torch_and_no_plotting(filled: Path, command: str) -> None:
     script = (

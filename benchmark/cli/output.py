@@ -33,12 +33,16 @@ def emit(text: str, output: Path | None) -> None:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Raises UserError for a place that cannot be written."""
+    """Raises UserError for a place that cannot be written. A device or a pipe is written to, never replaced."""
     from ..errors import UserError
     from ..store import write_atomically
 
     try:
-        write_atomically(path, content)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # As root, a renamed file would take the place of /dev/null.
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        else:
+            write_atomically(path, content)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
 

@@ -13,6 +13,7 @@ from prunebench.benchmark.attempt import attempt
 from prunebench.benchmark.pruning import Masks, find_sites
 from prunebench.benchmark.run import from_dict
 from prunebench.benchmark.settings import Settings
+from prunebench.benchmark.worker import run_process
 from prunebench.slurm.together import follow_in_job
 from torch import nn
 
@@ -42,8 +43,7 @@ def differing_masks() -> str:
     return "same"
 
 
-if __name__ == "__main__":
-    results = Path(sys.argv[1])
+def main(results: Path) -> None:
     if sys.argv[2] == "masks":
         with distributed.joined():
             print(differing_masks())
@@ -52,3 +52,8 @@ if __name__ == "__main__":
             lead(results, json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))
     else:
         follow_in_job("s", settings_for(results))
+
+
+if __name__ == "__main__":
+    # as workers and followers end: Python's own way waits for gloo's threads, which sometimes abort the process then
+    run_process(main, Path(sys.argv[1]))
