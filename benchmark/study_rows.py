@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..methods.registry import describe
 from .errors import UserError
 from .run import DENSE, Recipe, Run
 
@@ -50,7 +51,8 @@ _WITHIN_ENTRY = "leave the label out, so that rows are named by method and optio
 
 
 def _refuse_dense_labels(placed: Sequence[tuple[str, Row]]) -> None:
-    dense = {row.label for _, row in placed if row.method == DENSE}
+    # where none is listed, tables name the shared dense training by its method
+    dense = {row.label for _, row in placed if row.method == DENSE} or {describe(DENSE).label}
     for place, row in placed:
         if row.method != DENSE and row.label in dense:
             raise UserError(
