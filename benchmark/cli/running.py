@@ -6,6 +6,7 @@ import contextlib
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -119,7 +120,8 @@ def run(
         say(line)
     limit = None if time_limit is None else open_limit(time_limit, begin, made, store)
     try:
-        endings = _compute(made, opened.name, settings, jobs or default_jobs(device), limit)
+        with _gentle_kill():
+            endings = _compute(made, opened.name, settings, jobs or default_jobs(device), limit)
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command goes on from here")
         raise click.exceptions.Exit(130) from None
@@ -146,6 +148,16 @@ def _say_starts(made: Plan, store: Store) -> None:
             say(f"start: {job.run.model} dense, seed {job.run.seed}: test accuracy {accuracy:.2%} ({job.run.id})")
 
 
+@contextlib.contextmanager
+def _gentle_kill() -> Iterator[None]:
+    """A plain kill stops as gently as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _compute(made: Plan, study: str, settings: Settings, num_workers: int, limit: TimeLimit | None = None) -> list[Any]:
     """Run with a progress bar on a terminal, with a line for each finished run elsewhere."""
     from rich.console import Console
@@ -160,8 +172,6 @@ def _compute(made: Plan, study: str, settings: Settings, num_workers: int, limit
 
     from ..local import Listener, run_local
 
-    # A plain kill stops as gently as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=True)
     total = sum(planned_epochs(job.run) for job in made.to_do)
     columns = (
