@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .cifar import Cifar
-from .download import Remote
-from .info import DataSetInfo
+from .parts.cifar import Cifar
+from .parts.download import Remote
+from .parts.info import DataSetInfo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ..benchmark.errors import DataMissing, UserError
-from .base import Arrays, ResidentDataSet
-from .info import DataSetInfo, Normalisation, Report
+from ..benchmark.api.errors import DataMissing, UserError
+from .parts.in_memory import Arrays, ResidentDataSet
+from .parts.info import DataSetInfo, Normalisation, Report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class Digits(ResidentDataSet):
         import numpy as np
         import torch
 
-        from .stratify import choose
+        from .parts.stratify import choose
 
         images, targets = self.table(root)
         test, train = choose(targets, self.facts.num_test, seed=TEST_SEED, keep_rest=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from .idx_images import IdxImages
-from .info import DataSetInfo, Normalisation
+from .parts.idx_images import IdxImages
+from .parts.info import DataSetInfo, Normalisation
 
 
 @dataclass(frozen=True, kw_only=True)

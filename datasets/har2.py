@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ..benchmark.errors import DataDamaged
-from .base import Arrays, ResidentDataSet, whole_fingerprint
-from .download import Remote, download, take
-from .info import DataSetInfo, Report
-from .install import DOWNLOADS, installing, is_ready, put, unpack_zip, write_manifest
-from .roots import missing
+from ..benchmark.api.errors import DataDamaged
+from .parts.download import Remote, download, take
+from .parts.in_memory import Arrays, ResidentDataSet, whole_fingerprint
+from .parts.info import DataSetInfo, Report
+from .parts.install import DOWNLOADS, installing, is_ready, put, unpack_zip, write_manifest
+from .parts.roots import missing
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,229 +1,112 @@
-"""A split of image files, decoded and augmented by worker processes; for sets that do not fit in memory."""
+"""`image-folder`: images of one's own in class folders, decoded once into memory."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
+from ..benchmark.api.errors import DataDamaged, UserError
+from .parts.decoded_cache import cache_key, read_cache, write_cache
+from .parts.in_memory import Arrays, check_count
+from .parts.info import DataSetInfo
+from .parts.own_data import OwnData
+from .parts.own_decode import MODES, attempt, decode_all
+from .parts.own_listing import list_own
 
-from ..benchmark.errors import DataDamaged, UserError
-from .info import Decoder, Normalisation
-from .splits import check_augmenting, check_batching, shares
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-CROP = 224  # pixels
-SHORT_SIDE = 256
-MOST_WORKERS = 16
-WORKERS_VARIABLE = "PRUNEBENCH_WORKERS"
-LARGEST_SEED = 2**62
-
-# Both take image objects and tensors of uint8, and give tensors of uint8.
-_CENTRE = v2.Compose([v2.Resize(SHORT_SIDE), v2.CenterCrop(CROP), v2.ToImage(), v2.ToPureTensor()])
-_RANDOM = v2.Compose([v2.RandomResizedCrop(CROP), v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToPureTensor()])
+    from .parts.listing import Listing
 
 
-class ImageFolderSplit:
-    """Images by path, as (n, 3, 224, 224): the centre of the image, or a random crop and flip for training.
+@dataclass(frozen=True, kw_only=True)
+class OwnImages(OwnData):
+    """`train/<class>/` and `test/<class>/`, or `<class>/` with a test split cut by class with a fixed seed.
 
-    Results do not depend on the number of workers: each augmented image has its own seed, drawn from the pass's
-    generator, and the crop is drawn from that seed wherever the image is decoded.
+    Classes are numbered in the order of their names. Each channel is normalised by its mean and deviation over all
+    training images, validation included. Everything is held in memory: n x channels x height x width bytes.
+
+    Args:
+        size: Height and width: the largest centred square is resized to it (bilinear, antialiased). 0: images stay as
+            they are, and must all be of one size.
+        channels: 3 is colour, 1 is grey; images of the other kind are converted.
+        test_fraction: Of each class, where there are no folders train and test.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        files: Sequence[str],
-        targets: Tensor,
-        *,
-        normalisation: Normalisation,
-        augments: bool,
-        decoder: Decoder = "pillow",
-    ) -> None:
-        self._images = _Images(folder, files, decoder)
-        self._targets = targets
-        self._mean = torch.tensor(normalisation.mean).view(-1, 1, 1)
-        self._std = torch.tensor(normalisation.std).view(-1, 1, 1)
-        self._maximum = normalisation.maximum
-        self._augments = augments
-        self._loaders: dict[tuple[bool, bool], tuple[_Pass, DataLoader]] = {}
+    kind: ClassVar[str] = "image-folder"
 
-    def __len__(self) -> int:
-        return len(self._targets)
+    size: int = 0
+    channels: int = 3
+    test_fraction: float | None = None
 
-    @property
-    def targets(self) -> Tensor:
-        return self._targets
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("size", self.size, least=0)
+        if isinstance(self.channels, bool) or self.channels not in MODES:
+            raise UserError(f"channels is {self.channels!r}; it must be 1 (grey) or 3 (colour)")
+        fraction = self.test_fraction
+        if fraction is not None and (not isinstance(fraction, float) or not 0 < fraction < 1):
+            raise UserError(f"test_fraction is {fraction!r}; it must be a fraction, 0 < test_fraction < 1")
 
-    def sample(self, indices: Tensor, *, device: torch.device) -> tuple[Tensor, Tensor]:
-        chosen = indices.cpu()
-        # threads, because decoding releases the interpreter's lock, and starting processes would take longer
-        with ThreadPoolExecutor(max(1, num_workers())) as pool:
-            decoded = _stack([*pool.map(self._images.__getitem__, ((index, None) for index in chosen.tolist()))])
-        return self._finish(decoded, chosen, device)
+    def facts_at(self, root: Path) -> DataSetInfo:
+        train, test = self._listings(root)
+        shape = self._shape(train)
+        self.check_augmenting(shape, is_image=True)
+        return DataSetInfo(
+            name=self.kind,
+            title=self.title or self.path,
+            input_shape=shape,
+            num_classes=len(train.classes),
+            num_train=len(train.files),
+            num_test=len(test.files),
+            licence="your own",
+            source=self.path,
+        )
 
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        device: torch.device,
-        order: torch.Generator | None = None,
-        augment: bool = False,
-        drop_last: bool = False,
-        rank: int = 0,
-        world: int = 1,
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        check_batching(len(self), batch_size, drop_last, rank, world)
-        check_augmenting(augment, order)
-        augmented = augment and self._augments
-        permutation = torch.arange(len(self)) if order is None else torch.randperm(len(self), generator=order)
-        seeds = torch.randint(LARGEST_SEED, (len(self),), generator=order) if augmented else None
-        bounds = [*shares(len(self), batch_size, drop_last, rank, world)]
-        return self._decoded(permutation, seeds, bounds, device)
+    def _listings(self, root: Path) -> tuple[Listing, Listing]:
+        return list_own(self.existing_place(root), self.test_fraction)
 
-    def _decoded(
-        self, permutation: Tensor, seeds: Tensor | None, bounds: list[tuple[int, int]], device: torch.device
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        batches, loader = self._loader(augmented=seeds is not None, pinned=device.type == "cuda")
-        batches.start(permutation, seeds, bounds)
-        for (start, stop), decoded in zip(bounds, loader, strict=True):
-            yield self._finish(decoded, permutation[start:stop], device)
+    def _shape(self, train: Listing) -> tuple[int, int, int]:
+        """By option, else of the first training image."""
+        if self.size:
+            return self.channels, self.size, self.size
+        first = train.folder / train.files[0]
+        image = attempt(first, self.channels, size=0)
+        if isinstance(image, str):
+            raise DataDamaged(f"image-folder: {first} cannot be decoded: {image}")
+        return self.channels, image.shape[1], image.shape[2]
 
-    def _finish(self, decoded: Tensor | UserError, chosen: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        """uint8 goes to the device, a quarter of the bytes of float32, and is normalised there."""
-        if isinstance(decoded, UserError):
-            raise decoded
-        inputs = decoded.to(device, non_blocking=True).to(torch.float32).div_(self._maximum)
-        targets = self._targets[chosen].to(device, non_blocking=True)
-        return inputs.sub_(self._mean.to(device)).div_(self._std.to(device)), targets
+    def targets_at(self, root: Path) -> tuple[NDArray[np.int64], None]:
+        return self._listings(root)[0].targets, None
 
-    def _loader(self, *, augmented: bool, pinned: bool) -> tuple[_Pass, DataLoader]:
-        if (augmented, pinned) not in self._loaders:
-            batches, workers = _Pass(), num_workers()
-            loader = DataLoader(
-                self._images,
-                batch_sampler=batches,
-                num_workers=workers,
-                collate_fn=_stack,
-                pin_memory=pinned,
-                # of the training split only: idle workers of the others would double the memory in use
-                persistent_workers=augmented and workers > 0,
-                worker_init_fn=restore_signals,
-                # its own, or the loader would draw its base seed from the global random state
-                generator=torch.Generator(),
-            )
-            self._loaders[augmented, pinned] = (batches, loader)
-        return self._loaders[augmented, pinned]
+    def class_name(self, root: Path, index: int) -> str:
+        return self._listings(root)[0].classes[index]
 
+    def read(self, root: Path) -> Arrays:
+        import torch
 
-class _Pass:
-    """The batch sampler of a loader that outlives its passes: lists of (index, seed), made when asked for."""
+        tensors = {name: torch.from_numpy(array) for name, array in self._decoded(root).items()}
+        return Arrays(**tensors)
 
-    def __init__(self) -> None:
-        self._permutation = torch.empty(0, dtype=torch.int64)
-        self._seeds: Tensor | None = None
-        self._bounds: list[tuple[int, int]] = []
-
-    def start(self, permutation: Tensor, seeds: Tensor | None, bounds: list[tuple[int, int]]) -> None:
-        self._permutation, self._seeds, self._bounds = permutation, seeds, bounds
-
-    def __len__(self) -> int:
-        return len(self._bounds)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int | None]]]:
-        for start, stop in self._bounds:
-            indices = self._permutation[start:stop].tolist()
-            seeds = [None] * len(indices) if self._seeds is None else self._seeds[start:stop].tolist()
-            yield [*zip(indices, seeds, strict=True)]
-
-
-class _Images(Dataset):
-    """Decodes one image. Paths are one array: a list of a million strings is copied bit by bit into every worker."""
-
-    def __init__(self, folder: Path, files: Sequence[str], decoder: Decoder) -> None:
-        self._folder = folder
-        self._open = torchcodec_opener() if decoder == "torchcodec" else _open_by_pillow
-        self._files = np.array([os.fsencode(file) for file in files], dtype=np.bytes_)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __getitem__(self, item: tuple[int, int | None]) -> Tensor | UserError:
-        """(3, 224, 224) uint8; an error is returned, as one raised in a worker would arrive as a page of traces."""
-        index, seed = item
-        path = self._folder / os.fsdecode(self._files[index])
-        try:
-            image = self._open(path)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            return DataDamaged(f"{path} cannot be decoded: {error}")
-        if seed is None:
-            return _CENTRE(image)
-        with torch.random.fork_rng(devices=[]):
-            # not torch.manual_seed, which would seed the GPU of the process as well
-            torch.default_generator.manual_seed(seed)
-            return _RANDOM(image)
-
-
-def _open_by_pillow(path: Path) -> Image.Image:
-    with Image.open(path) as file:
-        return file.convert("RGB")
-
-
-def torchcodec_opener() -> Callable[[Path], Tensor | Image.Image]:
-    """Decodes to (3, h, w) uint8. Raises UserError if the package is missing or does not fit this torch."""
-    try:
-        from torchcodec.decoders import decode_image
-    except (ImportError, OSError, RuntimeError) as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(f"decoder 'torchcodec' needs `pip install prunebench[images]` ({reason})") from error
-    return partial(_open_by_torchcodec, decode_image)
-
-
-def _open_by_torchcodec(decode: Callable[[Path], Tensor], path: Path) -> Tensor | Image.Image:
-    """What TorchCodec does not take, a format of the odd file or a broken one, goes to Pillow, which says why."""
-    try:
-        return decode(path)
-    except (RuntimeError, ValueError):
-        return _open_by_pillow(path)
-
-
-def _stack(images: list[Tensor | UserError]) -> Tensor | UserError:
-    decoded: list[Tensor] = []
-    for image in images:
-        if isinstance(image, UserError):
-            return image
-        decoded.append(image)
-    return torch.stack(decoded) if decoded else torch.empty(0, 3, CROP, CROP, dtype=torch.uint8)
-
-
-def restore_signals(worker: int) -> None:
-    """A forked worker inherits the handlers of a job launcher, which are the main process's to run.
-
-    SIGUSR2 goes to every process of a job that is to stop: a worker would checkpoint and requeue the job once more.
-    A handler that lets SIGTERM pass would keep workers alive after their job. torch sets its own handler for SIGTERM
-    in workers, but does not promise it.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-
-
-def num_workers() -> int:
-    """$PRUNEBENCH_WORKERS, else this process's share of the processors it may use; 0 decodes in this process.
-
-    The environment's, and no option of the data set: it changes no result, so it is no part of a run.
-    """
-    setting = os.environ.get(WORKERS_VARIABLE)
-    if setting is None:
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        return min(MOST_WORKERS, max(1, len(os.sched_getaffinity(0)) // processes))
-    if not setting.isdecimal():
-        raise UserError(f"{WORKERS_VARIABLE} is {setting!r}; it must be a whole number of at least 0")
-    return int(setting)
+    def _decoded(self, root: Path) -> dict[str, NDArray]:
+        """From the cache, or decoded and put there. All files are looked at before any is refused."""
+        place, (train, test) = self.place(root), self._listings(root)
+        files = [listing.folder / file for listing in (train, test) for file in listing.files]
+        names = [str(path.relative_to(place)) for path in files]
+        options = {"size": self.size, "channels": self.channels, "test_fraction": self.test_fraction}
+        key = cache_key(files, names, options)
+        found = read_cache(place, key)
+        if found is not None:
+            return found
+        images = decode_all(files, names, channels=self.channels, size=self.size, folder=place)
+        cut = len(train.files)
+        arrays = {
+            "train_inputs": images[:cut],
+            "train_targets": train.targets,
+            "test_inputs": images[cut:],
+            "test_targets": test.targets,
+        }
+        write_cache(place, key, arrays)
+        return arrays

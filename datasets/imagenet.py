@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, get_args
 
-from ..benchmark.errors import DataDamaged, DataMissing, UserError, unknown
-from .base import check_count, cut
-from .imagenet_archives import unpack
-from .info import DataSetInfo, Decoder, Normalisation, Report, size_of_cut
-from .install import compare_with_manifest, installing, is_ready, write_manifest
-from .listing import Listing, list_images
-from .roots import missing
-from .splits import Data
+from ..benchmark.api.data import Data
+from ..benchmark.api.errors import DataDamaged, DataMissing, UserError, unknown
+from .parts.imagenet_archives import unpack
+from .parts.in_memory import check_count, cut
+from .parts.info import DataSetInfo, Decoder, Normalisation, Report, size_of_cut
+from .parts.install import compare_with_manifest, installing, is_ready, write_manifest
+from .parts.listing import Listing, list_images
+from .parts.roots import missing
 
 if TYPE_CHECKING:
-    from .image_folder import ImageFolderSplit
-    from .stratify import Indices
+    from .parts.image_folder_split import ImageFolderSplit
+    from .parts.stratify import Indices
 
 FOLDER = "imagenet"
 NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -149,7 +149,7 @@ def _split(
 ) -> ImageFolderSplit:
     import torch
 
-    from .image_folder import ImageFolderSplit
+    from .parts.image_folder_split import ImageFolderSplit
 
     files, targets = listing.files, torch.from_numpy(listing.targets)
     if indices is not None:

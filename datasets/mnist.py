@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .idx_images import IdxImages
-from .info import DataSetInfo, Normalisation
+from .parts.idx_images import IdxImages
+from .parts.info import DataSetInfo, Normalisation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..benchmark.errors import UserError, unknown
-from .info import DataSet, DataSetInfo, Report
-from .roots import data_root
+from ..benchmark.api.errors import UserError, unknown
+from .parts.info import DataSet, DataSetInfo, Report
+from .parts.roots import data_root
 
 if TYPE_CHECKING:
-    from .splits import Data
+    from ..benchmark.api.data import Data
 
 DATASETS = {
     "cifar10": "cifar10:Cifar10",
@@ -26,8 +26,8 @@ DATASETS = {
     "synthetic": "synthetic:Synthetic",
 }
 OWN = {
-    "arrays": "own_arrays:OwnArrays",
-    "image-folder": "own_images:OwnImages",
+    "arrays": "arrays:OwnArrays",
+    "image-folder": "image_folder:OwnImages",
 }
 """Data sets of one's own, which a study describes by options: nothing is known of them by name alone."""
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..benchmark.errors import UserError, unknown
+from ..benchmark.api.errors import UserError, unknown
 from . import registry
-from .base import Arrays, ResidentDataSet, check_count
-from .info import Augmentation, DataSetInfo, Normalisation, Report
+from .parts.in_memory import Arrays, ResidentDataSet, check_count
+from .parts.info import Augmentation, DataSetInfo, Normalisation, Report
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
 """The registry of pruning methods. Adding one is a file in this folder and a line in this table."""
 
 METHODS: dict[str, str] = {
-    "dense": "base:Dense",
+    "dense": "dense:Dense",
     "global_mp": "magnitude:GlobalMagnitude",
     "layerwise_mp": "magnitude:LayerwiseMagnitude",
     "snip": "snip:Snip",
@@ -17,8 +17,8 @@ METHODS: dict[str, str] = {
     "synflow": "synflow:SynFlow",
     "force": "force:Force",
     "iterative_snip": "force:IterativeSnip",
-    "magnitude_init": "at_initialisation:MagnitudeInit",
-    "random_init": "at_initialisation:RandomInit",
+    "magnitude_init": "magnitude_init:MagnitudeInit",
+    "random_init": "random_init:RandomInit",
     # after training
     "lamp": "lamp:Lamp",
     "erk_mp": "erk_magnitude:ErkMagnitude",

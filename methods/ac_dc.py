@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from .base import Context
-from .mask_pruner import MaskPruner
-from .optimizer_state import reset_all, reset_positions
+from ..benchmark.api.pruner import Context
+from .bases.mask_pruner import MaskPruner
+from .parts.optimizer_state import reset_all, reset_positions
 
 
 @dataclass(kw_only=True)

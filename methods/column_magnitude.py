@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import Masks, Site, check_finite, keep_largest
-from .base import Context
-from .fixed_mask import FixedMask
+from ..benchmark.api.masks import Masks, Site, check_finite, keep_largest
+from ..benchmark.api.pruner import Context
+from .bases.fixed_mask import FixedMask
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from .base import Pruner
+from ..benchmark.api.pruner import Pruner
 
 
 @dataclass(kw_only=True)

@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import Site, num_kept
-from .base import Context
-from .mask_pruner import MaskPruner
-from .maskable import check_parametrisable
-from .schedule import cubic
-from .selection import select
-from .straight_through import attach_masks, materialise, shadow
+from ..benchmark.api.masks import Site, num_kept
+from ..benchmark.api.pruner import Context
+from .bases.mask_pruner import MaskPruner
+from .parts.dense_layers import select
+from .parts.maskable import check_parametrisable
+from .parts.schedule import cubic
+from .parts.straight_through import attach_masks, materialise, shadow
 
 
 @dataclass(kw_only=True)

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import keep_largest
-from .allocation import global_masks
-from .dynamic import DynamicPruner
-from .redistribution import distribute
+from ..benchmark.api.masks import keep_largest
+from .bases.dynamic import DynamicPruner
+from .parts.allocation import global_masks
+from .parts.redistribution import distribute
 
 TOLERANCE = 0.1
 """The threshold moves when the number removed is off its goal by more than this share (authors' code)."""

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import Masks, Site, check_finite, num_kept
-from .allocation import SCOPES, global_masks, layer_counts, masks_by_count
-from .base import Context, Pruner
-from .maskable import check_maskable, check_parametrisable
-from .selection import select
-from .straight_through import materialise, parametrise, shadow
+from ..benchmark.api.masks import Masks, Site, check_finite, num_kept
+from ..benchmark.api.pruner import Context, Pruner
+from .parts.allocation import SCOPES, global_masks, layer_counts, masks_by_count
+from .parts.dense_layers import select
+from .parts.maskable import check_maskable, check_parametrisable
+from .parts.straight_through import materialise, parametrise, shadow
 
 SCALES: tuple[str, ...] = ("unscaled", "scale_fan", "density")
 

@@ -10,12 +10,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.errors import UserError
-from ..benchmark.pruning import Site, check_finite, find_sites, num_kept
-from .base import Context
-from .channel_groups import ChannelGroup, find_channel_groups, kept_weights
-from .fixed_mask import FixedMask
-from .selection import select
+from ..benchmark.api.errors import UserError
+from ..benchmark.api.masks import Site, check_finite, find_sites, num_kept
+from ..benchmark.api.pruner import Context
+from .bases.fixed_mask import FixedMask
+from .parts.channel_groups import ChannelGroup, find_channel_groups, kept_weights
+from .parts.dense_layers import select
 
 Removal = tuple[int, int | tuple[int, ...]]
 """The index of a group, and the channel or channels of it that go in one step."""

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import num_kept
-from .mask_pruner import MaskPruner
-from .scoring import mean_gradients
+from ..benchmark.api.masks import num_kept
+from .bases.mask_pruner import MaskPruner
+from .parts.scoring import mean_gradients
 
 
 @dataclass(kw_only=True)

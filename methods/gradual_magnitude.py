@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from .allocation import masks_by_count
 from .magnitude import GlobalMagnitude
+from .parts.allocation import masks_by_count
 from .uniform_plus import uniform_plus_counts
 
 DISTRIBUTIONS: tuple[str, ...] = ("uniform", "first_dense", "extended")

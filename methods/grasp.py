@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from .mask_pruner import MaskPruner
-from .scoring import hessian_gradient
+from .bases.mask_pruner import MaskPruner
+from .parts.scoring import hessian_gradient
 
 
 @dataclass(kw_only=True)

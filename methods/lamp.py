@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .mask_pruner import MaskPruner
+from .bases.mask_pruner import MaskPruner
 
 
 @dataclass(kw_only=True)

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import Site, num_kept
-from .allocation import masks_by_count, round_quotas
-from .base import Context
-from .iterative_epochs import check_prune_fraction, check_rewind_epoch, first_epoch, num_prunings, num_rounds
+from ..benchmark.api.masks import Site, num_kept
+from ..benchmark.api.pruner import Context
+from .bases.mask_pruner import MaskPruner
 from .lamp import lamp_scores
-from .mask_pruner import MaskPruner
-from .selection import select
+from .parts.allocation import masks_by_count, round_quotas
+from .parts.dense_layers import select
+from .parts.iterative_epochs import check_prune_fraction, check_rewind_epoch, first_epoch, num_prunings, num_rounds
 
 BISECTIONS = 60
 """Enough to tell apart numbers of rounds that differ by less than a weight."""

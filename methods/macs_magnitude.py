@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..benchmark.pruning import num_kept
-from . import minimum_threshold as mt
-from .base import Context
-from .mask_pruner import MaskPruner
-from .selection import select
+from ..benchmark.api.masks import num_kept
+from ..benchmark.api.pruner import Context
+from .bases.mask_pruner import MaskPruner
+from .parts import minimum_threshold as mt
+from .parts.dense_layers import select
 
 MAX_POWER = 2.0**40
 BISECTIONS = 60

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from .mask_pruner import MaskPruner
+from .bases.mask_pruner import MaskPruner
 
 
 @dataclass(kw_only=True)

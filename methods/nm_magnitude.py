@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import PRUNABLE_LAYERS, RECURRENT_LAYERS, Site, check_finite
-from .fixed_mask import FixedMask
-from .selection import select
+from ..benchmark.api.masks import PRUNABLE_LAYERS, RECURRENT_LAYERS, Site, check_finite
+from .bases.fixed_mask import FixedMask
+from .parts.dense_layers import select
 
 HARDWARE_MULTIPLES = (8, 16)
 """Outputs and inputs that NVIDIA's ASP asks of a layer before it prunes it to 2:4."""

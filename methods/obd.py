@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .fisher import fisher_diagonal
-from .mask_pruner import MaskPruner
+from .bases.mask_pruner import MaskPruner
+from .parts.fisher import fisher_diagonal
 
 
 @dataclass(kw_only=True)

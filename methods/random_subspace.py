@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import num_kept
-from .base import Context, Pruner
-from .fastfood import Fastfood
+from ..benchmark.api.masks import num_kept
+from ..benchmark.api.pruner import Context, Pruner
+from .parts.fastfood import Fastfood
 
 
 @dataclass(kw_only=True)

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..benchmark.errors import UserError, unknown
+from ..benchmark.api.errors import UserError, unknown
+from ..benchmark.api.option_types import wrong_type
 from . import METHODS
-from .agreement import check_agreement
-from .describe import MethodInfo, describe_class, parse_source
-from .option_types import wrong_type
+from .listing.agreement import check_agreement
+from .listing.describe import MethodInfo, describe_class, parse_source
 
 if TYPE_CHECKING:
-    from .base import Pruner
+    from ..benchmark.api.pruner import Pruner
 
 ENTRY_POINT_GROUP = "prunebench.methods"
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from .borrowed_mask import BorrowedMask, shuffled
+from .bases.borrowed_mask import BorrowedMask, shuffled
 
 
 @dataclass(kw_only=True)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from .dynamic import DynamicPruner
+from .bases.dynamic import DynamicPruner
 
 
 @dataclass(kw_only=True)

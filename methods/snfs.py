@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from .dynamic import DynamicPruner
+from .bases.dynamic import DynamicPruner
 
 
 @dataclass(kw_only=True)

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from .mask_pruner import MaskPruner
-from .scoring import mean_gradients
+from .bases.mask_pruner import MaskPruner
+from .parts.scoring import mean_gradients
 
 
 @dataclass(kw_only=True)

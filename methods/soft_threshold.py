@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.pruning import Site
-from .base import Context, Pruner
-from .maskable import check_maskable, check_parametrisable
-from .selection import select
-from .straight_through import materialise, parametrise
+from ..benchmark.api.masks import Site
+from ..benchmark.api.pruner import Context, Pruner
+from .parts.dense_layers import select
+from .parts.maskable import check_maskable, check_parametrisable
+from .parts.straight_through import materialise, parametrise
 
 
 class SoftThreshold(nn.Module):

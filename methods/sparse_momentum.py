@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..benchmark.pruning import check_finite
-from .dynamic import DynamicPruner, drop_and_grow
-from .optimizer_state import momentum, require_momentum
-from .redistribution import distribute
+from ..benchmark.api.masks import check_finite
+from .bases.dynamic import DynamicPruner, drop_and_grow
+from .parts.optimizer_state import momentum, require_momentum
+from .parts.redistribution import distribute
 
 NEARLY_DENSE = 0.2
 """A layer less sparse than this that would still grow drops no larger share than its sparsity (authors' code)."""

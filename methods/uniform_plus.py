@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..benchmark.pruning import num_kept
-from .allocation import apportion, masks_by_count
+from ..benchmark.api.masks import num_kept
 from .magnitude import GlobalMagnitude
+from .parts.allocation import apportion, masks_by_count
 
 LAST_LAYER_DENSITY = 0.2
 

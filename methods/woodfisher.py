@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .fisher import Block, InverseBlock, cut_into_blocks, group_blocks, stack_gradients
-from .mask_pruner import MaskPruner
+from .bases.mask_pruner import MaskPruner
+from .parts.fisher import Block, InverseBlock, cut_into_blocks, group_blocks, stack_gradients
 
 BYTES_PER_GRADIENT = 12
 """Of memory for one entry of one gradient: as it is computed, and in float64."""

@@ -7,11 +7,11 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..benchmark.errors import DataMissing
-from ..benchmark.store import now
+from ..benchmark.api.errors import DataMissing
+from ..benchmark.runs.store import now
 from .collection import Note, Submissions, read_submissions
 from .commands import SlurmError, call
-from .queue import Queued, ask_queue, forget
+from .squeue import Queued, ask_queue, forget
 from .submission import Manifest, beginning_of_names, write_manifest
 from .turn import clearing
 

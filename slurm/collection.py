@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmark.errors import Damaged
+from ..benchmark.api.errors import Damaged
 from .submission import Manifest, Task, age, find_submissions, read_manifest, tasks_of
 
 Note = Callable[[Damaged], None]

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.errors import UserError
-from .code import code_digest
+from ..benchmark.api.errors import UserError
+from .cluster_profile import Profile
+from .code_digest import code_digest
 from .commands import SlurmError, call
 from .durations import seconds_of
 from .limits import controller_settings, find_limits
 from .paths import check_path
-from .profile import Profile
-from .queue import ask_queue
+from .squeue import ask_queue
 from .user import user_name
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "timeout")

@@ -13,8 +13,8 @@ from submitit.core.core import Job
 from submitit.core.utils import DelayedSubmission
 from submitit.slurm.slurm import SlurmExecutor, SlurmJob
 
+from .cluster_profile import Profile
 from .commands import clean_environment
-from .profile import Profile
 
 SBATCH_SECONDS = 60
 """sbatch blocks without end while the controller's job table is full; after this long it is stopped."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .arrange import Limits
+from .cluster_profile import Profile
 from .commands import SlurmError, call
-from .profile import Profile
+from .job_arrays import Limits
 from .user import user_name
 
 DEFAULT_MAX_ARRAY_SIZE = 1001

@@ -5,7 +5,7 @@ from __future__ import annotations
 import locale
 from pathlib import Path
 
-from ..benchmark.errors import UserError
+from ..benchmark.api.errors import UserError
 
 EXPANDED = {"%": "'%'", "\\": "a backslash", "\n": "a newline"}
 """sbatch replaces %A and the like in names of logs, submitit %j, and both have no way to write these otherwise. All

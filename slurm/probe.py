@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .code import code_digest
+from .code_digest import code_digest
 
 
 def look_around(token: Path) -> dict[str, Any]:

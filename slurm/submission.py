@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.errors import Damaged
-from ..benchmark.store import read_typed, write_json
+from ..benchmark.api.errors import Damaged
+from ..benchmark.runs.store import read_typed, write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"

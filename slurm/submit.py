@@ -9,22 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.claim import Claim
-from ..benchmark.damage import set_aside
-from ..benchmark.errors import Damaged, DataMissing, UserError
-from ..benchmark.provenance import revision
-from ..benchmark.run import to_dict
-from ..benchmark.settings import Settings
-from ..benchmark.store import Store, now
-from .arrange import Array, Element, Limits, Place, arrange
-from .choice import Choice
-from .code import code_digest
+from ..benchmark.api.errors import Damaged, DataMissing, UserError
+from ..benchmark.runs.claim import Claim
+from ..benchmark.runs.damage import set_aside
+from ..benchmark.runs.provenance import revision
+from ..benchmark.runs.run import to_dict
+from ..benchmark.runs.settings import Settings
+from ..benchmark.runs.store import Store, now
+from .cluster_profile import Profile
+from .code_digest import code_digest
 from .collection import next_order, read_submissions
 from .commands import SlurmError, call
+from .job import RunTask
+from .job_arrays import Array, Element, Limits, Place, arrange
 from .limits import DEFAULT_MAX_ARRAY_SIZE, find_limits
 from .paths import check_path
-from .profile import Profile
-from .queue import ask_queue, forget
+from .select_runs import Choice
+from .squeue import ask_queue, forget
 from .submission import (
     ArrayRecord,
     Manifest,
@@ -34,7 +35,6 @@ from .submission import (
     task_record_path,
     write_manifest,
 )
-from .task import RunTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def _send(
     folder: Path, number: int, tasks: Sequence[RunTask], after: str | None, manifest: Manifest, profile: Profile,
     say: Callable[[str], None],
 ) -> ArrayRecord:  # fmt: skip
-    from .send import send
+    from .sbatch import send
 
     record = manifest.arrays[number]
     try:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..benchmark.attempt import Ending
-from ..benchmark.claim import STALE_SECONDS, describe, holder
-from ..benchmark.run import Run
-from ..benchmark.settings import Settings
-from ..benchmark.store import Store
-from ..benchmark.worker import work
-from ..benchmark.worker_pool import WorkerPool
+from ..benchmark.launch.attempt import Ending
+from ..benchmark.launch.pool import WorkerPool
+from ..benchmark.launch.worker import work
+from ..benchmark.runs.claim import STALE_SECONDS, describe, holder
+from ..benchmark.runs.run import Run
+from ..benchmark.runs.settings import Settings
+from ..benchmark.runs.store import Store
 from .signals import Notice, held_back, leave_to_supervisor
 
 POLL_SECONDS = 1.0
@@ -34,7 +34,7 @@ def work_in_job(pipe: Connection, study: str, settings: Settings, index: int) ->
     if os.environ.get("WORLD_SIZE", "1") == "1":
         work(pipe, study, settings, index)
         return
-    from ..benchmark import distributed
+    from ..benchmark.training import distributed
 
     with distributed.joined():
         work(pipe, study, settings, index)

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..benchmark.claim import Claim, ClaimLost, describe, holder
-from ..benchmark.damage import print_note, set_aside
-from ..benchmark.errors import Damaged, UserError
+from ..benchmark.api.errors import Damaged, UserError
+from ..benchmark.runs.claim import Claim, ClaimLost, describe, holder
+from ..benchmark.runs.damage import print_note, set_aside
 
 FOLDER = ".submitting"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from unittest import mock
 
 from browser import Page, browser
-from prunebench.benchmark.report import Asked, html_report
-from prunebench.benchmark.store import Store
+from prunebench.benchmark.report.page import Asked, html_report
+from prunebench.benchmark.runs.store import Store
 from synthetic_results import STUDY, fill, write_study
 
 RUNS_A_SEED = 100

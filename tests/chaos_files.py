@@ -27,9 +27,9 @@ from chaos_ways import (
     put_folder,
     tear_last_line,
 )
-from prunebench.benchmark.artifacts import load_masks, load_weights
-from prunebench.benchmark.errors import Damaged
-from prunebench.benchmark.store import RunFolder, read_json, write_json
+from prunebench.benchmark.api.errors import Damaged
+from prunebench.benchmark.runs.artifacts import load_masks, load_weights
+from prunebench.benchmark.runs.store import RunFolder, read_json, write_json
 
 
 def damage_result(state: Round) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from prunebench.benchmark.frame import study_frame
-from prunebench.benchmark.store import Store
-from prunebench.benchmark.study import load_study
+from prunebench.benchmark.analysis.frame import study_frame
+from prunebench.benchmark.runs.store import Store
+from prunebench.benchmark.studies.load import load_study
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from prunebench.benchmark.frame import study_frame
-from prunebench.benchmark.pruning import num_kept
-from prunebench.benchmark.store import Store
-from prunebench.benchmark.study import load_study
+from prunebench.benchmark.analysis.frame import study_frame
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.benchmark.runs.store import Store
+from prunebench.benchmark.studies.load import load_study
 from prunebench.methods.registry import describe, method_names
 
 SEED, SPARSITY = 0, 0.95

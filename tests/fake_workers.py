@@ -8,11 +8,11 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from prunebench.benchmark.attempt import Ending
-from prunebench.benchmark.run import from_dict
-from prunebench.benchmark.settings import Settings
-from prunebench.benchmark.store import Store
-from prunebench.benchmark.worker import CannotStart, Ready
+from prunebench.benchmark.launch.attempt import Ending
+from prunebench.benchmark.launch.worker import CannotStart, Ready
+from prunebench.benchmark.runs.run import from_dict
+from prunebench.benchmark.runs.settings import Settings
+from prunebench.benchmark.runs.store import Store
 
 MACHINE = Ending("failed", "node: DataMissing: mnist", retryable=True, is_machine=True)
 SPOILED = Ending("failed", "CUDA error: an illegal memory access", retryable=True, spoils_process=True)

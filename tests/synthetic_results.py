@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prunebench.benchmark.run import Run, to_dict
-from prunebench.benchmark.store import SCHEMA, RunFolder, Store, write_json
-from prunebench.benchmark.study import Study, load_study
+from prunebench.benchmark.runs.run import Run, to_dict
+from prunebench.benchmark.runs.store import SCHEMA, RunFolder, Store, write_json
+from prunebench.benchmark.studies.load import Study, load_study
 
 LAYERS = (
     ("conv.weight", [8, 1, 3, 3], 72, 4608),

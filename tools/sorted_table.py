@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pandas as pd
-from prunebench.benchmark.report_types import Frame
+from prunebench.benchmark.analysis.frame_type import Frame
 
 REACHED_WITHIN = 0.002
 """A row whose sparsity is further from its column's says so."""

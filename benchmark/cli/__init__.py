@@ -56,7 +56,7 @@ def _run() -> int:
     """Run the command of `sys.argv` and return its exit code."""
     import click
 
-    from ..errors import UserError
+    from ..api.errors import UserError
     from .commands import app
 
     try:
@@ -76,7 +76,7 @@ def _run() -> int:
 
 
 def _complain(message: str, code: int, where: str = "") -> int:
-    from ..plain_text import one_line
+    from ..analysis.plain_text import one_line
 
     print(one_line(f"prunebench: {' '.join(message.split())}{where}"), file=sys.stderr)
     return code

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...datasets.roots import ENVIRONMENT_VARIABLE, reading_from
-from ..errors import UserError
-from ..settings import Settings
-from ..store import Store
+from ...datasets.parts.roots import ENVIRONMENT_VARIABLE, reading_from
+from ..api.errors import UserError
+from ..runs.settings import Settings
+from ..runs.store import Store
 from .options import (
     DEFAULT_RESULTS,
     Selection,
@@ -25,9 +25,9 @@ from .options import (
 from .output import SUBMIT_ANEW, say_damaged
 
 if TYPE_CHECKING:
-    from ...slurm.choice import Choice
-    from ..run import Run
-    from ..study import Named
+    from ...slurm.select_runs import Choice
+    from ..runs.run import Run
+    from ..studies.load import Named
 
 
 @click.command
@@ -57,12 +57,12 @@ def submit(
     recompute: bool,
 ) -> None:
     """Queue what is missing on a SLURM cluster and return at once; `status` tells later how it went."""
-    from ...slurm import choice as choices
+    from ...slurm import select_runs as choices
     from ...slurm import submit as submission
+    from ...slurm.cluster_profile import load_profile
     from ...slurm.paths import check_path
-    from ...slurm.profile import load_profile
     from ...slurm.turn import submitting
-    from ..rehearsal import rehearse
+    from ..preflight.rehearsal import rehearse
 
     chosen = load_profile(profile)
     where = data_root or chosen.environment.get(ENVIRONMENT_VARIABLE)
@@ -122,7 +122,7 @@ def _check_data(dataset: Named, root: Path | str | None) -> None:
 
 def _check_networks(runs: Sequence[Run]) -> None:
     """A layer that a method cannot prune is refused here, not by each job."""
-    from ..networks import sizes_by_network, warnings
+    from ..preflight.networks import sizes_by_network, warnings
 
     for line in warnings(sizes_by_network(runs)):
         say(line)
@@ -177,8 +177,8 @@ def _name_of(study: str) -> str:
 
     Its methods are not looked up: they may be those of a plug-in.
     """
-    from ..study import StudyFile, study_source
-    from ..yaml_source import validate
+    from ..studies.load import StudyFile, study_source
+    from ..studies.yaml_source import validate
 
     return validate(StudyFile, study_source(study)).name
 

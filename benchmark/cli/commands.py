@@ -5,8 +5,15 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from ..errors import unknown
-from . import cluster, developing, exchanging, following, merging, reading, reporting, running
+from ..api.errors import unknown
+from . import browse as reading
+from . import cluster
+from . import compute as running
+from . import develop as developing
+from . import exchange as exchanging
+from . import follow as following
+from . import merge as merging
+from . import present as reporting
 
 
 class _Commands(click.Group):

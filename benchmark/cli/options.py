@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...datasets.roots import reading_from
-from ..errors import UserError
-from ..plain_text import several_lines
-from ..store import Store
+from ...datasets.parts.roots import reading_from
+from ..analysis.plain_text import several_lines
+from ..api.errors import UserError
+from ..runs.store import Store
 
 if TYPE_CHECKING:
-    from ..run import Run
-    from ..study import Study
+    from ..runs.run import Run
+    from ..studies.load import Study
 
 DEFAULT_RESULTS = Path("results")
 
 
 def complete_study(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    from ..study import study_names
+    from ..studies.load import study_names
 
     return [name for name in study_names() if name.startswith(incomplete)]
 
@@ -86,7 +86,7 @@ class Selection:
     def open(self, study: str) -> Study:
         """Register the plug-ins, then read the study."""
         from ...methods.registry import add_plugin
-        from ..study import load_study
+        from ..studies.load import load_study
 
         for path in self.plugins:
             add_plugin(path)
@@ -121,9 +121,9 @@ def check_writable(results: Path) -> None:
 
 def say_older(study: str, runs: Sequence[Run], store: Store, recompute: bool = False) -> None:
     """Say in one line which stored results are of older code, or ask for their computation anew."""
-    from ..age import age_lines, counted, older_runs, spelled
-    from ..plan import with_parents
-    from ..recompute import ask
+    from ..runs.recompute import ask
+    from ..studies.age import age_lines, counted, older_runs, spelled
+    from ..studies.plan import with_parents
 
     older = older_runs(study, runs, store)
     if not recompute:

@@ -11,8 +11,8 @@ import click
 from .options import say, say_older
 
 if TYPE_CHECKING:
-    from ..store import Store
-    from ..study import Study
+    from ..runs.store import Store
+    from ..studies.load import Study
 
 INCOMPLETE = 3
 """Exit code of --strict where results are incomplete."""
@@ -34,8 +34,8 @@ def emit(text: str, output: Path | None) -> None:
 
 def write(path: Path, content: str | bytes) -> None:
     """Raises UserError for a place that cannot be written. A device or a pipe is written to, never replaced."""
-    from ..errors import UserError
-    from ..store import write_atomically
+    from ..api.errors import UserError
+    from ..runs.store import write_atomically
 
     try:
         if path.exists() and not path.is_file() and not path.is_dir():

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..errors import UserError
+from ..api.errors import UserError
 
 Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """How wide a network is, in its own unit: the option that makes it smaller. Every layer follows, in whole channels.

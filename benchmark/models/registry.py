@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError, unknown
+from ..api.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import DataDamaged, DataMissing, UserError, unknown
+from ..api.errors import DataDamaged, DataMissing, UserError, unknown
 from .registry import WEIGHTS_SUFFIXES, is_weights_file
 
 PUBLISHED: dict[str, str] = {"resnet-50": "resnet50"}

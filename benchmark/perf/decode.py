@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...datasets.image_folder import WORKERS_VARIABLE, ImageFolderSplit
 from ...datasets.imagenet import NORMALISATION
-from ...datasets.info import Decoder
+from ...datasets.parts.image_folder_split import WORKERS_VARIABLE, ImageFolderSplit
+from ...datasets.parts.info import Decoder
 from .side_by_side import machine, markdown, median_seconds
 
 DECODERS: tuple[Decoder, ...] = ("pillow", "torchcodec")

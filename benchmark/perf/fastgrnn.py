@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..memory import keep_freed
 from ..models.fastgrnn import FastGrnn, FastGrnnCell, fastgrnn
+from ..training.memory import keep_freed
 from .side_by_side import OwnProcess, machine, markdown, markdown_row
 
 WINDOW = (128, 9)

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import cross_entropy
 
-from ..memory import keep_freed, peak
-from ..memory_format import choose_memory_format
 from ..models.registry import create_model
+from ..training.memory import keep_freed, peak
+from ..training.memory_format import choose_memory_format
 from .side_by_side import OwnProcess, machine, markdown, markdown_row
 
 CPU = torch.device("cpu")

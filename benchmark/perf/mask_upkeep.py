@@ -18,14 +18,14 @@ import time
 import torch
 from torch import Tensor, nn
 
-from ...methods.base import Pruner
 from ...methods.registry import create, describe, method_names
-from ..errors import UserError
-from ..memory import keep_freed
-from ..memory_format import choose_memory_format
+from ..api.errors import UserError
+from ..api.pruner import Pruner
 from ..models.registry import create_model
-from ..run import Recipe
-from ..training import make_optimizer
+from ..runs.run import Recipe
+from ..training.loop import make_optimizer
+from ..training.memory import keep_freed
+from ..training.memory_format import choose_memory_format
 from .side_by_side import all_seconds, machine, markdown, markdown_row
 from .task import Masked, Seconds, context_of, timed_step
 

@@ -42,15 +42,15 @@ from torch.nn.utils import prune
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import transforms
 
-from ...datasets.info import Augmentation, Normalisation
-from ...datasets.resident import ResidentSplit
-from ...datasets.splits import Data
-from ..memory import keep_freed
-from ..memory_format import choose_memory_format
+from ...datasets.parts.in_memory_split import ResidentSplit
+from ...datasets.parts.info import Augmentation, Normalisation
+from ..api.data import Data
 from ..models.registry import create_model
-from ..run import Recipe
-from ..settings import Compile
-from ..training import Clock, Training
+from ..runs.run import Recipe
+from ..runs.settings import Compile
+from ..training.loop import Clock, Training
+from ..training.memory import keep_freed
+from ..training.memory_format import choose_memory_format
 from .side_by_side import OwnProcess, machine, markdown, median_seconds
 from .task import Masked, context_of
 

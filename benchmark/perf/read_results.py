@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..run import Run, to_dict
-from ..store import Store
-from ..study import Study, load_study
+from ..runs.run import Run, to_dict
+from ..runs.store import Store
+from ..studies.load import Study, load_study
 
 METHODS = "global_mp, snip, grasp, random, layerwise_mp"
 SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.965, 0.98, 0.99)
@@ -70,9 +70,9 @@ def resnet_layers() -> list[dict[str, Any]]:
     """The layers of a dense ResNet-50, in the keys of a result."""
     import torch
 
-    from ..flops import count_macs
+    from ..api.masks import find_sites
+    from ..models.count_macs import count_macs
     from ..models.registry import create_model
-    from ..pruning import find_sites
 
     shape = (3, 224, 224)
     with torch.device("meta"):
@@ -119,31 +119,31 @@ def _result(template: dict[str, Any], layers: list[dict[str, Any]], run: Run, dr
 
 def read_table(study: Study, store: Store) -> None:
     """The work of `prunebench table STUDY --kind accuracy`."""
-    from ..frame import study_frame
-    from ..table import make_table, render
+    from ..analysis.frame import study_frame
+    from ..tables.kinds import make_table, render
 
     render(make_table("accuracy", study, store, frame=study_frame(study, store)), "md")
 
 
 def read_export(study: Study, store: Store) -> None:
     """The work of `prunebench export STUDY`."""
-    from ..export import export_bytes
-    from ..frame import study_frame
+    from ..analysis.export import export_bytes
+    from ..analysis.frame import study_frame
 
     export_bytes(study_frame(study, store), "csv")
 
 
 def read_plan(study: Study, store: Store) -> None:
     """The work of `prunebench plan STUDY`."""
-    from ..estimate import estimate
-    from ..plan import make_plan
+    from ..studies.cost import estimate
+    from ..studies.plan import make_plan
 
     estimate(study, make_plan(study.name, study.runs, store), store)
 
 
 def read_status(study: Study, store: Store) -> None:
     """The work of `prunebench status STUDY` where nothing was submitted to a cluster."""
-    from ...slurm.states import overview
+    from ...slurm.status import overview
 
     overview(study.name, study.runs, store.root)
 

@@ -20,11 +20,12 @@ from typing import Any
 
 import torch
 
-from ...methods.base import Context, Dense, Pruner
+from ...methods.dense import Dense
 from ...methods.registry import create, describe, method_names
-from .. import memory
-from ..errors import UserError
+from ..api.errors import UserError
+from ..api.pruner import Context, Pruner
 from ..models.registry import create_model
+from ..training import memory
 from .side_by_side import machine, markdown, markdown_row
 from .task import context_of, timed_step
 

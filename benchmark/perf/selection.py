@@ -19,9 +19,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...methods.allocation import global_masks
-from .. import memory
-from ..pruning import kth_largest, num_kept
+from ...methods.parts.allocation import global_masks
+from ..api.masks import kth_largest, num_kept
+from ..training import memory
 from .side_by_side import machine, markdown
 
 CPU = torch.device("cpu")

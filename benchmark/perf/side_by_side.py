@@ -13,7 +13,7 @@ from typing import Generic, Self, TypeVar
 
 import torch
 
-from ..provenance import device_facts
+from ..runs.provenance import device_facts
 
 
 def median_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1) -> dict[str, float]:

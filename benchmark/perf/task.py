@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...methods.base import Context, Pruner
-from ..flops import count_macs
+from ..api.masks import Masks, find_sites, keep_largest_of, num_kept
+from ..api.pruner import Context, Pruner
+from ..models.count_macs import count_macs
 from ..models.registry import create_model
-from ..pruning import Masks, find_sites, keep_largest_of, num_kept
 
 
 @dataclass(kw_only=True)

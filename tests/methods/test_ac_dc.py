@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.api.masks import num_kept
 from prunebench.methods.ac_dc import AcDc
 from toys import (
     assert_equal_masks,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.measure import check_masks
 from prunebench.benchmark.models.fastgrnn import FastGrnn, FastGrnnCell, effective_parameters
+from prunebench.benchmark.training.measure import check_masks
 from prunebench.methods.column_magnitude import ColumnMagnitude
 from torch import nn
 from torch.nn.functional import cross_entropy

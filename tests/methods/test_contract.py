@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.api.errors import UserError
 from prunebench.methods import registry
-from prunebench.methods.contract import CHECKS, CheckResult, check_method, quick_options
+from prunebench.methods.checks.run_checks import CHECKS, CheckResult, check_method, quick_options
 from prunebench.methods.registry import create, describe, method_names
 from toys import assert_equal_masks, tiny_net, train_on_two_ranks
 
@@ -220,8 +220,8 @@ UNFINISHED = """
 from dataclasses import dataclass
 from typing import ClassVar
 
-from prunebench.methods.fixed_mask import FixedMask
-from prunebench.methods.mask_pruner import MaskPruner
+from prunebench.methods.bases.fixed_mask import FixedMask
+from prunebench.methods.bases.mask_pruner import MaskPruner
 
 METHODS = {"scoreless": "Scoreless", "maskless": "Maskless"}
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.measure import kept_by_layer
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.api.masks import find_sites, num_kept
 from prunebench.benchmark.models.registry import MODELS, create_model
-from prunebench.benchmark.pruning import find_sites, num_kept
-from prunebench.methods.borrowed_mask import shuffled
+from prunebench.benchmark.training.measure import kept_by_layer
+from prunebench.methods.bases.borrowed_mask import shuffled
 from prunebench.methods.dense_longer import DenseLonger
 from prunebench.methods.magnitude import GlobalMagnitude
 from prunebench.methods.reinit import Reinit

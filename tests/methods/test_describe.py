@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.api.errors import UserError
 from prunebench.methods import registry
-from prunebench.methods.agreement import check_agreement
-from prunebench.methods.budget import trained_epochs
-from prunebench.methods.describe import describe_class
+from prunebench.methods.listing.agreement import check_agreement
+from prunebench.methods.listing.budget import trained_epochs
+from prunebench.methods.listing.describe import describe_class
 from prunebench.methods.registry import add_plugin, create, describe, method_class, method_names
 
 HEAD = """\
@@ -19,7 +19,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 from prunebench.methods import magnitude
-from prunebench.methods.mask_pruner import MaskPruner
+from prunebench.methods.bases.mask_pruner import MaskPruner
 METHODS = {"mine": "Mine"}
 """
 BODY = """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.api.masks import num_kept
 from prunebench.methods.dnw import DNW
 from prunebench.methods.dpf import DPF
-from prunebench.methods.straight_through import shadow
+from prunebench.methods.parts.straight_through import shadow
 from torch import Tensor, nn
 from toys import (
     assert_equal_masks,

@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.pruning import num_kept
-from prunebench.methods.dynamic import DynamicPruner, drop_and_grow
-from prunebench.methods.optimizer_state import momentum, require_momentum, reset_all, reset_positions
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.methods.bases.dynamic import DynamicPruner, drop_and_grow
+from prunebench.methods.parts.optimizer_state import momentum, require_momentum, reset_all, reset_positions
 from prunebench.methods.rigl import RigL
 from prunebench.methods.set_evolution import SET
 from prunebench.methods.snfs import SNFS

@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 import torch
-from prunebench.benchmark.pruning import Masks, find_sites, num_kept
+from prunebench.benchmark.api.masks import Masks, find_sites, num_kept
 from prunebench.methods.edge_popup import EdgePopup, Supermask
-from prunebench.methods.straight_through import shadow
+from prunebench.methods.parts.straight_through import shadow
 from torch import nn
 from torch.nn.utils import parametrize
 from toys import (

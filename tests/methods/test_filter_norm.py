@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.measure import check_masks
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.api.masks import find_sites, num_kept
 from prunebench.benchmark.models.registry import create_model
-from prunebench.benchmark.pruning import find_sites, num_kept
-from prunebench.methods.channel_groups import ChannelGroup, find_channel_groups
+from prunebench.benchmark.training.measure import check_masks
 from prunebench.methods.filter_norm import FilterL1, FilterL2, count_kept, keep_filters, removal_order, slice_scores
+from prunebench.methods.parts.channel_groups import ChannelGroup, find_channel_groups
 from torch import Tensor, nn
 from toys import (
     assert_equal_masks,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.methods.bases.mask_pruner import MaskPruner
 from prunebench.methods.force import Force, IterativeSnip
-from prunebench.methods.mask_pruner import MaskPruner
 from toys import (
     assert_equal_masks,
     kept_positions,

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.pruning import find_sites, num_kept
-from prunebench.methods.contract import SPARSITIES, quick_options
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.api.masks import find_sites, num_kept
+from prunebench.methods.checks.run_checks import SPARSITIES, quick_options
+from prunebench.methods.checks.toy_task import ToyNetwork, ToyRecurrentNetwork, ToyRun, toy_network
 from prunebench.methods.filter_norm import FilterL1
 from prunebench.methods.magnitude import GlobalMagnitude
 from prunebench.methods.random_subspace import RandomSubspace
 from prunebench.methods.registry import create, describe, method_names
 from prunebench.methods.reinit import Reinit
 from prunebench.methods.rigl import RigL
-from prunebench.methods.toy_task import ToyNetwork, ToyRecurrentNetwork, ToyRun, toy_network
 from torch import nn
 from toys import prune_now, tiny_net, toy_context, train_all
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.api.masks import num_kept
 from prunebench.methods.ac_dc import AcDc
+from prunebench.methods.bases.mask_pruner import MaskPruner
 from prunebench.methods.gradual_magnitude import GradualMagnitude
 from prunebench.methods.magnitude import GlobalMagnitude
-from prunebench.methods.mask_pruner import MaskPruner
-from prunebench.methods.schedule import cubic, events
+from prunebench.methods.parts.schedule import cubic, events
 from toys import (
     assert_equal_masks,
     make_optimizer,

@@ -6,10 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from prunebench.benchmark.pruning import num_kept
-from prunebench.methods.at_initialisation import MagnitudeInit, RandomInit
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.methods.bases.mask_pruner import MaskPruner
 from prunebench.methods.erk_magnitude import ErkMagnitude
-from prunebench.methods.mask_pruner import MaskPruner
+from prunebench.methods.magnitude_init import MagnitudeInit
+from prunebench.methods.random_init import RandomInit
 from prunebench.methods.registry import describe
 from prunebench.methods.uniform_plus import UniformPlusMagnitude, uniform_plus_counts
 from torch import nn

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.methods.bases.mask_pruner import MaskPruner
 from prunebench.methods.grasp import GraSP
 from prunebench.methods.lamp import Lamp
-from prunebench.methods.mask_pruner import MaskPruner
-from prunebench.methods.minimum_threshold import MODES
+from prunebench.methods.parts.minimum_threshold import MODES
 from prunebench.methods.registry import method_class
 from prunebench.methods.snip import Snip
 from prunebench.methods.synflow import SynFlow

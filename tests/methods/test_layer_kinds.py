@@ -24,14 +24,14 @@ from layer_kinds import (
     WeightNormHook,
     network_kind,
 )
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.flops import count_macs
-from prunebench.benchmark.measure import check_masks, count_layers, kept_by_layer
-from prunebench.benchmark.pruning import find_sites
-from prunebench.methods.base import Pruner
-from prunebench.methods.contract import quick_options
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.pruner import Pruner
+from prunebench.benchmark.models.count_macs import count_macs
+from prunebench.benchmark.training.measure import check_masks, count_layers, kept_by_layer
+from prunebench.methods.checks.run_checks import quick_options
+from prunebench.methods.checks.toy_task import INPUT_SHAPE, ToyRun, ToyTask, toy_network
 from prunebench.methods.registry import create, describe, method_names
-from prunebench.methods.toy_task import INPUT_SHAPE, ToyRun, ToyTask, toy_network
 from torch import nn
 from torch.nn.utils import prune
 

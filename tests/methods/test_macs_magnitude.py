@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.api.masks import num_kept
 from prunebench.methods.macs_magnitude import MacsMagnitude, macs_of
 from prunebench.methods.magnitude import GlobalMagnitude
 from torch import nn

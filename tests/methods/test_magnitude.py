@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.api.masks import num_kept
 from prunebench.methods.magnitude import GlobalMagnitude, LayerwiseMagnitude
 from prunebench.methods.random_pruning import RandomPruning
 from toys import TwoLayerLinear, linear_context, prune_now, tiny_net, toy_context

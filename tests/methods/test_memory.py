@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from live_bytes import LiveBytes
-from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.api.masks import keep_largest_of
+from prunebench.benchmark.api.pruner import Batch, Context
 from prunebench.benchmark.models.registry import create_model
-from prunebench.benchmark.pruning import keep_largest_of
-from prunebench.methods.base import Batch, Context
-from prunebench.methods.contract import quick_options
+from prunebench.methods.checks.run_checks import quick_options
+from prunebench.methods.checks.toy_task import ToyRun, ToyTask
 from prunebench.methods.registry import create, describe, method_names
-from prunebench.methods.toy_task import ToyRun, ToyTask
 from torch import Tensor, nn
 
 SHAPE = (3, 32, 32)

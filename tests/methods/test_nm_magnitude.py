@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prunebench.benchmark.measure import kept_by_layer
+from prunebench.benchmark.training.measure import kept_by_layer
 from prunebench.methods.nm_magnitude import NmMagnitude, nm_mask
 from torch import nn
 from toys import prune_now, resume_equals_uninterrupted, tiny_net, toy_context, train_all

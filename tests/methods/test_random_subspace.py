@@ -7,7 +7,7 @@ import scipy.linalg
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prunebench.methods.fastfood import Fastfood, hadamard, regroup
+from prunebench.methods.parts.fastfood import Fastfood, hadamard, regroup
 from prunebench.methods.random_subspace import RandomSubspace
 from torch.nn.functional import cross_entropy
 from toys import make_optimizer, prune_now, resume_equals_uninterrupted, tiny_data, tiny_net, toy_context, train_all

@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prunebench.benchmark.pruning import num_kept
-from prunebench.methods.fisher import Block, InverseBlock, cut_into_blocks, group_blocks
-from prunebench.methods.mask_pruner import MaskPruner
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.methods.bases.mask_pruner import MaskPruner
 from prunebench.methods.obd import DiagonalFisher
+from prunebench.methods.parts.fisher import Block, InverseBlock, cut_into_blocks, group_blocks
 from prunebench.methods.woodfisher import WoodFisher
 from torch import Tensor, nn
 from toys import (

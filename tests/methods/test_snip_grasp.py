@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.pruner import Batch
 from prunebench.benchmark.models.fastgrnn import FastGrnn, FastGrnnCell
 from prunebench.benchmark.perf.fastgrnn import LoopCell
-from prunebench.benchmark.pruning import find_sites
-from prunebench.methods.base import Batch
+from prunebench.methods.bases.mask_pruner import MaskPruner
 from prunebench.methods.grasp import GraSP
-from prunebench.methods.mask_pruner import MaskPruner
-from prunebench.methods.scoring import hessian_gradient, mean_gradients
+from prunebench.methods.parts.scoring import hessian_gradient, mean_gradients
 from prunebench.methods.snip import Snip
 from torch import Tensor, nn
 from toys import half_squared_error, linear_context, prune_now, tiny_net, toy_context

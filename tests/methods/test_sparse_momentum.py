@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from prunebench.benchmark.errors import UserError
-from prunebench.methods.redistribution import distribute
+from prunebench.benchmark.api.errors import UserError
+from prunebench.methods.parts.redistribution import distribute
 from prunebench.methods.sparse_momentum import SparseMomentum, momentum_shares
 from torch import Tensor, nn
 from toys import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.pruning import num_kept
+from prunebench.benchmark.api.masks import num_kept
 from prunebench.methods.synflow import SynFlow, positive_tensors
 from torch import nn
 from toys import (

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from prunebench.benchmark.measure import check_masks
-from prunebench.benchmark.pruning import find_sites
-from prunebench.methods.base import Batch, Context, Pruner
+from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.pruner import Batch, Context, Pruner
+from prunebench.benchmark.training.measure import check_masks
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 

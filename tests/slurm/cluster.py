@@ -14,12 +14,12 @@ import yaml
 from click.testing import CliRunner
 from comparing import all_numbers
 from prunebench.benchmark.cli import app
-from prunebench.benchmark.run import Run
-from prunebench.benchmark.store import Store
-from prunebench.benchmark.study import load_study
+from prunebench.benchmark.runs.run import Run
+from prunebench.benchmark.runs.store import Store
+from prunebench.benchmark.studies.load import load_study
 from prunebench.methods.registry import add_plugin
-from prunebench.slurm.queue import forget
-from prunebench.slurm.states import Overview, RunState, overview
+from prunebench.slurm.squeue import forget
+from prunebench.slurm.status import Overview, RunState, overview
 from prunebench.slurm.submission import TaskRecord, find_submissions, newest_task_by_run, read_manifest
 
 PLUGIN = Path(__file__).with_name("faulty.py")

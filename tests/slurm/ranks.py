@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import torch
-from prunebench.benchmark import distributed
-from prunebench.benchmark.attempt import attempt
-from prunebench.benchmark.pruning import Masks, find_sites
-from prunebench.benchmark.run import from_dict
-from prunebench.benchmark.settings import Settings
-from prunebench.benchmark.worker import run_process
-from prunebench.slurm.together import follow_in_job
+from prunebench.benchmark.api.masks import Masks, find_sites
+from prunebench.benchmark.launch.attempt import attempt
+from prunebench.benchmark.launch.worker import run_process
+from prunebench.benchmark.runs.run import from_dict
+from prunebench.benchmark.runs.settings import Settings
+from prunebench.benchmark.training import distributed
+from prunebench.slurm.processes import follow_in_job
 from torch import nn
 
 

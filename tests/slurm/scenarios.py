@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster import PLUGIN, Place, wait_until
-from prunebench.benchmark.claim import Claim
-from prunebench.benchmark.run import Run
-from prunebench.benchmark.store import Store
-from prunebench.slurm.states import RunState
+from prunebench.benchmark.runs.claim import Claim
+from prunebench.benchmark.runs.run import Run
+from prunebench.benchmark.runs.store import Store
+from prunebench.slurm.status import RunState
 from tool import slurm_local
 
 PATIENCE = 400.0

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prunebench.slurm.arrange import Limits
-from prunebench.slurm.queue import Queued
+from prunebench.slurm.job_arrays import Limits
+from prunebench.slurm.squeue import Queued
 
 
 @dataclass
@@ -35,12 +35,12 @@ class SimulatedQueue:
 
 def simulate(monkeypatch: pytest.MonkeyPatch) -> SimulatedQueue:
     queue = SimulatedQueue()
-    for module in ("queue", "cancel"):
+    for module in ("squeue", "cancel"):
         monkeypatch.setattr(f"prunebench.slurm.{module}.ask_queue", lambda: dict(queue.jobs))
     for module in ("submit", "cancel"):
         monkeypatch.setattr(f"prunebench.slurm.{module}.call", queue.call)
-    monkeypatch.setattr("prunebench.slurm.queue.ask_accounting", lambda jobs: {})
-    monkeypatch.setattr("prunebench.slurm.send.send", queue.send)
+    monkeypatch.setattr("prunebench.slurm.squeue.ask_accounting", lambda jobs: {})
+    monkeypatch.setattr("prunebench.slurm.sbatch.send", queue.send)
     limits = Limits(runs_per_job=1, max_array_size=1000)
     monkeypatch.setattr("prunebench.slurm.submit._limits", lambda profile: limits)
     return queue

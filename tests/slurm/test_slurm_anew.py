@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from cluster import Place, wait_until
-from prunebench.benchmark.store import Store
+from prunebench.benchmark.runs.store import Store
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.run import Recipe, Run
-from prunebench.slurm.arrange import Array, Limits, Place, arrange
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.runs.run import Recipe, Run
+from prunebench.slurm.job_arrays import Array, Limits, Place, arrange
 
 
 def dense(seed: int) -> Run:

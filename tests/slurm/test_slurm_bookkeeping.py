@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from cluster import PLUGIN, STUDY, Place, wait_until
+from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.cli import app
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.store import Store
+from prunebench.benchmark.runs.store import Store
 from prunebench.slurm.collection import find_submitted, read_submissions
-from prunebench.slurm.queue import Queued, ask_queue
+from prunebench.slurm.squeue import Queued, ask_queue
 from prunebench.slurm.submission import ArrayRecord, find_submissions, read_manifest
 from prunebench.slurm.submit import _send
 from prunebench.slurm.turn import FOLDER, submitting

@@ -14,9 +14,9 @@ import torch
 from click.testing import CliRunner
 from cluster import PLUGIN, Place
 from prunebench.benchmark.cli import app
+from prunebench.slurm.cluster_profile import Profile
 from prunebench.slurm.doctor import _account
 from prunebench.slurm.limits import find_limits
-from prunebench.slurm.profile import Profile
 from scenarios import Scenario, is_allowed
 
 pytestmark = pytest.mark.slurm

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from cluster import STUDY, Place
+from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.cli import app
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.store import Store, write_json
-from prunebench.slurm.queue import cache_path
+from prunebench.benchmark.runs.store import Store, write_json
+from prunebench.slurm.job import RunTask
+from prunebench.slurm.squeue import cache_path
 from prunebench.slurm.submission import find_submissions, read_manifest, task_record_path
-from prunebench.slurm.task import RunTask
 from prunebench.slurm.turn import FOLDER
 from simulated import SimulatedQueue, simulate
 from synthetic_results import store_result

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 from cluster import Place, wait_until
-from prunebench.benchmark.artifacts import load_masks, load_weights
-from prunebench.benchmark.attempt import attempt
-from prunebench.benchmark.run import Recipe, Run, to_dict
-from prunebench.benchmark.settings import Settings
-from prunebench.benchmark.store import RunFolder, Store
+from prunebench.benchmark.launch.attempt import attempt
+from prunebench.benchmark.runs.artifacts import load_masks, load_weights
+from prunebench.benchmark.runs.run import Recipe, Run, to_dict
+from prunebench.benchmark.runs.settings import Settings
+from prunebench.benchmark.runs.store import RunFolder, Store
 from prunebench.slurm.collection import find_logs, read_submissions
 from scenarios import process_of
 
@@ -147,7 +147,7 @@ def test_two_nodes_train_to_the_numbers_of_one_process(tmp_path: Path) -> None:
 
 def test_synchronised_batch_norm_keeps_the_kind_and_the_numbers_of_its_layers() -> None:
     """Methods look for batch-norm layers; with one process a layer computes what it always did."""
-    from prunebench.benchmark.sync_batch_norm import synchronize
+    from prunebench.benchmark.training.sync_batch_norm import synchronize
 
     torch.manual_seed(0)
     plain = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3))

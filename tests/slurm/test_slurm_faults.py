@@ -8,7 +8,7 @@ import re
 
 import pytest
 from cluster import Place
-from prunebench.benchmark.store import Store
+from prunebench.benchmark.runs.store import Store
 from scenarios import NEEDS_ROOT, Scenario
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]

@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 from cluster import wait_until
 from jobs import Jobs
+from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.cli import app
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.store import Store
+from prunebench.benchmark.runs.store import Store
 from prunebench.slurm.submission import find_submissions, read_manifest
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from comparing import all_numbers
-from prunebench.benchmark.settings import Settings
-from prunebench.benchmark.study import load_study
-from prunebench.slurm.arrange import Array
-from prunebench.slurm.profile import load_profile
+from prunebench.benchmark.runs.settings import Settings
+from prunebench.benchmark.studies.load import load_study
+from prunebench.slurm.cluster_profile import load_profile
+from prunebench.slurm.job import RunTask
+from prunebench.slurm.job_arrays import Array
 from prunebench.slurm.submission import read_task_record, task_record_path
 from prunebench.slurm.submit import _manifest, _order
-from prunebench.slurm.task import RunTask
 from submitit import LocalExecutor
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from cluster import PLUGIN, Place, wait_until
 from jobs import FROM_INIT
-from prunebench.benchmark.claim import Claim
-from prunebench.benchmark.errors import UserError
-from prunebench.benchmark.store import Store
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.runs.claim import Claim
+from prunebench.benchmark.runs.store import Store
 from prunebench.slurm.paths import check_path
 from prunebench.slurm.submission import find_submissions, read_task_record
 from scenarios import is_allowed
@@ -94,7 +94,7 @@ def test_a_method_that_leaves_the_folder_or_speaks_another_language_harms_no_oth
     order = json.loads(order_for(Path("results"), runs))
     order["settings"]["plugins"] = ["methods.py"]
     order["record"] = "record.json"
-    script = "import sys; from prunebench.slurm.task import RunTask; RunTask(sys.argv[1])()"
+    script = "import sys; from prunebench.slurm.job import RunTask; RunTask(sys.argv[1])()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PRUNEBENCH_DATA": "data"}
     command = [sys.executable, "-c", script, json.dumps(order)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

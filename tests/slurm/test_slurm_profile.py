@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.api.errors import UserError
+from prunebench.slurm.cluster_profile import Profile, load_profile, profile_names
 from prunebench.slurm.durations import seconds_of
-from prunebench.slurm.profile import Profile, load_profile, profile_names
 
 
 @pytest.mark.parametrize(

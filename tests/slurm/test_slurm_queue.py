@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from prunebench.slurm.cluster_profile import Profile
 from prunebench.slurm.commands import SlurmError, call, clean_environment
 from prunebench.slurm.doctor import _time_limit
-from prunebench.slurm.profile import Profile
-from prunebench.slurm.queue import _expand, cache_path, forget, look
+from prunebench.slurm.squeue import _expand, cache_path, forget, look
 
 
 @pytest.mark.parametrize(

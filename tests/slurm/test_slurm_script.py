@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from prunebench.slurm.cluster_profile import Profile
 from prunebench.slurm.executor import make_executor, parameters_of, submission_environment
-from prunebench.slurm.profile import Profile
 from submitit.slurm.slurm import _make_sbatch_string
 
 PROFILE = Profile.model_validate(

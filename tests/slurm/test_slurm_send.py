@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prunebench.benchmark.errors import UserError
-from prunebench.slurm.profile import Profile
-from prunebench.slurm.queue import ask_queue
-from prunebench.slurm.send import RETRY_SECONDS, send
-from prunebench.slurm.task import RunTask
+from prunebench.benchmark.api.errors import UserError
+from prunebench.slurm.cluster_profile import Profile
+from prunebench.slurm.job import RunTask
+from prunebench.slurm.sbatch import RETRY_SECONDS, send
+from prunebench.slurm.squeue import ask_queue
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(200)]
 
@@ -32,7 +32,7 @@ def name(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prunebench.slurm.send.RETRY_SECONDS", tuple(0.1 for _ in RETRY_SECONDS))
+    monkeypatch.setattr("prunebench.slurm.sbatch.RETRY_SECONDS", tuple(0.1 for _ in RETRY_SECONDS))
 
 
 def elements(name: str) -> list[str]:

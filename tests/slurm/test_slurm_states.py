@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prunebench.benchmark.plan import Job, Plan
-from prunebench.benchmark.run import Recipe, Run
-from prunebench.benchmark.store import Status
-from prunebench.slurm.choice import choose
-from prunebench.slurm.queue import Ended, Queued
-from prunebench.slurm.states import Overview, RunState, _blocked_by_parent, _Evidence, judge
+from prunebench.benchmark.runs.run import Recipe, Run
+from prunebench.benchmark.runs.store import Status
+from prunebench.benchmark.studies.plan import Job, Plan
+from prunebench.slurm.select_runs import choose
+from prunebench.slurm.squeue import Ended, Queued
+from prunebench.slurm.status import Overview, RunState, _blocked_by_parent, _Evidence, judge
 from prunebench.slurm.submission import ArrayRecord, Task, TaskRecord
 
 TASK = Task(Path("/none"), ArrayRecord(name="n", folder="000-n", after=None, elements=(("r",),), job="7"), 0, 0)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from cluster import STUDY, Place
-from prunebench.benchmark.errors import DataMissing, UserError
-from prunebench.benchmark.store import Store
-from prunebench.slurm.queue import Queued, ask_queue, forget
+from prunebench.benchmark.api.errors import DataMissing, UserError
+from prunebench.benchmark.runs.store import Store
+from prunebench.slurm.squeue import Queued, ask_queue, forget
 from prunebench.slurm.submission import find_submissions, read_manifest, write_manifest
 from scenarios import is_allowed
 from synthetic_results import store_result
@@ -223,7 +223,7 @@ def test_pickles_hold_text_and_one_name_of_the_suite(place: Place) -> None:
     for path in find_submissions(place.results)[0].glob("*/*.pkl"):
         names = Names(path)
         delayed = names.load()
-        assert names.found == {"submitit.core.utils.DelayedSubmission", "prunebench.slurm.task.RunTask"}
+        assert names.found == {"submitit.core.utils.DelayedSubmission", "prunebench.slurm.job.RunTask"}
         assert delayed._timeout_countdown > 1000, "submitit's own count, which a preemption of a short job uses up"
         order = json.loads(delayed.function.order)
         assert order["study"] == "fault"

@@ -14,16 +14,16 @@ from typing import Any
 import fake_workers
 import pytest
 from comparing import numbers_of
-from prunebench.benchmark.attempt import Ending, attempt
-from prunebench.benchmark.run import Recipe, Run, to_dict
-from prunebench.benchmark.settings import Settings
-from prunebench.benchmark.store import Store
-from prunebench.benchmark.worker_process import smallest_free
+from prunebench.benchmark.launch.attempt import Ending, attempt
+from prunebench.benchmark.launch.worker_process import smallest_free
+from prunebench.benchmark.runs.run import Recipe, Run, to_dict
+from prunebench.benchmark.runs.settings import Settings
+from prunebench.benchmark.runs.store import Store
 from prunebench.methods.registry import add_plugin
+from prunebench.slurm.job import MachineFailed, RunsFailed, RunTask
 from prunebench.slurm.signals import WARNING, Notice
 from prunebench.slurm.submission import TaskRecord, read_task_record, task_record_path, write_task_record
 from prunebench.slurm.supervisor import Supervisor
-from prunebench.slurm.task import MachineFailed, RunsFailed, RunTask
 
 PLUGIN = str(Path(__file__).with_name("faulty.py"))
 DATA = (("limit", 200),)
@@ -135,7 +135,7 @@ def order_for(folder: Path, runs: list[Run], **changes: Any) -> str:
 def test_a_run_without_its_dense_training_is_blocked_and_loads_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prunebench.slurm.task.PARENT_SECONDS", 0.1)
+    monkeypatch.setattr("prunebench.slurm.job.PARENT_SECONDS", 0.1)
     dense = Run(dataset="digits", model="convnet-small", method="dense", seed=0, recipe=Recipe(epochs=1))
     child = Run(
         dataset="digits", model="convnet-small", method="global_mp", sparsity=0.5, seed=0, recipe=Recipe(epochs=1),
@@ -164,7 +164,7 @@ def test_the_outcome_of_an_earlier_start_is_forgotten(tmp_path: Path, monkeypatc
 
 def test_requeues_are_bounded_also_where_nobody_asked_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Node failures requeue a job without its help: the start itself counts."""
-    from prunebench.slurm.task import RequeuedTooOften
+    from prunebench.slurm.job import RequeuedTooOften
 
     monkeypatch.setenv("SLURM_RESTART_COUNT", "4")
     with pytest.raises(RequeuedTooOften, match="requeued 4 times"):
@@ -191,12 +191,12 @@ def test_the_claim_of_an_earlier_start_on_a_lost_node_is_taken_away(
 def test_a_record_that_cannot_be_written_does_not_fail_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("prunebench.slurm.task.PARENT_SECONDS", 0.1)
+    monkeypatch.setattr("prunebench.slurm.job.PARENT_SECONDS", 0.1)
 
     def full(path: Path, record: TaskRecord) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("prunebench.slurm.task.write_task_record", full)
+    monkeypatch.setattr("prunebench.slurm.job.write_task_record", full)
     dense = Run(dataset="digits", model="convnet-small", method="dense", seed=0, recipe=Recipe(epochs=1))
     child = Run(dataset="digits", model="convnet-small", method="snip", seed=0, recipe=Recipe(epochs=1), parent=dense)
     assert RunTask(order_for(tmp_path, [child]))() == {child.id: "blocked"}

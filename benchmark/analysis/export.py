@@ -1,0 +1,119 @@
+"""Results as one tidy file for other programs: a row for each run, columns with a documented meaning and a version."""
+
+from __future__ import annotations
+
+import importlib.util
+from io import BytesIO
+from pathlib import Path
+
+from ..api.errors import DataMissing, UserError, unknown
+from .csv_text import harmless, original
+from .frame_type import Frame
+
+EXPORT_SCHEMA = 3
+"""Version of the columns; it stands in every row, so that no reader can miss it."""
+
+ADDED: dict[int, tuple[str, ...]] = {2: ("processes",), 3: ("outside", "code", "outdated", "data")}
+"""Columns that a version added. A file of an older version is read with them missing; a newer one is refused."""
+
+FORMATS = ("csv", "parquet")
+
+TEXTS = frozenset(
+    ("study", "id", "label", "method", "options", "dataset", "model", "parent", "state", "reason", "outside",
+     "device", "host", "revision", "code", "outdated", "data")
+)  # fmt: skip
+INTEGERS = frozenset(
+    ("seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
+     "processes", "peak_memory_bytes")
+)  # fmt: skip
+"""Columns of words and of whole numbers; all others are numbers with a fraction."""
+
+
+def export_frame(frame: Frame) -> Frame:
+    """The frame with its version as first column and one type a column, missing values included."""
+    typed = {name: _type(name) for name in frame.columns}
+    made = frame.astype(typed)
+    made.insert(0, "schema", EXPORT_SCHEMA)
+    return made
+
+
+def _type(column: str) -> str:
+    return "string" if column in TEXTS else "Int64" if column in INTEGERS else "Float64"
+
+
+def describe_columns() -> list[tuple[str, str, str]]:
+    """(Name, type, meaning) of every column of an export."""
+    from .frame import COLUMNS
+
+    types = {"string": "text", "Int64": "integer", "Float64": "number"}
+    rows = [(name, types[_type(name)], meaning) for name, meaning in COLUMNS.items()]
+    return [("schema", "integer", f"version of these columns, {EXPORT_SCHEMA}"), *rows]
+
+
+def export_bytes(frame: Frame, format: str) -> bytes:
+    """The file as bytes. Raises UserError for an unknown format, DataMissing where a package for it is absent."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    made = export_frame(frame)
+    if format == "csv":
+        for name in TEXTS & set(made.columns):
+            made[name] = made[name].map(harmless, na_action="ignore").astype("string")
+        return made.to_csv(index=False, lineterminator="\n").encode()
+    _need_pyarrow()
+    buffer = BytesIO()
+    made.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _need_pyarrow() -> None:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise DataMissing("format 'parquet' needs the package pyarrow: pip install pyarrow (csv needs nothing)")
+
+
+def read_export(path: Path) -> Frame:
+    """An exported file as a frame of this version's columns.
+
+    Raises UserError naming a version that this one does not know, or a file that is no export.
+    """
+    import pandas as pd
+
+    try:
+        if path.suffix == ".parquet":
+            _need_pyarrow()
+            made = pd.read_parquet(path)
+        else:
+            # without this, pandas reads an empty reason or a label such as "NA" as missing
+            made = pd.read_csv(path, dtype="string", keep_default_na=False, na_values={})
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    if "schema" not in made.columns:
+        raise UserError(f"{path} is no export of prunebench: it has no column 'schema'")
+    found = sorted(set(made["schema"].astype(str)))
+    if len(found) > 1 or not set(found) <= {str(version) for version in range(1, EXPORT_SCHEMA + 1)}:
+        raise UserError(f"{path} has export format {', '.join(found)}, this version reads 1 to {EXPORT_SCHEMA}")
+    rest = made.drop(columns="schema")
+    rest = rest.apply(_parse) if path.suffix != ".parquet" else rest
+    return _brought_up_to_date(rest, int(found[0]) if found else EXPORT_SCHEMA)
+
+
+def _brought_up_to_date(frame: Frame, version: int) -> Frame:
+    """With the columns that later versions added, which are missing in every row, in this version's order."""
+    import pandas as pd
+
+    from .frame import COLUMNS
+
+    for later in range(version + 1, EXPORT_SCHEMA + 1):
+        for name in ADDED[later]:
+            frame[name] = pd.array([pd.NA] * len(frame), dtype=_type(name))
+    return frame[[name for name in COLUMNS if name in frame]]
+
+
+def _parse(column: Frame) -> Frame:
+    """A column of a CSV in its type; an empty cell is missing."""
+    kind = _type(str(column.name))
+    known = column.where(column != "")
+    return (
+        known.map(original, na_action="ignore").astype("string")
+        if kind == "string"
+        else known.astype("Float64").astype(kind)
+    )

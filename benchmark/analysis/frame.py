@@ -1,0 +1,131 @@
+"""Results as one tidy frame: a row for each run that a study speaks of. The only way from the store to tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Set
+from typing import Any
+
+import pandas as pd
+
+from ...datasets.registry import shown_name
+from ..runs.index import Read, summaries
+from ..runs.run_code import code_digest
+from ..runs.store import Status, Store
+from ..studies.age import Ages
+from ..studies.load import Row, Study
+
+COLUMNS: dict[str, str] = {
+    "study": "name of the study",
+    "id": "run id",
+    "label": "row of the tables: method with its options",
+    "method": "registered name",
+    "options": "method options other than defaults, as JSON",
+    "dataset": "data set",
+    "model": "network",
+    "target": "sparsity asked for, fraction of the prunable weights",
+    "seed": "seed of the run and of its dense training",
+    "parent": "id of the dense training it starts from",
+    "state": "done, failed, running, interrupted, missing, damaged or not run",
+    "reason": "why it failed, is damaged or is not run",
+    "sparsity": "sparsity reached, fraction of all prunable weights",
+    "kept": "prunable weights kept",
+    "prunable": "prunable weights of the network",
+    "parameters": "all parameters of the network before pruning",
+    "outside": "parameters that are neither prunable nor biases nor normalisation, by what holds them, as JSON",
+    "empty_layers": "layers without a weight",
+    "smallest_layer_density": "density of the emptiest layer",
+    "accuracy_before": "test accuracy before pruning",
+    "accuracy_pruned": "test accuracy straight after pruning",
+    "accuracy_last": "test accuracy of the last epoch",
+    "accuracy_selected": "test accuracy of the epoch chosen on the validation split",
+    "accuracy_best_test": "best test accuracy over epochs (the paper's protocol; optimistic)",
+    "top5_last": "top-5 test accuracy of the last epoch, where there are more than 10 classes",
+    "validation": "validation accuracy of the chosen epoch",
+    "macs_dense": "multiply-adds of the dense network for one input",
+    "macs_sparse": "multiply-adds weighted by layer density",
+    "macs_pruned": "fraction of multiply-adds removed",
+    "epochs": "epochs of the run's own training",
+    "epochs_total": "with those of the shared dense training",
+    "train_macs": "multiply-adds computed in training, dense training included",
+    "train_macs_sparse": "the same on a machine that skips zeros",
+    "seconds": "wall time of the run",
+    "processes": "processes that computed the run together, each with a device of its own",
+    "train_seconds": "of it, in training steps",
+    "prune_seconds": "of it, in scores and mask decisions",
+    "mask_seconds": "of it, in keeping pruned weights at zero",
+    "peak_memory_bytes": "peak memory",
+    "device": "device by name",
+    "host": "host name",
+    "revision": "git revision of the code",
+    "code": "digest of the code of method and network, and of a weights file; missing where not recorded",
+    "outdated": "what of it is another now: method, network, weights, start (dense training); missing if nothing",
+    "data": "fingerprint of the data and its splits",
+}
+"""Name and meaning of every column; the export's schema."""
+
+
+def study_frame(study: Study, store: Store) -> pd.DataFrame:
+    """One row for each run of the study, stored or not; columns as in COLUMNS, numbers missing where not stored."""
+    existing = store.existing(study.name)
+    with summaries(store, study.name) as read:
+        ages = Ages(read)
+        records = [_record(study, row, store, existing, read, ages) for row in study.rows]
+    return pd.DataFrame(records, columns=list(COLUMNS))
+
+
+def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read, ages: Ages) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "study": study.name,
+        "label": row.label,
+        "method": row.method,
+        "options": json.dumps(dict(row.options)),
+        "dataset": shown_name(study.file.dataset.name, study.file.dataset.options),
+        "model": study.file.model.name,
+        "target": row.sparsity,
+    }
+    if row.run is None:
+        return {**plain, "state": "not run", "reason": row.not_run}
+    plain |= {"id": row.run.id, "seed": row.seed, "parent": row.run.parent.id if row.run.parent else None}
+    # One listing instead of a look at every folder: most runs of a new study are simply not there.
+    result = read(row.run) if row.run.id in existing else None
+    if result is None:
+        status = store.status(study.name, row.run) if row.run.id in existing else Status("missing")
+        return {**plain, "state": status.state, "reason": status.reason}
+    outdated = " ".join(ages.of(row.run, result)) or None
+    return {**plain, "state": "done", "reason": "", **result_columns(result), "outdated": outdated}
+
+
+def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The measured columns of one stored result."""
+    accuracy, sparsity, macs, cost = result["accuracy"], result["sparsity"], result["macs"], result["cost"]
+    parent = cost["parent"] or {"epochs": 0, "macs": 0, "sparse_macs": 0}
+    return {
+        "sparsity": sparsity["achieved"],
+        "kept": sparsity["kept"],
+        "prunable": sparsity["prunable"],
+        # results from before these were noted have the parameters of the finished network, which may be a smaller one
+        "parameters": sparsity.get("parameters_before", sparsity["parameters"]),
+        "outside": json.dumps(sparsity["outside"], sort_keys=True) if "outside" in sparsity else None,
+        "empty_layers": len(sparsity["empty_layers"]),
+        "smallest_layer_density": sparsity["smallest_layer_density"],
+        **{f"accuracy_{key}": accuracy[key] for key in ("before", "pruned", "last", "selected", "best_test")},
+        "top5_last": accuracy["last_top5"],
+        "validation": accuracy["selected_validation"],
+        "macs_dense": macs["dense"],
+        "macs_sparse": macs["sparse"],
+        "macs_pruned": macs["pruned"],
+        "epochs": cost["epochs"],
+        "epochs_total": cost["epochs"] + parent["epochs"],
+        "train_macs": cost["macs"] + parent["macs"],
+        "train_macs_sparse": cost["sparse_macs"] + parent["sparse_macs"],
+        **{key: cost[key] for key in ("seconds", "train_seconds", "prune_seconds", "mask_seconds")},
+        # results from before runs could be shared do not say so
+        "processes": result["provenance"].get("processes", 1),
+        "peak_memory_bytes": cost["peak_memory_bytes"],
+        "device": result["provenance"]["device_name"],
+        "host": result["provenance"]["host"],
+        "revision": result["provenance"]["revision"],
+        "code": code_digest(result["provenance"].get("code")),
+        "data": result["data"]["fingerprint"],
+    }

@@ -1,0 +1,57 @@
+"""Long frames below the run: a row for each layer of each stored run, and a row for each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from ..runs.run import Run
+from ..runs.store import Store
+from ..studies.load import Row, Study
+
+LAYER_COLUMNS = ("label", "method", "target", "seed", "id", "index", "layer", "total", "kept", "density", "macs")
+EPOCH_COLUMNS = (
+    "label", "method", "target", "seed", "id", "epoch", "lr", "train_loss", "validation_accuracy", "test_accuracy",
+    "density",
+)  # fmt: skip
+
+
+def layer_frame(study: Study, store: Store) -> pd.DataFrame:
+    """Columns as in LAYER_COLUMNS, layers in traversal order; empty where nothing is stored."""
+    records = []
+    for row, run in _computed(study):
+        result = store.result(study.name, run)
+        if result is not None:
+            records += [{**row, **layer} for layer in layer_records(result)]
+    return pd.DataFrame(records, columns=list(LAYER_COLUMNS))
+
+
+def layer_records(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The layers of one stored result; `macs` are those of the dense layer."""
+    kept = ("total", "kept", "density", "macs")
+    return [
+        {"index": index, "layer": layer["name"], **{key: layer[key] for key in kept}}
+        for index, layer in enumerate(result["layers"])
+    ]
+
+
+def epoch_frame(study: Study, store: Store) -> pd.DataFrame:
+    """Columns as in EPOCH_COLUMNS, of stored and of unfinished runs; epochs count from 1."""
+    records = []
+    for row, run in _computed(study):
+        for record in store.folder(study.name, run).history():
+            records.append({**row, **{key: record.get(key) for key in EPOCH_COLUMNS[5:]}, "epoch": record["epoch"] + 1})
+    return pd.DataFrame(records, columns=list(EPOCH_COLUMNS))
+
+
+def _computed(study: Study) -> Iterator[tuple[dict[str, Any], Run]]:
+    for row in study.rows:
+        if row.run is not None:
+            yield _keys(row), row.run
+
+
+def _keys(row: Row) -> dict[str, Any]:
+    assert row.run is not None
+    return {"label": row.label, "method": row.method, "target": row.sparsity, "seed": row.seed, "id": row.run.id}

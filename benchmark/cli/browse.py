@@ -1,0 +1,230 @@
+"""Commands that read: list, show, plan."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..analysis.plain_text import one_line
+from ..api.errors import UserError, unknown
+from ..runs.run import to_dict
+from ..runs.store import RunFolder
+from ..studies.plan import make_plan
+from .options import (
+    Selection,
+    data_root_option,
+    json_option,
+    open_store,
+    plugin_option,
+    print_json,
+    results_option,
+    say,
+    selection_options,
+    study_argument,
+)
+
+KINDS = ("methods", "models", "datasets", "studies", "profiles")
+
+
+def _complete_kind(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+@click.command("list")
+@click.argument("kind", default="methods", metavar="[KIND]", shell_complete=_complete_kind)
+@json_option
+@plugin_option
+def list_names(kind: str, as_json: bool, plugins: tuple[str, ...]) -> None:
+    """List methods, models, data sets, studies or cluster profiles.
+
+    KIND is methods (unless given), models, datasets, studies or profiles.
+    """
+    from ...methods.registry import add_plugin
+
+    for path in plugins:
+        add_plugin(path)
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    rows = _LISTS[kind]()
+    if as_json:
+        print_json({kind: rows})
+        return
+    _print_columns(rows)
+
+
+def _methods() -> list[dict[str, Any]]:
+    from ...methods.registry import describe, method_names
+
+    infos = [describe(name) for name in method_names()]
+    return [
+        {"name": i.name, "label": i.label, "family": i.family, "start": i.start, "needs": i.needs, "paper": i.paper}
+        for i in infos
+    ]
+
+
+def _models() -> list[dict[str, Any]]:
+    from ..models.registry import model_names
+
+    return [{"name": name} for name in model_names()]
+
+
+def _datasets() -> list[dict[str, Any]]:
+    from ...datasets.registry import OWN, dataset_names, describe
+
+    infos = [describe(name) for name in dataset_names()]
+    known = [
+        {"name": i.name, "input": "x".join(map(str, i.input_shape)), "classes": i.num_classes, "licence": i.licence}
+        for i in infos
+    ]
+    return [*known, *({"name": name, "input": None, "classes": None, "licence": "your own"} for name in OWN)]
+
+
+def _studies() -> list[dict[str, Any]]:
+    from ..studies.load import study_names, study_source
+
+    sources = {name: study_source(name).data for name in study_names()}
+    return [{"name": name, "title": data.get("title", "")} for name, data in sources.items()]
+
+
+def _profiles() -> list[dict[str, Any]]:
+    from importlib import resources
+
+    folder = resources.files("prunebench.slurm") / "profiles"
+    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return [{"name": name} for name in names]
+
+
+_LISTS = {
+    "methods": _methods,
+    "models": _models,
+    "datasets": _datasets,
+    "studies": _studies,
+    "profiles": _profiles,
+}
+
+
+def _print_columns(rows: list[dict[str, Any]]) -> None:
+    """Aligned text columns with a heading."""
+    if not rows:
+        say("(none)")
+        return
+    table = [
+        list(rows[0]),
+        *([one_line("-" if value is None else str(value)) for value in row.values()] for row in rows),
+    ]
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+@click.command
+@study_argument
+@selection_options
+@json_option
+def show(study: str, selection: Selection, as_json: bool) -> None:
+    """Print the resolved configuration, and where each value comes from."""
+    opened = selection.open(study)
+    if as_json:
+        print_json({"study": opened.name, "runs": [{"id": r.id, **to_dict(r)} for r in opened.runs]})
+        return
+    for key, value in _flatten(opened.source.data):
+        place = opened.source.place(tuple(int(part) if part.isdecimal() else part for part in key))
+        print(f"{'.'.join(key)} = {value!r}    # {place}")
+    recipes = {repr(run.recipe): run.recipe for run in opened.runs}
+    for recipe in recipes.values():
+        used = sorted({run.method for run in opened.runs if run.recipe == recipe})
+        print(f"\nrecipe of {', '.join(used)} (defaults included):")
+        for key, value in vars(recipe).items():
+            print(f"  {key} = {value!r}")
+
+
+def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    if isinstance(data, dict) and data:
+        return [item for name, value in data.items() for item in _flatten(value, (*key, str(name)))]
+    if isinstance(data, list) and any(isinstance(value, dict) for value in data):
+        return [item for index, value in enumerate(data) for item in _flatten(value, (*key, str(index)))]
+    return [(key, data)]
+
+
+@click.command
+@study_argument
+@selection_options
+@results_option
+@data_root_option
+@click.option(
+    "--throughput", "images_per_second", type=click.FloatRange(min=0.001), metavar="NUMBER",
+    help="Training images a second on one device.",
+)  # fmt: skip
+@click.option("--calibrate", is_flag=True, help="Measure the throughput and count multiply-adds here (loads torch).")
+@json_option
+def plan(
+    study: str,
+    selection: Selection,
+    results: Path,
+    data_root: Path | None,
+    images_per_second: float | None,
+    calibrate: bool,
+    as_json: bool,
+) -> None:
+    """Print the runs, the shared dense trainings, what is done, and what it costs."""
+    from ..preflight.networks import sizes_by_network, warnings
+    from ..studies.cost import estimate
+
+    opened = selection.open(study)
+    made = make_plan(opened.name, opened.runs, open_store(results))
+    source, count = "throughput as given", None
+    if calibrate:
+        from ..models.macs_table import count_one
+        from ..training.calibrate import measure_throughput
+
+        count = count_one
+        images_per_second = measure_throughput(opened.runs[0])
+        source = f"{images_per_second:.0f} images a second in training steps, measured here"
+        if len({run.model_options for run in opened.runs}) > 1:
+            source += " with the first of several networks"
+    figures = estimate(opened, made, open_store(results), images_per_second, source, count)
+    sizes = sizes_by_network(job.run for job in made.jobs)
+    for line in warnings(sizes):
+        say(one_line(line))
+    if as_json:
+        networks = {name: vars(each) for name, each in sizes.items()}
+        jobs = [_job(job) for job in made.jobs]
+        print_json({"study": opened.name, **figures.as_dict(), "networks": networks, "jobs": jobs})
+        return
+    for line in figures.lines():
+        print(one_line(line))
+    for name, each in sizes.items():
+        print(one_line(f"network        {name}: {each.describe()}"))
+
+
+def _job(job: Any) -> dict[str, Any]:
+    run, state = job.run, job.status
+    return {
+        "id": run.id, "method": run.method, "sparsity": run.sparsity, "seed": run.seed,
+        "parent": run.parent.id if run.parent else None, "state": state.state, "reason": state.reason,
+    }  # fmt: skip
+
+
+def describe_run(run: Any) -> str:
+    return f"{run.id} {run.method} {run.sparsity * 100:g}% seed {run.seed}"
+
+
+def find_one(results: Any, run_id: str) -> RunFolder:
+    """The folder of a run by its id or an unambiguous beginning of it. Raises UserError otherwise.
+
+    Two studies may have the same run: `STUDY/RUN` then says which one is meant.
+    """
+    study, _, beginning = run_id.rpartition("/")
+    if not re.fullmatch(r"[0-9a-f]{1,12}", beginning):
+        raise UserError(f"run {run_id!r} is not a run id: up to twelve of the digits 0-9 and a-f")
+    found = [folder for folder in open_store(results).find(beginning) if study in ("", folder.study)]
+    if len(found) != 1:
+        names = ", ".join(f"{folder.study}/{folder.path.name}" for folder in found[:5])
+        raise UserError(f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {results}")
+    return found[0]
+
+
+COMMANDS = (list_names, show, plan)

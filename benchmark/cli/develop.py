@@ -1,0 +1,228 @@
+"""Commands for people who add methods or look after an installation: new-method, check, doctor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import click
+
+from ..analysis.plain_text import one_line
+from ..api.errors import DataMissing, UserError
+from .options import json_option, plugin_option, print_json, results_option, say
+from .output import write
+
+_TEMPLATE = Template('''"""$title: what it does, in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from prunebench.methods.bases.mask_pruner import MaskPruner
+from torch import Tensor
+
+METHODS = {"$name": "$class_name"}
+
+
+@dataclass(kw_only=True)
+class $class_name(MaskPruner):
+    """Say what is kept, and cite the paper.
+
+    Options:
+        exponent: of the magnitude. An example: each field below is an option of the method in study files.
+    """
+
+    # Class attributes and defaults of options are literals, each on a line of its own: listings and run ids read them
+    # from this file without running it.
+    label: ClassVar[str] = "$title"  # its row in tables; no other method may have it
+    paper: ClassVar[str] = "where it was published"
+    needs: ClassVar[str] = "weights"
+    version: ClassVar[int] = 1  # raise it to keep old results beside those of changed code; else `run --recompute`
+
+    exponent: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.exponent <= 0:
+            raise ValueError(f"exponent must be > 0, not {self.exponent}")
+
+    # If the method cannot prune every network, or not at every sparsity, override `check(self, context)`: call
+    # super().check(context), look at the shapes of context.sites, and raise ValueError with the reason.
+
+    def score(self, name: str, weight: Tensor) -> Tensor:
+        """Importance of each weight: finite floats in the shape of `weight`; high is kept."""
+        return weight.abs() ** self.exponent
+''')
+
+_MAX_NAME = 60
+"""`try-NAME` has to be the name of a study."""
+
+_STUDY = Template("""\
+extends: demo        # its network, data set and recipes, shortened; see README.md, Running a study
+name: try-$name
+seeds: [0, 1, 2]
+train: {epochs: 3}
+finetune: {epochs: 2}
+scratch: {epochs: 5}
+runs:
+  - method: dense
+  - method: [global_mp, $name]
+    sparsity: [90%, 95%]
+""")
+
+
+@click.command("new-method")
+@click.argument("name")
+@click.option(
+    "--output", "folder", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where the files go."
+)
+def new_method(name: str, folder: Path) -> None:
+    """Write a method file to start from, and a small study that compares it with Global MP.
+
+    NAME is its name in studies, e.g. my_method. The file works as a --plugin at once.
+    """
+    if not (name.isidentifier() and name.isascii() and name == name.lower() and len(name) <= _MAX_NAME):
+        allowed = f"at most {_MAX_NAME} lower case letters, digits and underscores, not a digit first"
+        raise UserError(f"method name {name!r} must be {allowed}")
+    from ...methods.registry import method_names
+
+    path, study = folder / f"{name}.py", folder / f"try-{name}.yaml"
+    for file in (path, study):
+        if file.exists():
+            raise UserError(f"{file} exists already")
+    if name in method_names():
+        raise UserError(f"method {name!r} exists already; choose another name")
+    words = name.split("_")
+    content = _TEMPLATE.substitute(
+        name=name, class_name="".join(w.title() for w in words), title=" ".join(words).title()
+    )
+    write(path, content)
+    write(study, _STUDY.substitute(name=name))
+    print(path)
+    print(study)
+    say(f"next: prunebench check {name} --plugin {path}")
+    say(f"then: prunebench run {study} --plugin {path}")
+    say(f"      prunebench table {study} --plugin {path}")
+
+
+def _complete_method(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    from ...methods.registry import method_names
+
+    return [name for name in method_names() if name.startswith(incomplete)]
+
+
+@click.command
+@click.argument("name", shell_complete=_complete_method)
+@plugin_option
+@json_option
+def check(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
+    """Run the contract test on one method: exact counts, masks that hold, no side effects, resume, determinism.
+
+    NAME is a registered method, or one of a plug-in.
+    """
+    from ...methods.registry import add_plugin, describe
+
+    for path in plugins:
+        add_plugin(path)
+    describe(name)
+    from ...methods.checks.run_checks import check_method
+
+    checks = check_method(name)
+    if as_json:
+        print_json({"method": name, "checks": [vars(result) for result in checks]})
+    else:
+        for result in checks:
+            print(one_line(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}  {result.detail}").rstrip())
+    raise click.exceptions.Exit(0 if all(result.passed for result in checks) else 1)
+
+
+@click.command
+@results_option
+@click.option("--profile", metavar="P", help="Also check this profile on the cluster.")
+@click.option("--probe/--no-probe", default=True, help="With --profile: ask a compute node, if one is free.")
+@json_option
+def doctor(results: Path, profile: str | None, probe: bool, as_json: bool) -> None:
+    """Print what is installed, what is missing, and what this machine or a cluster can do."""
+    checks = _cluster(profile, results, probe) if profile is not None else []
+    findings = {**_packages(), **_machine(results)}
+    if as_json:
+        print_json({"findings": findings, "profile": [vars(check) for check in checks]})
+    else:
+        width = max(map(len, findings))
+        for key, value in findings.items():
+            print(f"{key:<{width}}  {value}")
+        for check in checks:
+            print(f"{_SIGNS[check.is_fine]}  {check.name}: {check.text}")
+    if any(check.is_fine is False for check in checks):
+        raise click.exceptions.Exit(DataMissing.exit_code)
+
+
+_SIGNS = {True: "ok    ", False: "FAILED", None: "?     "}
+
+
+def _cluster(profile: str, results: Path, probe: bool) -> list[Any]:
+    from ...slurm.cluster_profile import load_profile
+    from ...slurm.doctor import examine
+
+    return list(examine(load_profile(profile), results, probe=probe))
+
+
+def _packages() -> dict[str, str]:
+    import importlib.metadata
+
+    from ..runs.provenance import revision
+
+    found = {"prunebench": f"{importlib.metadata.version('prunebench')} ({revision() or 'no git revision'})"}
+    found["python"] = sys.version.split()[0]
+    for requirement in importlib.metadata.requires("prunebench") or ():
+        if "extra ==" in requirement:
+            continue
+        name = requirement.split(";")[0].split(">")[0].split("<")[0].split("=")[0].strip()
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = f"MISSING (needs {requirement})"
+    return found
+
+
+def _machine(results: Path) -> dict[str, Any]:
+    from ...datasets.registry import check as check_data
+    from ...datasets.registry import dataset_names
+
+    found: dict[str, Any] = {"cores": len(os.sched_getaffinity(0))}
+    found["gpu"] = _gpu()
+    missing = [command for command in ("sbatch", "squeue", "scancel") if shutil.which(command) is None]
+    found["slurm"] = f"no: {', '.join(missing)} not found" if missing else "yes"
+    parent = next(p for p in (results.resolve(), *results.resolve().parents) if p.exists())
+    writable = "writable" if os.access(parent, os.W_OK) else "NOT WRITABLE"
+    free = shutil.disk_usage(parent).free / 1e9
+    found["results folder"] = f"{results.resolve()} ({writable}, {free:.0f} GB free)"
+    for name in dataset_names():
+        try:
+            check_data(name)
+            found[f"data {name}"] = "present"
+        except UserError as error:
+            found[f"data {name}"] = str(error)
+    return found
+
+
+def _gpu() -> str:
+    nvidia = shutil.which("nvidia-smi")
+    if nvidia is None:
+        return "none found (nvidia-smi is missing)"
+    import subprocess
+
+    query = [nvidia, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    except subprocess.TimeoutExpired:
+        return "not known (nvidia-smi does not answer)"
+    return "; ".join(done.stdout.strip().splitlines()) or f"none: {done.stderr.strip()}"
+
+
+COMMANDS = (new_method, check, doctor)

@@ -1,0 +1,87 @@
+"""Commands that take results elsewhere: compare, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..analysis.plain_text import one_line
+from .options import (
+    Selection,
+    json_option,
+    open_store,
+    print_json,
+    results_option,
+    say,
+    selection_options,
+    study_argument,
+)
+from .output import finish, output_option, say_damaged, strict_option, write
+
+
+@click.command
+@click.argument("first", type=click.Path(path_type=Path), metavar="A")
+@click.argument("second", type=click.Path(path_type=Path), metavar="B")
+@click.option("--study", metavar="NAME", help="Only this study and its dense trainings.")
+@json_option
+def compare(first: Path, second: Path, study: str | None, as_json: bool) -> None:
+    """Compare two results folders: which runs differ, by how much, and whether that is beyond seed noise."""
+    from ..exchange.compare_folders import compare_folders
+    from ..tables.compare import comparison_as_dict, comparison_lines, comparison_table
+    from ..tables.formats.to_markdown import to_markdown
+
+    damaged: dict[Path, str] = {}
+    try:
+        found = compare_folders(first, second, study, lambda error: damaged.update({error.path: error.reason}))
+    finally:
+        say_damaged(damaged)
+    if as_json:
+        print_json({"first": str(first), "second": str(second), **comparison_as_dict(found)})
+        return
+    if found.rows:
+        print(to_markdown(comparison_table(found, str(first), str(second))))
+    for line in comparison_lines(found):
+        print(one_line(line))
+
+
+@click.command
+@study_argument
+@click.option("--format", default="csv", help="csv, or parquet (needs pyarrow).")
+@output_option
+@click.option("--columns", is_flag=True, help="Print what every column means instead.")
+@strict_option
+@selection_options
+@results_option
+def export(
+    study: str,
+    format: str,
+    output: Path | None,
+    columns: bool,
+    strict: bool,
+    selection: Selection,
+    results: Path,
+) -> None:
+    """Write all runs of a study as one tidy file, stored or not."""
+    from ..analysis.export import describe_columns, export_bytes
+    from ..analysis.frame import study_frame
+    from ..api.errors import UserError
+
+    opened = selection.open(study)
+    if columns:
+        for name, kind, meaning in describe_columns():
+            print(f"{name}\t{kind}\t{meaning}")
+        return
+    store = open_store(results)
+    content = export_bytes(study_frame(opened, store), format)
+    if output is not None:
+        write(output, content)
+        say(f"wrote {output}")
+    elif format == "csv":
+        print(content.decode(), end="")
+    else:
+        raise UserError(f"format {format!r} is binary: name a file with --output")
+    finish([opened], store, strict)
+
+
+COMMANDS = (compare, export)

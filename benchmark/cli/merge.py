@@ -1,0 +1,142 @@
+"""Commands that bring results from machine to machine: merge, record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..analysis.plain_text import one_line
+from ..api.errors import Damaged, UserError
+from ..runs.store import Store
+from .options import Selection, check_writable, open_store, results_option, say, selection_options, study_argument
+from .output import finish, strict_option
+
+if TYPE_CHECKING:
+    from ..exchange.merge import Merge, Step
+    from ..exchange.sources import Found
+
+
+@click.command
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--into", type=click.Path(path_type=Path), metavar="DIR", help="The results folder; that of --results.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be merged.")
+@results_option
+def merge(folders: tuple[Path, ...], into: Path | None, dry_run: bool, results: Path) -> None:
+    """Copy results of other machines, or committed records, into a results folder.
+
+    FOLDER is a results folder, or one of records (see `record`). A run that is there with an equal result is skipped;
+    one with another result is named and both are kept (of two FOLDERs, that of the first is taken). Leaves with 1 where
+    results contradict each other, or where some are damaged.
+    """
+    from ..exchange.merge import plan_merge
+    from ..exchange.sources import read_sources
+
+    root = into or results
+    if root.exists() and not root.is_dir():
+        raise UserError(f"--into {root} is a file, not a folder")
+    for folder in folders:
+        if folder.resolve() == root.resolve():
+            raise UserError(f"{folder} is the results folder itself")
+    if not dry_run:
+        check_writable(root)
+    found = [read_sources(folder) for folder in folders]
+    made = plan_merge([source for each in found for source in each.sources], Store(root))
+    for line in _lines(found, made, root):
+        say(one_line(line))
+    damaged = {path: reason for each in found for path, reason in each.damaged.items()}
+    num_copied = Counter(step.action for step in made.steps if dry_run or _copied(step, damaged))
+    _say_damaged(damaged)
+    say(_summary(num_copied, made, damaged, root, dry_run=dry_run))
+    raise click.exceptions.Exit(1 if made.conflicts or damaged else 0)
+
+
+def _copied(step: Step, damaged: dict[Path, str]) -> bool:
+    from ..exchange.copy_run import Taken, copy_run
+
+    try:
+        for line in copy_run(step):
+            say(one_line(line))
+    except Damaged as error:
+        damaged[error.path] = error.reason
+        return False
+    except Taken as error:
+        say(one_line(f"left out: {error}"))
+        return False
+    return True
+
+
+def _lines(found: Sequence[Found], made: Merge, root: Path) -> list[str]:
+    """What the user has to know of the sources before anything is copied."""
+    from ..exchange.origins import origin_lines
+
+    lines = [f"left out: {path} is computed by {who}" for each in found for path, who in each.running.items()]
+    lines += [
+        f"{each.root}: runs without a result, left out: {each.num_without_result}"
+        for each in found
+        if each.num_without_result
+    ]
+    lines += [
+        f"{path} is damaged ({reason}); it is set aside where a whole result is merged"
+        for path, reason in made.damaged.items()
+    ]
+    lines += [conflict.line() for conflict in made.conflicts]
+    merged = [(each.root, source.result) for each in found for source in each.sources]
+    return [*lines, *origin_lines([*_stored(root), *merged])]
+
+
+def _stored(root: Path) -> list[tuple[Path, Mapping[str, Any]]]:
+    """The results that are there; damaged ones are left to the commands that need them."""
+    from ..exchange.compare_folders import read_stored
+
+    if not any(root.glob("dense/*/result.json")) and not any(root.glob("*/runs/*/result.json")):
+        return []
+    return [(root, stored.result) for stored in read_stored(root, note=lambda error: None)]
+
+
+def _say_damaged(damaged: Mapping[Path, str]) -> None:
+    for path, reason in sorted(damaged.items()):
+        say(one_line(f"damaged and left out: {path}: {reason}"))
+
+
+def _summary(
+    num_copied: Mapping[str, int], made: Merge, damaged: Mapping[Path, str], root: Path, *, dry_run: bool
+) -> str:
+    parts = [f"{num_copied['copy']} {'to copy' if dry_run else 'copied'}"]
+    if num_copied["complete"]:
+        parts.append(f"{num_copied['complete']} {'to complete' if dry_run else 'completed'} with weights and masks")
+    parts.append(f"{made.num_equal} equal and skipped")
+    parts += [f"{len(made.conflicts)} in conflict"] * bool(made.conflicts)
+    parts += [f"{len(damaged)} damaged"] * bool(damaged)
+    return f"{root}: {', '.join(parts)}"
+
+
+@click.command
+@study_argument
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+    help="Write here, not to reference/STUDY/runs of the results folder.",
+)  # fmt: skip
+@strict_option
+@selection_options
+@results_option
+def record(study: str, output: Path | None, strict: bool, selection: Selection, results: Path) -> None:
+    """Write what is stored of a study as small files for version control, one a run, without weights and masks.
+
+    `merge` reads them on another machine, which then has the results and computes the rest of the study.
+    """
+    from ..exchange.records import write_records
+    from ..studies.plan import with_parents
+
+    opened = selection.open(study)
+    store = open_store(results)
+    target = output or results / "reference" / opened.name / "runs"
+    written = write_records(opened.name, with_parents(opened.runs), store, target)
+    say(f"{target}: {written.new} new records, {written.changed} changed, {written.equal} there already")
+    finish([opened], store, strict)
+
+
+COMMANDS = (merge, record)

@@ -1,0 +1,207 @@
+"""Commands that present results: table, plot, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..api.errors import UserError
+from .options import (
+    Selection,
+    complete_study,
+    json_option,
+    open_store,
+    print_json,
+    results_option,
+    say,
+    selection_options,
+    study_argument,
+)
+from .output import completeness, emit, finish, output_option, strict_option, write
+
+if TYPE_CHECKING:
+    from ..runs.store import Store
+    from ..studies.load import Study
+    from ..tables.table import Table
+
+studies_argument = click.argument("studies", metavar="STUDY...", nargs=-1, required=True, shell_complete=complete_study)
+accuracy_option = click.option(
+    "--accuracy", default="last", help="last, selected (on validation) or best_test (the paper's)."
+)
+stat_option = click.option("--stat", default="std", help="std: sample standard deviation; ci: 95 % t-interval.")
+
+
+@click.command
+@studies_argument
+@click.option("--kind", help="accuracy, flops, macs (of both), layers, cost, rank, paired; else the first two.")
+@click.option("--format", default="md", help="md, latex, csv or html.")
+@accuracy_option
+@stat_option
+@click.option("--against", help="published: ours beside the paper's numbers.")
+@click.option(
+    "--reference", metavar="LABEL", help="Of --kind paired: the row that others are compared with, not the first."
+)
+@output_option
+@strict_option
+@json_option
+@selection_options
+@results_option
+def table(
+    studies: tuple[str, ...],
+    kind: str | None,
+    format: str,
+    accuracy: str,
+    stat: str,
+    against: str | None,
+    reference: str | None,
+    output: Path | None,
+    strict: bool,
+    as_json: bool,
+    selection: Selection,
+    results: Path,
+) -> None:
+    """Print tables of results. Without --kind: accuracy and FLOPs, also written to RESULTS/STUDY/tables."""
+    from ..tables.kinds import render
+    from ..tables.table import table_as_dict
+
+    opened = [selection.open(name) for name in studies]
+    store = open_store(results)
+    tables = _make_tables(kind, opened, store, accuracy, stat, against, reference)
+    if as_json:
+        content = {"studies": [completeness(study, store) for study in opened]}
+        print_json({**content, "tables": [table_as_dict(made) for _, made in tables]})
+    else:
+        text = "\n".join(render(made, format) for _, made in tables)
+        emit(text, output)
+    if kind is None and output is None and not as_json:
+        _keep(tables, store, is_partial=bool(selection.assignments or selection.only))
+    finish(opened, store, strict)
+
+
+@click.command
+@studies_argument
+@click.option("--kind", help="accuracy, macs, layers, training, ranks, critical or published; else those that fit.")
+@accuracy_option
+@stat_option
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Not RESULTS/STUDY/plots.")
+@strict_option
+@json_option
+@selection_options
+@results_option
+def plot(
+    studies: tuple[str, ...],
+    kind: str | None,
+    accuracy: str,
+    stat: str,
+    output: Path | None,
+    strict: bool,
+    as_json: bool,
+    selection: Selection,
+    results: Path,
+) -> None:
+    """Draw figures as PNG and PDF and print their paths."""
+    from ..plots.kinds import figures, save_figure
+
+    opened = [selection.open(name) for name in studies]
+    store = open_store(results)
+    counts = [completeness(study, store) for study in opened]
+    paths = []
+    if any(count["done"] for count in counts):
+        for (study_name, name), figure in figures(kind, opened, store, accuracy, stat).items():
+            paths += save_figure(figure, (output or store.study_folder(study_name) / "plots") / name)
+    else:
+        say("nothing is stored yet, so nothing is drawn")
+    if as_json:
+        print_json({"studies": counts, "paths": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            print(path)
+    finish(opened, store, strict)
+
+
+@click.command
+@study_argument
+@accuracy_option
+@output_option
+@strict_option
+@selection_options
+@results_option
+def report(
+    study: str,
+    accuracy: str,
+    output: Path | None,
+    strict: bool,
+    selection: Selection,
+    results: Path,
+) -> None:
+    """Write one HTML file with tables, curves, runs and raw results; it opens without a network."""
+    from ..report.page import Asked, html_report
+
+    opened = selection.open(study)
+    store = open_store(results)
+    asked = Asked(study=study, assignments=selection.assignments, only=selection.only, plugins=selection.plugins)
+    path = output or store.study_folder(opened.name) / "report.html"
+    write(path, html_report(opened, store, asked, accuracy))
+    print(path)
+    finish([opened], store, strict)
+
+
+def _make_tables(
+    kind: str | None,
+    studies: list[Study],
+    store: Store,
+    accuracy: str,
+    stat: str,
+    against: str | None,
+    reference: str | None,
+) -> list[tuple[Study, Table]]:
+    """The kind, or the standard ones, for each study; ranks are one table over all of them."""
+    from ..analysis.frame import study_frame
+    from ..tables.kinds import check_reference, make_table, ranks_over
+
+    check_reference(kind, reference)
+    if kind == "rank" and against is None:
+        return [(studies[0], ranks_over(studies, store, accuracy))]
+    made = []
+    for study in studies:
+        frame = study_frame(study, store)
+        for each in [kind] if kind else _standard_kinds(study, against):
+            made.append((study, make_table(each, study, store, accuracy, stat, against, frame, reference)))
+    return made
+
+
+def _standard_kinds(study: Study, against: str | None) -> list[str]:
+    """Accuracy and FLOPs; beside a paper that prints no FLOPs, accuracy alone."""
+    if against is None:
+        return ["accuracy", "flops"]
+    from ..analysis.published import rows_for
+
+    prints_flops = any(row.macs_pruned for row in rows_for(study, against))
+    return ["accuracy", "flops"] if prints_flops else ["accuracy"]
+
+
+def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> None:
+    """Write the standard tables beside the runs, unless they show a part of the study or no run at all."""
+    from ..tables.kinds import SUFFIXES, render
+
+    if is_partial:
+        say("not written to the results folder: --set and --only show other runs than the study's")
+        return
+    for study, made in tables:
+        if completeness(study, store)["done"] == 0:
+            continue
+        folder = store.study_folder(study.name) / "tables"
+        for format in ("md", "csv"):
+            path = folder / f"{made.name}{SUFFIXES[format]}"
+            try:
+                write(path, render(made, format))
+            except UserError as error:
+                # Others' results may be readable only, and the table has been printed.
+                say(f"not kept in the results folder: {error}")
+                return
+            say(f"wrote {path}")
+
+
+COMMANDS = (table, plot, report)

@@ -1,0 +1,1 @@
+"""Results that travel: records, merging of results folders."""

@@ -1,0 +1,257 @@
+"""Two results folders against each other: which runs differ, by how much, and whether that is more than seed noise."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..analysis.paired import MIN_INTERVAL, PairedComparison, compare, differs, resolution
+from ..api.errors import Damaged, UserError
+from ..runs.index import Index
+from ..runs.run import Run, from_dict, to_dict
+from ..runs.store import RunFolder
+
+PROVENANCE = ("prunebench", "revision", "python", "device_name", "instructions", "threads", "deterministic")
+"""What may change a number though the run is the same; packages are compared as well."""
+
+DATA = "data fingerprint"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored result and the study that it lies in; dense trainings lie in `dense`, shared by all."""
+
+    study: str
+    run: Run
+    result: Mapping[str, Any]
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.result["accuracy"]["last"])
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """What a row of a table is: everything but the seed, the recipe and the version of the method."""
+        run = self.run
+        options = json.dumps([list(run.method_options), list(run.dataset_options), list(run.model_options)])
+        return (self.study, run.dataset, run.model, run.method, options, repr(run.sparsity))
+
+    @property
+    def row_name(self) -> str:
+        method = _with_options(self.run.method, self.run.method_options)
+        return f"{self.study}: {method} {self.run.sparsity * 100:g} %"
+
+    @property
+    def network(self) -> str:
+        """The network and the data set, each with its options."""
+        run = self.run
+        return f"{_with_options(run.model, run.model_options)} on {_with_options(run.dataset, run.dataset_options)}"
+
+
+def _with_options(name: str, options: tuple[tuple[str, Any], ...]) -> str:
+    return f"{name} ({', '.join(f'{key}={value}' for key, value in options)})" if options else name
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same row and seed in both folders; `changes` tells where their specifications differ, if they do."""
+
+    first: Stored
+    second: Stored
+    changes: tuple[str, ...]
+
+    @property
+    def difference(self) -> float:
+        return self.second.accuracy - self.first.accuracy
+
+    @property
+    def is_same_run(self) -> bool:
+        return self.first.run.id == self.second.run.id
+
+
+@dataclass(frozen=True)
+class RowDifference:
+    """All pairs of a row. Differences are second minus first, fractions of the test set."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+    comparison: PairedComparison
+    smallest_std: float
+
+    @property
+    def verdict(self) -> str:
+        """`equal`, `within seed noise`, `beyond seed noise`, or that there are too few pairs to tell."""
+        differences = self.comparison.differences
+        if not any(differences):
+            return "equal"
+        if len(differences) < MIN_INTERVAL:
+            return f"too few pairs to tell ({len(differences)})"
+        return "beyond seed noise" if differs(differences, self.smallest_std) else "within seed noise"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two results folders have in common and what not."""
+
+    rows: tuple[RowDifference, ...]
+    only_first: tuple[Stored, ...]
+    only_second: tuple[Stored, ...]
+    provenance: tuple[tuple[str, str, str, int], ...]
+    """(Name, first value, second value, number of pairs) of versions and devices that differ."""
+
+    @property
+    def changed(self) -> list[Pair]:
+        """Pairs whose accuracy differs, the largest difference first."""
+        pairs = [pair for row in self.rows for pair in row.pairs if pair.difference]
+        return sorted(pairs, key=lambda pair: -abs(pair.difference))
+
+
+def compare_folders(
+    first: Path, second: Path, study: str | None = None, note: Callable[[Damaged], None] | None = None
+) -> Comparison:
+    """Compare all stored results, or those of one study and the dense trainings. Raises UserError for an empty side.
+
+    `note` is told of results that are damaged and left out; without it the first is raised.
+    """
+    return compare_stored(read_stored(first, study, note), read_stored(second, study, note))
+
+
+def read_stored(root: Path, study: str | None = None, note: Callable[[Damaged], None] | None = None) -> list[Stored]:
+    """Every finished run under a results folder. Raises UserError where there is none."""
+    if not root.is_dir():
+        raise UserError(f"no results folder {root}")
+    folders = [root / "dense", *sorted(root.glob(f"{study or '*'}/runs"))]
+    found = [stored for folder in folders if folder.is_dir() for stored in _read_all(folder, note)]
+    if not any(stored.study == study or study is None for stored in found):
+        raise UserError(f"no stored result of {f'study {study!r}' if study else 'any study'} in {root}")
+    return found
+
+
+def _read_all(folder: Path, note: Callable[[Damaged], None] | None) -> Iterator[Stored]:
+    """The results of one folder of runs, in the order of their ids."""
+    study, index = folder.name if folder.name == "dense" else folder.parent.name, Index(folder)
+    for run_id in sorted(os.listdir(folder)):  # noqa: PTH208  thousands of them
+        try:
+            result = index.read(run_id)
+            if result is not None:
+                yield Stored(study, _described(result, RunFolder(folder / run_id).result_path), result)
+        except Damaged as error:
+            if note is None:
+                raise
+            note(error)
+    index.save()
+
+
+def _described(result: Mapping[str, Any], path: Path) -> Run:
+    try:
+        return from_dict(result["run"])
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Damaged(path, f"it does not describe a run of this version ({error})") from error
+
+
+def compare_stored(first: Iterable[Stored], second: Iterable[Stored]) -> Comparison:
+    """Pair runs by id; what is left by row and seed, where that names one run on each side."""
+    left = {(stored.study, stored.run.id): stored for stored in first}
+    right = {(stored.study, stored.run.id): stored for stored in second}
+    pairs = [Pair(left[key], right[key], ()) for key in left if key in right]
+    rest_left = [stored for key, stored in left.items() if key not in right]
+    rest_right = [stored for key, stored in right.items() if key not in left]
+    by_row = _pair_by_row(rest_left, rest_right)
+    used = {id(stored) for pair in by_row for stored in (pair.first, pair.second)}
+    return Comparison(
+        rows=tuple(_row_differences([*pairs, *by_row])),
+        only_first=tuple(stored for stored in rest_left if id(stored) not in used),
+        only_second=tuple(stored for stored in rest_right if id(stored) not in used),
+        provenance=tuple(_provenance([*pairs, *by_row])),
+    )
+
+
+def _pair_by_row(first: list[Stored], second: list[Stored]) -> list[Pair]:
+    left, right = _by_row_and_seed(first), _by_row_and_seed(second)
+    return [
+        Pair(left[key][0], right[key][0], tuple(_changes(to_dict(left[key][0].run), to_dict(right[key][0].run))))
+        for key in left
+        if key in right and len(left[key]) == len(right[key]) == 1
+    ]
+
+
+def _by_row_and_seed(stored: list[Stored]) -> dict[tuple[Any, ...], list[Stored]]:
+    found: dict[tuple[Any, ...], list[Stored]] = {}
+    for one in stored:
+        found.setdefault((*one.row, one.run.seed), []).append(one)
+    return found
+
+
+def _changes(first: Mapping[str, Any], second: Mapping[str, Any], place: str = "") -> list[str]:
+    """`recipe.lr: 0.1 -> 0.05` for everything that two specifications say differently."""
+    found = []
+    for key in sorted(first.keys() | second.keys()):
+        one, other = first.get(key), second.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += _changes(one, other, f"{place}{key}.")
+        elif one != other:
+            shown = ["default" if value is None else json.dumps(value) for value in (one, other)]
+            found.append(f"{place}{key}: {shown[0]} -> {shown[1]}")
+    return found
+
+
+def _row_differences(pairs: list[Pair]) -> list[RowDifference]:
+    rows: dict[tuple[str, ...], list[Pair]] = {}
+    for pair in pairs:
+        rows.setdefault(pair.first.row, []).append(pair)
+    counts = Counter(members[0].first.row_name for members in rows.values())
+    found = []
+    for members in rows.values():
+        ordered = sorted(members, key=lambda pair: pair.first.run.seed)
+        stored = ordered[0].first
+        # A folder has dense trainings of several networks, and so has a study with options of the network.
+        name = stored.row_name if counts[stored.row_name] == 1 else f"{stored.row_name}, {stored.network}"
+        step = resolution(side.accuracy for pair in ordered for side in (pair.first, pair.second))
+        comparison = compare([pair.difference for pair in ordered], smallest_std=step / 2)
+        found.append(RowDifference(name, tuple(ordered), comparison, step / 2))
+    return found
+
+
+def _provenance(pairs: list[Pair]) -> list[tuple[str, str, str, int]]:
+    counts: dict[tuple[str, str, str], int] = {}
+    for pair in pairs:
+        one, other = (_facts(stored.result["provenance"]) for stored in (pair.first, pair.second))
+        for name in one:
+            if one[name] != other.get(name):
+                key = (name, str(one[name]), str(other.get(name)))
+                counts[key] = counts.get(key, 0) + 1
+        for key in _other_origins(pair):
+            counts[key] = counts.get(key, 0) + 1
+    return [(*key, count) for key, count in counts.items()]
+
+
+def _other_origins(pair: Pair) -> Iterator[tuple[str, str, str]]:
+    """Code, weights file and data that differ, as far as both results record them in the same way."""
+    schemes = {(stored.result["provenance"].get("code") or {}).get("scheme") for stored in (pair.first, pair.second)}
+    one, other = (_origins(stored) for stored in (pair.first, pair.second))
+    for name, value in one.items():
+        is_comparable = len(schemes) == 1 or name == DATA
+        if name in other and value != other[name] and is_comparable:
+            yield name, value, other[name]
+
+
+def _origins(stored: Stored) -> dict[str, str]:
+    code = stored.result["provenance"].get("code") or {}
+    names = {
+        "method": f"code of method {stored.run.method}",
+        "network": f"code of network {stored.run.model}",
+        "weights": "weights file",
+    }
+    known = {name: code[key] for key, name in names.items() if key in code}
+    packages = {f"package {name}": version for name, version in code.get("packages", {}).items()}
+    data = {DATA: stored.result["data"]["fingerprint"]}
+    return {name: value[:12] for name, value in {**known, **data}.items()} | packages
+
+
+def _facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: provenance.get(name) for name in PROVENANCE}, **provenance["packages"]}

@@ -1,0 +1,1 @@
+"""Attempts at runs, and the worker processes that make them on one machine."""

@@ -1,0 +1,94 @@
+"""Whose fault an error is: the run's own, or the machine's; and whether the process can go on after it.
+
+A run that failed by its own fault would only fail again. One that met a missing GPU, a full disk or too little memory
+is tried again. After some CUDA errors every later call in the same process fails too, so the process must end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..api.errors import MachineError, UserError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What follows from an error.
+
+    Attributes:
+        retryable: the same run may succeed at another time or on another machine.
+        is_machine: the next runs of this process would meet it too.
+        spoils_process: nothing more can be computed in this process.
+    """
+
+    retryable: bool = False
+    is_machine: bool = False
+    spoils_process: bool = False
+
+
+def judge(error: BaseException) -> Fault:
+    """Judge an error that a run has raised, by its type and that of its causes, and by torch's texts where it has no
+    types of its own."""
+    chain = list(_chain(error))
+    if any(isinstance(each, MachineError) for each in chain):
+        return Fault(retryable=True, is_machine=True)
+    if any(isinstance(each, MemoryError) or type(each).__name__ == "OutOfMemoryError" for each in chain):
+        return Fault(retryable=True)
+    if any(isinstance(each, OSError) for each in chain):
+        return Fault(retryable=True, is_machine=True)
+    if isinstance(error, UserError):
+        return Fault()
+    # torch reports most of what happens to it as a plain RuntimeError, and a build without CUDA as an AssertionError
+    text = " ".join(str(each) for each in chain if isinstance(each, RuntimeError | AssertionError)).lower()
+    return _judge_text(text, {type(each).__name__ for each in chain})
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and its causes as written with `raise ... from`."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__
+
+
+def _judge_text(text: str, types: set[str]) -> Fault:
+    def says(signs: tuple[str, ...]) -> bool:
+        return any(sign in text for sign in signs)
+
+    is_cuda = says(_CUDA) or "AcceleratorError" in types
+    if says(_MEMORY):
+        return Fault(retryable=True, spoils_process=is_cuda)
+    if says(_OWN_AND_SPOILED):
+        return Fault(spoils_process=True)
+    if says(_NO_GPU):
+        return Fault(retryable=True, is_machine=True, spoils_process=True)
+    if says(_SYSTEM):
+        return Fault(retryable=True, is_machine=True)
+    if is_cuda:
+        # A kernel that got wrong arguments has not run; after all else the state of the context is unknown.
+        return Fault() if says(_REFUSED) else Fault(retryable=True, spoils_process=True)
+    return Fault(retryable=bool(types & _CONNECTION_TYPES) or says(_OTHER_PROCESS))
+
+
+# Parts of messages in lower case: of c10, of cudaGetErrorString, and the names of cuBLAS's and cuDNN's status codes.
+_CUDA = ("cuda error", "cuda driver error", "cublas", "cudnn", "cusolver", "cusparse", "cufft", "nccl error")
+_MEMORY = ("can't allocate memory", "out of memory", "cublas_status_alloc_failed", "cublas_status_not_initialized",
+           "cudnn_status_alloc_failed", "std::bad_alloc")  # fmt: skip
+_OWN_AND_SPOILED = ("device-side assert",)
+_REFUSED = ("invalid argument", "invalid configuration argument", "invalid_value", "not_supported", "bad_param",
+            "too many resources requested")  # fmt: skip
+_NO_GPU = (
+    "no cuda gpus are available", "no cuda-capable device", "found no nvidia driver", "torch not compiled with cuda",
+    "driver version is insufficient", "driver initialization failed", "cudagetdevicecount", "cuda unknown error",
+    "cuda error: unknown error", "invalid device ordinal", "busy or unavailable", "no kernel image",
+    "cuda error: initialization error", "system not yet initialized", "unsupported display driver",
+    "uncorrectable", "unspecified launch failure", "hardware stack error", "driver shutting down",
+    "context is destroyed",
+)  # fmt: skip
+_SYSTEM = ("no space left on device", "too many open files", "input/output error", "read-only file system",
+           "unable to open shared memory", "unable to allocate shared memory", "unable to mmap",
+           "could not determine home directory", "can't start new thread")  # fmt: skip
+# What a process hears when another one has died that trains with it or reads its data.
+_CONNECTION_TYPES = {"DistBackendError", "DistNetworkError", "DistStoreError"}
+_OTHER_PROCESS = ("gloo/transport", "dataloader worker")

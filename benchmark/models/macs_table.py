@@ -1,0 +1,69 @@
+"""Make `macs.json` and `parameters.json`: multiply-adds and parameters of every network and data set that fit together.
+
+    python -m prunebench.benchmark.models.macs_table
+
+`plan` reads the tables, since counting would load torch. A test compares every entry with the counters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...datasets.parts.info import DataSetInfo
+from ...datasets.registry import dataset_names, describe
+from ..api.errors import UserError
+from .count_macs import count_macs
+from .outside import count_parameters
+from .registry import create_model, model_names
+
+TABLE = Path(__file__).with_name("macs.json")
+SIZES_TABLE = Path(__file__).with_name("parameters.json")
+
+
+def count_all() -> dict[str, int]:
+    """Multiply-adds of one input by "model dataset"."""
+    return {name: sum(count_macs(model, input_shape).values()) for name, model, input_shape in _networks()}
+
+
+def size_all() -> dict[str, dict[str, Any]]:
+    """Parameters, prunable ones and those outside the count, by "model dataset"."""
+    return {name: asdict(count_parameters(model)) for name, model, _ in _networks()}
+
+
+def _networks() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
+    """Name, network and input shape; pairs that do not fit are left out, and made-up data, whose shape is an option."""
+    for model_name in model_names():
+        for dataset_name in set(dataset_names()) - {"synthetic"}:
+            info = describe(dataset_name)
+            try:
+                model = _build(model_name, {}, info)
+            except UserError:
+                continue
+            yield f"{model_name} {dataset_name}", model, info.input_shape
+
+
+def count_one(model_name: str, options: Mapping[str, Any], info: DataSetInfo) -> int:
+    """Multiply-adds of one input of a data set; weights to start from do not matter.
+
+    Raises UserError where network and data do not fit.
+    """
+    return sum(count_macs(_build(model_name, options, info), info.input_shape).values())
+
+
+def _build(model_name: str, options: Mapping[str, Any], info: DataSetInfo) -> nn.Module:
+    """The architecture, on the meta device: nothing is computed."""
+    architecture = {key: value for key, value in options.items() if key != "weights"}
+    with torch.device("meta"):
+        return create_model(model_name, num_classes=info.num_classes, input_shape=info.input_shape, **architecture)
+
+
+if __name__ == "__main__":
+    for path, table in ((TABLE, count_all()), (SIZES_TABLE, size_all())):
+        path.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""From groups of results to figures."""

@@ -1,0 +1,76 @@
+"""Ours against printed numbers: one panel a sparsity, a line a method, a filled point for ours, a ring for theirs."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from ..analysis.frame_type import Frame
+from ..analysis.published import PAPER, Published
+from ..tables.caption import ACCURACIES, accuracy_column, subject
+from ..tables.cell import Stat, percent, spread
+from ..tables.published import Line, pair_lines
+from .style import DENSE_LOOK, Look, legend, looks, new_figure, panel_grid, shorten, style
+from .text import plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..studies.load import Study
+
+
+def published_figure(
+    study: Study, frame: Frame, printed: list[Published], accuracy: str = "last", stat: Stat = "std"
+) -> Figure:
+    """Accuracies in percent with their spread; printed ones are cited and drawn as rings in grey."""
+    column = accuracy_column(accuracy)
+    lines = pair_lines(study, frame, printed)
+    blocks = list(dict.fromkeys(line.block for line in lines))
+    columns, rows = panel_grid(len(blocks))
+    look = looks(frame)
+    largest = max((sum(line.block == block for line in lines) for block in blocks), default=1)
+    with style():
+        figure, axes = new_figure(1.2 + 3.4 * columns, 0.9 + rows * (0.7 + 0.2 * largest), columns, rows)
+        for panel, block in zip(axes.flat, blocks, strict=False):
+            _draw_panel(panel, [line for line in lines if line.block == block], look, column, stat)
+            panel.set_title(plain(block))
+            panel.set_xlabel("test accuracy (%)")
+        for panel in axes.flat[len(blocks) :]:
+            panel.set_visible(False)
+        panel = axes[0, 0]
+        panel.plot([], [], marker="o", color="0.2", linestyle="", label=f"ours: {_first_words(ACCURACIES[accuracy])}")  # pyright: ignore[reportArgumentType]
+        panel.plot([], [], marker="o", color="0.45", markerfacecolor="none", linestyle="", label="cited")
+        figure.suptitle(
+            f"{subject(frame)}: ours and table {printed[0].table} of {PAPER}", x=0.01, ha="left", fontsize=9
+        )
+        legend(figure, panel)
+    return figure
+
+
+def _name(line: Line) -> str:
+    """The label, with the cited sparsity where it is not that of the block."""
+    printed = line.printed
+    if printed is None or printed.sparsity is None or printed.sparsity == printed.target:
+        return shorten(line.label)
+    return shorten(f"{line.label}, {percent(printed.sparsity)}")
+
+
+def _first_words(text: str) -> str:
+    return textwrap.shorten(text, 60, placeholder="…")
+
+
+def _draw_panel(axes: Axes, lines: list[Line], look: dict[str, Look], column: str, stat: Stat) -> None:
+    for place, line in enumerate(lines):
+        if line.printed is not None:
+            axes.errorbar(line.printed.accuracy, place + 0.12, xerr=line.printed.accuracy_std, marker="o", color="0.45",
+                          markerfacecolor="none", linewidth=0.9, capsize=2, zorder=2)  # fmt: skip
+        values = [] if line.group is None else [100 * float(v) for v in line.group.done[column].dropna()]
+        if values:
+            # dense trainings of other networks than the study's are rows of a paper too
+            shown = look.get(line.label, DENSE_LOOK)
+            axes.errorbar(sum(values) / len(values), place - 0.12, xerr=spread(values, stat), marker=shown.marker,
+                          color=shown.color, linewidth=1.1, capsize=2, zorder=3)  # fmt: skip
+    names = [_name(line) for line in lines]
+    axes.set_yticks(range(len(lines)), names)
+    axes.set_ylim(len(lines) - 0.4, -0.6)

@@ -1,0 +1,64 @@
+"""The networks of runs before anything runs: what sparsity counts of them, and whether the methods can prune them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..models.outside import Sizes
+from ..runs.run import Run
+
+SIZES_TABLE = Path(__file__).parents[1] / "models" / "parameters.json"
+"""Sizes of networks without options by model and data set: `prunebench.benchmark.models.macs_table` makes it."""
+
+
+def sizes_by_network(runs: Iterable[Run]) -> dict[str, Sizes]:
+    """The sizes of each network of the runs, by its name with its options.
+
+    Those of a network that is not in the shipped table are counted, which loads torch; then its methods are checked
+    too. Raises UserError as `check_runs` does.
+    """
+    found: dict[str, Sizes] = {}
+    uncounted: list[Run] = []
+    for run in runs:
+        known = _sizes_table().get(f"{run.model} {run.dataset}")
+        if known is None or run.model_options or not _has_usual_shape(run):
+            uncounted.append(run)
+        else:
+            found[network_name(run)] = Sizes(**known)
+    if uncounted:
+        from .network_checks import check_runs
+
+        found |= check_runs(uncounted)
+    return found
+
+
+def _has_usual_shape(run: Run) -> bool:
+    """Whether the options of the data leave inputs and classes as they are, as a limit on the samples does."""
+    from ...datasets.registry import describe
+
+    usual, own = describe(run.dataset), describe(run.dataset, **dict(run.dataset_options))
+    return (usual.input_shape, usual.num_classes) == (own.input_shape, own.num_classes)
+
+
+def network_name(run: Run) -> str:
+    """`convnet-small on digits`, with the options of the network and of the data."""
+    return f"{_named(run.model, run.model_options)} on {_named(run.dataset, run.dataset_options)}"
+
+
+def _named(name: str, options: Sequence[tuple[str, Any]]) -> str:
+    return f"{name} {json.dumps(dict(options))}" if options else name
+
+
+def warnings(sizes: dict[str, Sizes]) -> list[str]:
+    """One line for each network of which much lies outside the count."""
+    found = [(name, each.warning()) for name, each in sizes.items()]
+    return [f"warning: {name}: {warning}" for name, warning in found if warning is not None]
+
+
+@cache
+def _sizes_table() -> dict[str, dict[str, Any]]:
+    return json.loads(SIZES_TABLE.read_text(encoding="utf-8"))

@@ -1,0 +1,140 @@
+"""What the HTML report embeds: runs, curves, layers and training histories as compact plain data."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..analysis.frame_type import Frame
+from ..plots.accuracy import curves_of
+from ..plots.style import looks
+from ..runs.run import to_dict
+from ..runs.store import RunFolder, Store
+from ..studies.load import Row, Study
+from ..tables.accuracy import dense_rows
+from ..tables.caption import ACCURACIES
+from ..tables.cell import labels, targets
+
+MAX_EPOCHS = 120
+"""Points of a training curve that are embedded; longer ones are thinned, first and last kept."""
+
+SHOWN = (
+    "id", "label", "method", "target", "seed", "state", "reason", "sparsity", "empty_layers", "accuracy_before",
+    "accuracy_pruned", "accuracy_last", "accuracy_selected", "accuracy_best_test", "macs_pruned", "epochs", "seconds",
+    "device", "host", "revision", "outdated", "data", "parent",
+)  # fmt: skip
+"""Columns of the frame that the page shows of a run."""
+
+DASHES = {"-": "", "--": "6 3", "-.": "7 3 2 3", ":": "2 3"}
+
+
+def report_data(
+    study: Study,
+    store: Store,
+    frame: Frame,
+    results: Mapping[str, Mapping[str, Any]],
+    accuracy: str,
+    command: str,
+) -> dict[str, Any]:
+    """Everything that the page's script draws. What is not stored is left out.
+
+    `accuracy` is the one it shows first, `command` the one that computes the study.
+    """
+    look = looks(frame)
+    networks: list[dict[str, Any]] = []
+    pairs = zip(study.rows, _records(frame), strict=True)
+    return {
+        "study": study.name,
+        "command": command,
+        "accuracy": accuracy,
+        "accuracies": dict(ACCURACIES),
+        "targets": targets(frame),
+        "labels": [
+            {"name": label, "color": look[label].color, "dash": DASHES.get(look[label].line, "6 1 1 1")}
+            for label in labels(frame)
+        ],
+        "curves": {name: _curves(frame, name) for name in ACCURACIES},
+        "dense": {name: _dense(frame, name) for name in ACCURACIES},
+        "runs": [_run(study, store, row, record, results, networks) for row, record in pairs],
+        "networks": networks,
+    }
+
+
+def stored_results(study: Study, store: Store) -> dict[str, dict[str, Any]]:
+    """Every stored result of the study by run id, dense trainings included."""
+    from ..studies.plan import with_parents
+
+    found = {run.id: store.result(study.name, run) for run in with_parents(study.runs)}
+    return {run_id: result for run_id, result in found.items() if result is not None}
+
+
+def pack_results(study: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Results as base64 of gzipped JSON; the same results make the same text."""
+    text = json.dumps({"study": study, "results": list(results.values())})
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _records(frame: Frame) -> list[dict[str, Any]]:
+    """Rows of the frame as plain data; what pandas marks as missing becomes None."""
+    return json.loads(frame.to_json(orient="records", double_precision=10))
+
+
+def _curves(frame: Frame, accuracy: str) -> dict[str, list[list[float | int | None]]]:
+    """For each label points of [target, mean, half of the 95 % t-interval, runs], in percent."""
+    curves = curves_of(frame, f"accuracy_{accuracy}", "ci")
+    return {
+        label: [[p.target, round(p.mean, 4), _rounded(p.spread), len(p.values)] for p in points]
+        for label, points in curves.items()
+    }
+
+
+def _dense(frame: Frame, accuracy: str) -> float | None:
+    rows = dense_rows(frame, f"accuracy_{accuracy}", "std", 1)
+    return _rounded(rows[0].cells[0].value) if rows else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _run(
+    study: Study,
+    store: Store,
+    row: Row,
+    record: Mapping[str, Any],
+    results: Mapping[str, Mapping[str, Any]],
+    networks: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """One run: the columns of the frame that the page shows, its layers, its history and where it lies."""
+    plain = {key: record[key] for key in SHOWN if record[key] is not None}
+    if row.run is None:
+        return plain
+    folder = store.folder(study.name, row.run)
+    plain["only"] = f"--only method={row.method} --only sparsity={row.sparsity:g} --only seed={row.seed}"
+    plain |= {"folder": str(folder.path), "spec": to_dict(row.run), "history": _history(folder)}
+    if row.run.id in results:
+        return plain | _layers(results[row.run.id], networks)
+    return plain | {"log": str(folder.log_path)} if folder.log_path.exists() else plain
+
+
+def _layers(result: Mapping[str, Any], networks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Weights kept by layer; names and sizes are stored once for all runs of the same network."""
+    layers = result["layers"]
+    network = {key: [layer[key] for layer in layers] for key in ("name", "total", "macs")}
+    if network not in networks:
+        networks.append(network)
+    return {"network": networks.index(network), "kept": [layer["kept"] for layer in layers]}
+
+
+def _history(folder: RunFolder) -> list[list[float | int | None]]:
+    """[epoch, validation accuracy, test accuracy, density] of at most MAX_EPOCHS epochs."""
+    records = folder.history()
+    step = max(1, -(-len(records) // MAX_EPOCHS))
+    chosen = [record for i, record in enumerate(records) if i % step == 0 or i == len(records) - 1]
+    return [
+        [r["epoch"] + 1, *(_rounded(r[key]) for key in ("validation_accuracy", "test_accuracy", "density"))]
+        for r in chosen
+    ]

@@ -1,0 +1,201 @@
+"""The report: one HTML file with everything in it, which opens without a network and without a server."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from .. import __version__
+from ..analysis.frame import study_frame
+from ..analysis.frame_type import Frame
+from ..analysis.published import is_of, published_rows
+from ..runs.run import Recipe
+from ..runs.store import Store
+from ..studies.load import Study
+from ..tables.caption import ACCURACIES, prunable_sentence
+from ..tables.cell import has_pruned
+from ..tables.formats.to_html import to_html
+from ..tables.kinds import OF_PRUNED, make_table
+from ..tables.older import SET_ASIDE, set_aside
+from ..tables.table import Table
+from .data import pack_results, report_data, stored_results
+
+SCRIPTS = ("report_page.js", "report_chart.js", "report_table.js", "report_run.js")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How the user named the study, for the commands that reproduce it."""
+
+    study: str
+    assignments: Sequence[str] = ()
+    only: Sequence[str] = ()
+    plugins: Sequence[str] = ()
+
+    def command(self, verb: str) -> str:
+        """`prunebench VERB STUDY` with all that changes what it means, quoted for a shell."""
+        words = ["prunebench", verb, self.study]
+        for option, values in (("--set", self.assignments), ("--only", self.only), ("--plugin", self.plugins)):
+            words += [word for value in values for word in (option, value)]
+        return shlex.join(words)
+
+
+def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last") -> str:
+    """The page as text. Names and reasons are escaped; nothing in it is fetched from anywhere."""
+    import jinja2
+
+    frame, results = set_aside(study_frame(study, store)), stored_results(study, store)
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("report.html").render(
+        title=study.file.title or study.name,
+        study=study.name,
+        question=study.file.question,
+        version=__version__,
+        counts=_counts(frame),
+        protocol=_protocol(study, frame),
+        recipes=_recipes(study),
+        tables=_tables(study, store, frame, accuracy),
+        failures=_failures(study, store, frame),
+        commands=[asked.command(verb) for verb in ("run", "table", "plot", "report")],
+        versions=_versions(results),
+        study_yaml=_study_yaml(study),
+        data=embed_json(report_data(study, store, frame, results, accuracy, asked.command("run"))),
+        raw=pack_results(study.name, results),
+        style=_asset("report.css"),
+        scripts=[_asset(name) for name in SCRIPTS],
+    )
+
+
+def _asset(name: str) -> str:
+    return (resources.files(__package__ or "") / "assets" / name).read_text(encoding="utf-8")
+
+
+def embed_json(value: Any) -> str:
+    """JSON that can stand inside a script element: no character that HTML or old scripts read as an end."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _counts(frame: Frame) -> dict[str, int]:
+    """Runs by state, in the order of importance."""
+    found = Counter(frame["state"])
+    known = ("done", SET_ASIDE, "failed", "running", "interrupted", "missing", "not run")
+    return {state: found[state] for state in known if found[state]}
+
+
+def _protocol(study: Study, frame: Frame) -> list[tuple[str, str]]:
+    file = study.file
+    share = f"{file.validation:.0%} of the training set" if file.validation else "none, so no selected epoch"
+    return [
+        ("Data set", _named(file.dataset.name, file.dataset.options)),
+        ("Network", _named(file.model.name, file.model.options)),
+        ("Seeds", ", ".join(str(seed) for seed in sorted({row.seed for row in study.rows if row.run is not None}))),
+        ("Validation split", share),
+        ("What sparsity counts", prunable_sentence(frame)),
+        *((f"Accuracy “{name}”", text) for name, text in ACCURACIES.items()),
+    ]
+
+
+def _named(name: str, options: dict[str, Any]) -> str:
+    return f"{name} {json.dumps(options)}" if options else name
+
+
+def _recipes(study: Study) -> list[tuple[str, str]]:
+    """Each training recipe of the study, defaults included, with the rows that use it."""
+    users: dict[Recipe, dict[str, None]] = {}
+    for row in study.rows:
+        if row.run is not None:
+            users.setdefault(row.run.recipe, {})[row.label] = None
+            if row.run.parent is not None:
+                users.setdefault(row.run.parent.recipe, {})["dense training before pruning"] = None
+    return [
+        (", ".join(labels), ", ".join(f"{key} = {value}" for key, value in vars(recipe).items()))
+        for recipe, labels in users.items()
+    ]
+
+
+def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tuple[str, str]]:
+    """(Heading, HTML) of every table; the main accuracy first, ours beside printed numbers where there are any."""
+
+    def table(kind: str, accuracy: str = accuracy, against: str | None = None) -> Table:
+        return make_table(kind, study, store, accuracy, against=against, frame=frame)
+
+    chosen = [("Accuracy", table("accuracy"))]
+    if study.file.published is not None and is_of(published_rows(study.file.published), study):
+        chosen.append(("Ours beside the paper", table("accuracy", against="published")))
+    kinds = {"flops": "Multiply-adds", "macs": "Accuracy beside multiply-adds", "paired": "Paired differences"}
+    kinds |= {"cost": "Cost", "rank": "Ranks"}
+    chosen += [
+        *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),
+        *((f"Accuracy, {name.replace('_', ' ')}", table("accuracy", name)) for name in ACCURACIES if name != accuracy),
+    ]
+    return [(heading, to_html(made)) for heading, made in chosen]
+
+
+def _failures(study: Study, store: Store, frame: Frame) -> list[dict[str, str]]:
+    """Runs that are neither stored nor simply missing, and rows that the study only lists."""
+    found = []
+    for row, record in zip(study.rows, frame.to_dict("records"), strict=True):
+        if record["state"] in ("done", "missing"):
+            continue
+        folder = store.folder(study.name, row.run) if row.run is not None else None
+        found.append(
+            {
+                "run": row.run.id if row.run is not None else "",
+                "label": row.label,
+                "sparsity": f"{row.sparsity * 100:g} %",
+                "seed": str(row.seed) if row.run is not None else "",
+                "state": record["state"],
+                "reason": record["reason"] or "",
+                "log": str(folder.log_path if folder.log_path.exists() else folder.path / "attempts") if folder else "",
+                "command": f"prunebench logs {row.run.id}" if row.run is not None else "",
+            }
+        )
+    return found
+
+
+def _versions(results: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Versions, revisions, devices and hosts of the stored results, each with the number of runs where they differ."""
+    found: dict[str, Counter[str]] = {}
+    for result in results.values():
+        for name, value in _facts(result["provenance"]).items():
+            found.setdefault(name, Counter())[value] += 1
+    return [(name, _spelled(values)) for name, values in found.items()]
+
+
+def _facts(provenance: dict[str, Any]) -> dict[str, str]:
+    return {
+        "prunebench": provenance["prunebench"],
+        "revision": provenance["revision"] or "not from a checkout",
+        "python": provenance["python"],
+        **provenance["packages"],
+        "device": provenance["device_name"],
+        "host": provenance["host"],
+        "platform": provenance["platform"],
+        "threads": str(provenance["threads"]),
+        "deterministic algorithms": "yes" if provenance["deterministic"] else "no",
+        **{f"plug-in {name}": f"SHA-256 {digest}" for name, digest in provenance["plugins"].items()},
+    }
+
+
+def _spelled(values: Counter[str]) -> str:
+    if len(values) == 1:
+        return next(iter(values))
+    return ", ".join(f"{value} ({count} runs)" for value, count in values.most_common())
+
+
+def _study_yaml(study: Study) -> str:
+    """The resolved study file: `extends` and `--set` applied, so that it stands alone."""
+    import yaml
+
+    return yaml.safe_dump(study.source.data, sort_keys=False, allow_unicode=True, width=110)

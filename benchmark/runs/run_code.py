@@ -1,0 +1,117 @@
+"""What a run is computed with beside its specification: the code of its method and network, and a weights file.
+
+The code of a method is the file of its class and the files of its package that this imports: for a built-in method
+those of `methods/`, for a plug-in its file, files beside it, and what it takes from `methods/`. A control has the
+code of the methods that it borrows from as well. The code of a network is its file and those of `benchmark/models/`
+that it imports. Not seen: the harness, data sets' code, torch and other libraries, for which results record versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...methods.registry import borrowed_chain, origin
+from ..models.registry import is_weights_file, source_file
+from .run import Run
+from .source_code import SCHEME, Import, Resolve, SourceFiles, imported_files
+
+METHODS_PACKAGE = "prunebench.methods"
+MODELS_PACKAGE = "prunebench.benchmark.models"
+PROJECT = Path(__file__).resolve().parents[2]
+PLUMBING = frozenset(("registry", "describe", "contract", "contract_checks", "toy_task", "__init__"))
+"""Files that look methods and networks up, or check them; they compute nothing of a run."""
+
+Code = dict[str, Any]
+"""`scheme`, digests of `method`, `network` and `weights` (a file's SHA-256), versions of `packages`."""
+
+
+@dataclass
+class CodeReader:
+    """The code as it is now. Every file is read once, so a command has a new one, and a process that computes one."""
+
+    _files: SourceFiles = field(default_factory=SourceFiles)
+    _methods: dict[tuple[str, ...], tuple[str, dict[str, str]]] = field(default_factory=dict)
+    _networks: dict[str, str] = field(default_factory=dict)
+    _chains: dict[tuple[str, Any], tuple[str, ...]] = field(default_factory=dict)
+    _weights: dict[tuple[str, int, int], str] = field(default_factory=dict)
+
+    def read(self, run: Run) -> Code:
+        """The code of a run. A weights file that is not there is left out; whoever needs it says so."""
+        method, packages = self._method(run)
+        code: Code = {"scheme": SCHEME, "method": method, "network": self._network(run.model)}
+        weights = dict(run.model_options).get("weights")
+        if isinstance(weights, str) and is_weights_file(weights) and (digest := self._weights_of(Path(weights))):
+            code["weights"] = digest
+        return {**code, "packages": packages} if packages else code
+
+    def _method(self, run: Run) -> tuple[str, dict[str, str]]:
+        key = (run.method, run.method_options)
+        if key not in self._chains:
+            self._chains[key] = (run.method, *borrowed_chain(run.method, dict(run.method_options)))
+        names = self._chains[key]
+        if names not in self._methods:
+            origins = [origin(name) for name in names]
+            digests = [self._files.digest(source, _of_method(source, module)) for source, module, _ in origins]
+            self._methods[names] = "+".join(digests), dict(package for _, _, package in origins if package)
+        return self._methods[names]
+
+    def _network(self, name: str) -> str:
+        if name not in self._networks:
+            resolve = imported_files(PROJECT / "benchmark" / "models", MODELS_PACKAGE, PLUMBING)
+            self._networks[name] = self._files.digest(source_file(name), resolve)
+        return self._networks[name]
+
+    def _weights_of(self, path: Path) -> str | None:
+        try:
+            state = path.expanduser().stat()
+            key = (str(path), state.st_size, state.st_mtime_ns)
+            if key not in self._weights:
+                with path.expanduser().open("rb") as file:
+                    self._weights[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return None
+        return self._weights[key]
+
+
+def _of_method(source: Path, module: str | None) -> Resolve:
+    """Imports that belong to a method: of the suite's methods, and of its own package or of files beside it."""
+    suite = imported_files(PROJECT / "methods", METHODS_PACKAGE, PLUMBING)
+    if module is not None and module.startswith(f"{METHODS_PACKAGE}."):
+        return suite
+    package = "" if module is None else module.split(".")[0]
+    depth = 0 if module is None else module.count(".") + (source.name == "__init__.py")
+    own = imported_files(source.resolve().parents[max(0, depth - 1)], package)
+
+    def resolve(path: Path, node: Import) -> Iterator[Path]:
+        yield from suite(path, node)
+        yield from own(path, node)
+
+    return resolve
+
+
+def differences(stored: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of the code differs: `method`, `network`, `weights`; nothing where the stored code is not known.
+
+    `changed`: the code was another one when the run began than when it ended.
+    """
+    if not stored or stored.get("scheme") != now["scheme"]:
+        return ()
+    found = [key for key in ("method", "network", "weights") if {key} <= stored.keys() & now.keys()]
+    found = [key for key in found if stored[key] != now[key]]
+    if "method" not in found and stored.get("packages", {}) != now.get("packages", {}):
+        found.insert(0, "method")
+    if stored.get("changed"):
+        found.append("changed")
+    return tuple(found)
+
+
+def code_digest(code: Mapping[str, Any] | None) -> str | None:
+    """Twelve hex digits for all of a code, so that results of the same code can be grouped; None if not recorded."""
+    if not code:
+        return None
+    return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:12]

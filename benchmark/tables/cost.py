@@ -1,0 +1,94 @@
+"""What each method costs: epochs, multiply-adds of training, device-hours, seconds of scoring and of mask upkeep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..analysis.frame_type import Frame
+from .caption import missing_sentence, prunable_sentence, seeds_sentence, subject
+from .cell import MISSING
+from .multiply_adds import best_unit
+from .table import Cell, Column, Note, Table, TableRow
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A column of the table: a column of the frame, how it is summed up over runs, and its unit."""
+
+    heading: str
+    column: str
+    is_sum: bool = False
+    scale: float = 1.0
+    digits: int = 0
+
+
+def cost_table(frame: Frame) -> Table:
+    """One row for each label; means over its stored runs of all sparsities and seeds, device-hours summed."""
+    planned = frame[frame["state"] != "not run"]
+    planned = planned.assign(device_seconds=planned["seconds"].astype(float) * planned["processes"].astype(float))
+    measures = _measures(frame)
+    groups = planned.groupby("label", sort=False)
+    rows = [_row(str(label), group, measures) for label, group in groups]
+    done = frame[frame["state"] == "done"]
+    devices = sorted({str(device) for device in done["device"].dropna()})
+    return Table(
+        name="cost",
+        title=f"Cost of training and pruning, {subject(frame)}",
+        corner="Method",
+        columns=tuple(Column(heading=measure.heading) for measure in measures),
+        rows=tuple(rows),
+        caption=tuple(
+            sentence
+            for sentence in (
+                "Means over stored runs of all sparsities and seeds; device-hours are their sum, wall time of the run "
+                "itself times the processes that share it. Epochs and multiply-adds count the dense "
+                "training a run starts from, which the runs of a seed share; device-hours do not. "
+                "Forward and backward together count as three forward passes.",
+                seeds_sentence(frame),
+                prunable_sentence(frame),
+                f"Measured on {', '.join(devices)}." if devices else "",
+                missing_sentence(frame),
+            )
+            if sentence
+        ),
+    )
+
+
+def _measures(frame: Frame) -> list[_Measure]:
+    macs = frame["train_macs"].dropna()
+    size, unit = best_unit(float(macs.max())) if len(macs) else (1.0, "")
+    return [
+        _Measure("epochs, own", "epochs", digits=1),
+        _Measure("with dense", "epochs_total", digits=1),
+        _Measure(f"training MACs ({unit})", "train_macs", scale=1 / size, digits=3),
+        _Measure(f"if zeros were skipped ({unit})", "train_macs_sparse", scale=1 / size, digits=3),
+        _Measure("device-hours", "device_seconds", is_sum=True, scale=1 / 3600, digits=3),
+        _Measure("scoring (s)", "prune_seconds", digits=3),
+        _Measure("mask upkeep (s)", "mask_seconds", digits=3),
+        _Measure("peak memory (MB)", "peak_memory_bytes", scale=1e-6),
+    ]
+
+
+def _row(label: str, group: Frame, measures: list[_Measure]) -> TableRow:
+    expected, num_done = len(group), int((group["state"] == "done").sum())
+    failed = int((group["state"] == "failed").sum())
+    notes = (Note("‡", MISSING, f"{label}: {failed} failed" if failed else ""),) if num_done < expected else ()
+    cells = []
+    for index, measure in enumerate(measures):
+        values = group[measure.column].dropna().astype(float)
+        if values.empty:
+            cells.append(Cell(text="–", notes=notes if index == 0 else ()))
+            continue
+        value = float(values.sum() if measure.is_sum else values.mean())
+        cells.append(
+            Cell(
+                value=value * measure.scale,
+                digits=measure.digits,
+                # Once a row is enough: the count is the same in all its cells.
+                count=len(values) if index == 0 else None,
+                expected=expected if index == 0 else None,
+                shows_count=True,
+                notes=notes if index == 0 else (),
+            )
+        )
+    return TableRow(label=label, cells=tuple(cells))

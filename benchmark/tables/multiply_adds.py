@@ -1,0 +1,71 @@
+"""Multiply-adds: what share is pruned, and how many are left, by method and sparsity."""
+
+from __future__ import annotations
+
+from ..analysis.frame_type import Frame
+from ..runs.run import DENSE
+from .caption import common_caption, subject
+from .cell import Stat, headings, labels, measured_cell, split_groups, targets
+from .table import Cell, Column, Table, TableRow
+
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+
+
+def best_unit(value: float) -> tuple[float, str]:
+    """The largest unit that is not larger than the value: 304,768 is counted in k."""
+    return next(((size, name) for size, name in UNITS if abs(value) >= size), UNITS[-1])
+
+
+def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -> Table:
+    """Two blocks of rows with the same columns: percent of multiply-adds pruned, and multiply-adds left.
+
+    Nothing is marked the best: at one sparsity, fewer multiply-adds are a gain only for a network that still works.
+    """
+    groups, sparsities = split_groups(frame), targets(frame)
+    networks = _dense_macs(frame)
+    dense = networks[-1] if networks else None
+    size, unit = best_unit(dense) if dense else UNITS[-1]
+    blocks = {"Multiply-adds pruned (%)": ("macs_pruned", 100.0, 1), _left(unit): ("macs_sparse", 1 / size, 2)}
+    rows = []
+    for block, (column, scale, digits) in blocks.items():
+        cell = _reference([0.0] if column == "macs_pruned" and networks else networks, scale, digits)
+        rows.append(TableRow(label="Dense", cells=(cell,) * max(1, len(sparsities)), block=block, is_reference=True))
+        for label in labels(frame):
+            cells = tuple(
+                measured_cell(groups.get((label, t)), column, scale=scale, digits=digits, stat=stat, chance=chance)
+                for t in sparsities
+            )
+            rows.append(TableRow(label=label, cells=cells, block=block))
+    return Table(
+        name="flops",
+        title=f"Multiply-adds of {subject(frame)} by sparsity",
+        corner="Method",
+        columns=tuple(Column(heading=name) for name in headings(sparsities)),
+        rows=tuple(rows),
+        caption=(
+            "Multiply-adds with the weights that sparsity counts, for one input, each layer weighted by its density; "
+            "one multiply-add is two FLOPs. A machine that does not skip zeros saves none of them.",
+            *common_caption(frame, stat),
+        ),
+        facts={"macs_dense": dense, "unit": unit, "stat": stat},
+    )
+
+
+def _dense_macs(frame: Frame) -> list[float]:
+    """Multiply-adds of the dense networks behind the table, ascending: of its dense rows, or of all if it has none."""
+    rows = frame.loc[frame["macs_dense"].notna()]
+    dense = rows.loc[rows["method"] == DENSE]
+    return sorted({float(macs) for macs in (dense if len(dense) else rows)["macs_dense"]})
+
+
+def _reference(values: list[float], scale: float, digits: int) -> Cell:
+    """One value, or the range of several networks."""
+    if not values:
+        return Cell(text="missing")
+    if len(values) == 1:
+        return Cell(value=values[0] * scale, digits=digits)
+    return Cell(text=f"{values[0] * scale:.{digits}f} to {values[-1] * scale:.{digits}f}")
+
+
+def _left(unit: str) -> str:
+    return f"Multiply-adds left ({unit})" if unit else "Multiply-adds left"

@@ -1,0 +1,169 @@
+"""Several processes that train one network, each on its share of every batch (DistributedDataParallel).
+
+Every process computes the same run with the same seeds; gradients, scores and counts are summed over all of them, so
+that weights and masks stay equal. The leader (rank 0) alone talks to the launcher and writes files; the others follow.
+With one process everything here does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from ..api.errors import UserError
+from ..api.masks import Masks
+from ..runs.run import Run, from_dict, to_dict
+
+TIMEOUT = timedelta(minutes=30)
+"""A process that waits longer for another one gives up: longer than any evaluation or scoring of one process."""
+
+
+def is_active() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    return dist.get_rank() if is_active() else 0
+
+
+def world() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if is_active() else 1
+
+
+def is_leader() -> bool:
+    return rank() == 0
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Join the processes that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; nothing for one process."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    # Orders and stop flags are small tensors on the CPU, whatever the network lies on.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """The GPU of this process among those of its node; a device that is named with its number is kept."""
+    if not is_active() or device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+
+
+def announce(run: Run | None) -> None:
+    """The leader tells the others which run to compute next; None sends them home."""
+    if is_active() and is_leader():
+        _broadcast_text("" if run is None else json.dumps(to_dict(run)))
+
+
+def next_run() -> Run | None:
+    """What a follower is to compute; waits for the leader."""
+    text = _broadcast_text("")
+    return from_dict(json.loads(text)) if text else None
+
+
+def _broadcast_text(text: str) -> str:
+    data = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8) if text else torch.empty(0, dtype=torch.uint8)
+    length = torch.tensor(len(data))
+    dist.broadcast(length, 0)
+    if not is_leader():
+        data = torch.empty(int(length), dtype=torch.uint8)
+    if int(length):
+        dist.broadcast(data, 0)
+    return bytes(data.tolist()).decode()
+
+
+def total(tensor: Tensor) -> Tensor:
+    """Sum over all processes, in place."""
+    if is_active():
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def agreed(value: bool) -> bool:
+    """The leader's value, for all."""
+    if not is_active():
+        return value
+    shared = torch.tensor(int(value))
+    dist.broadcast(shared, 0)
+    return bool(shared)
+
+
+def check_shares(num_samples: int, batch_size: int) -> None:
+    """Refuse batches that leave a process with less than two samples, which batch norm cannot take."""
+    rest = num_samples % batch_size
+    smallest = min(batch_size, rest if rest > 1 else batch_size) // world()
+    if is_active() and smallest < 2:
+        raise UserError(
+            f"{world()} processes cannot share the last batch of {rest} of {num_samples} training samples; "
+            f"choose a batch_size other than {batch_size} or fewer processes"
+        )
+
+
+def weighted(loss: Tensor, num_own: int, num_all: int) -> Tensor:
+    """The mean loss of this process's share, such that the mean over processes is the mean over the whole batch."""
+    return loss * (num_own * world() / num_all)
+
+
+def parallel(model: nn.Module) -> nn.Module:
+    """The network whose backward pass averages gradients over the processes."""
+    if not is_active():
+        return model
+    # Statistics of batch norm are settled once an epoch, in `average_statistics`.
+    return DistributedDataParallel(model, broadcast_buffers=False)
+
+
+@torch.no_grad()
+def average_statistics(model: nn.Module) -> None:
+    """Running statistics of batch norm as the mean over processes; where they are synchronised, they are equal."""
+    if not is_active():
+        return
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None:
+            for statistic in (module.running_mean, module.running_var):
+                total(statistic).div_(world())
+
+
+def check_same(masks: Masks | None) -> None:
+    """Raise RuntimeError where a process has other masks than the leader."""
+    if not is_active() or masks is None:
+        return
+    found = hashlib.sha256()
+    for name, mask in masks.items():
+        found.update(name.encode())
+        found.update(np.packbits(mask.cpu().numpy()).tobytes())
+    if differing := _num_differing(found.digest()):
+        raise RuntimeError(f"masks of {differing} of {world()} processes differ from the leader's")
+
+
+def check_same_data(fingerprint: str) -> None:
+    """Raise UserError where a process has read other data than the leader: nodes may have roots of their own."""
+    if is_active() and (differing := _num_differing(hashlib.sha256(fingerprint.encode()).digest())):
+        raise UserError(
+            f"{differing} of {world()} processes have read other data than the first one; check their roots"
+        )
+
+
+def _num_differing(digest: bytes) -> int:
+    """How many processes have another digest than the leader."""
+    own = torch.tensor(int.from_bytes(digest[:8], "big", signed=True))
+    leaders = own.clone()
+    dist.broadcast(leaders, 0)
+    return int(total((own != leaders).long()))

@@ -1,0 +1,1 @@
+"""Base classes of methods: mask pruners, fixed masks, dynamic sparse training, controls."""

@@ -1,0 +1,90 @@
+"""The contract test of one method: what the suite relies on, on a tiny network, in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from ...benchmark.api.errors import UserError
+from ..listing.describe import MethodInfo
+from ..registry import describe
+from . import checks
+from .checks import Subject
+from .toy_task import ToyNetwork, ToyRecurrentNetwork
+
+SPARSITIES = (0.8, 0.5, 0.0)
+"""The first that the method takes: some know only a pattern's sparsity, some set it by other options."""
+QUICK: dict[str, int] = {"every": 2, "prune_rounds": 10, "fisher_gradients": 20}
+"""Options whose defaults suit real networks and are cut to this much here: steps between mask updates, of which none
+would fall into a training of a dozen steps, and counts that only cost time."""
+
+CHECKS: dict[str, Callable[[Subject], str]] = {
+    "scores are finite floats": checks.check_scores,
+    "the target is met exactly": checks.check_target,
+    "pruned weights stay zero under SGD": partial(checks.check_masks_hold, optimizer="sgd"),
+    "pruned weights stay zero under Adam": partial(checks.check_masks_hold, optimizer="adam"),
+    "pruning leaves no trace": checks.check_no_trace,
+    "same seed, same bits": checks.check_determinism,
+    "killed and resumed equals uninterrupted": checks.check_resume,
+    "detach leaves a plain network": checks.check_plain_model,
+    "a plan knows what it trains": checks.check_budget,
+    "bad options are refused by name": checks.check_options,
+    "NaN weights are an error": checks.check_nan,
+    "check looks at shapes only": checks.check_before_anything_runs,
+}
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of the report: `detail` says what was counted, or why the check failed."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+def check_method(name: str, options: Mapping[str, Any] | None = None) -> list[CheckResult]:
+    """Run every check on a registered method; the global random state is left alone.
+
+    Raises UserError for a name that is not registered or options that no sparsity and no toy network goes with. What a
+    method does wrong beyond that is a failed result, never an error.
+    """
+    info = describe(name)
+    with torch.random.fork_rng(devices=[]):
+        subject = _fit(info, {**quick_options(info), **(options or {})})
+        return [_run(label, check, subject) for label, check in CHECKS.items()]
+
+
+def _fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
+    """The first sparsity and network that the method takes."""
+    refusals = []
+    for sparsity in SPARSITIES:
+        for kind in (ToyNetwork, ToyRecurrentNetwork):
+            try:
+                subject = Subject(info, options, sparsity, kind)
+                subject.start()
+            except (UserError, ValueError) as error:
+                refusals.append(str(error))
+            else:
+                return subject
+    tried = ", ".join(f"{100 * sparsity:g} %" for sparsity in SPARSITIES)
+    raise UserError(f"method {info.name!r} starts on no toy network at {tried} sparsity; first reason: {refusals[0]}")
+
+
+def quick_options(info: MethodInfo) -> dict[str, int]:
+    """The options of a method that are cut for the toy task."""
+    known = info.options
+    return {name: limit for name, limit in QUICK.items() if name in known and known[name].default > limit}
+
+
+def _run(label: str, check: Callable[[Subject], str], subject: Subject) -> CheckResult:
+    try:
+        return CheckResult(label, True, check(subject))
+    # A method under test may fail in any way; each is one line of the report and the other checks still run.
+    except Exception as error:
+        reason = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        return CheckResult(label, False, reason)

@@ -1,0 +1,1 @@
+"""What a method says about itself, read from its source without loading torch."""

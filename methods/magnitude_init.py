@@ -1,0 +1,24 @@
+"""Magnitude pruning of the untrained network: what a score at initialisation must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from .magnitude import GlobalMagnitude
+
+
+@dataclass(kw_only=True)
+class MagnitudeInit(GlobalMagnitude):
+    """Remove the smallest initial weights over the whole network, then train. Frankle et al., 2021 (arXiv 2009.08576).
+
+    It is `global_mp` with `start: init`. Where layers are initialised with a variance of their own, the order between
+    layers is that of their variances.
+    """
+
+    label: ClassVar[str] = "Magnitude at init"
+    family: ClassVar[str] = "baseline"
+    paper: ClassVar[str] = "arXiv 2009.08576"
+    needs: ClassVar[str] = "weights"
+
+    start: Literal["trained", "init"] = "init"

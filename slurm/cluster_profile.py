@@ -1,0 +1,148 @@
+"""A profile: what a cluster wants to be told, in one YAML file, checked before anything is submitted."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from ..benchmark.api.errors import unknown
+from ..benchmark.runs.settings import Compile, MemoryFormat
+from ..benchmark.studies.yaml_source import read_yaml, validate
+from .durations import seconds_of
+
+PROFILES = Path(__file__).parent / "profiles"
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+# The launcher sets these itself: a second value would break resuming or the bookkeeping of jobs.
+_OURS = (
+    "array", "chdir", "dependency", "error", "job-name", "kill-on-invalid-dep", "no-requeue", "open-mode", "output",
+    "requeue", "signal", "wrap",
+)  # fmt: skip
+_BY_KEY = {
+    "partition": "partition", "account": "account", "qos": "qos", "constraint": "constraint", "gres": "gres",
+    "time": "time", "mem": "memory", "cpus-per-task": "cpus_per_task", "gpus-per-node": "gpus_per_run",
+    "gpus": "gpus_per_run", "gpus-per-task": "gpus_per_run", "nodes": "nodes_per_run", "ntasks": "gpus_per_run",
+    "ntasks-per-node": "gpus_per_run",
+}  # fmt: skip
+
+
+def _as_text(value: object) -> object:
+    """`OMP_NUM_THREADS: 8` is meant as text; a YAML yes/no is not obviously `1` or `true`, so it is left to fail."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Seconds = Annotated[int, BeforeValidator(seconds_of)]
+Text = Annotated[str, BeforeValidator(_as_text)]
+
+
+class Profile(BaseModel):
+    """The keys of a profile; `slurm/README.md` explains each. A task is one process that SLURM starts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gres: str | None = None
+    time: Seconds = Field(ge=60)
+    memory: str | None = Field(default=None, pattern=r"^[1-9]\d*[KMGT]?$")
+    cpus_per_task: int = Field(default=1, ge=1)
+    gpus_per_run: int = Field(default=1, ge=0)
+    nodes_per_run: int = Field(default=1, ge=1)
+    runs_per_job: int = Field(default=1, ge=1)
+    array_parallelism: int = Field(default=16, ge=1)
+    max_array_size: int | None = Field(default=None, ge=1)
+    max_submit: int | None = Field(default=None, ge=1)
+    modules: list[str] = []
+    setup: list[str] = []
+    environment: dict[str, Text] = {}
+    sbatch: dict[str, Text | bool] = {}
+    signal_before: Seconds = Field(default=120, ge=10)
+    max_requeues: int = Field(default=10, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(default=1, ge=1)
+    checkpoint_every: int = Field(default=1, ge=1)
+    memory_format: MemoryFormat = "auto"
+    compile: Compile = "none"
+
+    @field_validator("environment")
+    @classmethod
+    def _names(cls, environment: dict[str, str]) -> dict[str, str]:
+        for name in environment:
+            if not re.fullmatch(r"[A-Za-z_]\w*", name):
+                raise ValueError(f"{name!r} is not a name of an environment variable")
+            if name in THREAD_VARIABLES:
+                raise ValueError(f"{name} is set from the key threads, which makes it without effect here")
+        return environment
+
+    @field_validator("partition", "account", "qos", "constraint", "gres", "sbatch")
+    @classmethod
+    def _in_one_line(cls, value: str | dict[str, str | bool] | None) -> str | dict[str, str | bool] | None:
+        """A line of a batch script cannot be quoted over its end."""
+        for text in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(text, str) and "\n" in text:
+                raise ValueError(f"{text!r} has a newline, which sbatch cannot read")
+        return value
+
+    @field_validator("sbatch")
+    @classmethod
+    def _not_ours(cls, options: dict[str, str | bool]) -> dict[str, str | bool]:
+        for option, value in options.items():
+            name = option.lstrip("-").replace("_", "-")
+            if name in _OURS:
+                raise ValueError(f"option {option!r} is set by the launcher itself")
+            if name in _BY_KEY:
+                raise ValueError(f"option {option!r} has a key of its own in the profile: {_BY_KEY[name]}")
+            if value is False:
+                raise ValueError(f"option {option!r} is false; leave it out instead")
+        return {option.lstrip("-").replace("_", "-"): value for option, value in options.items()}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Profile:
+        if self.runs_per_job > 1 and self.num_tasks > 1:
+            raise ValueError(f"runs_per_job = {self.runs_per_job} needs gpus_per_run <= 1, not {self.gpus_per_run}")
+        if self.num_tasks % self.nodes_per_run:
+            raise ValueError(f"gpus_per_run = {self.gpus_per_run} cannot be shared by {self.nodes_per_run} nodes")
+        if self.signal_before >= self.time:
+            raise ValueError(f"signal_before ({self.signal_before} s) must be shorter than time ({self.time} s)")
+        if self.device == "cuda" and self.gpus_per_run == 0 and self.gres is None:
+            raise ValueError("device: cuda needs gpus_per_run >= 1 or gres")
+        return self
+
+    @property
+    def num_tasks(self) -> int:
+        """Processes of one run: one a GPU, at least one."""
+        return max(1, self.gpus_per_run)
+
+    @property
+    def minutes(self) -> int:
+        """The time limit; SLURM counts in minutes."""
+        return math.ceil(self.time / 60)
+
+    @property
+    def shell_lines(self) -> list[str]:
+        """What the batch script does before it starts the run. A module that does not load ends the job."""
+        modules = [f"module load {shlex.quote(name)} || exit 1" for name in self.modules]
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return [*modules, *exports, *self.setup]
+
+
+def profile_names() -> list[str]:
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """A profile of the suite by name, or the user's own by path. Raises UserError naming place, key and value."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        if name_or_path not in profile_names():
+            raise unknown("profile", name_or_path, profile_names())
+        path = PROFILES / f"{name_or_path}.yaml"
+    return validate(Profile, read_yaml(path))

@@ -1,0 +1,71 @@
+"""One run in several processes of a job: who they are, and what those do that do not lead."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+from ..benchmark.launch.worker import run_process
+from ..benchmark.runs.run import Run
+from ..benchmark.runs.settings import Settings
+from ..benchmark.training.own_process import restored_process
+from .signals import held_back, leave_to_supervisor
+
+GRACE_SECONDS = 60.0
+"""An error meets all processes alike; this long a follower leaves the leader to record it."""
+
+
+class FollowerFailed(Exception):
+    """A process that does not lead ended badly; SLURM then ends the others too."""
+
+
+def meet(num_tasks: int) -> int:
+    """Put into the environment where the processes of this job meet; returns this one's rank."""
+    if num_tasks == 1:
+        return 0
+    from submitit.helpers import TorchDistributedEnvironment
+
+    # Each process sees all GPUs of its node and takes the one of its local rank.
+    environment = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+    return environment.rank
+
+
+def follow(study: str, settings: Settings) -> None:
+    """Follow the leader until it sends everybody home. Raises FollowerFailed."""
+    process = multiprocessing.get_context("spawn").Process(target=run_process, args=(follow_in_job, study, settings))
+    with held_back():
+        process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise FollowerFailed(f"worker ended with exit code {process.exitcode}; its error stands above")
+
+
+def follow_in_job(study: str, settings: Settings) -> None:
+    """The life of a follower's worker: compute what the leader computes, write nothing."""
+    leave_to_supervisor()
+    from ..benchmark.training.distributed import joined, next_run
+    from ..methods.registry import add_plugin
+
+    for path in settings.plugins:
+        add_plugin(path)
+    folder = Path.cwd()
+    with joined():
+        while (run := next_run()) is not None:
+            _compute_along(run, study, settings)
+            # Code of a method may have left it, and the next run's paths may be relative.
+            os.chdir(folder)
+
+
+def _compute_along(run: Run, study: str, settings: Settings) -> None:
+    from ..benchmark.training.harness import Interrupted, Watch, execute
+
+    try:
+        with restored_process():
+            execute(run, study, settings, Watch())
+    except Interrupted:
+        return
+    except Exception:
+        time.sleep(GRACE_SECONDS)
+        raise

@@ -1,0 +1,45 @@
+"""Options of a wrong type are refused by name, whatever the method then does with them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+from prunebench.benchmark.api.pruner import Pruner
+
+
+@dataclass(kw_only=True)
+class Example(Pruner):
+    count: int = 3
+    rate: float = 0.5
+    limit: float | None = None
+    is_fast: bool = False
+    name: str = "a"
+    layers: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "kind"),
+    [
+        ("count", 2.5, "a whole number"),
+        ("count", True, "a whole number"),
+        ("count", "3", "a whole number"),
+        ("rate", "1e-4", "a finite number"),
+        ("rate", math.nan, "a finite number"),
+        ("rate", math.inf, "a finite number"),
+        ("rate", None, "a finite number"),
+        ("limit", "none", "null or a finite number"),
+        ("is_fast", 1, "true or false"),
+        ("name", 4, "a word"),
+        ("sparsity", "0.9", "a finite number"),
+    ],
+)
+def test_a_wrong_type_is_refused_by_name(option: str, value: object, kind: str) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be {kind}, not"):
+        Example(**{option: value})  # type: ignore[arg-type]
+
+
+def test_right_types_pass() -> None:
+    Example(count=1, rate=1, limit=None, is_fast=True, name="b", layers=("x",))
+    Example(limit=0.25, layers=["x"])  # type: ignore[arg-type]

@@ -1,0 +1,80 @@
+"""The walk-through of CONTRIBUTING.md is executed: its file is a method that passes the contract and a study."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from prunebench.benchmark.studies.load import load_study
+
+ROOT = Path(__file__).parents[2]
+STUDY = """\
+name: mine
+dataset: {name: digits, options: {limit: 200}}
+model: convnet-small
+seeds: [0]
+train: {epochs: 1, batch_size: 50}
+runs:
+  - method: [row_scaled, global_mp]
+    sparsity: [90%]
+"""
+
+
+def prunebench(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "prunebench.benchmark.cli", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=280)
+
+
+def example() -> str:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    match = re.search(r"<!-- file: row_scaled.py -->\n```python\n(.*?)```", text, re.DOTALL)
+    assert match is not None
+    return match.group(1)
+
+
+def test_the_study_of_the_readme_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    match = re.search(r"<!-- file: my_study.yaml -->\n```yaml\n(.*?)```", text, re.DOTALL)
+    assert match is not None
+    (tmp_path / "my_study.yaml").write_text(match.group(1), encoding="utf-8")
+    study = load_study(str(tmp_path / "my_study.yaml"))
+    assert study.labels == ["Dense", "Global MP", "SNIP", "Global MP (scope=layerwise)", "Global MP (scope=erk)"]
+    assert len(study.runs) == 21
+
+
+def test_the_example_is_a_method(tmp_path: Path) -> None:
+    (tmp_path / "row_scaled.py").write_text(example(), encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
+    assert "Row-scaled MP" in prunebench(tmp_path, "list", "--plugin", "row_scaled.py").stdout
+    checked = prunebench(tmp_path, "check", "row_scaled", "--plugin", "row_scaled.py")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    done = prunebench(tmp_path, "run", "study.yaml", "--plugin", "row_scaled.py")
+    assert done.returncode == 0, done.stderr
+    table = prunebench(tmp_path, "table", "study.yaml", "--plugin", "row_scaled.py")
+    assert "Row-scaled MP" in table.stdout
+
+
+def test_an_installed_package_offers_methods_by_entry_point(tmp_path: Path) -> None:
+    """A distribution with only metadata and one module, found on the path as an installed one is."""
+    package = tmp_path / "site"
+    info = package / "my_package-1.0.dist-info"
+    info.mkdir(parents=True)
+    (package / "row_scaled.py").write_text(
+        example().replace('METHODS = {"row_scaled": "RowScaled"}', ""), encoding="utf-8"
+    )
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(
+        "[prunebench.methods]\nrow_scaled = row_scaled:RowScaled\n", encoding="utf-8"
+    )
+    script = (
+        f"import sys; sys.path.insert(0, {str(package)!r})\n"
+        "from prunebench.methods.registry import create, describe\n"
+        "assert describe('row_scaled').label == 'Row-scaled MP'\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(create('row_scaled', 0.5, {'scope': 'layerwise'}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "RowScaled(sparsity=0.5" in done.stdout

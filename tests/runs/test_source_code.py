@@ -1,0 +1,106 @@
+"""What a digest of source code sees, and what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.runs.source_code import SourceFiles, imported_files
+
+PLAIN = '''\
+from dataclasses import dataclass
+
+
+@dataclass
+class Mine:
+    """Keep what is large."""
+
+    label: str = "Mine"
+    version = 1
+    scale: float = 2.0
+
+    def score(self, weight):
+        return weight.abs() * self.scale  # large is kept
+'''
+
+
+def digest(folder: Path, text: str = PLAIN, name: str = "mine.py", **beside: str) -> str:
+    folder.mkdir(exist_ok=True)
+    for stem, content in {**beside, Path(name).stem: text}.items():
+        (folder / f"{stem}.py").write_text(content, encoding="utf-8")
+    return SourceFiles().digest(folder / name, imported_files(folder.resolve(), ""))
+
+
+def test_the_digest_of_a_file_is_pinned(tmp_path: Path) -> None:
+    """Another value on purpose raises SCHEME, or every stored result would be called older."""
+    assert digest(tmp_path) == "cc0aa1f513cacddb"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  # large is kept", "  # or so"),
+        ("Keep what is large.", "Keep what is\n    big."),
+        ('label: str = "Mine"', 'label: str = "My method"'),
+        ("version = 1", "version = 2"),
+        ("weight.abs() * self.scale", "(weight.abs()\n                * self.scale)"),
+    ],
+    ids=["comment", "docstring", "label", "version", "layout"],
+)
+def test_what_changes_no_number_changes_no_digest(tmp_path: Path, old: str, new: str) -> None:
+    assert old in PLAIN
+    assert digest(tmp_path, PLAIN.replace(old, new)) == digest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("weight.abs()", "-weight.abs()"),
+        ("2.0", "3.0"),
+        ("2.0", "2"),
+        ("scale: float", "scale: int"),
+        ("@dataclass\n", ""),
+    ],
+)
+def test_what_may_change_a_number_changes_the_digest(tmp_path: Path, old: str, new: str) -> None:
+    assert old in PLAIN
+    assert digest(tmp_path, PLAIN.replace(old, new)) != digest(tmp_path)
+
+
+def test_place_and_name_of_a_file_do_not_count(tmp_path: Path) -> None:
+    assert digest(tmp_path / "a") == digest(tmp_path / "b", name="other.py")
+
+
+def test_files_beside_it_count_where_they_are_imported(tmp_path: Path) -> None:
+    text = "import scales\nfrom deeper import one\n" + PLAIN
+    beside = {"scales": "import deeper\n", "deeper": "one = 1\n", "unused": "x = 1\n"}
+    first = digest(tmp_path / "a", text, **beside)
+    assert digest(tmp_path / "b", text, **{**beside, "unused": "x = 2\n"}) == first
+    assert digest(tmp_path / "c", text, **{**beside, "deeper": "one = 2\n"}) != first
+    assert digest(tmp_path / "d", text, **{**beside, "deeper": "one = 1  # one\n"}) == first
+
+
+def test_modules_of_a_package_are_found_by_both_kinds_of_import(tmp_path: Path) -> None:
+    def packaged(statement: str, value: int) -> str:
+        (tmp_path / "mine.py").write_text(f"{statement}\n", encoding="utf-8")
+        (tmp_path / "schedule.py").write_text(f"value = {value}\n", encoding="utf-8")
+        return SourceFiles().digest(tmp_path / "mine.py", imported_files(tmp_path.resolve(), "pack"))
+
+    for statement in ("from . import schedule", "from .schedule import value", "from pack.schedule import value",
+                      "import pack.schedule"):  # fmt: skip
+        assert packaged(statement, 1) != packaged(statement, 2), statement
+    assert packaged("import schedule", 1) == packaged("import schedule", 2), "another package's"
+
+
+def test_a_process_goes_on_with_the_file_that_it_has_read(tmp_path: Path) -> None:
+    path, files = tmp_path / "mine.py", SourceFiles()
+    path.write_text("x = 1\n", encoding="utf-8")
+    first = files.digest(path, imported_files(tmp_path, ""))
+    path.write_text("x = 2\n", encoding="utf-8")
+    assert files.digest(path, imported_files(tmp_path, "")) == first
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot read source file .*mine\.py"):
+        digest(tmp_path, "def :\n")
