@@ -8,7 +8,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from ..benchmark.api.option_types import wrong_type
 from . import METHODS
 from .listing.agreement import check_agreement
 from .listing.describe import MethodInfo, describe_class, parse_source
+from .listing.old_paths import MOVED, install, moved_imports
+from .listing.source_files import PUBLIC, definition
 
 if TYPE_CHECKING:
     from ..benchmark.api.pruner import Pruner
@@ -201,6 +203,7 @@ def method_class(name: str) -> type[Pruner]:
     if name not in targets:
         raise unknown_method(name)
     target = targets[name]
+    install()
     module = importlib.import_module(target.module) if target.module else _load_file(target.source)
     found = getattr(module, target.class_name)
     check_agreement(found, _described(name, target))
@@ -240,3 +243,20 @@ def plugin_sources() -> dict[str, str]:
     """The plug-in files in use and the SHA-256 of the contents that were loaded: recorded with every result."""
     sources = {target.source for target in _plugins.values()}
     return {str(path): _loaded.get(path) or hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(sources)}
+
+
+def old_import_lines() -> list[str]:
+    """A line for each old import path in plug-in files and installed methods, with the path to use instead."""
+    sources = {target.source for target in (*_plugins.values(), *_entry_points().values())}
+    return [
+        f"{source.name} imports from {old}, which works in this version only; import from {_place_now(old, names)}"
+        for source in sorted(sources)
+        for old, names in moved_imports(parse_source(source))
+    ]
+
+
+def _place_now(old: str, names: Sequence[str]) -> str:
+    """`prunebench.api` where it has all the names."""
+    if names and all(definition(PUBLIC, name) == definition(old, name) for name in names):
+        return PUBLIC
+    return MOVED[old][0]

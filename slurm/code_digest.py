@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-FOLDERS = ("benchmark", "methods", "datasets", "slurm")
+FOLDERS = ("api", "benchmark", "methods", "datasets", "slurm")
 
 
 def code_digest(plugins: Iterable[str] = ()) -> str:

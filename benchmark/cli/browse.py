@@ -15,6 +15,7 @@ from ..runs.store import RunFolder
 from ..studies.plan import make_plan
 from .options import (
     Selection,
+    add_plugins,
     data_root_option,
     json_option,
     open_store,
@@ -42,10 +43,7 @@ def list_names(kind: str, as_json: bool, plugins: tuple[str, ...]) -> None:
 
     KIND is methods (unless given), models, datasets, studies or profiles.
     """
-    from ...methods.registry import add_plugin
-
-    for path in plugins:
-        add_plugin(path)
+    add_plugins(plugins)
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     rows = _LISTS[kind]()

@@ -13,7 +13,7 @@ import click
 
 from ..analysis.plain_text import one_line
 from ..api.errors import DataMissing, UserError
-from .options import json_option, plugin_option, print_json, results_option, say
+from .options import add_plugins, json_option, plugin_option, print_json, results_option, say
 from .output import write
 
 _TEMPLATE = Template('''"""$title: what it does, in one line."""
@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from prunebench.methods.bases.mask_pruner import MaskPruner
+from prunebench.api import MaskPruner
 from torch import Tensor
 
 METHODS = {"$name": "$class_name"}
@@ -125,10 +125,9 @@ def check(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
 
     NAME is a registered method, or one of a plug-in.
     """
-    from ...methods.registry import add_plugin, describe
+    from ...methods.registry import describe
 
-    for path in plugins:
-        add_plugin(path)
+    add_plugins(plugins)
     describe(name)
     from ...methods.checks.run_checks import check_method
 

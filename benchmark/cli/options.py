@@ -70,6 +70,19 @@ plugin_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def add_plugins(paths: Sequence[str]) -> None:
+    """Register methods of these files; say once in a command which old import paths they and installed ones use."""
+    from ...methods.registry import add_plugin, old_import_lines
+
+    for path in paths:
+        add_plugin(path)
+    said = click.get_current_context().meta.setdefault("prunebench.old_imports", set())
+    for line in old_import_lines():
+        if line not in said:
+            say(line)
+            said.add(line)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """What --set, --only and --plugin make of a study."""
@@ -85,11 +98,9 @@ class Selection:
 
     def open(self, study: str) -> Study:
         """Register the plug-ins, then read the study."""
-        from ...methods.registry import add_plugin
         from ..studies.load import load_study
 
-        for path in self.plugins:
-            add_plugin(path)
+        add_plugins(self.plugins)
         return load_study(study, self.assignments, self.only)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...methods.listing.source_files import defining_imports
 from ...methods.registry import borrowed_chain, origin
 from ..models.registry import is_weights_file, source_file
 from .run import Run
@@ -88,7 +89,8 @@ def _of_method(source: Path, module: str | None) -> Resolve:
     own = imported_files(source.resolve().parents[max(0, depth - 1)], package)
 
     def resolve(path: Path, node: Import) -> Iterator[Path]:
-        yield from suite(path, node)
+        for each in (node, *defining_imports(node)):
+            yield from suite(path, each)
         yield from own(path, node)
 
     return resolve

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 from pathlib import Path
+
+from .literals import bindings
+from .old_paths import MOVED
+
+PUBLIC = "prunebench.api"
+"""Where plug-ins import from; it defines nothing itself."""
 
 Location = tuple[Path, str | None, str]
 """The file, its module (None for a plug-in) and the name of a class."""
@@ -15,7 +22,8 @@ def locate_base(
 ) -> Location | None:
     """The place of a base class; None for one that is not a method's (Protocol, ABC, ...)."""
     if isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name | ast.Attribute):
-        return _module_source(_imported_module(tree, ast.unparse(base.value), module), base.attr)
+        imported = _imported_module(tree, ast.unparse(base.value), module)
+        return definition(imported, base.attr) if imported else None
     if not isinstance(base, ast.Name):
         return None
     # a class may have the name of the one that it derives from; then that one was bound before
@@ -26,7 +34,8 @@ def locate_base(
             continue
         for alias in statement.names:
             if (alias.asname or alias.name) == base.id:
-                return _module_source(_from(statement, module), alias.name)
+                origin = _from(statement, module)
+                return definition(origin, alias.name) if origin else None
     return None
 
 
@@ -55,13 +64,58 @@ def _from(statement: ast.ImportFrom, module: str | None) -> str | None:
     return f"{package}.{target}" if target else package
 
 
-def _module_source(target: str | None, name: str) -> Location | None:
-    if target is None:
-        return None
+def definition(module: str, name: str) -> Location | None:
+    """Where a name that is imported from a module is defined, re-exports and old paths followed.
+
+    None if there is no such module; the module's own file if that does not show where the name comes from.
+    """
+    homes = MOVED.get(module, (module,))
+    found = [place for home in homes if (place := _exported(home, name))]
+    path = module_file(homes[0])
+    return found[0] if found else path and (path, homes[0], name)
+
+
+def _exported(module: str, name: str) -> Location | None:
+    path = module_file(module)
+    for statement in top_level(path) if path else ():
+        if isinstance(statement, ast.ImportFrom):
+            inside = f"{module}.__init__" if path.name == "__init__.py" else module
+            origin = _from(statement, inside)
+            for alias in statement.names:
+                if (alias.asname or alias.name) == name and origin not in (None, module):
+                    return definition(origin, alias.name)
+        elif name in (bound for bound, _ in bindings(statement)):
+            return path, module, name
+    return None
+
+
+def module_file(module: str) -> Path | None:
+    """The Python file of a module; packages above it are imported, itself is not."""
     try:
-        spec = importlib.util.find_spec(target)
+        spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
-    return Path(spec.origin), target, name
+    return Path(spec.origin)
+
+
+@functools.cache
+def top_level(path: Path) -> tuple[ast.stmt, ...]:
+    """The statements of a file; none of one that is not valid Python, which whoever reads its classes reports."""
+    try:
+        return tuple(ast.parse(path.read_bytes()).body)
+    except (SyntaxError, ValueError):
+        return ()
+
+
+def defining_imports(node: ast.Import | ast.ImportFrom) -> list[ast.ImportFrom]:
+    """The imports that a plug-in's import from `prunebench.api` or from an old path stands for, of where things are."""
+    if isinstance(node, ast.Import):
+        pairs = [(alias.name, "*") for alias in node.names]
+    else:
+        module = node.module or ""
+        pairs = [(module, alias.name) for alias in node.names] if not node.level else []
+        pairs += [(f"{module}.{name}", "*") for _, name in pairs]
+    found = [definition(module, name) for module, name in pairs if module in (*MOVED, PUBLIC)]
+    return [ast.ImportFrom(place[1], [ast.alias(place[2])], 0) for place in found if place and place[1]]

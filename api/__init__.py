@@ -1,0 +1,50 @@
+"""What methods and data sets of your own import: `from prunebench.api import MaskPruner`. Only names, no code.
+
+Where these are defined may change; their place here does not.
+"""
+
+from __future__ import annotations
+
+from ..benchmark.api.data import Data, Split
+from ..benchmark.api.errors import DataDamaged, DataMissing, UserError, unknown
+from ..benchmark.api.masks import Masks, check_finite, keep_largest, keep_largest_of, num_kept
+from ..benchmark.api.pruner import Batch, Context, Pruner, ScoringData
+from ..benchmark.api.sites import PRUNABLE_LAYERS, WEIGHTED_LAYERS, Site, find_sites, prunable_names
+from ..methods.bases.borrowed_mask import BorrowedMask
+from ..methods.bases.dynamic import DynamicPruner
+from ..methods.bases.fixed_mask import FixedMask
+from ..methods.bases.mask_pruner import MaskPruner
+from ..methods.parts.maskable import check_maskable, check_parametrisable
+from ..methods.parts.scoring import mean_gradients
+from ..methods.parts.straight_through import parametrise
+
+__all__ = [
+    "PRUNABLE_LAYERS",
+    "WEIGHTED_LAYERS",
+    "Batch",
+    "BorrowedMask",
+    "Context",
+    "Data",
+    "DataDamaged",
+    "DataMissing",
+    "DynamicPruner",
+    "FixedMask",
+    "MaskPruner",
+    "Masks",
+    "Pruner",
+    "ScoringData",
+    "Site",
+    "Split",
+    "UserError",
+    "check_finite",
+    "check_maskable",
+    "check_parametrisable",
+    "find_sites",
+    "keep_largest",
+    "keep_largest_of",
+    "mean_gradients",
+    "num_kept",
+    "parametrise",
+    "prunable_names",
+    "unknown",
+]
