@@ -27,7 +27,7 @@ from .output import SUBMIT_ANEW, say_damaged
 if TYPE_CHECKING:
     from ...slurm.select_runs import Choice
     from ..runs.run import Run
-    from ..studies.load import Named
+    from ..studies.schema import Named
 
 
 @click.command
@@ -177,7 +177,8 @@ def _name_of(study: str) -> str:
 
     Its methods are not looked up: they may be those of a plug-in.
     """
-    from ..studies.load import StudyFile, study_source
+    from ..studies.load import study_source
+    from ..studies.schema import StudyFile
     from ..studies.yaml_source import validate
 
     return validate(StudyFile, study_source(study)).name

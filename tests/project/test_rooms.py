@@ -3,51 +3,81 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from prunebench.methods import METHODS
+from rooms import ALLOWED, EVERYTHING, EXCEPTIONS, FOLDERS, MODULES, ROOT, Arrow, arrows, imports, room_of, sources
 
-ROOT = Path(__file__).parents[2]
-ROOMS = ("benchmark", "methods", "datasets", "slurm")
-
-
-def imports(path: Path) -> set[str]:
-    """The project's rooms and modules that a file imports, e.g. {"benchmark.pruning"}."""
-    found = set()
-    depth = len(path.relative_to(ROOT).parts) - 1
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            parts = list(path.relative_to(ROOT).parts[: depth - node.level + 1])
-            parts += (node.module or "").split(".") if node.module else []
-            if node.level == depth + 1 or parts:
-                found |= {
-                    ".".join([*parts, alias.name]) if not node.module else ".".join(parts) for alias in node.names
-                }
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("prunebench."):
-            found.add((node.module or "").removeprefix("prunebench."))
-    return found
+# Arrows that are not allowed and are being removed. One that is gone must leave this list.
+KNOWN: set[Arrow] = {
+    ("benchmark.analysis", "benchmark.tables"),
+    ("benchmark.plots", "benchmark.tables"),
+    ("methods.bases", "methods.checks"),
+    ("benchmark.perf", "slurm"),
+}
 
 
-def sources(room: str) -> list[Path]:
-    return sorted((ROOT / room).rglob("*.py"))
+def allowed() -> dict[str, set[str]]:
+    """The table with its exceptions, and what may import everything."""
+    table = {room: set(targets.split()) for room, targets in ALLOWED.items()}
+    for room, target in EXCEPTIONS:
+        table[room].add(target)
+    return {**table, **{room: {*ALLOWED} - without for room, without in EVERYTHING.items()}}
 
 
-@pytest.mark.parametrize("room", ["methods", "datasets"])
-def test_methods_and_data_sets_know_only_the_vocabulary(room: str) -> None:
-    for path in sources(room):
-        foreign = {name for name in imports(path) if name.split(".")[0] in ROOMS and name.split(".")[0] != room}
-        assert all(name.startswith("benchmark.api.") for name in foreign), (path, foreign)
+def test_rooms_import_only_what_the_table_allows() -> None:
+    table = allowed()
+    wrong = {arrow: who for arrow, who in arrows().items() if arrow[1] not in table[arrow[0]]}
+    assert {arrow: who for arrow, who in wrong.items() if arrow not in KNOWN} == {}
+    assert sorted(KNOWN - wrong.keys()) == [], "these arrows are gone; take them from KNOWN"
 
 
-def test_the_suite_imports_the_launcher_only_where_a_command_needs_it() -> None:
-    """At module level only commands about the cluster may; anything else looks it up when it is asked for."""
+def test_the_table_has_no_circle() -> None:
+    table = allowed()
+    order = list(graphlib.TopologicalSorter(table).static_order())  # raises CycleError
+    assert set(order) == set(table)
+
+
+def test_commands_load_the_launcher_only_when_they_need_it() -> None:
+    """At the top of a file it would be loaded by `prunebench --help`."""
     for path in sources("benchmark"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         top = {n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.level and n.module}
         assert not any(module.split(".")[0] == "slurm" for module in top), path
+
+
+def test_every_room_is_in_the_table_and_every_exception_is_used() -> None:
+    rooms = {room_of(module) for module in MODULES} - {"benchmark"}
+    assert rooms == set(allowed())
+    assert EXCEPTIONS.keys() <= arrows().keys()
+
+
+@pytest.mark.parametrize(
+    ("line", "target"),
+    [
+        ("from ...slurm import status", "slurm.status"),
+        ("def late():\n    from ..training.loop import train", "benchmark.training.loop"),
+        ("if TYPE_CHECKING:\n    from ..cli.options import Selection", "benchmark.cli.options"),
+        ("from prunebench.benchmark.cli import output", "benchmark.cli.output"),
+        ("from . import store", "benchmark.runs.store"),
+    ],
+)
+def test_every_kind_of_import_is_seen(line: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.py"
+    path.write_text(line, encoding="utf-8")
+    monkeypatch.setitem(MODULES, "benchmark.runs.run", path)
+    assert list(imports("benchmark.runs.run")) == [target]
+
+
+def test_a_room_says_in_one_sentence_what_it_is_for() -> None:
+    for module, path in MODULES.items():
+        if path.name == "__init__.py":
+            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            assert said.split("\n")[0].endswith((".", "?")), (module, said)
 
 
 def test_the_harness_never_names_a_method() -> None:
@@ -60,7 +90,7 @@ def test_the_harness_never_names_a_method() -> None:
 
 
 def test_relative_imports_between_our_folders() -> None:
-    for room in ROOMS:
+    for room in FOLDERS:
         for path in sources(room):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom) and not node.level and node.module:

@@ -1,0 +1,108 @@
+"""From the entries of a study file to rows: methods x grid of options x sparsities x seeds, each with its recipe."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...methods.registry import borrowed_versions, check_options, describe, method_names, unknown_method
+from ..api.errors import UserError
+from ..runs.run import DENSE, Recipe, Run, frozen_options, protocol_of
+from .rows import Row
+from .schema import Entry, RecipeFile, StudyFile
+from .yaml_source import Source
+
+
+def expand(file: StudyFile, index: int, source: Source) -> Iterable[Row]:
+    """The rows of one entry of `runs`. Raises UserError naming its place for a method or options that do not exist."""
+    entry = file.runs[index]
+    place = source.place(["runs", index])
+    if entry.not_run is not None:
+        for method, sparsity in itertools.product(entry.method, entry.sparsity):
+            yield Row(entry.label or method, method, (), sparsity, -1, None, entry.not_run)
+        return
+    for method in entry.method:
+        if method not in method_names():
+            raise UserError(f"{source.place(['runs', index, 'method'])}: {unknown_method(method)}")
+        for values in itertools.product(*entry.grid.values()):
+            options = {**entry.options, **dict(zip(entry.grid, values, strict=True))}
+            try:
+                check_options(method, options)
+                yield from _rows_of(file, entry, method, options)
+            except (UserError, ValueError) as error:
+                raise UserError(f"{place}: {error}") from error
+
+
+def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, Any]) -> Iterable[Row]:
+    info = describe(method)
+    # An option that has its default is the same run as one without it.
+    given = frozen_options({key: value for key, value in options.items() if value != info.options[key].default})
+    label = entry.label or _label(info.label, given)
+    starts_trained = options.get("start", info.start) == "trained"
+    parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
+    dense_recipe = _merged(file.train, file.override)
+    recipe = _merged(file.train, *parts, file.override)
+    seeds = entry.seeds or file.seeds
+    # One dense run object a seed: ids are cached on the object
+    model_options = frozen_options({**file.model.options, **entry.model_options})
+    dense_runs = {seed: _make_run(file, DENSE, dense_recipe, seed, model_options=model_options) for seed in seeds}
+    for sparsity, seed in itertools.product(entry.sparsity, seeds):
+        dense = dense_runs[seed]
+        if method == DENSE and not given:
+            yield Row(label, method, given, 0.0, seed, dense)
+            continue
+        run = _make_run(
+            file,
+            method,
+            recipe,
+            seed,
+            model_options=model_options,
+            sparsity=sparsity,
+            method_options=given,
+            method_version=info.version,
+            borrowed_versions=borrowed_versions(method, options),
+            parent=dense if starts_trained else None,
+        )
+        yield Row(label, method, given, sparsity, seed, run)
+
+
+def _make_run(file: StudyFile, method: str, recipe: Recipe, seed: int, **rest: Any) -> Run:
+    from ...datasets.registry import determining
+
+    return Run(
+        dataset=file.dataset.name,
+        dataset_options=frozen_options(determining(file.dataset.name, file.dataset.options)),
+        model=file.model.name,
+        validation=file.validation,
+        method=method,
+        recipe=recipe,
+        protocol=protocol_of(recipe),
+        seed=seed,
+        **rest,
+    )
+
+
+def _label(label: str, options: tuple[tuple[str, Any], ...]) -> str:
+    return f"{label} ({', '.join(f'{key}={value}' for key, value in options)})" if options else label
+
+
+def _merged(*parts: RecipeFile) -> Recipe:
+    """Later parts win; what none of them says has the default of Recipe."""
+    values: dict[str, Any] = {}
+    for part in parts:
+        values |= part.model_dump(exclude_none=True)
+    values["milestones"] = tuple(values.get("milestones", ()))
+    if values.get("schedule") == "step" and not (values.get("step_epochs") or values["milestones"]):
+        raise ValueError("schedule: step needs step_epochs or milestones")
+    if values.get("step_epochs") and values["milestones"]:
+        raise ValueError("step_epochs and milestones exclude each other")
+    if values.get("schedule", "cosine") != "step" and (values.get("step_epochs") or values["milestones"]):
+        raise ValueError(f"step_epochs and milestones have no effect with schedule: {values.get('schedule', 'cosine')}")
+    if values.get("nesterov") and values.get("momentum", 0.9) == 0:
+        raise ValueError("nesterov needs momentum > 0")
+    if values.get("optimizer") == "adam" and (values.get("nesterov") or "momentum" in values):
+        raise ValueError("momentum and nesterov have no effect with optimizer: adam")
+    if values.get("warmup_epochs", 0) > values["epochs"]:
+        raise ValueError(f"warmup_epochs = {values['warmup_epochs']} is more than epochs = {values['epochs']}")
+    return Recipe(**values)

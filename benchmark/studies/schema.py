@@ -1,0 +1,125 @@
+"""The keys of a study file and the values they may have, as typed models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ..runs.store import RESERVED
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _fraction(value: Any) -> Any:
+    """`90%` is 0.9."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return round(float(value.strip()[:-1]) / 100, 12)
+    return value
+
+
+def _label_text(value: str) -> str:
+    if not value.strip() or len(value.splitlines()) > 1:
+        raise ValueError(f"a label is one line of text, not {value!r}")
+    return value
+
+
+Sparsity = Annotated[float, BeforeValidator(_fraction), Field(ge=0, lt=1)]
+
+Seed = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class RecipeFile(_Strict):
+    """The keys of a recipe, all optional: what is absent comes from the recipe that this one builds on."""
+
+    epochs: int | None = Field(default=None, ge=0)
+    batch_size: int | None = Field(default=None, ge=1)
+    optimizer: Literal["sgd", "adam"] | None = None
+    lr: float | None = Field(default=None, gt=0)
+    momentum: float | None = Field(default=None, ge=0, lt=1)
+    nesterov: bool | None = None
+    weight_decay: float | None = Field(default=None, ge=0)
+    decay_norm: bool | None = None
+    schedule: Literal["cosine", "step", "linear", "constant"] | None = None
+    step_epochs: int | None = Field(default=None, ge=1)
+    step_factor: float | None = Field(default=None, gt=0, le=1)
+    milestones: list[int] | None = None
+    warmup_epochs: int | None = Field(default=None, ge=0)
+    lr_update: Literal["epoch", "step"] | None = None
+    label_smoothing: float | None = Field(default=None, ge=0, lt=1)
+    clip_norm: float | None = Field(default=None, ge=0)
+    precision: Literal["float32", "bfloat16", "auto"] | None = None
+    sync_batch_norm: bool | None = None
+
+
+class Named(_Strict):
+    """A name with options: a data set or a model. A bare string is a name without options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Entry(_Strict):
+    """One line of the study's grid: methods x grid of options x sparsities x seeds.
+
+    `model_options` add to those of the study; an entry with `not_run` is listed in the tables with that reason.
+    """
+
+    method: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    sparsity: Annotated[list[Sparsity], BeforeValidator(_as_list), Field(min_length=1)] = [0.0]
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
+    options: dict[str, Any] = {}
+    model_options: dict[str, Any] = {}
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    finetune: RecipeFile = RecipeFile()
+    scratch: RecipeFile = RecipeFile()
+    label: Annotated[str, AfterValidator(_label_text)] | None = None
+    not_run: str | None = None
+
+    @model_validator(mode="after")
+    def _options_once(self) -> Entry:
+        if both := sorted(self.options.keys() & self.grid.keys()):
+            raise ValueError(f"{both[0]!r} stands in options and in grid")
+        return self
+
+
+class StudyFile(_Strict):
+    """The keys of a study file.
+
+    `train` is the dense recipe. `finetune` (methods that start from trained weights) and `scratch` (methods that start
+    from initialisation) change what they name of it, and an entry's own what it names of those. `override` wins over
+    all of them: a smoke test of a study sets its epochs there.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
+    title: str = ""
+    question: str = ""
+    dataset: Named
+    model: Named
+    seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    train: RecipeFile
+    finetune: RecipeFile = RecipeFile()
+    scratch: RecipeFile = RecipeFile()
+    override: RecipeFile = RecipeFile()
+    runs: list[Entry] = Field(min_length=1)
+    published: int | None = None
+
+    @model_validator(mode="after")
+    def _not_reserved(self) -> StudyFile:
+        if self.name in RESERVED:
+            raise ValueError(f"name {self.name!r} is reserved; choose another")
+        if self.train.epochs is None:
+            raise ValueError("train.epochs is missing")
+        return self
