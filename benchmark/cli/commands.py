@@ -1,4 +1,4 @@
-"""The commands. Parsing and printing only; nothing here loads torch unless a run is computed in this process."""
+"""All commands in one group. Parsing and printing only; nothing here loads torch unless a run is computed in this process."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ import click
 
 from .. import __version__
 from ..api.errors import unknown
-from . import browse as reading
-from . import cluster
-from . import compute as running
-from . import develop as developing
-from . import exchange as exchanging
-from . import follow as following
-from . import merge as merging
-from . import present as reporting
+from . import browse, cluster, compute, develop, exchange, follow, merge, present
 
 
 class _Commands(click.Group):
@@ -45,6 +38,6 @@ def app() -> None:
     """Compare pruning methods in one train/prune/fine-tune harness."""
 
 
-for room in (reading, running, following, cluster, reporting, exchanging, merging, developing):
-    for command in room.COMMANDS:
+for file in (browse, compute, follow, cluster, present, exchange, merge, develop):
+    for command in file.COMMANDS:
         app.add_command(command)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from ..analysis.plain_text import one_line
 from ..api.errors import UserError
 from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
 from ..runs.damage import tidy
-from ..runs.run import Run
-from ..runs.settings import Compile, MemoryFormat, Settings, check_device_name, default_jobs
+from ..runs.settings import Compile, MemoryFormat, Settings, check_device_name
 from ..runs.store import Store
 from ..studies.plan import Plan, make_plan
-from ..studies.run_cost import planned_epochs
-from .browse import find_one
-from .follow import describe_run
+from .browse import describe_run, find_one
 from .options import (
     Selection,
     check_writable,
@@ -42,6 +39,16 @@ from .time_limit import open_limit, say_left, time_limit_option
 def _device_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
     check_device_name(name)
     return name
+
+
+def _default_jobs(device: str) -> int:
+    """Processes on this machine: one a core on the CPU, one a GPU elsewhere (asked without loading torch)."""
+    if device == "cpu" or not (Path("/proc/driver/nvidia").exists() or device.startswith("cuda")):
+        return len(os.sched_getaffinity(0))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = Path("/proc/driver/nvidia/gpus")
+    count = len(visible.split(",")) if visible else (len(list(gpus.iterdir())) if gpus.exists() else 1)
+    return max(1, count)
 
 
 @click.command
@@ -87,6 +94,8 @@ def run(
 
     Leaves with 3 where --time-limit has left runs over; the same command goes on with them.
     """
+    from .progress import compute
+
     begin = time.monotonic()
     opened = selection.open(study)
     settings = Settings(
@@ -103,14 +112,8 @@ def run(
         for job in made.jobs:
             store.folder(opened.name, job.run).allow_retry()
         made = make_plan(opened.name, opened.runs, store)
-    for job in made.jobs:
-        if job.status.state == "done":
-            # leftovers are harmless where they cannot be removed
-            with contextlib.suppress(OSError):
-                tidy(store.folder(opened.name, job.run))
-    failed_before = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
-    for job in failed_before:
-        say(f"failed before: {describe_run(job.run)}: {job.status.reason} (prunebench retry {job.run.id})")
+    _tidy_stored(made, store)
+    failed_before = _say_failed_before(made)
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         raise click.exceptions.Exit(1 if failed_before else 0)
@@ -121,22 +124,43 @@ def run(
     limit = None if time_limit is None else open_limit(time_limit, begin, made, store)
     try:
         with _gentle_kill():
-            endings = _compute(made, opened.name, settings, jobs or default_jobs(device), limit)
+            endings = compute(made, settings, jobs or _default_jobs(device), limit)
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command goes on from here")
         raise click.exceptions.Exit(130) from None
     _say_starts(made, store)
     for line in lines_after(opened.name, recorded, store):
         say(line)
+    raise click.exceptions.Exit(_say_endings(made, store, endings, failed_before, limit))
+
+
+def _tidy_stored(made: Plan, store: Store) -> None:
+    for job in made.jobs:
+        if job.status.state == "done":
+            # leftovers are harmless where they cannot be removed
+            with contextlib.suppress(OSError):
+                tidy(store.folder(made.study, job.run))
+
+
+def _say_failed_before(made: Plan) -> int:
+    """Name the runs that failed by their own fault and are not computed again; return their number."""
+    failed = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
+    for job in failed:
+        say(f"failed before: {describe_run(job.run)}: {job.status.reason} (prunebench retry {job.run.id})")
+    return len(failed)
+
+
+def _say_endings(made: Plan, store: Store, endings: Sequence[Any], failed_before: int, limit: TimeLimit | None) -> int:
+    """Say how many runs ended how, and what a time limit left; return the exit code."""
     counts = Counter(ending.outcome for ending in endings)
     num_done, stopped = counts["done"], counts["interrupted"] if limit is not None and limit.is_over() else 0
-    num_failed = len(endings) - num_done - counts["blocked"] - stopped + len(failed_before)
+    num_failed = len(endings) - num_done - counts["blocked"] - stopped + failed_before
     parts = [f"{counts['blocked']} blocked"] * bool(counts["blocked"])
     parts += [f"{stopped} stopped with a checkpoint"] * bool(stopped)
-    say(f"{opened.name}: {', '.join([f'{num_done} computed', f'{num_failed} failed', *parts])}")
+    say(f"{made.study}: {', '.join([f'{num_done} computed', f'{num_failed} failed', *parts])}")
     if limit is not None and say_left(limit, made, store):
-        raise click.exceptions.Exit(1 if num_failed or counts["blocked"] else INCOMPLETE)
-    raise click.exceptions.Exit(1 if failed_before or num_done < len(made.to_do) else 0)
+        return 1 if num_failed or counts["blocked"] else INCOMPLETE
+    return 1 if failed_before or num_done < len(made.to_do) else 0
 
 
 def _say_starts(made: Plan, store: Store) -> None:
@@ -156,84 +180,6 @@ def _gentle_kill() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _compute(made: Plan, study: str, settings: Settings, num_workers: int, limit: TimeLimit | None = None) -> list[Any]:
-    """Run with a progress bar on a terminal, with a line for each finished run elsewhere."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from ..launch.local import Listener, run_local
-
-    console = Console(stderr=True)
-    total = sum(planned_epochs(job.run) for job in made.to_do)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("epochs", total=total)
-        seen: dict[str, int] = {}
-        finished = 0
-
-        def on_epoch(run: Run, record: dict[str, Any]) -> None:
-            # every round counts its epochs from the beginning, or from the one that it rewinds to
-            if seen.get(run.id, 0) < planned_epochs(run):
-                seen[run.id] = seen.get(run.id, 0) + 1
-                progress.advance(task)
-
-        def on_end(run: Run, ending: Any) -> None:
-            nonlocal finished
-            finished += 1
-            progress.advance(task, planned_epochs(run) - seen.get(run.id, 0))
-            if ending.outcome != "done":
-                console.print(
-                    one_line(f"{ending.outcome}: {describe_run(run)}: {ending.reason}"),
-                    markup=False,
-                    highlight=False,
-                    soft_wrap=True,
-                )
-            elif not console.is_terminal:
-                say(f"[{finished}/{len(made.to_do)}] {describe_run(run)}")
-
-        told: set[str] = set()
-
-        def on_busy(run: Run) -> None:
-            text = _who_is_waited_for(run, Store(settings.results).folder(study, run).path)
-            if text is not None and text not in told:
-                told.add(text)
-                console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-        def on_start() -> None:
-            say(f"{study}: {len(made.to_do)} runs to compute, {made.count('done')} are stored")
-
-        def on_stop(reason: str, num_left: int) -> None:
-            say(f"{study}: stopped, {num_left} runs are left: {reason}")
-
-        listener = Listener(
-            on_start=on_start, on_epoch=on_epoch, on_end=on_end, on_busy=on_busy, on_line=say, on_stop=on_stop
-        )
-        return run_local(made.to_do, study, settings, num_workers, listener, limit)
-
-
-def _who_is_waited_for(run: Run, folder: Path) -> str | None:
-    """A process that hangs keeps its run for ever, so the user is told which one it is."""
-    from ..runs.claim import describe, holder, how_to_end
-
-    held = holder(folder)
-    if not held:
-        return None
-    return f"waiting: {describe_run(run)} is computed by {describe(held)}; if that hangs, end it: {how_to_end(held)}"
 
 
 @click.command

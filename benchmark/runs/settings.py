@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +47,3 @@ def check_device_name(name: str) -> None:
     """Raises UserError for what is no device's name; whether it is there is for torch to say."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d\d?)?", name):
         raise UserError(f"device {name!r} must be auto, cpu, cuda or cuda:N")
-
-
-def default_jobs(device: str) -> int:
-    """Processes on this machine: one a core on the CPU, one a GPU elsewhere (asked without loading torch)."""
-    if device == "cpu" or not (Path("/proc/driver/nvidia").exists() or device.startswith("cuda")):
-        return len(os.sched_getaffinity(0))
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = Path("/proc/driver/nvidia/gpus")
-    count = len(visible.split(",")) if visible else (len(list(gpus.iterdir())) if gpus.exists() else 1)
-    return max(1, count)

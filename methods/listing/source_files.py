@@ -72,12 +72,16 @@ def definition(module: str, name: str) -> Location | None:
     homes = MOVED.get(module, (module,))
     found = [place for home in homes if (place := _exported(home, name))]
     path = module_file(homes[0])
-    return found[0] if found else path and (path, homes[0], name)
+    if found:
+        return found[0]
+    return (path, homes[0], name) if path else None
 
 
 def _exported(module: str, name: str) -> Location | None:
     path = module_file(module)
-    for statement in top_level(path) if path else ():
+    if path is None:
+        return None
+    for statement in top_level(path):
         if isinstance(statement, ast.ImportFrom):
             inside = f"{module}.__init__" if path.name == "__init__.py" else module
             origin = _from(statement, inside)
