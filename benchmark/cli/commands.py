@@ -1,4 +1,4 @@
-"""All commands in one group. Parsing and printing only; nothing here loads torch unless a run is computed in this process."""
+"""All commands in one group. Nothing here loads torch unless a run is computed in this process."""
 
 from __future__ import annotations
 
