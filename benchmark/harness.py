@@ -24,7 +24,7 @@ from ..datasets.splits import Data
 from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
-from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights, weights_digest
+from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
 from .damage import print_note, set_aside
 from .errors import Damaged, DeviceMissing
 from .flops import count_macs
@@ -51,6 +51,7 @@ from .run_code import CodeReader, differences
 from .same_data import DataOrigin, check_checkpoint, check_parent
 from .settings import Settings, check_device_name
 from .store import SCHEMA, Store, now, write_atomically, write_json
+from .stored_files import digest_of, size_of
 from .sync_batch_norm import synchronize
 from .training import Clock, Evaluation, Position, Training, evaluate, num_steps
 
@@ -197,7 +198,7 @@ class _Execution:
                 raise Damaged(parent.result_path, "it is missing")
             facts = result.get("files", {}).get(parent.model_path.name)
             model.load_state_dict(load_weights(parent.model_path, facts))
-            self.start = facts["sha256"] if facts else weights_digest(parent.model_path)
+            self.start = facts["sha256"] if facts else digest_of(parent.model_path)
             # Now: by the end, what is damaged may be set aside.
             self.parent_cost = result["cost"]
         return self._placed(model)
@@ -442,6 +443,8 @@ class _Execution:
             folder.model_path.unlink(missing_ok=True)  # of an older result
         if self.history_path != folder.history_path:
             self.history_path.replace(folder.history_path)
+        history = folder.history_path
+        result["provenance"]["history"] = {"sha256": digest_of(history), "bytes": size_of(history)}
         write_json(folder.result_path, {**result, "files": files})
         fulfil(folder)
         self.folder.checkpoint_path.unlink(missing_ok=True)
