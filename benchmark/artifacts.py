@@ -1,4 +1,4 @@
-"""Weights, masks and checkpoints on disk: safetensors and weights-only checkpoints, so that no file can run code.
+"""Weights, masks, epochs and checkpoints on disk: safetensors, and checkpoints of weights only: no file can run code.
 
 Each file is read once and compared with its SHA-256: a disk or a copy that went wrong must not give another result.
 """
@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from .errors import Damaged
+from .records import history_text
 from .store import read_stored, write_atomically
 
 Facts = dict[str, Any]
@@ -60,6 +61,11 @@ def load_weights(path: Path, facts: Mapping[str, Any] | None) -> dict[str, Tenso
         return parse_tensors(_read(path, facts))
     except safetensors.SafetensorError as error:
         raise Damaged(path, f"it holds no weights ({error})") from error
+
+
+def save_history(path: Path, epochs: Sequence[Mapping[str, Any]]) -> Facts:
+    """The records of epochs as `history.jsonl`, a line each."""
+    return _write(path, history_text(epochs).encode())
 
 
 def save_masks(path: Path, masks: Mapping[str, Tensor]) -> Facts:

@@ -24,7 +24,7 @@ from ..datasets.splits import Data
 from ..methods.base import Context
 from ..methods.registry import create, plugin_sources
 from . import distributed, memory, provenance
-from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights
+from .artifacts import load_checkpoint, load_weights, save_checkpoint, save_history, save_masks, save_weights
 from .damage import print_note, set_aside
 from .errors import Damaged, DeviceMissing
 from .flops import count_macs
@@ -50,8 +50,8 @@ from .run import Run, derive_seed, to_dict
 from .run_code import CodeReader, differences
 from .same_data import DataOrigin, check_checkpoint, check_parent
 from .settings import Settings, check_device_name
-from .store import SCHEMA, Store, now, write_atomically, write_json
-from .stored_files import digest_of, size_of
+from .store import SCHEMA, Store, now, write_json
+from .stored_files import digest_of
 from .sync_batch_norm import synchronize
 from .training import Clock, Evaluation, Position, Training, evaluate, num_steps
 
@@ -379,7 +379,7 @@ class _Execution:
         self.history = list(records)
         if distributed.is_leader():
             self.watch.check()
-            write_atomically(self.history_path, "".join(json.dumps(record) + "\n" for record in records))
+            save_history(self.history_path, records)
 
     def _density(self) -> dict[str, Any]:
         """Density and multiply-adds of the network as it stands."""
@@ -441,10 +441,10 @@ class _Execution:
             result["provenance"]["weights"]["stored"] = facts["sha256"]
         else:
             folder.model_path.unlink(missing_ok=True)  # of an older result
+        # Written whole once more: the lines in the file may have been damaged since they were appended.
+        result["provenance"]["history"] = save_history(folder.history_path, self.history)
         if self.history_path != folder.history_path:
-            self.history_path.replace(folder.history_path)
-        history = folder.history_path
-        result["provenance"]["history"] = {"sha256": digest_of(history), "bytes": size_of(history)}
+            self.history_path.unlink(missing_ok=True)
         write_json(folder.result_path, {**result, "files": files})
         fulfil(folder)
         self.folder.checkpoint_path.unlink(missing_ok=True)

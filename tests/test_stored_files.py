@@ -341,3 +341,12 @@ def test_the_wish_of_damaged_weights_outlives_a_stop(results: Path, whole: Path)
     assert folder(results, DENSE).read_result() is not None
     assert "s: 1 computed, 0 failed" in run_study().stderr
     assert contents(results, DENSE) == contents(whole, DENSE)
+
+
+def test_epochs_that_are_damaged_while_their_run_is_computed_are_stored_whole(results: Path, whole: Path) -> None:
+    place = folder(results, PRUNED)
+    place.result_path.unlink()
+    watch = Watch(on_epoch=lambda record: place.history_path.write_bytes(b"noise"))
+    assert attempt(PRUNED, "s", Settings(results=results, keep_weights=True), watch).outcome == "done"
+    assert contents(results, PRUNED) == contents(whole, PRUNED)
+    assert "nothing to compute" in run_study().stderr
