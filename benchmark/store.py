@@ -339,6 +339,7 @@ class Store:
     def find(self, run_id: str) -> Iterator[RunFolder]:
         """Folders whose id starts with `run_id`, in any study."""
         for base in (self.root / "dense", *sorted(self.root.glob("*/runs"))):
+            _names(base)  # raises PermissionError where glob would find nothing
             for path in sorted(base.glob(f"{run_id}*")):
                 if (path / "run.json").exists():
                     yield RunFolder(path)

@@ -350,3 +350,28 @@ def test_epochs_that_are_damaged_while_their_run_is_computed_are_stored_whole(re
     assert attempt(PRUNED, "s", Settings(results=results, keep_weights=True), watch).outcome == "done"
     assert contents(results, PRUNED) == contents(whole, PRUNED)
     assert "nothing to compute" in run_study().stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to become another user takes root")
+@pytest.mark.parametrize(
+    ("closed", "words"),
+    [
+        ("masks.safetensors", "run s.yaml"), (".", "run s.yaml"), (".", "table s.yaml"), (".", "status s.yaml"),
+        (".", "export s.yaml"), (".", f"logs {PRUNED.id}"), ("..", f"retry {PRUNED.id}"), ("..", "table s.yaml"),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_read_is_named_and_nothing_is_set_aside(closed: str, words: str, results: Path) -> None:
+    assert run_study().exit_code == 0
+    path = (folder(results, PRUNED).path / closed).resolve()
+    before, mode = sorted(results.rglob("*")), path.stat().st_mode
+    # pytest's own folders are closed to others: seen from inside they need not be crossed
+    path.chmod(0)
+    os.seteuid(65534)
+    try:
+        done = CliRunner().invoke(app, words.split())
+    finally:
+        os.seteuid(0)
+        path.chmod(mode)
+    assert isinstance(done.exception, PermissionError), (done.exception, done.output)
+    assert path.name in str(done.exception.filename)
+    assert sorted(results.rglob("*")) == before
