@@ -10,8 +10,8 @@ import torch
 from prunebench.benchmark.models.fastgrnn import FastGrnn, FastGrnnCell
 from prunebench.methods.column_magnitude import ColumnMagnitude
 from prunebench.methods.random_columns import RandomColumns
-from toys import prune_now, toy_context
 from torch import nn
+from toys import prune_now, toy_context
 
 
 def cell(first_columns: float = 1.0) -> FastGrnn:
