@@ -1,0 +1,73 @@
+"""Make or renew the folder of a study under results/reference: records, tables, figures and the tidy export.
+
+    python tools/reference.py table6 --results RESULTS
+
+Written are `runs/` (a record of each stored run), `runs.csv`, tables under all three protocols of accuracy, the costs,
+the differences to the first row where the study prunes, and figures as PNG. README.md is written by hand; its numbers
+are held to these files by `sentences.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from prunebench.benchmark.export import export_bytes
+from prunebench.benchmark.frame import study_frame
+from prunebench.benchmark.plan import with_parents
+from prunebench.benchmark.plot import figures, save_figure, standard_kinds
+from prunebench.benchmark.published import is_of, published_rows
+from prunebench.benchmark.records import write_records
+from prunebench.benchmark.report_types import Frame
+from prunebench.benchmark.store import Store, write_atomically
+from prunebench.benchmark.study import Study, load_study
+from prunebench.benchmark.table import make_table, render
+from prunebench.benchmark.table_cells import has_pruned
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOCOLS = {"last": "accuracy", "selected": "accuracy-selected", "best_test": "accuracy-best-test"}
+
+
+def make_folder(study: Study, store: Store, folder: Path) -> Frame:
+    """Write everything but the README; the frame of the study's runs is returned."""
+    write_records(study.name, with_parents(study.runs), store, folder / "runs")
+    frame = study_frame(study, store)
+    write_atomically(folder / "runs.csv", export_bytes(frame, "csv"))
+    for name, text in _tables(study, store, frame):
+        write_atomically(folder / f"{name}.md", text.encode())
+    for kind in standard_kinds(study):
+        for (_, name), figure in figures(kind, [study], store).items():
+            save_figure(figure, folder / name, formats=("png",))
+    return frame
+
+
+def _tables(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, str]]:
+    def table(kind: str, accuracy: str = "last", against: str | None = None) -> str:
+        return render(make_table(kind, study, store, accuracy, against=against, frame=frame), "md")
+
+    for accuracy, name in PROTOCOLS.items():
+        yield name, table("accuracy", accuracy)
+    yield "cost", table("cost")
+    yield "macs", table("macs")
+    if has_pruned(frame):
+        yield "paired", table("paired")
+    number = study.file.published
+    if number is not None and is_of(published_rows(number), study):
+        yield "published", table("accuracy", "best_test", "published")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study")
+    parser.add_argument("--results", type=Path, default=ROOT / "results")
+    parser.add_argument("--into", type=Path, default=ROOT / "results" / "reference")
+    chosen = parser.parse_args()
+    study = load_study(chosen.study)
+    frame = make_folder(study, Store(chosen.results), chosen.into / study.name)
+    done = int((frame["state"] == "done").sum())
+    print(f"{chosen.into / study.name}: {done} of {len(frame)} rows are done")
+
+
+if __name__ == "__main__":
+    main()
