@@ -162,11 +162,11 @@ class Evidence:
         return sorted(((float(value), str(label)) for label, value in groups.items()), reverse=True)
 
     def rank(self, label: str, sparsity: float | None = None, study: str = "", protocol: str = "last") -> int:
-        """Place by mean accuracy among the rows at that sparsity, dense ones left out."""
-        labels = [name for _, name in self._means(sparsity, study, protocol)]
-        if label not in labels:
+        """Place by mean accuracy among the rows at that sparsity, dense ones left out; rows of one mean share it."""
+        means = {name: value for value, name in self._means(sparsity, study, protocol)}
+        if label not in means:
             raise Unanswered(f"{study or self.study} has no row {label!r} at {sparsity}")
-        return 1 + labels.index(label)
+        return 1 + sum(value > means[label] for value in means.values())
 
     def num_rows(self, sparsity: float | None = None, study: str = "") -> int:
         """Rows at that sparsity, dense ones left out."""
