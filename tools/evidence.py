@@ -77,7 +77,7 @@ class Evidence:
             )
         }  # fmt: skip
         plain = {"mean": mean, "std": std, "low": min, "high": max, "count": len, "sum": sum, "abs": abs, "all": all}
-        return {**own, **plain, "any": any, "round": round, "range": range, "len": len}
+        return {**own, **plain, "any": any, "min": min, "max": max, "round": round, "range": range, "len": len}
 
     # rows
 
