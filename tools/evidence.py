@@ -26,6 +26,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PRINTED = ROOT / "results" / "published" / "published_fastgrnn.csv"
 COLUMNS = {"last": "accuracy_last", "selected": "accuracy_selected", "best_test": "accuracy_best_test"}
 NO_MASK = ("dense", "dense_longer")
+ASKED = (
+    "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "rank", "num_rows",
+    "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours", "devices", "versions", "printed",
+)  # fmt: skip
+"""The methods of Evidence that an expression may call."""
+
+BUILTINS: tuple[Any, ...] = (abs, all, any, len, max, min, range, round, sum, zip)
 
 
 class Unanswered(ValueError):
@@ -68,16 +75,8 @@ class Evidence:
 
     def vocabulary(self) -> dict[str, Any]:
         """Every name that an expression may use."""
-        own: dict[str, Callable[..., Any]] = {
-            name: getattr(self, name)
-            for name in (
-                "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "rank",
-                "num_rows", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours", "devices",
-                "versions", "printed",
-            )
-        }  # fmt: skip
-        plain = {"mean": mean, "std": std, "low": min, "high": max, "count": len, "sum": sum, "abs": abs, "all": all}
-        return {**own, **plain, "any": any, "min": min, "max": max, "round": round, "range": range, "len": len}
+        own: dict[str, Callable[..., Any]] = {name: getattr(self, name) for name in ASKED}
+        return {**own, "mean": mean, "std": std, **{each.__name__: each for each in BUILTINS}}
 
     # rows
 

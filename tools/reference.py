@@ -3,8 +3,8 @@
     python tools/reference.py table6 --results RESULTS
 
 Written are `runs/` (a record of each stored run), `runs.csv`, tables under all three protocols of accuracy, the costs,
-the differences to the first row where the study prunes, and figures as PNG. README.md is written by hand; its numbers
-are held to these files by `sentences.py`.
+the differences to the first row where the study prunes, one sorted table where it has several sparsities, and figures
+as PNG. README.md is written by hand; its numbers are held to these files by `sentences.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from prunebench.benchmark.store import Store, write_atomically
 from prunebench.benchmark.study import Study, load_study
 from prunebench.benchmark.table import make_table, render
 from prunebench.benchmark.table_cells import has_pruned
+from sorted_table import sorted_table
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOLS = {"last": "accuracy", "selected": "accuracy-selected", "best_test": "accuracy-best-test"}
@@ -52,6 +53,8 @@ def _tables(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, str
     yield "macs", table("macs")
     if has_pruned(frame):
         yield "paired", table("paired")
+    if frame["target"].nunique() > 2:
+        yield "sorted", sorted_table(frame)
     number = study.file.published
     if number is not None and is_of(published_rows(number), study):
         yield "published", table("accuracy", "best_test", "published")

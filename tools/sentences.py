@@ -10,7 +10,8 @@ Marks are HTML comments, which readers of the rendered text do not see:
     Random columns do as well.<!-- holds: not differs("Random", "Magnitude") -->
 
 Expressions are Python with the names of `evidence.py` and nothing else. A text with marks may hold no number with a
-decimal point, no number of points and no share that is not in a mark: what nobody checks is not written.
+decimal point, no number of points and no share that is not in a mark: what nobody checks is not written. In a text
+that speaks of other things too, this holds for the part between `<!-- evidence -->` and `<!-- /evidence -->`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ MARK = re.compile(
 )
 NUMBER = re.compile(r"[+−-]?\d[\d,]*(?:\.(?P<decimals>\d+))?")
 UNCHECKED = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])|\b\d+ (?:points?|times|of (?:the )?\d+)\b")
+PART = re.compile(r"<!-- evidence -->.*?<!-- /evidence -->", re.DOTALL)
 NOT_PROSE = re.compile(r"```.*?```|`[^`\n]*`|^\|.*?$|<!--.*?-->|\]\([^)]*\)", re.DOTALL | re.MULTILINE)
 
 
@@ -120,6 +122,9 @@ def _unchecked(text: str) -> list[str]:
     def blank(match: re.Match[str]) -> str:
         return re.sub(r"[^\n]", " ", match[0])
 
+    part = PART.search(text)
+    if part:
+        text = re.sub(r"[^\n]", " ", text[: part.start()]) + part[0]
     prose = NOT_PROSE.sub(blank, MARK.sub(blank, text))
     return [
         f"line {prose.count(chr(10), 0, match.start()) + 1}: {match[0]!r} is not in a mark"
