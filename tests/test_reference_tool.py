@@ -41,7 +41,15 @@ def test_a_study_with_one_run_missing(reference: Any, tiny_study: Path, tmp_path
     }  # fmt: skip
     assert "Best TEST epoch" in texts["accuracy-best-test.md"]
     assert f"{100 * frame['accuracy_last'][1]:.2f}" in texts["accuracy.md"]
-    assert {path.name for path in folder.glob("*.png")} == {"accuracy.png", "macs.png", "layers.png", "training.png"}
+    assert {path.name for path in folder.glob("*.png")} == {"accuracy.png", "macs.png", "layers.png"}
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     reference.make_folder(study, Store(results), folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_curves_are_drawn_once_all_runs_are_there(reference: Any, tiny_study: Path, tmp_path: Path) -> None:
+    study, results = load_study(str(tiny_study)), tmp_path / "results"
+    for run in study.runs:
+        attempt(run, study.name, Settings(results=results))
+    reference.make_folder(study, Store(results), tmp_path / "made")
+    assert (tmp_path / "made" / "training.png").exists()

@@ -37,8 +37,12 @@ def make_folder(study: Study, store: Store, folder: Path) -> Frame:
     write_atomically(folder / "runs.csv", export_bytes(frame, "csv"))
     for name, text in _tables(study, store, frame):
         write_atomically(folder / f"{name}.md", text.encode())
+    is_complete = set(frame["state"]) <= {"done", "not run"}
     for kind in standard_kinds(study):
-        for (_, name), figure in figures(kind, [study], store).items():
+        if kind == "training" and not is_complete:
+            continue  # it would show the epochs of runs that are under way
+        # the paper's numbers are those of the best test epoch
+        for (_, name), figure in figures(kind, [study], store, "best_test" if kind == "published" else "last").items():
             save_figure(figure, folder / name, formats=("png",))
     return frame
 
