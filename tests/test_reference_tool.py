@@ -51,5 +51,8 @@ def test_curves_are_drawn_once_all_runs_are_there(reference: Any, tiny_study: Pa
     study, results = load_study(str(tiny_study)), tmp_path / "results"
     for run in study.runs:
         attempt(run, study.name, Settings(results=results))
-    reference.make_folder(study, Store(results), tmp_path / "made")
+    reference.make_folder(study, Store(results), tmp_path / "made", "a copy")
+    assert all(
+        path.read_text(encoding="utf-8").endswith("\nData: a copy.\n") for path in (tmp_path / "made").glob("*.md")
+    )
     assert (tmp_path / "made" / "training.png").exists()
