@@ -64,6 +64,7 @@ def evidence(sentences: Any, tmp_path: Path) -> Any:
         'x<!-- holds: not differs(("Good", 90), ("Same", 90)) -->',
         'x<!-- holds: worse(of("own", "Bad", 90), of("own", "Good", 90)) -->',
         '<!-- study: own --><!-- value: len(last("Dense")) -->3<!-- /value -->',
+        '<!-- value: num_better("Bad", 90) -->2<!-- /value --> <!-- value: num_worse("Good", 90) -->1<!-- /value -->',
         "1.5 <!-- evidence -->\n<!-- value: 1 -->1<!-- /value --> <!-- /evidence --> 2.5",
         "Without a mark 12.5 % is nobody's business, and 3 points neither.",
         '<!-- value: printed("global_mp", 9, 8) -->95.89<!-- /value --> in `a 1.5 b`, [x](1.5.md)\n| 2.5 |\n',
@@ -110,7 +111,7 @@ def test_write_puts_the_numbers_in(sentences: Any, evidence: Any) -> None:
 def test_falls_are_counted_from_the_epochs(evidence: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     epochs = {"test_accuracy": [0.5, 0.8, 0.7, 0.9, 0.6, 0.59]}
     monkeypatch.setattr(
-        "evidence.read_record", lambda path: ({}, [{"test_accuracy": x} for x in epochs["test_accuracy"]])
+        "committed.read_record", lambda path: ({}, [{"test_accuracy": x} for x in epochs["test_accuracy"]])
     )
     (tmp_path / "own" / "runs").mkdir()
     for seed in range(3):

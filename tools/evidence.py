@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import csv
 import itertools
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from committed import Unanswered, frame_of, mean, record_of, std
 from prunebench.benchmark.export import read_export
-from prunebench.benchmark.records import read_record
 from prunebench.benchmark.report_types import Frame
 from prunebench.benchmark.statistics import differs as interval_excludes_zero
-from prunebench.benchmark.statistics import paired_differences, resolution, sample_std
+from prunebench.benchmark.statistics import paired_differences, resolution
 
 ROOT = Path(__file__).resolve().parent.parent
 PRINTED = ROOT / "results" / "published" / "published_fastgrnn.csv"
@@ -28,15 +26,12 @@ COLUMNS = {"last": "accuracy_last", "selected": "accuracy_selected", "best_test"
 NO_MASK = ("dense", "dense_longer")
 ASKED = (
     "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "rank", "num_rows",
-    "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours", "devices", "versions", "printed",
+    "num_better", "num_worse", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours",
+    "devices", "versions", "printed",
 )  # fmt: skip
 """The methods of Evidence that an expression may call."""
 
 BUILTINS: tuple[Any, ...] = (abs, all, any, len, max, min, range, round, sum, zip)
-
-
-class Unanswered(ValueError):
-    """The stored results have no answer: a row that is not there, or not complete."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +41,6 @@ class Row:
     study: str
     label: str
     sparsity: float | None = None
-
-
-@cache
-def frame_of(folder: Path) -> Frame:
-    """The runs of a folder that are done."""
-    if not (folder / "runs.csv").exists():
-        raise Unanswered(f"{folder.name} has no runs.csv in results/reference")
-    frame = read_export(folder / "runs.csv")
-    return frame[frame["state"] == "done"]
-
-
-@cache
-def record_of(folder: Path, run: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Result and epochs of a run."""
-    path = folder / "runs" / f"{run}.json"
-    if not path.exists():
-        raise Unanswered(f"{folder.name} has no record of run {run}")
-    return read_record(path)
 
 
 @dataclass(frozen=True)
@@ -171,6 +148,16 @@ class Evidence:
         """Rows at that sparsity, dense ones left out."""
         return len(self._means(sparsity, study, "last"))
 
+    def num_better(self, label: str, sparsity: float | None = None) -> int:
+        """Rows at that sparsity that differ from this one and have a higher mean."""
+        others = [name for _, name in self._means(sparsity, self.study, "last") if name != label]
+        return sum(self.better((name, sparsity), (label, sparsity)) for name in others)
+
+    def num_worse(self, label: str, sparsity: float | None = None) -> int:
+        """Rows at that sparsity that differ from this one and have a lower mean."""
+        others = [name for _, name in self._means(sparsity, self.study, "last") if name != label]
+        return sum(self.worse((name, sparsity), (label, sparsity)) for name in others)
+
     def best(self, sparsity: float | None = None, study: str = "", protocol: str = "last") -> str:
         """Label of the row with the highest mean, dense ones left out."""
         return self._means(sparsity, study, protocol)[0][1]
@@ -232,15 +219,3 @@ class Evidence:
 def _versions(result: dict[str, Any]) -> str:
     provenance = result["provenance"]
     return f"Python {provenance['python']}, torch {provenance['packages']['torch']}"
-
-
-def mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def std(values: Sequence[float]) -> float:
-    """Sample standard deviation. Raises Unanswered for fewer than two values."""
-    found = sample_std([float(value) for value in values])
-    if found is None:
-        raise Unanswered("a standard deviation needs two values")
-    return found

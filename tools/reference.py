@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from differences_figure import differences_figure
 from protocols_figure import protocols_figure
 from prunebench.benchmark.export import export_bytes
 from prunebench.benchmark.frame import study_frame
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOLS = {"last": "accuracy", "selected": "accuracy-selected", "best_test": "accuracy-best-test"}
+
+DIFFERENCES = {"Global MP": "differences-one-shot", "Global MP (gradual)": "differences-gradual"}
+"""The rows that others are drawn against, in studies with several sparsities."""
 
 
 def make_folder(study: Study, store: Store, folder: Path, data: str = "") -> Frame:
@@ -57,6 +61,9 @@ def _figures(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, Fi
     has_sparsities = frame["target"].max() > 0
     if not has_sparsities:
         yield "protocols", protocols_figure(frame)
+    for label, name in DIFFERENCES.items():
+        if len(set(frame[(frame["label"] == label) & (frame["state"] == "done")]["target"])) > 1:
+            yield name, differences_figure(frame, label)
     for kind in standard_kinds(study):
         if kind in ("accuracy", "macs", "layers") and not has_sparsities:
             continue
