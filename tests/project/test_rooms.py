@@ -18,6 +18,7 @@ KNOWN: set[Arrow] = {
     ("benchmark.plots", "benchmark.tables"),
     ("methods.bases", "methods.checks"),
     ("benchmark.perf", "slurm"),
+    ("benchmark.runs", "benchmark.exchange"),
 }
 
 
