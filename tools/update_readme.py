@@ -1,14 +1,16 @@
-"""Renew the parts of README.md that are made: the table of methods, and the demo's tables as last computed.
+"""Renew the generated parts of README.md and CONTRIBUTING.md: methods, speed, the demo's tables, and the rooms.
 
-    python tools/update_readme.py            rewrite README.md
-    python tools/update_readme.py --check    exit 1 if the tables of methods and of the race are old
+    python tools/update_readme.py            rewrite both files
+    python tools/update_readme.py --check    exit 1 if the tables of methods, speed or rooms are old
 
-The demo's part comes from results/demo (after `make demo`), whose accuracy plot is copied to docs/; the race's from
-docs/race.md (after `python -m prunebench.benchmark.perf.race --write docs/race.md`).
+The demo's part comes from results/demo (after `make demo`), whose accuracy plot is copied to docs/; that of speed from
+docs/race.md (after `python -m prunebench.benchmark.perf.race --write docs/race.md`). The sentence about a room is the
+first line of its `__init__.py`.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import sys
@@ -18,6 +20,8 @@ from prunebench.methods.registry import describe, method_names
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+FOLDERS = ("api", "benchmark", "methods", "datasets", "slurm")
 DEMO = ROOT / "results" / "demo"
 RACE = ROOT / "docs" / "race.md"
 
@@ -31,30 +35,43 @@ def methods_table() -> str:
     return "\n".join(lines)
 
 
+def rooms_table() -> str:
+    """One row a package, with the first sentence of its docstring."""
+    lines = ["| room | what is in it |", "|---|---|"]
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("__init__.py")):
+            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            lines.append(f"| `{path.parent.relative_to(ROOT)}/` | {said.splitlines()[0]} |")
+    return "\n".join(lines)
+
+
 def demo_part() -> str:
     tables = DEMO / "tables"
     return "\n\n".join((tables / name).read_text(encoding="utf-8").strip() for name in ("accuracy.md", "flops.md"))
 
 
 def put(text: str, part: str, content: str) -> str:
-    """Replace what stands between the two marks of a part."""
+    """Replace the text between the two marks of a part."""
     pattern = rf"(<!-- {part} -->\n).*?(<!-- /{part} -->)"
     replaced, count = re.subn(pattern, lambda match: f"{match[1]}{content}\n{match[2]}", text, flags=re.DOTALL)
     if count != 1:
-        sys.exit(f"README.md needs exactly one part {part!r}, it has {count}")
+        sys.exit(f"there must be exactly one part {part!r}, not {count}")
     return replaced
 
 
 def main() -> None:
-    text = README.read_text(encoding="utf-8")
+    text, contributing = README.read_text(encoding="utf-8"), CONTRIBUTING.read_text(encoding="utf-8")
     renewed = put(text, "methods", methods_table())
     renewed = put(renewed, "race", RACE.read_text(encoding="utf-8").strip())
+    rooms = put(contributing, "rooms", rooms_table())
     if "--check" in sys.argv:
-        sys.exit(0 if renewed == text else "README.md: a table is old; run tools/update_readme.py")
+        is_new = (renewed, rooms) == (text, contributing)
+        sys.exit(0 if is_new else "a table is old; run tools/update_readme.py")
     if (DEMO / "tables").exists():
         renewed = put(renewed, "demo", demo_part())
         shutil.copy(DEMO / "plots" / "accuracy.png", ROOT / "docs" / "demo-accuracy.png")
     README.write_text(renewed, encoding="utf-8")
+    CONTRIBUTING.write_text(rooms, encoding="utf-8")
 
 
 if __name__ == "__main__":
