@@ -1,3 +1,3 @@
-"""The suite itself: harness, store, tables and the command line. Importing it imports no torch."""
+"""The suite: from study files to stored results, tables, figures and the report. Importing it loads no torch."""
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
-"""The console script: run a command, and say in one line what went wrong. The one place where errors become exit codes.
+"""The command line: commands, their options and what they print. Only here do errors become exit codes.
 
-Nothing is imported at the top that takes time: Ctrl-C while the commands load is answered here as well.
+This file imports nothing slow at its top, so that it can also handle Ctrl-C while the commands load.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def __getattr__(name: str) -> Any:
 
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-"""A disk that is full, closed or broken: no bad input, but some runs could not be stored."""
+"""The disk is full, read-only or broken: the input was fine, but some runs could not be stored."""
 
 
 def main() -> NoReturn:
     """Exit codes: 0 done, 1 some runs failed, 2 bad input, 3 incomplete, 4 missing, 130 stopped."""
     for stream in (sys.stdout, sys.stderr):
-        # Names with umlauts in a locale without them: a replaced letter, not the end of the command.
+        # A letter that the locale cannot print is replaced; it does not stop the command.
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")
     try:
@@ -39,7 +39,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = _complain("interrupted", 130)
     except BrokenPipeError:
-        # The reader of stdout has left (`| head`): not an error, but Python would complain at exit.
+        # The reader of stdout has closed it (`| head`). That is no error, but Python would print one at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except UnicodeError as error:

@@ -211,9 +211,9 @@ def describe_run(run: Any) -> str:
 
 
 def find_one(results: Any, run_id: str) -> RunFolder:
-    """The folder of a run by its id or an unambiguous beginning of it. Raises UserError otherwise.
+    """The folder of a run, by its id or the beginning of one. Raises UserError for none or several.
 
-    Two studies may have the same run: `STUDY/RUN` then says which one is meant.
+    `STUDY/RUN` names a run that two studies have.
     """
     study, _, beginning = run_id.rpartition("/")
     if not re.fullmatch(r"[0-9a-f]{1,12}", beginning):

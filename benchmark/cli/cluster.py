@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 @selection_options
 @results_option
 # Without the environment variable, which jobs inherit anyway: the profile's environment must be able to replace it.
-@click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets lie on the nodes.")
-@click.option("--data-check/--no-data-check", default=True, help="Look first whether data and weights are there.")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets are on the nodes.")
+@click.option("--data-check/--no-data-check", default=True, help="Check first that data and weights are there.")
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
 @click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
 @click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
@@ -57,7 +57,7 @@ def submit(
     deterministic: bool,
     recompute: bool,
 ) -> None:
-    """Queue what is missing on a SLURM cluster and return at once; `status` tells later how it went."""
+    """Queue missing runs on a SLURM cluster and return at once; `status` shows how they go."""
     from ...slurm import select_runs as choices
     from ...slurm import submit as submission
     from ...slurm.cluster_profile import load_profile
@@ -83,7 +83,7 @@ def submit(
         plugins=selection.plugin_paths,
     )
     if dry_run and recompute:
-        raise UserError("--recompute does not go with --dry-run: it notes in the results folder what is computed anew")
+        raise UserError("--recompute cannot be combined with --dry-run: it marks runs in the results folder")
     if dry_run:
         found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
         rehearse(found.runs, reads_weights=False)
@@ -99,15 +99,15 @@ def submit(
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         say_damaged(found.damaged, SUBMIT_ANEW)
         _explain(opened.name, found)
-        # weights may lie where only the profile's environment leads to
+        # only the profile's environment may say where weights are
         rehearse(found.runs, reads_weights=data_check and "TORCH_HOME" not in chosen.environment)
         if found.runs:
             sent = submission.submit(opened.name, found, settings, chosen, turn, say)
             say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
             where = [study] if results == DEFAULT_RESULTS else [study, "--results", str(results)]
             which = _spelled({"--set": selection.assignments, "--only": selection.only, "--plugin": selection.plugins})
-            say(f"look with: prunebench status {shlex.join([*where, *which])}")
-            say(f"take back with: prunebench cancel {shlex.join(where)}")
+            say(f"follow with: prunebench status {shlex.join([*where, *which])}")
+            say(f"cancel with: prunebench cancel {shlex.join(where)}")
     raise click.exceptions.Exit(1 if found.left_out else 0)
 
 
@@ -116,14 +116,14 @@ def _spelled(options: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _check_data(dataset: Named, root: Path | str | None) -> None:
-    """Compute nodes have no network: missing data is said now, not by a thousand failed jobs."""
+    """Compute nodes have no network: report missing data now, not in a thousand failed jobs."""
     from ...datasets.registry import check
 
     check(dataset.name, root=root, **dataset.options)
 
 
 def _check_networks(runs: Sequence[Run]) -> None:
-    """A layer that a method cannot prune is refused here, not by each job."""
+    """Refuse a layer that a method cannot prune here, not in each job."""
     from ..preflight.networks import sizes_by_network, warnings
 
     for line in warnings(sizes_by_network(runs)):
@@ -131,13 +131,13 @@ def _check_networks(runs: Sequence[Run]) -> None:
 
 
 def _explain(study: str, found: Choice) -> None:
-    """What is not submitted, and why."""
+    """Say what is not submitted, and why."""
     for line in found.left_out:
         say(f"not submitted: {line}")
     if found.left_out:
         say("prunebench retry RUN... allows failed runs again")
     if found.num_active:
-        say(f"{study}: {found.num_active} runs wait or run already")
+        say(f"{study}: {found.num_active} runs are queued or running")
     if not found.runs:
         say(f"{study}: nothing to submit")
 
@@ -146,7 +146,7 @@ def _explain(study: str, found: Choice) -> None:
 @study_argument
 @results_option
 def cancel(study: str, results: Path) -> None:
-    """Take this study's jobs out of the queue, and no others. What is stored stays; `submit` goes on from there."""
+    """Cancel this study's jobs and no others. Stored results stay; `submit` continues from them."""
     from ...slurm.cancel import cancel as cancel_jobs
 
     store = Store(results)
@@ -175,9 +175,9 @@ def clean(study: str, results: Path) -> None:
 
 
 def _name_of(study: str) -> str:
-    """The study's name. Its file must be readable, so that a misspelt name is an error and not "no jobs".
+    """The study's name. Its file is read, so that a misspelt name is an error and not "no jobs".
 
-    Its methods are not looked up: they may be those of a plug-in.
+    Its methods are not looked up: they may be in a plug-in.
     """
     from ..studies.load import study_source
     from ..studies.schema import StudyFile

@@ -92,9 +92,9 @@ def run(
     retry_failed: bool,
     recompute: bool,
 ) -> None:
-    """Compute what is missing, here. Ctrl-C stops after the running epochs and loses nothing.
+    """Compute missing runs here. Ctrl-C stops after the running epochs and loses nothing.
 
-    Leaves with 3 where --time-limit has left runs over; the same command goes on with them.
+    Exits with 3 if --time-limit left runs; the same command continues with them.
     """
     from .progress import compute
 
@@ -129,7 +129,7 @@ def run(
         with _gentle_kill():
             endings = compute(made, settings, jobs or _default_jobs(device), limit)
     except KeyboardInterrupt:
-        say(f"{opened.name}: interrupted; the same command goes on from here")
+        say(f"{opened.name}: interrupted; the same command continues from here")
         raise click.exceptions.Exit(130) from None
     _say_starts(made, store)
     for line in lines_after(opened.name, recorded, store):
@@ -169,7 +169,7 @@ def _say_endings(made: Plan, store: Store, endings: Sequence[Any], failed_before
 
 
 def _say_starts(made: Plan, store: Store) -> None:
-    """The accuracy that pruning starts from is never left to be looked up: a start from other weights shows here."""
+    """Say the dense accuracy that pruning starts from: a start from other weights shows here."""
     for job in made.jobs:
         result = store.result(made.study, job.run) if job.run.is_dense else None
         if result is not None:
@@ -179,7 +179,7 @@ def _say_starts(made: Plan, store: Store) -> None:
 
 @contextlib.contextmanager
 def _gentle_kill() -> Iterator[None]:
-    """A plain kill stops as gently as Ctrl-C does."""
+    """SIGTERM stops runs as Ctrl-C does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -191,9 +191,9 @@ def _gentle_kill() -> Iterator[None]:
 @click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
 @results_option
 def retry(run_ids: tuple[str, ...], results: Path) -> None:
-    """Allow failed runs to be computed again; `run` or `submit` then does it.
+    """Allow failed runs to be computed again; `run` or `submit` then computes them.
 
-    RUN is the id of a failed run, or its beginning; STUDY/RUN where two studies have the same run.
+    RUN is the id of a failed run, or its beginning; STUDY/RUN if two studies have the same run.
     """
     folders = [find_one(results, run_id) for run_id in run_ids]
     for folder in folders:
@@ -215,7 +215,7 @@ def retry(run_ids: tuple[str, ...], results: Path) -> None:
 def prepare(name: str, archive: Path | None, only_check: bool, data_root: Path | None) -> None:
     """Fetch data sets and published weights, once, on a machine with a network; `run` never does.
 
-    Of a study, its data and its weights.
+    For a study, its data and its weights.
     """
     from ...datasets.registry import OWN, check, dataset_names
     from ...datasets.registry import prepare as fetch
@@ -223,7 +223,7 @@ def prepare(name: str, archive: Path | None, only_check: bool, data_root: Path |
 
     dataset, options, model, weights = name, {}, "", None
     if name in OWN:
-        raise UserError(f"data set {name!r} is known by its options only; give the study that names them")
+        raise UserError(f"data set {name!r} needs options; give the study that sets them")
     if name not in dataset_names():
         file = load_study(name).file
         dataset, options = file.dataset.name, file.dataset.options

@@ -1,4 +1,4 @@
-"""Commands for people who add methods or look after an installation: new-method, check, doctor."""
+"""Commands for adding a method and checking an installation: new-method, check, doctor."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class $class_name(MaskPruner):
 ''')
 
 _MAX_NAME = 60
-"""`try-NAME` has to be the name of a study."""
+"""`try-NAME` must be a valid study name."""
 
 _STUDY = Template("""\
 extends: demo        # its network, data set and recipes, shortened; see README.md, Running a study

@@ -1,4 +1,4 @@
-"""Commands that take results elsewhere: compare, export."""
+"""Commands that compare and export results: compare, export."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def export(
     selection: Selection,
     results: Path,
 ) -> None:
-    """Write all runs of a study as one tidy file, stored or not."""
+    """Write all runs of a study, stored or not, to one tidy file."""
     from ..analysis.export import describe_columns, export_bytes
     from ..analysis.frame import study_frame
     from ..api.errors import UserError

@@ -1,4 +1,4 @@
-"""Commands that follow a study while it is computed, here or on a cluster: status, logs."""
+"""Commands that follow the runs of a study, here or on a cluster: status, logs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ USUAL_REASONS = ("", "None", "Priority", "Resources", "Dependency", "BeginTime",
 @study_argument
 @selection_options
 @results_option
-@click.option("--watch", is_flag=True, help="Renew until nothing runs or waits any more.")
+@click.option("--watch", is_flag=True, help="Repeat until nothing runs or waits.")
 @json_option
 def status(
     study: str,
@@ -103,7 +103,7 @@ def _lines(study: str, found: Overview, results: Path) -> list[str]:
 
 
 def _complaints_of_disk(results: Path) -> list[str]:
-    """Where jobs cannot write, they cannot leave a reason either."""
+    """Jobs that cannot write cannot record why they failed."""
     if not results.exists():
         return []
     if not os.access(results, os.W_OK):
@@ -140,7 +140,7 @@ def _job(job: Job, found: Overview) -> dict[str, Any]:
 def logs(run_id: str, results: Path, as_json: bool) -> None:
     """Print a run's attempts, with reasons and tracebacks, and the logs of the jobs it was submitted with.
 
-    RUN is the id of a run, or its beginning; STUDY/RUN where two studies have the same run.
+    RUN is the id of a run, or its beginning; STUDY/RUN if two studies have the same run.
     """
     from ...slurm.collection import find_logs, find_submitted, read_submissions
 
@@ -150,7 +150,7 @@ def logs(run_id: str, results: Path, as_json: bool) -> None:
         folder = find_one(results, run_id)
         name, study = folder.path.name, folder.study
     except UserError:
-        # A job that died before its run began has left a log, but no folder of the run.
+        # A job that died before its run began left a log, but no run folder.
         submitted = find_submitted(read_submissions(results, store.note, study or "*"), beginning)
         if len(submitted) != 1:
             say_damaged(store.damaged, SUBMIT_ANEW)

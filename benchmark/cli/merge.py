@@ -1,4 +1,4 @@
-"""Commands that bring results from machine to machine: merge, record."""
+"""Commands that move results between machines: merge, record."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def merge(folders: tuple[Path, ...], into: Path | None, dry_run: bool, results: 
     """Copy results of other machines, or committed records, into a results folder.
 
     FOLDER is a results folder, or one of records (see `record`). A run that is there with an equal result is skipped;
-    one with another result is named and both are kept (of two FOLDERs, that of the first is taken). Leaves with 1 where
+    one with another result is named and both are kept (of two FOLDERs, that of the first is taken). Exits with 1 if
     results contradict each other, or where some are damaged.
     """
     from ..exchange.merge import plan_merge
@@ -70,7 +70,7 @@ def _copied(step: Step, damaged: dict[Path, str]) -> bool:
 
 
 def _lines(found: Sequence[Found], made: Merge, root: Path) -> list[str]:
-    """What the user has to know of the sources before anything is copied."""
+    """What the user should know about the sources before anything is copied."""
     from ..exchange.origins import origin_lines
 
     lines = [f"left out: {path} is computed by {who}" for each in found for path, who in each.running.items()]
@@ -80,7 +80,7 @@ def _lines(found: Sequence[Found], made: Merge, root: Path) -> list[str]:
         if each.num_without_result
     ]
     lines += [
-        f"{path} is damaged ({reason}); it is set aside where a whole result is merged"
+        f"{path} is damaged ({reason}); it is set aside if a whole result is merged"
         for path, reason in made.damaged.items()
     ]
     lines += [conflict.line() for conflict in made.conflicts]
@@ -89,7 +89,7 @@ def _lines(found: Sequence[Found], made: Merge, root: Path) -> list[str]:
 
 
 def _stored(root: Path) -> list[tuple[Path, Mapping[str, Any]]]:
-    """The results that are there; damaged ones are left to the commands that need them."""
+    """The stored results, without damaged ones."""
     from ..exchange.compare_folders import read_stored
 
     if not any(root.glob("dense/*/result.json")) and not any(root.glob("*/runs/*/result.json")):

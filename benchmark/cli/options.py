@@ -1,4 +1,4 @@
-"""Options that several commands share, spelled once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ only_option = click.option(
 
 
 def _must_be_a_folder(_context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """It may be missing: then it is made, or has no results."""
+    """A missing folder is allowed: it is made, or has no results."""
     if path is not None and path.exists() and not path.is_dir():
         raise UserError(f"--{parameter.name} {path} is a file, not a folder")
     return path
@@ -54,7 +54,7 @@ results_option = click.option(
 
 
 def _read_from(context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    """For the command: what describes data of one's own looks at their files, wherever it is called from."""
+    """Set the data root for the whole command: descriptions of the user's own data read their files."""
     if path is not None:
         context.with_resource(reading_from(path))
     return path
@@ -62,7 +62,7 @@ def _read_from(context: click.Context, _parameter: click.Parameter, path: Path |
 
 data_root_option = click.option(
     "--data-root", type=click.Path(path_type=Path), envvar="PRUNEBENCH_DATA", metavar="DIR",
-    help="Where data sets lie.", callback=_read_from,
+    help="Where data sets are.", callback=_read_from,
 )  # fmt: skip
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with methods of your own."
@@ -85,7 +85,7 @@ def add_plugins(paths: Sequence[str]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What --set, --only and --plugin make of a study."""
+    """The values of --set, --only and --plugin."""
 
     assignments: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class Selection:
 
     @property
     def plugin_paths(self) -> tuple[str, ...]:
-        """Absolute: workers and jobs may run elsewhere."""
+        """Absolute paths: workers and jobs may run in another folder."""
         return tuple(str(Path(path).resolve()) for path in self.plugins)
 
     def open(self, study: str) -> Study:
@@ -124,14 +124,14 @@ def open_store(results: Path) -> Store:
 
 
 def check_writable(results: Path) -> None:
-    """Raises UserError for a results folder that cannot be written, or made: before runs are computed for it."""
+    """Raises UserError for a results folder that cannot be written or made, before any run is computed."""
     existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"the results folder {results} cannot be written")
 
 
 def say_older(study: str, runs: Sequence[Run], store: Store, recompute: bool = False) -> None:
-    """Say in one line which stored results are of older code, or ask for their computation anew."""
+    """Say in one line which stored results are of older code, or mark them to be computed again."""
     from ..runs.recompute import ask
     from ..studies.age import age_lines, counted, older_runs, spelled
     from ..studies.plan import with_parents

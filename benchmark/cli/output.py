@@ -1,4 +1,4 @@
-"""Where the output of commands goes, and how complete results are."""
+"""Where commands write, and how complete results are."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ INCOMPLETE = 3
 output_option = click.option(
     "--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write here, not to stdout."
 )
-strict_option = click.option("--strict", is_flag=True, help="Leave with 3 where runs are missing.")
+strict_option = click.option("--strict", is_flag=True, help="Exit with 3 if runs are missing.")
 
 
 def emit(text: str, output: Path | None) -> None:
-    """To stdout, or to a file and its name to stderr."""
+    """Print text, or write it to a file and name the file on stderr."""
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
         return
@@ -33,13 +33,13 @@ def emit(text: str, output: Path | None) -> None:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Raises UserError for a place that cannot be written. A device or a pipe is written to, never replaced."""
+    """Write a file. A device or a pipe is written to, never replaced. Raises UserError if it cannot be written."""
     from ..api.errors import UserError
     from ..runs.store import write_atomically
 
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            # As root, a renamed file would take the place of /dev/null.
+            # As root, renaming a file onto /dev/null would replace it.
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         else:
             write_atomically(path, content)
@@ -57,7 +57,7 @@ def completeness(study: Study, store: Store) -> dict[str, Any]:
 
 RUN_ANEW = "`run` computes anew what is missing"
 SUBMIT_ANEW = "`submit` computes damaged results anew, and `clean` removes records of jobs that are over"
-"""What follows for who reads of damaged files."""
+"""What a message about damaged files advises."""
 
 
 def say_damaged(damaged: Mapping[Path, str], then: str = RUN_ANEW) -> None:
@@ -67,7 +67,7 @@ def say_damaged(damaged: Mapping[Path, str], then: str = RUN_ANEW) -> None:
 
 
 def damage_lines(damaged: Mapping[Path, str], then: str) -> list[str]:
-    """None if nothing is damaged."""
+    """A line that counts the damaged files and one for each; empty if there are none."""
     if not damaged:
         return []
     files = "1 damaged file" if len(damaged) == 1 else f"{len(damaged)} damaged files"
@@ -76,7 +76,7 @@ def damage_lines(damaged: Mapping[Path, str], then: str) -> list[str]:
 
 
 def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:
-    """Say what is damaged, missing or of older code; leave with INCOMPLETE if `strict` and something is not there."""
+    """Say what is damaged, missing or of older code; exit with INCOMPLETE if `strict` and a run is missing."""
     say_damaged(store.damaged)
     counts = [completeness(study, store) for study in studies]
     for study, count in zip(studies, counts, strict=True):

@@ -39,10 +39,8 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @click.option("--format", default="md", help="md, latex, csv or html.")
 @accuracy_option
 @stat_option
-@click.option("--against", help="published: ours beside the paper's numbers.")
-@click.option(
-    "--reference", metavar="LABEL", help="Of --kind paired: the row that others are compared with, not the first."
-)
+@click.option("--against", help="published: our numbers beside the paper's.")
+@click.option("--reference", metavar="LABEL", help="For --kind paired: the row to compare with; default: the first.")
 @output_option
 @strict_option
 @json_option
@@ -157,7 +155,7 @@ def _make_tables(
     against: str | None,
     reference: str | None,
 ) -> list[tuple[Study, Table]]:
-    """The kind, or the standard ones, for each study; ranks are one table over all of them."""
+    """Tables of this kind, or of the standard kinds, for each study; ranks are one table over all studies."""
     from ..analysis.frame import study_frame
     from ..tables.kinds import check_reference, make_table, ranks_over
 
@@ -187,7 +185,7 @@ def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> 
     from ..tables.kinds import SUFFIXES, render
 
     if is_partial:
-        say("not written to the results folder: --set and --only show other runs than the study's")
+        say("not written to the results folder: --set and --only select other runs than the study's")
         return
     for study, made in tables:
         if completeness(study, store)["done"] == 0:
@@ -198,7 +196,7 @@ def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> 
             try:
                 write(path, render(made, format))
             except UserError as error:
-                # Others' results may be readable only, and the table has been printed.
+                # The results may be another user's and read-only; the table has been printed.
                 say(f"not kept in the results folder: {error}")
                 return
             say(f"wrote {path}")

@@ -1,4 +1,4 @@
-"""The option --time-limit, and what is said of runs that it has left."""
+"""The option --time-limit, and the message about the runs that it left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str | 
 
 time_limit_option = click.option(
     "--time-limit", metavar="TIME", callback=_duration,
-    help="Begin nothing that cannot be finished by then, and stop what is not: 150m, 2h30m, 45s.",
+    help="Start no run that cannot finish in this time, and stop at its end: 150m, 2h30m, 45s.",
 )  # fmt: skip
 
 
@@ -28,8 +28,8 @@ def open_limit(seconds: int, begin: float, plan: Plan, store: Store) -> TimeLimi
 
 
 def say_left(limit: TimeLimit, plan: Plan, store: Store) -> bool:
-    """Say which runs are to be computed yet, those that have failed for good left out; False if there are none."""
+    """Say which runs are left to compute, without those that failed for good; False if there are none."""
     left = [job.run for job in make_plan(plan.study, [job.run for job in plan.to_do], store).to_do]
     if left:
-        say(f"{plan.study}: {limit.left_line(left)}; the same command goes on from here")
+        say(f"{plan.study}: {limit.left_line(left)}; the same command continues from here")
     return bool(left)

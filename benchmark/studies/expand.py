@@ -44,7 +44,7 @@ _UNUSED = {
     "scratch": "it is for methods that start from initialisation; a dense row trains as `train` says, since others "
     "start from it (`method: dense_longer` is a dense training with a recipe of its own)",
 }
-"""Why an entry's own recipe may not be used by any of its methods."""
+"""Why none of an entry's methods uses its own recipe."""
 
 
 def _recipe_of(method: str, options: Mapping[str, Any]) -> str:
@@ -65,7 +65,7 @@ def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, A
     dense_recipe = _merged(file.train, file.override)
     recipe = _merged(file.train, *parts, file.override)
     seeds = entry.seeds or file.seeds
-    # One dense run object a seed: ids are cached on the object
+    # One dense run object per seed, since ids are cached on the object
     model_options = frozen_options({**file.model.options, **entry.model_options})
     dense_runs = {seed: _make_run(file, DENSE, dense_recipe, seed, model_options=model_options) for seed in seeds}
     for sparsity, seed in itertools.product(entry.sparsity, seeds):
@@ -109,7 +109,7 @@ def _label(label: str, options: tuple[tuple[str, Any], ...]) -> str:
 
 
 def _merged(*parts: RecipeFile) -> Recipe:
-    """Later parts win; what none of them says has the default of Recipe."""
+    """Keys of later parts replace those of earlier ones; other keys have the defaults of Recipe."""
     values: dict[str, Any] = {}
     for part in parts:
         values |= part.model_dump(exclude_none=True)

@@ -56,7 +56,7 @@ def study_source(name_or_path: str, assignments: Sequence[str] = ()) -> Source:
 
 
 def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
-    """`extending` are the files on the way here, each of which extends the next."""
+    """`extending`: the files that led here, each of which extends the next."""
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         if name_or_path not in study_names():
@@ -73,7 +73,7 @@ def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
 
 
 def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
-    """`extends: other` takes everything from another study; what stands here replaces it, recipes key by key."""
+    """`extends: other` takes all keys from another study; those given here replace them, recipes key by key."""
     if "extends" not in source.data:
         return source
     base_name = source.data.pop("extends")
@@ -101,7 +101,7 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
 
 
 def _check_names(file: StudyFile, source: Source) -> None:
-    """Names of data set and model, before anything runs and without torch."""
+    """Check the names of data set and model and their options, without torch."""
     from ...datasets.registry import all_names, create
     from ..models.registry import model_names, option_names
 

@@ -1,4 +1,4 @@
-"""From a list of runs to what there is to do: which are stored, which dense trainings are shared, what it costs."""
+"""The plan of a list of runs: which are stored, which are to do, and which dense trainings they share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..runs.run import Run
 from ..runs.store import Status, Store
 
 NO_WEIGHTS = "only its record is here; its weights are computed anew"
-"""Why a dense training with a result is to be computed: it came from a record, and a run is to start from it."""
+"""Why a stored dense training is computed again: only its record is here, and a run needs its weights."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The rows that a study expands to: no two runs behind one cell of a table, and which of them `--only` takes."""
+"""The rows of a study: refuse two different runs for one cell of a table, and select rows by `--only`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..runs.run import DENSE, Recipe, Run
 
 @dataclass(frozen=True)
 class Row:
-    """A run with how the study speaks of it. `not_run` holds the reason where the study only lists it."""
+    """A run with its label in the study. `not_run` is the reason why the study only lists it."""
 
     label: str
     method: str
@@ -28,8 +28,8 @@ def distinct(rows: Iterable[tuple[str, Row]]) -> list[Row]:
     """The rows, each with its place in the study file, without repetitions.
 
     Raises UserError, with the place of the second, for two different runs of one label, sparsity and seed: tables would
-    average two methods or settings as if they were seeds of one. And for a pruned row with the label of a dense one,
-    which a table shows at every sparsity: the two could not be told apart.
+    average two methods or settings as if they were seeds of one. Also for a pruned row with the label of a dense one:
+    tables show dense rows at every sparsity, so readers could not tell the two apart.
     """
     placed = list(rows)
     _refuse_dense_labels(placed)
@@ -101,7 +101,7 @@ def choose(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
 
 
 def _split(text: str, known: Iterable[Any], read: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:
-    """The values between commas. Labels may hold commas: what is known is taken as long as it can be."""
+    """The values between commas. Labels may contain commas, so the longest known value is taken first."""
     known, parts = set(known), text.split(",")
     while parts:
         lengths = [n for n in range(len(parts), 0, -1) if read(",".join(parts[:n]).strip()) in known]
@@ -112,7 +112,7 @@ def _split(text: str, known: Iterable[Any], read: Callable[[str], Any]) -> Itera
 
 
 def _number(text: str) -> float | str:
-    """`0.9`, `0.90` and `90%` are one sparsity; what is no number is kept, and matches nothing."""
+    """`0.9`, `0.90` and `90%` are the same sparsity; text that is no number is returned and matches nothing."""
     try:
         return round(float(text.removesuffix("%")) / 100, 12) if text.endswith("%") else float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a run will train, as its result will record it: epochs, images, multiply-adds. Imports no torch."""
+"""The cost of a run as its result will record it: epochs, images, multiply-adds. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MACS_TABLE = Path(__file__).parents[1] / "models" / "macs.json"
 """Multiply-adds of one input, by model and data set: made by `python -m prunebench.benchmark.models.macs_table`."""
 
 CountMacs = Callable[[str, Mapping[str, Any], DataSetInfo], int]
-"""Multiply-adds of one input, from model, its options and the data set: `models.macs.count_one`, which loads torch."""
+"""Multiply-adds of one input, from model, options and data set: `models.macs_table.count_one`, which loads torch."""
 
 Frozen = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """What is known before the run; None for what is not, with the reasons in `unknown`.
+    """The numbers known before the run; None for others, with the reasons in `unknown`.
 
     `samples` are the training images of an epoch, `macs` the multiply-adds of a forward pass of one input.
     """
@@ -52,7 +52,7 @@ class RunCost:
 
 
 def run_cost(run: Run, count: CountMacs | None = None) -> RunCost:
-    """The cost of a run's own training; that of the dense training it starts from is a run of its own.
+    """The cost of a run's own training; the dense training that it starts from is another run.
 
     Networks that the shipped table does not hold are counted by `count`, if it is given. Raises UserError for options
     with which the run would be refused.

@@ -36,7 +36,7 @@ class _Strict(BaseModel):
 
 
 class RecipeFile(_Strict):
-    """The keys of a recipe, all optional: what is absent comes from the recipe that this one builds on."""
+    """The keys of a recipe, all optional: missing ones are taken from the recipe that this one changes."""
 
     epochs: int | None = Field(default=None, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
@@ -90,16 +90,16 @@ class Entry(_Strict):
     @model_validator(mode="after")
     def _options_once(self) -> Entry:
         if both := sorted(self.options.keys() & self.grid.keys()):
-            raise ValueError(f"{both[0]!r} stands in options and in grid")
+            raise ValueError(f"{both[0]!r} is in options and in grid")
         return self
 
 
 class StudyFile(_Strict):
     """The keys of a study file.
 
-    `train` is the dense recipe. `finetune` (methods that start from trained weights) and `scratch` (methods that start
-    from initialisation) change what they name of it, and an entry's own what it names of those. `override` wins over
-    all of them: a smoke test of a study sets its epochs there.
+    `train` is the dense recipe. `finetune` (for methods that start from trained weights) and `scratch` (for those that
+    start from initialisation) replace some of its keys, and those of an entry replace keys of both. `override` replaces
+    keys of all recipes: the smoke version of a study sets its epochs there.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)

@@ -22,7 +22,7 @@ Key = tuple[str | int, ...]
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 64
 MAX_VALUES = 200_000
-"""Aliases are written out, so a few lines of them can stand for more values than any memory holds."""
+"""Aliases are expanded, so a few lines of them can make more values than fit into memory."""
 LARGEST_INTEGER = 2**63 - 1
 
 _TAG = "tag:yaml.org,2002:"
@@ -68,7 +68,7 @@ def parse(text: str, name: str) -> Parsed:
 
 
 def _check_depth(text: str, name: str) -> None:
-    """Event by event: the composer recurses, in C, where depth is a crash and not an exception."""
+    """Check the depth event by event: the composer recurses in C, where too much depth is a crash."""
     depth = 0
     for event in yaml.parse(text, Loader=SafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -80,7 +80,7 @@ def _check_depth(text: str, name: str) -> None:
 
 
 class _Reader:
-    """Writes every node out as plain data; an anchor's node is read anew wherever its alias stands."""
+    """Converts nodes to plain data; the node of an anchor is converted again for each alias."""
 
     def __init__(self, loader: Any, name: str, places: dict[Key, str]) -> None:
         self.loader, self.name, self.places = loader, name, places
@@ -110,7 +110,7 @@ class _Reader:
             raise UserError(f"{self.name} holds more than {MAX_VALUES:,} values, aliases written out")
 
     def _enter(self, node: yaml.Node) -> None:
-        """Aliases nest what the text does not, so depth counts here as well."""
+        """Aliases add depth that the text does not show, so depth is checked here too."""
         if id(node) in self.open:
             raise UserError(f"{self._place(node)}: a value contains itself through an alias")
         if len(self.open) == MAX_DEPTH:
@@ -122,7 +122,7 @@ class _Reader:
         return self.read(item, key)
 
     def _items(self, node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-        """Keys as they are written. What `<<` merges comes first, and what stands in the mapping itself wins."""
+        """The keys as written. Keys that `<<` merges come first; the mapping's own keys replace them."""
         own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for name_node, item in node.value:
@@ -168,7 +168,7 @@ class _Reader:
 
 
 def _place(name: str, part: Any) -> str:
-    """What the command line gives has one line, which needs no number."""
+    """A value of the command line has one line, so its place needs no line number."""
     return name if name.startswith("--") else f"{name}:{part.start_mark.line + 1}"
 
 

@@ -17,7 +17,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass
 class Source:
-    """Plain data and where each part of it came from: `file:line`, or the `--set` that gave it."""
+    """Plain data with the place of each part: `file:line`, or the `--set` that changed it."""
 
     name: str
     data: dict[str, Any]

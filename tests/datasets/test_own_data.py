@@ -136,7 +136,7 @@ def test_prepare_decodes_what_a_study_names(
     assert "My flowers: 16 training and 4 test samples of shape 1x8x8" in printed
     assert len([*(place / ".prunebench").iterdir()]) == 1
     for arguments, message in (
-        (("image-folder",), "is known by its options only; give the study that names them"),
+        (("image-folder",), "needs options; give the study that sets them"),
         (("own.yaml", "--data-root", "data", "--from", "own.yaml"), "image-folder takes no archive"),
     ):
         code, _, errors = in_process("prepare", *arguments, monkeypatch=monkeypatch, capsys=capsys)

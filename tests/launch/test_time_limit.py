@@ -148,7 +148,7 @@ def test_the_command_begins_only_what_fits_and_says_what_is_left(
     assert done.exit_code == 3, done.output
     assert "s: 2 computed, 0 failed" in done.stderr
     left = "s: time limit of 2h: 1 left, the longest needs about 3h (longer than the whole limit: 1)"
-    assert f"{left}; the same command goes on from here" in done.stderr
+    assert f"{left}; the same command continues from here" in done.stderr
     runs = [DENSE, PRUNED, SNIP, replace(SNIP, sparsity=0.8)]
     assert [job.run for job in make_plan("s", runs, store).to_do] == [runs[-1]]
     assert store.folder("s", runs[-1]).attempts() == [], "it has not begun"

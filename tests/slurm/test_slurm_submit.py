@@ -60,7 +60,7 @@ def test_what_is_queued_is_not_submitted_again(place: Place) -> None:
     place.submit(sbatch=LATER)
     before = ask_queue()
     said = place.submit(sbatch=LATER)
-    assert "6 runs wait or run already" in said
+    assert "6 runs are queued or running" in said
     assert "nothing to submit" in said
     assert ask_queue().keys() == before.keys()
     assert len(find_submissions(place.results)) == 1
