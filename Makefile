@@ -1,7 +1,7 @@
 # make demo   set up, run the demo study, print its tables, write plots
 # make zoo    every method once, on digits at 95 %
 # make test   set up, run all checks
-# make chaos  play faults on a small study for some minutes
+# make chaos  inject faults into a small study for some minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 	$(BIN)/prunebench table demo
 	$(BIN)/prunebench plot demo
 
-# One seed and one sparsity of the study; `prunebench run zoo` computes the whole.
+# One seed and two sparsities of the study; `prunebench run zoo` computes all of it.
 ZOO := zoo --only seed=0 --only sparsity=0,95%
 zoo: $(INSTALLED)
 	$(BIN)/prunebench run $(ZOO)
@@ -38,15 +38,15 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/pyright
 
-# One thread a process: results do not depend on the number of threads, and two processes use two cores best.
+# One thread per process: results do not depend on the number of threads, and two processes use two cores best.
 unit: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m 'not slurm'
 
-# In a throw-away SLURM on this machine; needs the packages that `tools/slurm-local packages` prints.
+# In a temporary SLURM on this machine; needs the packages that `tools/slurm-local packages` prints.
 slurm: $(INSTALLED)
 	OMP_NUM_THREADS=1 tools/slurm-local run 2 8 -- $(BIN)/python -m pytest -m slurm
 
-# Kills processes, fills a small disk (as root), damages files and compares; SEED and ROUNDS choose what is played.
+# Kills processes, fills a small disk (as root), damages files and compares; SEED and ROUNDS choose the faults.
 SEED ?= 0
 ROUNDS ?= 20
 chaos: $(INSTALLED)

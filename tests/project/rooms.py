@@ -36,7 +36,7 @@ ALLOWED: dict[str, str] = {
         "benchmark.api benchmark.runs benchmark.models benchmark.training methods.registry datasets.registry"
     ),
     "methods.checks": (
-        "benchmark.api benchmark.runs benchmark.training methods.registry methods.listing methods.parts"
+        "benchmark.api benchmark.runs benchmark.training methods.registry methods.listing methods.parts methods.bases"
     ),
     "benchmark.launch": (
         "benchmark.api benchmark.runs benchmark.studies benchmark.training benchmark.preflight "
