@@ -11,8 +11,8 @@ from itertools import combinations, count
 from typing import Any
 
 from ..runs.run import DENSE
-from ..tables.cell import MAX_MISS
 from .frame_type import Frame
+from .groups import MAX_MISS
 from .paired import MAX_EXACT, sign_flip_p
 
 MIN_SETTINGS = 6

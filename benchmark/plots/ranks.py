@@ -5,7 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
+from ..analysis.groups import percent
 from ..analysis.ranks import (
     ALPHA,
     MIN_METHODS,
@@ -18,8 +20,6 @@ from ..analysis.ranks import (
     smallest_adjusted,
 )
 from ..api.errors import UserError
-from ..tables.caption import ACCURACIES, accuracy_column
-from ..tables.cell import percent
 from .style import new_figure, shorten, style
 from .text import plain, width_of, wrapped
 
@@ -70,7 +70,7 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
         panel.set_yticks([place + 0.5 for place in range(len(labels))], labels, fontsize=TICK_SIZE)
         panel.set(xlabel="", ylabel="")
         where = f", {_setting(*settings.pop())}" if len(settings) == 1 else ""
-        panel.set_title(f"Ranks by {ACCURACIES[accuracy]}{where}")  # pyright: ignore[reportArgumentType]
+        panel.set_title(f"Ranks by {ACCURACIES[accuracy]}{where}")
     return figure
 
 
@@ -122,7 +122,7 @@ def _check_can_tell(test: RankTest | None) -> None:
 
 def _critical_words(test: RankTest, accuracy: str) -> str:
     return (
-        f"Mean ranks by {ACCURACIES[accuracy]}. {test.sentence()} Bars join methods that are not told apart. "  # pyright: ignore[reportArgumentType]
+        f"Mean ranks by {ACCURACIES[accuracy]}. {test.sentence()} Bars join methods that are not told apart. "
         "A setting is one data set with one network; the ranks at its sparsities are averaged first."
     )
 

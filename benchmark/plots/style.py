@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.frame_type import Frame
+from ..analysis.groups import heading, percent
 from ..runs.run import DENSE
 from .text import FONT, MAX_LABEL, legend_text, plain, without_middle
 
@@ -137,6 +138,11 @@ def panel_grid(count: int) -> tuple[int, int]:
     """Columns and rows for a number of panels: at most three beside each other."""
     columns = 2 if count == 4 else max(1, min(3, count))
     return columns, max(1, -(-count // columns))
+
+
+def panel_title(target: float) -> str:
+    """The title of the panel of a sparsity."""
+    return f"sparsity {percent(target)}" if target > 0 else heading(target)
 
 
 def headline(figure: Figure, text: str) -> None:

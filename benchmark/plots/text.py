@@ -1,6 +1,6 @@
 """Labels in figures: every character of them is text. What matplotlib reads into text is kept from it here.
 
-It takes `$...$` for mathematics (switched off in `plot_style.style`), leaves artists out of legends whose label is
+It takes `$...$` for mathematics (switched off in `style.style`), leaves artists out of legends whose label is
 empty or begins with an underscore, and draws an empty box, with a warning, for a character that its font lacks.
 """
 

@@ -11,17 +11,18 @@ from importlib import resources
 from typing import Any
 
 from .. import __version__
+from ..analysis.accuracy import ACCURACIES
 from ..analysis.frame import study_frame
 from ..analysis.frame_type import Frame
+from ..analysis.groups import has_pruned
+from ..analysis.older import SET_ASIDE, set_aside
 from ..analysis.published import is_of, published_rows
 from ..runs.run import Recipe
 from ..runs.store import Store
 from ..studies.load import Study
-from ..tables.caption import ACCURACIES, prunable_sentence
-from ..tables.cell import has_pruned
+from ..tables.caption import prunable_sentence
 from ..tables.formats.to_html import to_html
 from ..tables.kinds import OF_PRUNED, make_table
-from ..tables.older import SET_ASIDE, set_aside
 from ..tables.table import Table
 from .data import pack_results, report_data, stored_results
 
@@ -133,7 +134,7 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     chosen = [("Accuracy", table("accuracy"))]
     if study.file.published is not None and is_of(published_rows(study.file.published), study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
-    kinds = {"flops": "Multiply-adds", "macs": "Accuracy beside multiply-adds", "paired": "Paired differences"}
+    kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
     kinds |= {"cost": "Cost", "rank": "Ranks"}
     chosen += [
         *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from prunebench.benchmark.analysis.curves import curves_of, pareto_front
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.analysis.long_frames import layer_frame
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.plots.accuracy import accuracy_figure, curves_of
+from prunebench.benchmark.plots.accuracy import accuracy_figure
 from prunebench.benchmark.plots.kinds import KINDS, OF_PRUNED, figures, save_figure, standard_kinds
 from prunebench.benchmark.plots.layers import layers_figure
-from prunebench.benchmark.plots.macs import macs_figure, pareto_front
+from prunebench.benchmark.plots.pareto import pareto_figure
 from prunebench.benchmark.plots.ranks import critical_figure, ranks_figure
 from prunebench.benchmark.plots.style import DENSE_COLOR, LINES, MARKERS, PALETTE, looks, shorten
 from prunebench.benchmark.runs.run import Run
@@ -60,11 +61,11 @@ def test_the_curve_joins_means_at_the_densities(made: tuple[Study, Store]) -> No
 def test_dense_trainings_alone_are_a_level_and_a_point(made: tuple[Study, Store], tmp_path: Path) -> None:
     study, store = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"]), made[1]
     drawn = figures(None, [study], store)
-    assert [kind for _, kind in drawn] == ["accuracy", "macs"] == standard_kinds(study)
+    assert [kind for _, kind in drawn] == ["accuracy", "pareto"] == standard_kinds(study)
     axes = drawn["small", "accuracy"].axes[0]
     assert line(axes, "Dense")[1] == pytest.approx([98.2, 98.2])
     assert axes.get_title(loc="left").endswith("mean and standard deviation, n = 3")
-    assert line(drawn["small", "macs"].axes[0], "Dense") == ([100], [pytest.approx(98.2)])
+    assert line(drawn["small", "pareto"].axes[0], "Dense") == ([100], [pytest.approx(98.2)])
 
 
 @pytest.mark.parametrize("kind", OF_PRUNED)
@@ -118,7 +119,7 @@ def test_the_pareto_front_by_hand() -> None:
 
 
 def test_multiply_adds_are_those_left(made: tuple[Study, Store]) -> None:
-    x, y = line(macs_figure(study_frame(*made)).axes[0], "SNIP")
+    x, y = line(pareto_figure(study_frame(*made)).axes[0], "SNIP")
     assert x == pytest.approx([10.0, 5.0])
     assert y == pytest.approx([94.2, 93.2])
 
@@ -301,7 +302,7 @@ def test_every_kind_draws_every_state(tmp_path: Path, state: str) -> None:
                 figure.draw_without_rendering()
 
 
-@pytest.mark.parametrize("kind", ["accuracy", "macs", "layers", "training", "ranks", "critical"])
+@pytest.mark.parametrize("kind", ["accuracy", "pareto", "layers", "training", "ranks", "critical"])
 def test_nothing_is_cut_off_at_the_edge_of_a_file(tmp_path: Path, kind: str) -> None:
     """Long names on every side; the outermost dots of the picture are all white."""
     from matplotlib.image import imread
@@ -327,7 +328,7 @@ def test_nothing_is_cut_off_at_the_edge_of_a_file(tmp_path: Path, kind: str) -> 
 def test_titles_say_how_many_runs_stand_behind_a_point(made: tuple[Study, Store], tmp_path: Path) -> None:
     study, store = made
     assert accuracy_figure(study_frame(study, store)).axes[0].get_title("left").endswith("standard deviation, n = 3")
-    assert figures("macs", [study], store)[study.name, "macs"].axes[0].get_title("left").endswith("n = 3")
+    assert figures("pareto", [study], store)[study.name, "pareto"].axes[0].get_title("left").endswith("n = 3")
     part = Store(tmp_path / "part")
     fill(part, study, lambda run: None if (run.method, run.seed) == ("snip", 0) else accuracy(run))
     assert accuracy_figure(study_frame(study, part)).axes[0].get_title("left").endswith("n = 2 to 3")

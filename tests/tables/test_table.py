@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from prunebench.benchmark.analysis.frame import study_frame
+from prunebench.benchmark.analysis.accuracy import ACCURACIES
+from prunebench.benchmark.analysis.study_results import read_results
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
 from prunebench.benchmark.tables.accuracy import accuracy_table
-from prunebench.benchmark.tables.caption import ACCURACIES
-from prunebench.benchmark.tables.kinds import KINDS, OF_PRUNED, chance_accuracy, make_table, ranks_over, render
+from prunebench.benchmark.tables.kinds import KINDS, OF_PRUNED, make_table, ranks_over, render
 from prunebench.benchmark.tables.table import Cell, Table
 from synthetic_results import STUDY, fill, invented_keys, store_failure, store_result, write_study
 
@@ -35,7 +35,8 @@ def cell(table: Table, label: str, column: str) -> Cell:
 
 
 def build(study: Study, store: Store, **options: str) -> Table:
-    return accuracy_table(study_frame(study, store), chance=chance_accuracy(study, store), **options)  # pyright: ignore[reportArgumentType]
+    found = read_results(study, store)
+    return accuracy_table(found.frame, chance=found.chance, **options)  # pyright: ignore[reportArgumentType]
 
 
 def test_cells_are_means_and_sample_deviations_in_percent(tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_every_caption_states_the_prunable_set_the_seeds_and_what_is_missing(tmp
     assert "Incomplete: 2 of 21 runs are not stored (2 missing)." in caption
 
 
-@pytest.mark.parametrize("kind", ["accuracy", "macs", "rank", "paired"])
+@pytest.mark.parametrize("kind", ["accuracy", "pareto", "rank", "paired"])
 def test_captions_of_accuracies_say_which_one(tmp_path: Path, kind: str) -> None:
     study, store = made(tmp_path)
     fill(store, study, by_seed)
@@ -219,7 +220,7 @@ def test_captions_of_accuracies_say_which_one(tmp_path: Path, kind: str) -> None
 def test_accuracy_stands_beside_the_multiply_adds_left_and_the_front_is_marked(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     fill(store, study, by_seed)
-    table = make_table("macs", study, store)
+    table = make_table("pareto", study, store)
     assert [column.title for column in table.columns] == [
         "90 %: MACs left", "90 %: accuracy", "95 %: MACs left", "95 %: accuracy"
     ]  # fmt: skip
@@ -248,10 +249,10 @@ def test_uneven_seeds_show_their_number_in_every_cell(tmp_path: Path) -> None:
     assert any("n = 1 to 3" in sentence for sentence in table.caption)
 
 
-def test_flops_are_shown_pruned_and_left(tmp_path: Path) -> None:
+def test_multiply_adds_are_shown_pruned_and_left(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     fill(store, study, by_seed)
-    table = make_table("flops", study, store)
+    table = make_table("macs", study, store)
     rows = {(row.block, row.label): row.cells for row in table.rows}
     assert rows["Multiply-adds pruned (%)", "SNIP"][0].value == pytest.approx(90.0)
     assert rows["Multiply-adds left (k)", "SNIP"][0].value == pytest.approx(2.32)

@@ -49,7 +49,7 @@ def test_table_prints_two_tables_and_writes_four_files(filled: Path) -> None:
     assert "**Multiply-adds of convnet-small on digits by sparsity**" in done.stdout
     assert "wrote" not in done.stdout
     names = sorted(path.name for path in (filled / "results/small/tables").iterdir())
-    assert names == ["accuracy.csv", "accuracy.md", "flops.csv", "flops.md"]
+    assert names == ["accuracy.csv", "accuracy.md", "macs.csv", "macs.md"]
     assert (filled / "results/small/tables/accuracy.md").read_text(encoding="utf-8") in done.stdout
     assert done.stderr.count("wrote results/small/tables/") == 4
 
@@ -91,7 +91,7 @@ def test_json_is_one_document_with_its_version(filled: Path) -> None:
     content = json.loads(run("table", "study.yaml", "--json").stdout)
     assert content["schema"] == 1
     assert content["studies"] == [{"study": "small", "runs": 21, "done": 21, "complete": True}]
-    assert [table["name"] for table in content["tables"]] == ["accuracy", "flops"]
+    assert [table["name"] for table in content["tables"]] == ["accuracy", "macs"]
     snip = next(row for row in content["tables"][0]["rows"] if row["label"] == "SNIP")
     assert snip["cells"][0]["value"] == pytest.approx(94.2)
     assert snip["cells"][0]["n"] == 3
@@ -156,8 +156,8 @@ def test_plot_prints_the_paths_it_wrote(filled: Path) -> None:
     done = run("plot", "study.yaml", "--kind", "accuracy")
     assert done.stdout.splitlines() == ["results/small/plots/accuracy.png", "results/small/plots/accuracy.pdf"]
     assert all((filled / path).stat().st_size > 1000 for path in done.stdout.splitlines())
-    paths = json.loads(run("plot", "study.yaml", "--kind", "macs", "--output", "here", "--json").stdout)["paths"]
-    assert paths == ["here/macs.png", "here/macs.pdf"]
+    paths = json.loads(run("plot", "study.yaml", "--kind", "pareto", "--output", "here", "--json").stdout)["paths"]
+    assert paths == ["here/pareto.png", "here/pareto.pdf"]
 
 
 def test_plot_of_nothing_says_so(place: Path) -> None:

@@ -12,7 +12,7 @@ from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.tables.caption import prunable_sentence
 from prunebench.benchmark.tables.layers import layers_table
-from prunebench.benchmark.tables.multiply_adds import flops_table
+from prunebench.benchmark.tables.multiply_adds import macs_table
 from prunebench.benchmark.tables.networks import counts_phrase, outside_phrase
 from synthetic_results import fill, write_study
 
@@ -99,12 +99,8 @@ def test_the_dense_row_of_multiply_adds_is_that_of_the_dense_network_or_the_rang
     # a row of another network comes first, as where a study lists its narrow network before the usual one
     of_dense = made["method"] == "dense"
     made = pd.concat([made[~of_dense].assign(macs_dense=500), made[of_dense]])
-    (dense,) = [
-        row for row in flops_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")
-    ]
+    (dense,) = [row for row in macs_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")]
     assert {(cell.value, cell.text) for cell in dense.cells} == {(23.2, "")}
     made = pd.concat([made, made[made["method"] == "dense"].assign(macs_dense=4_640)])
-    (dense,) = [
-        row for row in flops_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")
-    ]
+    (dense,) = [row for row in macs_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")]
     assert {(cell.value, cell.text) for cell in dense.cells} == {(None, "4.64 to 23.20")}

@@ -141,7 +141,7 @@ def test_a_figure_says_it_below(place: Place) -> None:
 
     assert below("accuracy") == ""
     place.put(place.runs("snip")[0], method="older")
-    for kind in ("accuracy", "macs", "layers", "ranks"):
+    for kind in ("accuracy", "pareto", "layers", "ranks"):
         assert "1 result is left out" in below(kind), kind
 
 
