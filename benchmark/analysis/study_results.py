@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...datasets.registry import describe, is_own
-from ..runs.index import summaries
 from ..runs.store import Store
 from ..studies.load import Study
 from .frame import study_frame
@@ -45,8 +44,7 @@ class StudyResults:
 
     def _stored_chance(self) -> float:
         """From the first stored result: a user's own data may be on another machine. 0 if nothing is stored."""
-        with summaries(self.store, self.study.name) as read:
-            found = next(filter(None, map(read, self.study.runs)), None)
+        found = next(filter(None, (self.store.result(self.study.name, run) for run in self.study.runs)), None)
         return 0.0 if found is None else 1 / found["data"]["facts"]["num_classes"]
 
 
