@@ -22,7 +22,7 @@ from prunebench.benchmark.analysis.export import export_bytes
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.analysis.frame_type import Frame
 from prunebench.benchmark.analysis.groups import has_pruned
-from prunebench.benchmark.analysis.published import is_of, published_rows
+from prunebench.benchmark.analysis.published import has_published
 from prunebench.benchmark.exchange.records import write_records
 from prunebench.benchmark.plots.kinds import figures, save_figure, standard_kinds
 from prunebench.benchmark.runs.store import Store, write_atomically
@@ -86,8 +86,7 @@ def _tables(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, str
         yield "paired", table("paired")
     if frame["target"].nunique() > 2:
         yield "sorted", sorted_table(frame)
-    number = study.file.published
-    if number is not None and is_of(published_rows(number), study):
+    if has_published(study):
         yield "published", table("accuracy", "best_test", "published")
 
 

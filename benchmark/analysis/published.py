@@ -80,7 +80,7 @@ def rows_for(study: Study, against: str) -> list[Published]:
             f"{', '.join(map(str, published_tables()))} (a table of {PAPER})"
         )
     rows = published_rows(study.file.published)
-    if not is_of(rows, study):
+    if not _is_of(rows, study):
         raise UserError(
             f"study {study.name!r}: published table {study.file.published} is of {rows[0].model} on "
             f"{rows[0].dataset}, this study is of {study.file.model.name} on {study.file.dataset.name}"
@@ -88,8 +88,12 @@ def rows_for(study: Study, against: str) -> list[Published]:
     return rows
 
 
-def is_of(rows: list[Published], study: Study) -> bool:
-    """Whether a printed table is of the study's network and data; it is not for the smoke version of a study."""
+def has_published(study: Study) -> bool:
+    """Whether a study names a table of its own network and data; smoke versions name that of the whole study."""
+    return study.file.published is not None and _is_of(published_rows(study.file.published), study)
+
+
+def _is_of(rows: list[Published], study: Study) -> bool:
     return (rows[0].model, rows[0].dataset) == (study.file.model.name, study.file.dataset.name)
 
 

@@ -1,4 +1,4 @@
-"""Accuracy against sparsity: a line a method, a band for the spread, a point for each seed."""
+"""Accuracy against sparsity: a line for each method, a band for the spread, a point for each seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ZOOM_BELOW = 15.0
-"""A second panel magnifies the top where the means span more points than this."""
+"""A second panel magnifies the top if the means span more points than this."""
 
 ZOOM_SPAN = 6.0
 """Points of accuracy that it shows."""
@@ -96,7 +96,7 @@ def _draw_curve(axes: Axes, label: str, points: list[Point], look: Look, alpha: 
     known = [point for point in points if point.spread is not None]
     low, high = ([p.mean + sign * (p.spread or 0.0) for p in known] for sign in (-1, 1))
     if len(known) == 1:
-        # A band needs two sparsities; one has a bar.
+        # A band needs two sparsities; a single one gets a bar.
         axes.vlines(1 - known[0].target, low, high, color=look.color, linewidth=1.4, zorder=2)
     else:
         axes.fill_between([1 - p.target for p in known], low, high, color=look.color, alpha=alpha, linewidth=0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned, has_pruned, subject
 from ..analysis.older import age_sentences
-from ..analysis.published import is_of, published_rows, rows_for
+from ..analysis.published import has_published, rows_for
 from ..analysis.spread import Stat, check_stat
 from ..analysis.study_results import StudyResults, read_results
 from ..api.errors import UserError, unknown
@@ -88,11 +88,9 @@ def _with_age(figure: Figure, frames: Sequence[Frame]) -> Figure:
 
 
 def standard_kinds(study: Study) -> list[str]:
-    """What is drawn when no kind is asked for; the critical-difference diagram needs settings of several studies."""
-    number = study.file.published
-    has_printed = number is not None and is_of(published_rows(number), study)
+    """Kinds drawn for each study by default; the critical-difference diagram needs settings of several studies."""
     of_pruned = ["layers", "training"] if any(row.method != DENSE for row in study.rows) else []
-    return ["accuracy", "pareto", *of_pruned, *(["published"] if has_printed else [])]
+    return ["accuracy", "pareto", *of_pruned, *(["published"] if has_published(study) else [])]
 
 
 def _check_pruned(kind: str, frames: Sequence[Frame]) -> None:
@@ -102,11 +100,11 @@ def _check_pruned(kind: str, frames: Sequence[Frame]) -> None:
 
 
 def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write STEM.png and STEM.pdf without dates or versions in them. Raises UserError where that is not possible."""
+    """Write STEM.png and STEM.pdf without dates or versions in them. Raises UserError if they cannot be written."""
     # matplotlib would write its version and the time: files must differ only where results do.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
     with style():
-        # The layout is the same for every format, and costs more than drawing.
+        # The layout takes longer than drawing, and is the same for every format.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         box = figure.get_tightbbox().padded(0.05)

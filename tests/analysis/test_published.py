@@ -68,7 +68,7 @@ def test_the_suites_study_of_a_table_has_a_row_beside_every_row_of_global_mp(tab
 
 
 def test_rows_that_leave_layers_dense_remove_what_is_printed() -> None:
-    """A study's sparsity is that of the layers it prunes: from it and the network follows the printed one."""
+    """A study has the sparsity of the layers it prunes; the printed one follows from it and the network."""
     found = {}
     for table, shape in ((4, (3, 224, 224)), (5, (3, 224, 224))):
         study = load_study(f"table{table}")

@@ -1,4 +1,4 @@
-"""Labels of any text in every kind of figure: each is shown as it is written, and none is read as a command."""
+"""Labels of any text in every kind of figure: each is shown as it is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABELS = {
     "方法": "\\u65b9\\u6cd5",
     "W" * 300: "W" * 13,
 }
-"""Labels, and what is shown of them (its beginning, of the longest)."""
+"""Labels and how they are shown; of the longest the beginning."""
 
 
 def accuracy(run: Run) -> float:

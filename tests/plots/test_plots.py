@@ -112,7 +112,7 @@ def test_of_labels_that_would_touch_the_rounder_is_shown(tmp_path: Path) -> None
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["80", "95", "98.05"]
 
 
-def test_a_method_that_sets_its_own_sparsity_stands_at_what_it_reached(tmp_path: Path) -> None:
+def test_a_method_that_sets_its_own_sparsity_is_drawn_at_the_sparsity_reached(tmp_path: Path) -> None:
     text = STUDY + "  - {method: nm_magnitude, label: Own}\n"
     study, store = write_study(tmp_path, text), Store(tmp_path / "results")
     fill(store, study, accuracy)
@@ -167,7 +167,7 @@ def test_nothing_is_cut_off_at_the_edge_of_a_file(tmp_path: Path, kind: str) -> 
     assert all((edge[..., :3] == 1).all() for edge in edges)
 
 
-def test_titles_say_how_many_runs_stand_behind_a_point(made: tuple[Study, Store], tmp_path: Path) -> None:
+def test_titles_have_the_number_of_runs_of_a_point(made: tuple[Study, Store], tmp_path: Path) -> None:
     study, store = made
     assert accuracy_figure(study_frame(study, store)).axes[0].get_title("left").endswith("standard deviation, n = 3")
     assert figures("pareto", [study], store)[study.name, "pareto"].axes[0].get_title("left").endswith("n = 3")

@@ -49,7 +49,7 @@ def test_rows_that_cannot_be_told_from_the_best_have_a_sign_and_keep_their_place
     assert found == {"Global MP": ("second", True), "SNIP": ("best", None), "Random": ("", False)}
 
 
-def test_below_three_seeds_the_caption_says_that_nothing_could_be_told(tmp_path: Path) -> None:
+def test_below_three_seeds_the_caption_says_that_rows_could_not_be_compared(tmp_path: Path) -> None:
     study, store = made(tmp_path, STUDY.replace("[0, 1, 2]", "[0, 1]"))
     fill(store, study, by_seed)
     table = build(study, store)
@@ -77,7 +77,7 @@ def test_a_leader_with_missing_runs_is_the_best_mean_and_nothing_is_told_from_it
     assert found.notes[0].symbol == "‡"
 
 
-def test_failed_runs_are_counted_and_said(tmp_path: Path) -> None:
+def test_failed_runs_are_counted_in_a_note(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     fill(store, study, lambda run: None if run.method == "snip" else by_seed(run))
     for run in study.runs:

@@ -37,7 +37,7 @@ def around(mean: float, std: float, order: tuple[int, int, int] = (-1, 0, 1)) ->
 
 
 def test_a_noisy_row_far_below_is_not_marked_with_the_best() -> None:
-    """The demo at 98 %: the interval of Global MP's difference to GraSP holds zero, at twelve points below it."""
+    """The demo at 98 %: the interval of Global MP's difference to GraSP contains zero, twelve points below it."""
     found = marks(
         {
             "Global MP": around(81.73, 11.72),
@@ -146,7 +146,7 @@ def _rows() -> st.SearchStrategy[dict[str, pd.DataFrame]]:
 
 
 @given(rows=_rows(), chance=st.randoms(use_true_random=False))
-def test_the_walk_keeps_its_promises(rows: dict[str, pd.DataFrame], chance: random.Random) -> None:
+def test_properties_of_the_walk(rows: dict[str, pd.DataFrame], chance: random.Random) -> None:
     found = marks(rows)
     mean = {row: round(100 * sum(group["accuracy"]) / len(group), 2) for row, group in rows.items()}
     order = list(rows)

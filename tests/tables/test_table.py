@@ -201,7 +201,7 @@ def test_unknown_choices_are_refused_with_the_known_ones(tmp_path: Path) -> None
 
 
 def test_real_results_have_the_keys_of_synthetic_ones(tmp_path: Path, tiny_study: Path) -> None:
-    """One real run through the harness; also what its table says of it."""
+    """One real run through the harness, and its table."""
     from prunebench.benchmark.launch.attempt import attempt
     from prunebench.benchmark.runs.settings import Settings
 

@@ -1,4 +1,4 @@
-"""What a caption says of the networks behind a table: each number of weights with its own network's parameters."""
+"""Captions name the networks of a table: each number of weights with the parameters of its own network."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_range_where_names_do_not_tell_them_apart_or_there_are_many() -> None:
 
 
 def test_old_results_of_smaller_networks_lend_their_parameters_to_no_other() -> None:
-    """Before both were noted, a network that a method built had its own parameters beside the original's weights."""
+    """Old results of a network that a method built have its parameters, and the weights of the original one."""
     old = frame(*WIDE, ("Small dense", 33040, 3400), outside=None)
     assert counts_phrase(old) == "33,040 of 33,338 parameters"
     assert counts_phrase(old.iloc[3:]) == "33,040 weights"
