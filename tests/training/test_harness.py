@@ -221,11 +221,11 @@ def test_selection_needs_a_validation_split(split: float, tmp_path: Path) -> Non
 
 def test_the_test_set_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With other test labels every choice and every weight stays the same."""
-    from prunebench.benchmark.training import harness
+    from prunebench.benchmark.training import run_data
 
     run = pruned("snip", parent=None)
     expected = compute(run, tmp_path / "a", keep_weights=True)
-    read = harness._read.__wrapped__  # behind the cache, in which other tests' data may lie
+    read = run_data._read.__wrapped__  # behind the cache, in which other tests' data may lie
 
     def shuffled(*args: Any) -> Any:
         data = read(*args)
@@ -238,7 +238,7 @@ def test_the_test_set_decides_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         object.__setattr__(data.test, "batches", with_wrong_labels)
         return data
 
-    monkeypatch.setattr(harness, "_read", shuffled)
+    monkeypatch.setattr(run_data, "_read", shuffled)
     other = compute(run, tmp_path / "b", keep_weights=True)
     assert other["accuracy"]["last"] != expected["accuracy"]["last"]
     assert other["accuracy"]["selected_epoch"] == expected["accuracy"]["selected_epoch"]

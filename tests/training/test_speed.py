@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,10 @@ from prunebench.benchmark.api.masks import Masks, find_sites
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.launch.worker import own_gpu
 from prunebench.benchmark.models.registry import create_model
-from prunebench.benchmark.runs import provenance
 from prunebench.benchmark.runs.run import Recipe, Run, derive_seed, frozen_options
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
-from prunebench.benchmark.training import precision
-from prunebench.benchmark.training.harness import Interrupted, Watch, execute
-from prunebench.benchmark.training.loop import learning_rate
+from prunebench.benchmark.training.optimizer import learning_rate
 from prunebench.benchmark.training.memory_format import choose_memory_format
 from prunebench.datasets.registry import load
 from torch import nn
@@ -202,78 +198,6 @@ def test_a_compiled_step_trains_alike(tmp_path: Path) -> None:
     assert_same_losses(history_of(run, tmp_path / "compiled"), history_of(run, tmp_path / "plain"))
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-AUTO = replace(RUN, recipe=replace(RECIPE, precision="auto", epochs=2), dataset_options=frozen_options({"limit": 300}))
-
-
-@pytest.mark.parametrize(("speedup", "expected"), [(1.5, "bfloat16"), (1.05, "float32"), (0.1, "float32")])
-def test_precision_is_chosen_by_its_gain(
-    speedup: float, expected: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: speedup)
-    execution = result_of(AUTO, tmp_path)["provenance"]["execution"]
-    assert (execution["precision"], execution["bfloat16_speedup"]) == (expected, speedup)
-
-
-def test_the_choice_is_remembered(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Timing is noisy: the same run on the same machine must not come out in another precision tomorrow."""
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: 1.5)
-    first = result_of(AUTO, tmp_path / "a")
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: 0.5)
-    second = result_of(AUTO, tmp_path / "b")
-    assert second["accuracy"] == first["accuracy"]
-    assert second["provenance"]["execution"]["precision"] == "bfloat16"
-    for path in cache.rglob("*.json"):
-        path.write_text("torn", encoding="utf-8")
-    assert result_of(AUTO, tmp_path / "c")["provenance"]["execution"]["precision"] == "float32"
-
-
-def test_the_choice_is_that_of_the_instructions(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One home folder serves nodes whose processors share a name, and not their bfloat16."""
-    model = create_model("convnet-small", num_classes=10, input_shape=(1, 8, 8))
-    for instructions, speedup in (("AVX2", 0.1), ("AVX512 amx_bf16", 1.8), ("AVX2", 5.0)):
-        monkeypatch.setattr(provenance, "_instructions", lambda instructions=instructions: instructions)
-        monkeypatch.setattr(precision, "_measure", lambda *arguments, speedup=speedup: speedup)
-        chosen = precision.choose_precision("auto", model, 16, (1, 8, 8), 10, CPU)
-        assert chosen.name == ("float32" if instructions == "AVX2" else "bfloat16")
-
-
-def test_a_resumed_run_keeps_its_precision(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: 1.5)
-    whole = result_of(AUTO, tmp_path / "whole")
-    settings = Settings(results=tmp_path / "parts", device="cpu", checkpoint_every=1)
-    with pytest.raises(Interrupted):
-        execute(AUTO, "s", settings, Watch(stop=lambda: True))
-    shutil.rmtree(cache)
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: 0.5)
-    execute(AUTO, "s", settings, Watch())
-    resumed = Store(tmp_path / "parts").folder("s", AUTO).read_result()
-    assert resumed is not None
-    assert resumed["accuracy"] == whole["accuracy"]
-    assert resumed["provenance"]["execution"]["precision"] == "bfloat16"
-
-
-def test_measuring_leaves_no_trace(cache: Path) -> None:
-    model = create_model("convnet-small", num_classes=10, input_shape=(1, 8, 8)).eval()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    torch.manual_seed(5)
-    state = torch.get_rng_state()
-    found = precision.choose_precision("auto", model, 16, (1, 8, 8), 10, CPU)
-    assert found.speedup is not None
-    assert found.speedup > 0
-    assert torch.equal(torch.get_rng_state(), state)
-    assert not model.training
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert all(parameter.grad is None for parameter in model.parameters())
-    [path] = cache.rglob("*.json")
-    assert json.loads(path.read_text(encoding="utf-8"))["speedup"] == pytest.approx(found.speedup, abs=1e-3)
-
-
 def test_workers_share_the_gpus() -> None:
     settings = Settings()
     assert [own_gpu(settings, index, 2).device for index in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
@@ -285,4 +209,3 @@ def test_workers_share_the_gpus() -> None:
 
 def test_options_of_a_run_are_not_of_its_id() -> None:
     assert RUN.id == replace(RUN, model_options=frozen_options({})).id
-    assert AUTO.id != RUN.id
