@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from ..api.data import Data, Split
 from ..api.masks import find_sites
 from ..api.pruner import Context
+from ..models.count_macs import count_macs
 from ..runs.run import Recipe, derive_seed
 from . import distributed
 from .loop import num_steps
@@ -24,16 +25,15 @@ def make_context(
     recipe: Recipe,
     seed: int,
     device: torch.device,
-    macs: Mapping[str, int],
     rebuild: Callable[..., nn.Module],
 ) -> Context:
-    """The context of a run. `seed` is the run's; `macs` and `rebuild` as in `Context`."""
+    """The context of a run on a network that lies on `device`. `seed` is the run's."""
     return Context(
         model=model,
         sites=find_sites(model),
         samples=ScoringSamples(data.train, seed, device),
         loss=cross_entropy,
-        macs=macs,
+        macs=count_macs(model, data.input_shape),
         input_shape=data.input_shape,
         num_classes=data.num_classes,
         device=device,

@@ -52,7 +52,7 @@ def make_optimizer(recipe: Recipe, pruner: Pruner, device: torch.device) -> torc
 
 
 def drop_gradients(optimizer: torch.optim.Optimizer) -> None:
-    """The same as `zero_grad`, without its call of the profiler, which takes longer than the rest in a small network."""
+    """Like `zero_grad` without its call of the profiler, which takes longer than the rest in a small network."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = None

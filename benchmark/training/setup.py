@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -12,7 +13,7 @@ from torch import nn
 from ...methods.registry import create
 from ..api.data import Data
 from ..api.errors import DeviceMissing, UserError
-from ..api.pruner import Context, Pruner
+from ..api.pruner import Pruner
 from ..models.count_macs import count_macs
 from ..models.outside import Sizes, count_parameters
 from ..runs.run import Precision, Recipe, Run
@@ -67,8 +68,8 @@ class Setup:
     model: nn.Module
     pruner: Pruner
     sizes: Sizes
-    macs: dict[str, int]
-    model_macs: dict[str, int]
+    macs: Mapping[str, int]
+    model_macs: Mapping[str, int]
     code: Code
     clock: Clock
 
@@ -88,16 +89,19 @@ def prepare(run: Run, study: str, settings: Settings) -> Setup:
         check_start(run.parent, study, settings, data)
     networks = Networks(run, data, settings, device)
     original, start = networks.first(store, study)
-    macs, sizes = count_macs(original, data.input_shape), count_parameters(original)
+    context = make_context(
+        original, data, recipe=run.recipe, seed=run.seed, device=device, rebuild=networks.rebuild
+    )  # fmt: skip
+    sizes = count_parameters(original)
     pruner = create(run.method, run.sparsity, dict(run.method_options))
     code = _code_reader().read(run)
     with clock.measure("prune"):
-        model = networks.place(pruner.attach(_context(run, original, macs, networks)))
+        model = networks.place(pruner.attach(context))
     return Setup(
         run=run, study=study, settings=settings, folder=store.folder(study, run), device=device,
         keeps_freed=keeps_freed, data=data, origin=origin_of_data(data, settings), networks=networks, start=start,
-        model=model, pruner=pruner, sizes=sizes, macs=macs,
-        model_macs=macs if model is original else count_macs(model, data.input_shape),
+        model=model, pruner=pruner, sizes=sizes, macs=context.macs,
+        model_macs=context.macs if model is original else count_macs(model, data.input_shape),
         code=code, clock=clock,
     )  # fmt: skip
 
@@ -107,13 +111,6 @@ def _check_precision(recipe: Recipe) -> None:
     if recipe.precision not in get_args(Precision):
         known = " or ".join(get_args(Precision))
         raise UserError(f"precision {recipe.precision!r} is not known any more; write {known} in the study")
-
-
-def _context(run: Run, model: nn.Module, macs: dict[str, int], networks: Networks) -> Context:
-    return make_context(
-        model, networks.data, recipe=run.recipe, seed=run.seed, device=networks.device, macs=macs,
-        rebuild=networks.rebuild,
-    )  # fmt: skip
 
 
 @functools.cache

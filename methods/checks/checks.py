@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
 import torch
@@ -14,11 +14,12 @@ from torch.nn.utils import parametrize
 from ...benchmark.api.errors import UserError
 from ...benchmark.api.masks import check_finite, find_sites, num_kept
 from ...benchmark.api.pruner import Pruner
+from ..bases.toy_task import INPUT_SHAPE, ToyNetwork, toy_network
 from ..listing.budget import trained_epochs
 from ..listing.describe import MethodInfo, Option
-from ..parts.straight_through import shadow
 from ..registry import create
-from .toy_task import INPUT_SHAPE, ToyNetwork, ToyRun, ToyTask, resume, toy_network
+from .surround import after_each_step, in_random_state, with_nan
+from .trial import ToyTask, Trial
 
 MAX_RESUMES = 4
 """Trainings are resumed from at most this many of their checkpoints, spread evenly over rounds and epochs."""
@@ -39,21 +40,17 @@ class Subject:
     def network(self) -> nn.Module:
         return toy_network(kind=self.kind)
 
-    def start(self, task: ToyTask | None = None, **options: Any) -> ToyRun:
-        """A run that has not begun."""
-        return ToyRun(self.make(), self.network(), task or ToyTask(), **options)
+    def start(self, task: ToyTask | None = None, **options: Any) -> Trial:
+        """A trial that has not begun."""
+        return Trial(self.make(), self.network(), task, **options)
 
-    def train(self, task: ToyTask | None = None) -> ToyRun:
-        """A whole training, not yet detached."""
-        return self.start(task).train()
-
-    def train_and_detach(self, task: ToyTask | None = None) -> ToyRun:
-        return _detached(self.train(task))
+    def train_and_detach(self) -> Trial:
+        return _detached(self.start().train())
 
 
-def _detached(run: ToyRun) -> ToyRun:
-    run.pruner.detach()
-    return run
+def _detached(trial: Trial) -> Trial:
+    trial.pruner.detach()
+    return trial
 
 
 def check_target(subject: Subject) -> str:
@@ -93,16 +90,19 @@ def check_scores(subject: Subject) -> str:
 
 def check_masks_hold(subject: Subject, optimizer: Literal["sgd", "adam"]) -> str:
     """Pruned weights are zero after every step, whatever momentum and weight decay do."""
-    subject.start(ToyTask(optimizer=optimizer), on_step=_assert_zero_outside_masks).train()
+    trial = subject.start(ToyTask(optimizer=optimizer))
+    after_each_step(trial.pruner, lambda: _assert_zero_outside_masks(trial))
+    trial.train()
     return "SGD with momentum 0.9, Nesterov, weight decay" if optimizer == "sgd" else "Adam, weight decay"
 
 
-def _assert_zero_outside_masks(run: ToyRun) -> None:
-    if run.pruner.masks is None:
+def _assert_zero_outside_masks(trial: Trial) -> None:
+    masks = trial.pruner.masks
+    if masks is None:
         return
-    for name, site in run.pruner.masks.sites.items():
-        leaked = int((site.weight.detach()[~run.pruner.masks[name]] != 0).sum())
-        assert leaked == 0, f"{leaked} pruned weights of {name} are not zero in epoch {run.epoch}"
+    for name, site in masks.sites.items():
+        leaked = int((site.weight.detach()[~masks[name]] != 0).sum())
+        assert leaked == 0, f"{leaked} pruned weights of {name} are not zero in epoch {trial.position[1]}"
 
 
 def check_no_trace(subject: Subject) -> str:
@@ -113,7 +113,7 @@ def check_no_trace(subject: Subject) -> str:
     list(network.parameters())[-1].requires_grad_(False)
     before, random_state = _facts(network), torch.get_rng_state()
     values = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    run = ToyRun(subject.make(), network)
+    run = Trial(subject.make(), network)
     run.pruner.begin_round(0)
     assert torch.equal(torch.get_rng_state(), random_state), "the global random state has moved"
     after = _facts(network)
@@ -144,7 +144,9 @@ def check_determinism(subject: Subject) -> str:
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            runs.append(subject.train_and_detach())
+            trial = subject.start()
+            in_random_state(trial.pruner, seed)
+            runs.append(_detached(trial.train()))
     _assert_equal(runs[0], runs[1], "in a second run")
     return ""
 
@@ -153,17 +155,17 @@ def check_resume(subject: Subject) -> str:
     """A training killed after any epoch and resumed ends with the same bits as an uninterrupted one."""
     checkpoints: list[tuple[tuple[int, int], bytes]] = []
     task = ToyTask()
-    whole = subject.start(task, on_epoch=lambda run: checkpoints.append(((run.index, run.epoch), run.checkpoint())))
+    whole = subject.start(task, on_epoch=lambda trial: checkpoints.append((trial.position, trial.checkpoint())))
     _detached(whole.train())
     assert checkpoints, "the method trains no epoch"
     stride = math.ceil(len(checkpoints) / MAX_RESUMES)
     for position, checkpoint in checkpoints[::stride]:
-        resumed = _detached(resume(subject.start(task), checkpoint).train())
+        resumed = _detached(subject.start(task).resume(checkpoint).train())
         _assert_equal(whole, resumed, f"when resumed in round {position[0]} after {position[1]} epochs")
     return f"{len(checkpoints[::stride])} of {len(checkpoints)} checkpoints"
 
 
-def _assert_equal(one: ToyRun, other: ToyRun, when: str) -> None:
+def _assert_equal(one: Trial, other: Trial, when: str) -> None:
     tensors, others = one.model.state_dict(), other.model.state_dict()
     assert tensors.keys() == others.keys(), f"the network has other tensors {when}"
     for name, tensor in tensors.items():
@@ -176,7 +178,7 @@ def _assert_equal(one: ToyRun, other: ToyRun, when: str) -> None:
 
 def check_plain_model(subject: Subject) -> str:
     """After `detach` the network has the tensors of a fresh one, no parametrisation, no hook, and the same outputs."""
-    run = subject.train()
+    run = subject.start().train()
     inputs = torch.randn(4, *INPUT_SHAPE, generator=torch.Generator().manual_seed(0))
     run.model.eval()
     with torch.no_grad():
@@ -242,11 +244,12 @@ def check_before_anything_runs(subject: Subject) -> str:
     with torch.device("meta"):
         network = subject.network()
     before = _facts(network)
-    plain, checked = subject.start(), subject.make()
-    checked.check(ToyTask().context(network, device=torch.device("meta"), samples=_no_samples))
+    checked = subject.make()
+    checked.check(replace(ToyTask().context(network), samples=_no_samples))
     assert _facts(network) == before, "the network has changed"
-    run = ToyRun(checked, subject.network())
-    _assert_equal(plain.train(max_steps=4), run.train(max_steps=4), "after check was called")
+    task = ToyTask(epochs=2)
+    trial = Trial(checked, subject.network(), task)
+    _assert_equal(subject.start(task).train(), trial.train(), "after check was called")
     return ""
 
 
@@ -256,16 +259,12 @@ def _no_samples(*_: object, **__: object) -> NoReturn:
 
 def check_nan(subject: Subject) -> str:
     """A weight that is not a number is an error: it would rank as the largest."""
-    network = subject.network()
-    pruner = subject.make()
-    run = ToyRun(pruner, network)
-    if pruner.masks is None or subject.info.needs == "nothing":
+    trial = subject.start()
+    if trial.pruner.masks is None or subject.info.needs == "nothing":
         return "ranks no weights"
-    site = list(pruner.masks.sites.values())[-1]
-    with torch.no_grad():
-        shadow(site)[0, 0] = torch.nan
+    with_nan(trial.pruner)
     try:
-        run.train()
+        trial.train()
     except FloatingPointError:
         return ""
     raise AssertionError("NaN weights are accepted")

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from ...benchmark.api.errors import UserError
+from ..bases.toy_task import ToyNetwork, ToyRecurrentNetwork
 from ..listing.describe import MethodInfo
 from ..registry import describe
 from . import checks
 from .checks import Subject
-from .toy_task import ToyNetwork, ToyRecurrentNetwork
 
 SPARSITIES = (0.8, 0.5, 0.0)
 """The first that the method takes: some know only a pattern's sparsity, some set it by other options."""

@@ -16,8 +16,8 @@ from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.runs.run import Recipe, Run, derive_seed, frozen_options
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
-from prunebench.benchmark.training.optimizer import learning_rate
 from prunebench.benchmark.training.memory_format import choose_memory_format
+from prunebench.benchmark.training.optimizer import learning_rate
 from prunebench.datasets.registry import load
 from torch import nn
 from torch.nn.functional import cross_entropy
