@@ -12,7 +12,8 @@ from torch import nn
 
 from ..api.data import Data
 from ..api.pruner import Pruner
-from ..runs.run import Recipe, derive_seed
+from ..runs.run import Recipe as Recipe
+from ..runs.run import derive_seed
 from ..runs.settings import Compile
 from . import distributed
 from .clock import Clock

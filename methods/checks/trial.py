@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from ...benchmark.api.data import Data, check_batching, shares
 from ...benchmark.api.pruner import Batch, Context, Pruner
-from ...benchmark.runs.run import Recipe
 from ...benchmark.training.checkpoint import restore, training_state
 from ...benchmark.training.context import make_context
-from ...benchmark.training.loop import Training
+from ...benchmark.training.loop import Recipe, Training
 from ..bases.toy_task import INPUT_SHAPE, NUM_CLASSES, toy_inputs, toy_network
 
 TEST_SAMPLES = 8
