@@ -68,16 +68,14 @@ class ToyTask:
 
     @property
     def data(self) -> Data:
-        splits = {
-            name: ToySplit(*toy_inputs(count, seed, self.input_shape, self.num_classes))
-            for name, count, seed in (
-                ("train", self.steps_per_epoch * self.batch_size, self.seed),
-                ("validation", 0, 0),
-                ("test", TEST_SAMPLES, self.seed + 1),
-            )
-        }
+        def split(count: int, seed: int) -> ToySplit:
+            return ToySplit(*toy_inputs(count, seed, self.input_shape, self.num_classes))
+
         return Data(
-            name="toy", input_shape=self.input_shape, num_classes=self.num_classes, fingerprint="", **splits
+            name="toy", input_shape=self.input_shape, num_classes=self.num_classes, fingerprint="",
+            train=split(self.steps_per_epoch * self.batch_size, self.seed),
+            validation=split(0, 0),
+            test=split(TEST_SAMPLES, self.seed + 1),
         )  # fmt: skip
 
     def context(self, model: nn.Module) -> Context:

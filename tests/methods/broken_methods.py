@@ -120,7 +120,7 @@ class Listed(GlobalMagnitude):
     label: ClassVar[str] = "Listed"
 
     def score(self, name: str, weight: Tensor) -> Tensor:
-        return weight.abs().tolist()
+        return weight.abs().tolist()  # type: ignore[return-value]
 
 
 @dataclass(kw_only=True)
