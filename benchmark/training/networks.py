@@ -11,10 +11,11 @@ from torch import nn
 from ..api.data import Data
 from ..api.errors import Damaged
 from ..models.registry import create_model
-from ..runs.artifacts import load_weights, weights_digest
+from ..runs.artifacts import load_weights
 from ..runs.run import Run, derive_seed
 from ..runs.settings import Settings
 from ..runs.store import Store
+from ..runs.stored_files import digest_of
 from . import distributed
 from .memory_format import choose_memory_format
 from .sync_batch_norm import synchronize
@@ -45,7 +46,7 @@ class Networks:
                 raise Damaged(parent.result_path, "it is missing")
             facts = result.get("files", {}).get(parent.model_path.name)
             model.load_state_dict(load_weights(parent.model_path, facts))
-            digest = facts["sha256"] if facts else weights_digest(parent.model_path)
+            digest = facts["sha256"] if facts else digest_of(parent.model_path)
             # The cost is read now: the result may be set aside as damaged before this run ends.
             start = Start(digest, result["cost"])
         return self.place(model), start

@@ -13,7 +13,7 @@ from ..api.pruner import Pruner
 from ..models.count_macs import sparse_macs
 from ..models.outside import Sizes
 from ..runs import provenance
-from ..runs.artifacts import save_masks, save_weights
+from ..runs.artifacts import save_history, save_masks, save_weights
 from ..runs.recompute import fulfil
 from ..runs.run import to_dict
 from ..runs.store import SCHEMA, now, write_json
@@ -61,8 +61,10 @@ def store_result(setup: Setup, session: Session, result: dict[str, Any]) -> None
         result["provenance"]["weights"]["stored"] = facts["sha256"]
     else:
         folder.model_path.unlink(missing_ok=True)  # of an older result
+    # Written again as a whole: the lines in the file may have been damaged since they were appended.
+    result["provenance"]["history"] = save_history(folder.history_path, session.history)
     if session.history_path != folder.history_path:
-        session.history_path.replace(folder.history_path)
+        session.history_path.unlink(missing_ok=True)
     write_json(folder.result_path, {**result, "files": files})
     fulfil(folder)
     folder.checkpoint_path.unlink(missing_ok=True)

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 
 from ..api.errors import Damaged
-from ..runs.artifacts import load_checkpoint, save_checkpoint
+from ..runs.artifacts import load_checkpoint, save_checkpoint, save_history
 from ..runs.damage import set_aside
 from ..runs.recompute import NEW_HISTORY, is_asked
 from ..runs.run import derive_seed
 from ..runs.run_code import differences
-from ..runs.store import write_atomically
 from . import distributed
 from .checkpoint import restore, training_state
 from .loop import Training
@@ -135,4 +134,4 @@ class Session:
         self.history = list(records)
         if distributed.is_leader():
             self.watch.check()
-            write_atomically(self.history_path, "".join(json.dumps(record) + "\n" for record in records))
+            save_history(self.history_path, records)
