@@ -65,7 +65,7 @@ class Bench:
         )  # fmt: skip
 
     def run(self, pruner: Pruner) -> dict[str, float]:
-        """Seconds: of the decisions before training, of the costliest update, of the fastest step. The peak in bytes."""
+        """Seconds of the decisions before training, of the costliest update, of the fastest step; peak bytes."""
         memory.reset_peak(CPU)
         began = time.perf_counter()
         model = pruner.attach(self.context())
