@@ -1,4 +1,4 @@
-"""What is measured of a finished network, for every method alike: no method reports its own numbers."""
+"""What is measured of a network, in the same way for every method: no method reports its own numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Diverged(Exception):
 def check_masks(pruner: Pruner, *, at_end: bool) -> None:
     """Weights outside the masks are exactly zero; at the end the number kept is exactly that of the target.
 
-    Raises Diverged for weights that are not finite (which no mask can bring back to zero), RuntimeError otherwise.
+    Raises Diverged for weights that are not finite (no mask makes these zero), RuntimeError otherwise.
     """
     masks = pruner.masks
     if masks is None:
@@ -39,7 +39,7 @@ def check_masks(pruner: Pruner, *, at_end: bool) -> None:
 def check_finite_state(model: nn.Module) -> None:
     """Every parameter and statistic of a finished network is finite. Raises Diverged naming the first that is not.
 
-    The training loss is that before a step, so it says nothing about the last one.
+    The training loss is computed before each step, so it does not show what the last step did.
     """
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_floating_point() and not torch.isfinite(tensor.detach()).all():

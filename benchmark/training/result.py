@@ -26,7 +26,7 @@ from .setup import Setup
 SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
 """Set in jobs of a cluster: the revision at submission, which may be hours older than the code that runs."""
 SAME_SPARSITY = 5e-4
-"""Epochs count as 'at the final sparsity' within this tolerance: learned thresholds drift by a few weights."""
+"""Epochs within this tolerance are 'at the final sparsity': learned thresholds move by a few weights."""
 
 
 def make_result(setup: Setup, session: Session) -> dict[str, Any]:
@@ -126,9 +126,9 @@ def summarize_layers(
     original: Sizes,
     original_macs: int,
 ) -> dict[str, Any]:
-    """Sparsity and multiply-adds of a finished network against the original one.
+    """Sparsity and multiply-adds of a finished network, compared with the network before pruning.
 
-    `original` and `original_macs` (of one input) are of the network before pruning.
+    `original` and `original_macs` (for one input) are those of the network before pruning.
     """
     kept = sum(layer["kept"] for layer in layers)
     sparse = sparse_macs({x["name"]: x["macs"] for x in layers}, {x["name"]: x["density"] for x in layers})
@@ -167,8 +167,8 @@ def summarize_accuracy(
 ) -> dict[str, Any]:
     """The accuracies of a run under every protocol, as fractions of the test set.
 
-    `selected` is the test accuracy of the epoch with the best validation accuracy (the first on ties) and `best_test`
-    the best over epochs, which the paper's code reports. Both look only at epochs at the final sparsity.
+    `selected` is the test accuracy of the epoch with the best validation accuracy (the first on ties). `best_test` is
+    the best over epochs, which the paper's code reports. Both take only epochs at the final sparsity.
     """
     accuracy: dict[str, Any] = {
         "before": before["accuracy"], "pruned": pruned["accuracy"], "last": last["accuracy"],
@@ -190,9 +190,9 @@ def summarize_accuracy(
 
 
 def training_cost(history: Sequence[Mapping[str, Any]], dense_macs: int, num_samples: int) -> dict[str, Any]:
-    """Epochs and multiply-adds of a training. Forward and backward together are three forward passes.
+    """Epochs and multiply-adds of a training. Forward and backward together count as three forward passes.
 
-    `macs` is what was computed (masks save nothing here); `sparse_macs` what a machine that skips zeros would compute.
+    `macs` were computed (masks save nothing here); `sparse_macs` would be computed by hardware that skips zeros.
     """
     return {
         "epochs": len(history),
