@@ -27,7 +27,7 @@ def make_context(
     device: torch.device,
     rebuild: Callable[..., nn.Module],
 ) -> Context:
-    """The context of a run on a network that lies on `device`. `seed` is the run's."""
+    """The context of a run. The network is on `device`, and `seed` is the run's."""
     return Context(
         model=model,
         sites=find_sites(model),

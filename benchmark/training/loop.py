@@ -32,7 +32,7 @@ def num_steps(num_samples: int, batch_size: int) -> int:
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where a training stands: the next epoch of a round, and the test results before and after the first pruning."""
+    """The round and its next epoch, and the test results before and after the first pruning."""
 
     round: int = 0
     epoch: int = 0
@@ -44,8 +44,8 @@ class Progress:
 class Training:
     """One run's training: model, pruner (attached), data and recipe, and how to report and to stop.
 
-    `on_epoch(record, optimizer)` is called after every epoch, when `progress` is where a resumed training goes on; it
-    stops the training by raising.
+    `on_epoch(record, optimizer)` is called after every epoch; `progress` is then the position to resume from. It stops
+    the training by raising an exception.
     """
 
     model: nn.Module
@@ -64,7 +64,7 @@ class Training:
         return num_steps(len(self.data.train), self.recipe.batch_size)
 
     def run(self, optimizer_state: dict[str, Any] | None = None) -> None:
-        """All rounds from where `progress` stands. A state from a checkpoint resumes the round that it was saved in.
+        """Train all rounds, beginning at `progress`. An optimiser state from a checkpoint resumes the round it is from.
 
         Raises Diverged, RuntimeError for masks that do not hold, or whatever the method raises.
         """
@@ -151,7 +151,7 @@ class Training:
         }
 
     def measure_test(self) -> dict[str, Any]:
-        """Accuracy, top-5 accuracy and loss of the network as it stands on the test set."""
+        """The current accuracy, top-5 accuracy and loss on the test set."""
         with self.clock.measure("evaluate"):
             test = evaluate(self.model, self.data.test, self.recipe, self.device)
         return {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss}

@@ -78,7 +78,7 @@ class Session:
             raise Interrupted(f"stopped after epoch {epoch} of {self.setup.run.recipe.epochs}")
 
     def _density(self) -> dict[str, Any]:
-        """Density and multiply-adds of the network as it stands."""
+        """The current density and multiply-adds of the network."""
         setup = self.setup
         counts = kept_by_layer(setup.model, setup.pruner)
         kept, total = (sum(pair[i] for pair in counts.values()) for i in (0, 1))

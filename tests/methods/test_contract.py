@@ -1,4 +1,4 @@
-"""Every registered method keeps the contract; and the contract finds those that do not."""
+"""Every registered method keeps the contract, and the checks find methods that break it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "str": {"initial_threshold_logit": -3.0},  # from the paper's -3200 nothing is pruned in a short training
 }
 EXCEPTIONS: dict[tuple[str, str], str] = {}
-"""(method, check): why it does not hold. Such a check must fail, or the entry is out of date."""
+"""(method, check): why the method fails it. The check must fail, or the entry is out of date."""
 
 NOT_ON_TWO_RANKS: dict[str, str] = {
     "global_mp_columns": "needs a low-rank cell, which the two-rank network has not",
@@ -93,7 +93,7 @@ def test_a_broken_method_is_found(name: str, check: str, detail: str) -> None:
 
 @pytest.mark.usefixtures("broken_methods")
 def test_every_check_finds_a_broken_method() -> None:
-    """Each is in the list above; the broken methods are."""
+    """The list above has every check and every broken method."""
     assert {check for _, check, _ in BROKEN} == set(CHECKS)
     assert {name for name, _, _ in BROKEN} | {"good"} == set(registry._plugins)
 

@@ -1,4 +1,4 @@
-"""What makes training fast changes nothing beyond floating-point order, and is recorded."""
+"""The optimisations of training change results only by the order of additions, and are recorded."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, TensorDataset
 
-# At a rate of 0.05 rounding alone grows to 1 % of the loss and three images in four epochs, by processor and seed; at
-# this one it stays below 0.1 % and one image.
+# At a rate of 0.05 rounding errors alone grow to 1 % of the loss and three images in four epochs, depending on processor
+# and seed; at this rate they stay below 0.1 % and one image.
 RECIPE = Recipe(epochs=4, batch_size=50, lr=0.01, nesterov=True, weight_decay=5e-4)
 RUN = Run(dataset="digits", model="convnet-small", method="magnitude_init", seed=3, recipe=RECIPE, sparsity=0.8)
 CPU = torch.device("cpu")
@@ -45,15 +45,15 @@ def history_of(run: Run, folder: Path) -> list[dict[str, Any]]:
 
 
 def assert_same_losses(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    """Equal to rounding in the first epoch; training then makes what rounding left larger from step to step."""
+    """Equal up to rounding in the first epoch; later steps amplify the differences."""
     assert found[0]["train_loss"] == pytest.approx(expected[0]["train_loss"], rel=1e-4)
     assert [r["train_loss"] for r in found] == pytest.approx([r["train_loss"] for r in expected], rel=0.01)
 
 
 def plain_training(run: Run, masks: dict[str, torch.Tensor]) -> list[dict[str, float]]:
-    """The same run as anyone would write it: a DataLoader over normalised images, unfused SGD, one product a layer.
+    """The same run as a usual loop: a DataLoader over normalised images, unfused SGD, one product for each layer.
 
-    Uses nothing of the harness but the network, the masks, the order of the samples and the learning rates.
+    Only the network, the masks, the order of the samples and the learning rates come from the harness.
     """
     data = load(run.dataset, validation=run.validation)
     torch.manual_seed(derive_seed(run.seed, "init"))
@@ -119,7 +119,7 @@ def test_the_fast_path_follows_a_plain_loop(tmp_path: Path) -> None:
 
 
 class Strayed(TorchDispatchMode):
-    """Which operators give maps of pixels whose channels do not lie last."""
+    """Collects the operators that return images whose channels are not last in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class Strayed(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", ["convnet-small", "mobilenet-small", "resnet-20", "resnet-50-cifar", "vgg-19-bn"])
 def test_channels_stay_last_forward_and_backward(name: str) -> None:
-    """Two tensors of different formats make an operator several times slower, and pass the wrong one on."""
+    """Two tensors of different formats make an operator several times slower, and its output has the wrong one."""
     shape = (3, 32, 32)
     model = create_model(name, num_classes=10, input_shape=shape, width=0.25)
     model = model.to(memory_format=choose_memory_format("auto", model, shape, CPU))
@@ -165,7 +165,7 @@ def test_networks_without_images_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def test_no_training_enters_the_kernel_that_writes_past_its_memory(tmp_path: Path) -> None:
-    """oneDNN's gradient of a strided 1x1 convolution of few channels, channels last: crashes, hangs or is wrong."""
+    """oneDNN's gradient of a strided 1x1 convolution with few channels, channels last, crashes, hangs or is wrong."""
     thin = create_model("wrn-16-8", num_classes=10, input_shape=(1, 8, 8), width=0.25)
     with pytest.raises(ValueError, match=r"damages memory on a CPU in layer 'group2\.0\.shortcut', .* fewer than 16"):
         choose_memory_format("channels_last", thin, (1, 8, 8), CPU)
@@ -180,7 +180,7 @@ def test_no_training_enters_the_kernel_that_writes_past_its_memory(tmp_path: Pat
 
 
 def test_masks_lie_as_the_weights_do() -> None:
-    """Else the foreach product falls back to one slow kernel a layer."""
+    """Otherwise the foreach product falls back to one slow kernel for each layer."""
     model = create_model("convnet-small", num_classes=10, input_shape=(1, 8, 8)).to(memory_format=torch.channels_last)
     masks = Masks(find_sites(model))
     masks.set({name: torch.rand(mask.shape) > 0.5 for name, mask in masks.items()})
