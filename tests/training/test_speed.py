@@ -25,8 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, TensorDataset
 
-# At a rate of 0.05 rounding errors alone grow to 1 % of the loss and three images in four epochs, depending on processor
-# and seed; at this rate they stay below 0.1 % and one image.
+# At a rate of 0.05 rounding errors alone grow to 1 % of the loss and three images in four epochs, depending on the
+# processor and the seed; at this rate they stay below 0.1 % and one image.
 RECIPE = Recipe(epochs=4, batch_size=50, lr=0.01, nesterov=True, weight_decay=5e-4)
 RUN = Run(dataset="digits", model="convnet-small", method="magnitude_init", seed=3, recipe=RECIPE, sparsity=0.8)
 CPU = torch.device("cpu")
