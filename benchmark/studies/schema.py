@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ..runs.run import Precision
 from ..runs.store import RESERVED
 
 
@@ -54,7 +55,7 @@ class RecipeFile(_Strict):
     lr_update: Literal["epoch", "step"] | None = None
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     clip_norm: float | None = Field(default=None, ge=0)
-    precision: Literal["float32", "bfloat16", "auto"] | None = None
+    precision: Precision | None = None
     sync_batch_norm: bool | None = None
 
 

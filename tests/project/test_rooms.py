@@ -14,9 +14,6 @@ from rooms import ALLOWED, EVERYTHING, EXCEPTIONS, FOLDERS, MODULES, ROOT, Arrow
 
 # Arrows that are not allowed and are being removed. One that is gone must leave this list.
 KNOWN: set[Arrow] = {
-    ("benchmark.analysis", "benchmark.tables"),
-    ("benchmark.plots", "benchmark.tables"),
-    ("methods.bases", "methods.checks"),
     ("benchmark.perf", "slurm"),
     ("benchmark.runs", "benchmark.exchange"),
 }
