@@ -140,7 +140,7 @@ def test_one_label_may_hold_several_sparsities_seeds_and_the_same_run_twice(stud
         (
             "method: global_mp",
             "method: global_mp\n    options: {minimum_threshold: 1}",
-            "stands in options and in grid",
+            "is in options and in grid",
         ),
         ("convnet-small", "{name: convnet-small, options: {widht: 8}}", "bad.yaml:3: unknown option of model"),
         ("{method: dense}", "{method: dense, scratch: {lr: 1.0}}", "bad.yaml:8: scratch has no effect here"),
