@@ -11,13 +11,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.api.errors import unknown
-from ..benchmark.runs.settings import Compile, MemoryFormat
+from ..benchmark.runs.settings import THREAD_VARIABLES, Compile, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
 from .durations import seconds_of
 
 PROFILES = Path(__file__).parent / "profiles"
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 # The launcher sets these itself: a second value would break resuming or the bookkeeping of jobs.
 _OURS = (

@@ -16,12 +16,11 @@ from .. import __version__
 
 PACKAGES = ("torch", "torchvision", "numpy")
 SLURM_VARIABLES = (
-    "SLURM_JOB_ID",
-    "SLURM_ARRAY_JOB_ID",
-    "SLURM_ARRAY_TASK_ID",
-    "SLURM_RESTART_COUNT",
-    "SLURM_JOB_NODELIST",
-)
+    "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_NODELIST",
+)  # fmt: skip
+
+SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
+"""Environment variable of SLURM jobs: the revision at the submission. Results note it beside their own revision."""
 
 
 @functools.cache

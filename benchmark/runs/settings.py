@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,25 @@ class Settings:
     compile: Compile = "none"
     deterministic: bool = False
     plugins: tuple[str, ...] = ()
+
+
+def absolute(settings: Settings) -> Settings:
+    """With absolute paths, because code of a method may change the working directory."""
+    return replace(
+        settings,
+        results=settings.results.absolute(),
+        data_root=None if settings.data_root is None else Path(absolute_path(str(settings.data_root))),
+        plugins=tuple(absolute_path(path) for path in settings.plugins),
+    )
+
+
+def absolute_path(path: str) -> str:
+    """With `~` replaced; where there is no home folder it stays, and fails when it is read."""
+    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111
+
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Read by numerical libraries when they are loaded; set from `threads`."""
 
 
 def check_device_name(name: str) -> None:

@@ -55,9 +55,6 @@ from .precision import Precision, choose_precision
 from .same_data import DataOrigin, check_checkpoint, check_parent
 from .sync_batch_norm import synchronize
 
-SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
-"""Set in jobs of a cluster: the revision at submission, which may be hours older than the code that runs."""
-
 
 class Interrupted(Exception):
     """A stop was asked for; the checkpoint is written."""
@@ -411,7 +408,7 @@ class _Execution:
             "provenance": {**provenance.environment(), **provenance.device_facts(self.device),
                            "code": self.code, "weights": {"start": self.start, "stored": None},
                            "data_root": self.data_origin.root,
-                           "submitted_revision": os.environ.get(SUBMITTED_REVISION),
+                           "submitted_revision": os.environ.get(provenance.SUBMITTED_REVISION),
                            "execution": self._execution(), "processes": distributed.world(),
                            "plugins": plugin_sources(), "finished": now()},
         }  # fmt: skip
