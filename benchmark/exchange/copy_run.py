@@ -1,6 +1,7 @@
-"""Copy one result into a results folder: under the claim of its run, every file beside its place and then renamed.
+"""Copies one result into a results folder, holding the claim of its run.
 
-The result comes last, so until it is there the run has none, however the copying ends.
+Files are copied beside their place, then renamed, `result.json` last: if the copying is interrupted, the run has no
+result.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ CHUNK_BYTES = 1 << 22
 
 
 class Taken(Exception):
-    """Another process has the run, or has stored it meanwhile; the message says so."""
+    """Another process has the run, or has stored its result meanwhile."""
 
 
 def copy_run(step: Step) -> list[str]:
     """Merge one run; returns lines about damaged files of the target that were set aside.
 
-    Raises Taken, and Damaged for a source whose files are not those of its result: then nothing of it is here.
+    Raises Taken, and Damaged if files of the source are not those of its result; then nothing was copied.
     """
     claim = Claim.take(step.target.path)
     if claim is None:
@@ -41,7 +42,7 @@ def copy_run(step: Step) -> list[str]:
     finally:
         claim.release()
         with contextlib.suppress(OSError):
-            step.target.path.rmdir()  # only where nothing has come into it
+            step.target.path.rmdir()  # only if it is still empty
 
 
 def _copy(step: Step) -> list[str]:
@@ -75,7 +76,7 @@ def _has_result(target: RunFolder) -> bool:
 
 
 def _files(source: Source, target: RunFolder) -> list[Path]:
-    """Places of the large files that the source has."""
+    """Where the large files of the source go."""
     wanted = (target.masks_path, target.model_path) if source.has_files else ()
     return [path for path in wanted if path.name in _named(source) or (source.path / path.name).exists()]
 
@@ -89,7 +90,7 @@ def _facts(source: Source, name: str) -> Mapping[str, Any] | None:
 
 
 def _staged(path: Path, target: Path, facts: Mapping[str, Any] | None) -> Path:
-    """Copy beside the target, under a name that `remove_leftovers` removes if this process is killed."""
+    """Copy beside the target, to a temporary name that `remove_leftovers` removes if this process is killed."""
     temporary, digest = target.with_name(f".{target.name}.merging"), hashlib.sha256()
     try:
         with path.open("rb") as reader, temporary.open("wb") as writer:

@@ -129,8 +129,8 @@ def test_records_of_500_large_runs_stay_below_20_megabytes() -> None:
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ("[]", "it is no record of a run"),
-        ('{"schema": 1}', "it is no record of a run"),
+        ("[]", "it is not the record of a run"),
+        ('{"schema": 1}', "it is not the record of a run"),
         ('{"record": 1, "result": {"schema": 1}, "history": []}', "result: id: Field required"),
         ('{"record": 1, "result": {}, "history": []}', "names no version of the format"),
         ('{"record": 1, "result": {"schema": 1}, "history": 3}', "history: "),
