@@ -20,7 +20,7 @@ class Settings:
 
     Attributes:
         results: the results folder.
-        data_root: where data sets lie; None: PRUNEBENCH_DATA or the default.
+        data_root: the folder of data sets; None: PRUNEBENCH_DATA or the default.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: of one run on the CPU. One by default, so that results do not depend on how many runs share a machine.
         checkpoint_every: epochs between checkpoints of a training.
@@ -29,7 +29,7 @@ class Settings:
         compile: `none`, or the mode in which torch.compile makes the training step of the network; the first step
             then takes minutes. `reduce-overhead` replays CUDA graphs on a GPU.
         deterministic: ask torch for deterministic algorithms; on CUDA this costs speed.
-        plugins: files with methods of the user's.
+        plugins: files with the user's own methods.
     """
 
     results: Path = Path("results")
@@ -64,13 +64,13 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 def check_device_name(name: str) -> None:
-    """Raises UserError for what is no device's name; whether it is there is for torch to say."""
+    """Raises UserError if it is not the name of a device; whether the device exists is checked by torch."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d\d?)?", name):
         raise UserError(f"device {name!r} must be auto, cpu, cuda or cuda:N")
 
 
 def default_jobs(device: str) -> int:
-    """Processes on this machine: one a core on the CPU, one a GPU elsewhere (asked without loading torch)."""
+    """Processes on this machine: one for each CPU core or GPU, counted without loading torch."""
     if device == "cpu" or not (Path("/proc/driver/nvidia").exists() or device.startswith("cuda")):
         return len(os.sched_getaffinity(0))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
