@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import Any
 
 from ..analysis.paired import MIN_INTERVAL, PairedComparison, compare, differs, resolution
 from ..api.errors import Damaged, UserError
-from ..runs.index import Index
 from ..runs.run import Run, from_dict, to_dict
 from ..runs.store import RunFolder
 
@@ -135,17 +133,16 @@ def read_stored(root: Path, study: str | None = None, note: Callable[[Damaged], 
 
 def _read_all(folder: Path, note: Callable[[Damaged], None] | None) -> Iterator[Stored]:
     """The results of one folder of runs, in the order of their ids."""
-    study, index = folder.name if folder.name == "dense" else folder.parent.name, Index(folder)
-    for run_id in sorted(os.listdir(folder)):  # noqa: PTH208  thousands of them
+    for path in sorted(folder.iterdir()):
+        place = RunFolder(path)
         try:
-            result = index.read(run_id)
+            result = place.read_result()
             if result is not None:
-                yield Stored(study, _described(result, RunFolder(folder / run_id).result_path), result)
+                yield Stored(place.study, _described(result, place.result_path), result)
         except Damaged as error:
             if note is None:
                 raise
             note(error)
-    index.save()
 
 
 def _described(result: Mapping[str, Any], path: Path) -> Run:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api.errors import UserError
-from ..runs.index import summaries
 from ..runs.run import Run
 from ..runs.store import Store
 from ..studies.run_cost import run_cost
@@ -69,10 +68,9 @@ class TimeLimit:
 
     def learn_stored(self, runs: Sequence[Run]) -> None:
         """Use the times of those of these runs that are stored."""
-        with summaries(self.store, self.study) as read:
-            for run in runs:
-                if (result := read(run)) is not None:
-                    self._stored.learn(run, result)
+        for run in runs:
+            if (result := self.store.result(self.study, run)) is not None:
+                self._stored.learn(run, result)
 
     def learn(self, run: Run) -> None:
         """Use the time of a run that was just computed."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from ...datasets.registry import is_own
 from ..analysis.frame_type import Frame
 from ..api.errors import UserError, unknown
-from ..runs.index import summaries
 from .accuracy import accuracy_table
 from .cell import STATS, Stat, has_pruned
 from .cost import cost_table
@@ -142,8 +141,7 @@ def chance_accuracy(study: Study, store: Store) -> float:
 
 def _stored_chance(study: Study, store: Store) -> float:
     """Data of one's own need not be where tables are made: the first stored result tells. 0 where there is none."""
-    with summaries(store, study.name) as read:
-        found = next(filter(None, map(read, study.runs)), None)
+    found = next(filter(None, (store.result(study.name, run) for run in study.runs)), None)
     return 0.0 if found is None else 1 / found["data"]["facts"]["num_classes"]
 
 
