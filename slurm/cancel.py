@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..benchmark.api.errors import DataMissing
-from ..benchmark.runs.store import now
+from ..benchmark.runs.files import now
 from .collection import Note, Submissions, read_submissions
 from .commands import SlurmError, call
 from .squeue import Queued, ask_queue, forget

@@ -13,9 +13,9 @@ from typing import NoReturn
 from ..benchmark.api.errors import Damaged
 from ..benchmark.launch.attempt import Ending
 from ..benchmark.runs.damage import set_aside
+from ..benchmark.runs.files import now
 from ..benchmark.runs.provenance import revision
 from ..benchmark.runs.run import Run
-from ..benchmark.runs.store import now
 from .submission import TaskRecord, read_task_record, write_task_record
 
 

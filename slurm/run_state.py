@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..benchmark.runs.claim import describe
 from ..benchmark.runs.run import Run
-from ..benchmark.runs.store import Status
+from ..benchmark.runs.run_folder import Status
 from .squeue import Ended, Queued
 from .submission import Task, TaskRecord
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..benchmark.api.errors import Damaged
-from ..benchmark.runs.store import read_json, write_json
+from ..benchmark.runs.files import read_json, write_json
 from .commands import SlurmError, call
 from .user import user_name
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.api.errors import Damaged
-from ..benchmark.runs.store import read_typed, write_json
+from ..benchmark.runs.files import read_typed, write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"

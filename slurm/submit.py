@@ -12,10 +12,11 @@ from typing import Any
 from ..benchmark.api.errors import Damaged, DataMissing, UserError
 from ..benchmark.runs.claim import Claim
 from ..benchmark.runs.damage import set_aside
+from ..benchmark.runs.files import now
 from ..benchmark.runs.provenance import revision
 from ..benchmark.runs.run import to_dict
 from ..benchmark.runs.settings import Settings
-from ..benchmark.runs.store import Store, now
+from ..benchmark.runs.store import Store
 from .cluster_profile import Profile
 from .code_digest import code_digest
 from .collection import next_order, read_submissions

@@ -10,7 +10,8 @@ import pandas as pd
 
 from ...datasets.registry import shown_name
 from ..runs.run_code import code_digest
-from ..runs.store import Status, Store
+from ..runs.run_folder import Status
+from ..runs.store import Store
 from ..studies.age import Ages
 from ..studies.load import Row, Study
 

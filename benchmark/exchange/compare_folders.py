@@ -12,7 +12,7 @@ from typing import Any
 from ..analysis.paired import MIN_INTERVAL, PairedComparison, compare, differs, resolution
 from ..api.errors import Damaged, UserError
 from ..runs.run import Run, from_dict, to_dict
-from ..runs.store import RunFolder
+from ..runs.run_folder import RunFolder
 
 PROVENANCE = ("prunebench", "revision", "python", "device_name", "instructions", "threads", "deterministic")
 """What may change a number of the same run; versions of packages are compared as well."""

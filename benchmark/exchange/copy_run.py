@@ -16,10 +16,10 @@ from typing import Any
 from ..api.errors import Damaged
 from ..runs.claim import Claim, describe, holder
 from ..runs.damage import remove_leftovers, set_aside_damage
-from ..runs.store import FROM_RECORD, RunFolder, write_atomically, write_json
-from ..runs.stored_files import check_file, history_facts
+from ..runs.files import FROM_RECORD, check_file, write_atomically, write_json
+from ..runs.history import history_facts, history_text
+from ..runs.run_folder import RunFolder
 from .merge import Step
-from .records import history_text
 from .sources import Source
 
 CHUNK_BYTES = 1 << 22

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..api.errors import Damaged
-from ..runs.store import FROM_RECORD, RunFolder, Store
+from ..runs.files import FROM_RECORD
+from ..runs.run_folder import RunFolder
+from ..runs.store import Store
 from .sources import Source
 
 TIMES = (

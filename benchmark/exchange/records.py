@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ..api.errors import Damaged, UserError
+from ..runs.files import FROM_RECORD, check_schema, read_json, write_atomically
+from ..runs.history import whole_history
 from ..runs.run import Run
-from ..runs.store import FROM_RECORD, Store, check_schema, read_json, write_atomically
-from ..runs.stored_files import whole_history
+from ..runs.store import Store
 
 RECORD_SCHEMA = 1
 """Format of the record itself; the result in it has its own version."""
@@ -88,11 +89,6 @@ def _rows(block: Mapping[str, list[Any]]) -> Epochs:
     return [dict(zip(block, values, strict=True)) for values in zip(*block.values(), strict=True)]
 
 
-def history_text(history: Sequence[Mapping[str, Any]]) -> str:
-    """The content of `history.jsonl`."""
-    return "".join(json.dumps(epoch) + "\n" for epoch in history)
-
-
 def write_records(study: str, runs: Sequence[Run], store: Store, target: Path) -> Written:
     """Write a record of every stored run; records of runs that are not stored here stay as they are.
 
@@ -104,7 +100,7 @@ def write_records(study: str, runs: Sequence[Run], store: Store, target: Path) -
         if result is None:
             continue
         try:
-            history = whole_history(store.folder(study, run), result)
+            history = whole_history(store.folder(study, run).history_path, result)
         except Damaged as error:
             store.note(error)
             continue

@@ -11,8 +11,10 @@ from typing import Any
 
 from ..api.errors import Damaged, UserError
 from ..runs.claim import describe, holder
+from ..runs.files import FROM_RECORD
 from ..runs.run import Run, from_dict
-from ..runs.store import FROM_RECORD, RESERVED, RunFolder
+from ..runs.run_folder import RunFolder
+from ..runs.store import RESERVED
 from .records import Epochs, read_record
 
 RUN_FOLDER = re.compile(r"[0-9a-f]{12}")

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from ..api.errors import Damaged, UserError
 from ..runs.claim import Claim, ClaimLost, holder
 from ..runs.damage import clear_place, remove_leftovers, set_aside_bad_weights, set_aside_damage
+from ..runs.files import now
 from ..runs.recompute import is_done
 from ..runs.run import Run
+from ..runs.run_folder import RunFolder
 from ..runs.settings import Settings
-from ..runs.store import RunFolder, Store, now
+from ..runs.store import Store
 from ..training.own_process import leave_if_forked
 from .faults import judge
 

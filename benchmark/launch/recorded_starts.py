@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..runs.files import FROM_RECORD
 from ..runs.run import Run
-from ..runs.store import FROM_RECORD, Store
+from ..runs.store import Store
 from ..studies.plan import Plan
 
 Recorded = dict[str, tuple[Run, Mapping[str, Any]]]

@@ -15,9 +15,10 @@ from typing import Any
 
 from ..api.errors import UserError
 from ..runs.claim import holder
+from ..runs.files import now
 from ..runs.run import Run
 from ..runs.settings import Settings
-from ..runs.store import Store, now
+from ..runs.store import Store
 from .attempt import Ending
 from .worker import DataRead, Work, run_process
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..analysis.frame_type import Frame
 from ..api.errors import UserError, unknown
+from ..runs.files import write_atomically
 from ..runs.run import DENSE
-from ..runs.store import write_atomically
 from ..tables.older import age_sentences, aside_ids, done_ids, set_aside
 from .style import style
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..api.errors import Damaged
-from .store import RunFolder, now, read_json, write_json
+from .files import now, read_json, write_json
+from .run_folder import RunFolder
 
 WISH = "recompute.json"
 NEW_HISTORY = "history.new.jsonl"

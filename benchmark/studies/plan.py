@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..api.errors import Damaged, OnlyRecorded
 from ..runs.run import Run
-from ..runs.store import Status, Store
+from ..runs.run_folder import Status
+from ..runs.store import Store
 
 NO_WEIGHTS = "only its record is here; its weights are computed anew"
 """Why a dense training with a result is to be computed: it came from a record, and a run is to start from it."""

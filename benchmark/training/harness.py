@@ -31,12 +31,12 @@ from ..models.registry import create_model
 from ..runs import provenance
 from ..runs.artifacts import load_checkpoint, load_weights, save_checkpoint, save_history, save_masks, save_weights
 from ..runs.damage import print_note, set_aside
+from ..runs.files import SCHEMA, digest_of, now, write_json
 from ..runs.recompute import NEW_HISTORY, fulfil, is_asked, is_done
 from ..runs.run import Run, derive_seed, to_dict
 from ..runs.run_code import CodeReader, differences
 from ..runs.settings import Settings, check_device_name
-from ..runs.store import SCHEMA, Store, now, write_json
-from ..runs.stored_files import digest_of
+from ..runs.store import Store
 from . import distributed, memory
 from .loop import Clock, Evaluation, Position, Training, evaluate, num_steps
 from .measure import (

@@ -24,8 +24,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from ..runs.files import write_json
 from ..runs.provenance import device_facts
-from ..runs.store import write_json
 from . import distributed
 
 ROUNDS, SECONDS = 3, 0.5

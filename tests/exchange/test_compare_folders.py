@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from prunebench.benchmark.api.errors import Damaged, UserError
 from prunebench.benchmark.exchange.compare_folders import Comparison, compare_folders
+from prunebench.benchmark.runs.files import read_json, write_json
 from prunebench.benchmark.runs.run import Run
-from prunebench.benchmark.runs.store import Store, read_json, write_json
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.plan import with_parents
 from prunebench.benchmark.tables.compare import comparison_as_dict, comparison_lines, comparison_table
 from synthetic_results import STUDY, fill, store_result, write_study

@@ -16,9 +16,11 @@ from prunebench.benchmark.exchange.records import read_record, record_bytes, wri
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.launch.recorded_starts import lines_after, lines_before, recorded_starts
 from prunebench.benchmark.runs.damage import tidy
+from prunebench.benchmark.runs.files import read_json, write_json
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store, read_json, write_json
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.age import older_runs
 from prunebench.benchmark.studies.plan import make_plan
 from prunebench.benchmark.training.harness import Watch

@@ -18,8 +18,9 @@ from prunebench.benchmark.launch.pool import WorkerPool
 from prunebench.benchmark.launch.worker_limit import NoWorker
 from prunebench.benchmark.launch.worker_process import close_attempt, end_process
 from prunebench.benchmark.runs.run import Recipe, Run
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store
+from prunebench.benchmark.runs.store import Store
 
 
 def make_runs(*methods: str) -> list[Run]:

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.runs.artifacts import load_checkpoint, save_checkpoint
+from prunebench.benchmark.runs.files import write_json
 from prunebench.benchmark.runs.recompute import ask, is_done
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
 from prunebench.benchmark.runs.run_code import CodeReader, differences
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store, write_json
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.age import Ages, age_lines, older_runs
 from prunebench.benchmark.training.harness import Watch
 

@@ -21,8 +21,9 @@ from prunebench.benchmark.runs.artifacts import (
     save_weights,
 )
 from prunebench.benchmark.runs.claim import Claim, ClaimLost, holder
+from prunebench.benchmark.runs.files import read_json, write_atomically, write_json
 from prunebench.benchmark.runs.run import Recipe, Run
-from prunebench.benchmark.runs.store import Store, read_json, write_atomically, write_json
+from prunebench.benchmark.runs.store import Store
 
 RUN = Run(dataset="digits", model="convnet-small", method="snip", seed=0, recipe=Recipe(epochs=1), sparsity=0.5)
 

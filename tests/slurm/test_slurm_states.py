@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from prunebench.benchmark.runs.run import Recipe, Run
-from prunebench.benchmark.runs.store import Status
+from prunebench.benchmark.runs.run_folder import Status
 from prunebench.benchmark.studies.plan import Job, Plan
 from prunebench.slurm.run_state import Evidence, RunState, blocked_by_parent, judge
 from prunebench.slurm.select_runs import choose
