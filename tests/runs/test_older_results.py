@@ -248,14 +248,15 @@ def test_another_version_of_a_package_is_other_code() -> None:
     assert differences({**code, "scheme": 0, "method": "x"}, code) == ()
 
 
-def test_ages_are_read_once_for_a_dense_training(results: Path) -> None:
+def test_ages_are_read_once_for_a_dense_training(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def counting(run: Run) -> dict[str, Any] | None:
+    def counting(store: Store, study: str, run: Run) -> dict[str, Any] | None:
         read.append(run.id)
-        return result_of(run, results)
+        return store.folder(study, run).read_result()
 
-    ages = Ages(counting)
+    monkeypatch.setattr(Store, "result", counting)
+    ages = Ages("s", Store(results))
     for _ in range(3):
         assert ages.of(PRUNED, result_of(PRUNED, results)) == ()
     assert read == [DENSE.id]
