@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 
 from differences_figure import differences_figure
 from protocols_figure import protocols_figure
-from prunebench.benchmark.export import export_bytes
-from prunebench.benchmark.frame import study_frame
-from prunebench.benchmark.plan import with_parents
-from prunebench.benchmark.plot import figures, save_figure, standard_kinds
-from prunebench.benchmark.published import is_of, published_rows
-from prunebench.benchmark.records import write_records
-from prunebench.benchmark.report_types import Frame
-from prunebench.benchmark.store import Store, write_atomically
-from prunebench.benchmark.study import Study, load_study
-from prunebench.benchmark.table import make_table, render
-from prunebench.benchmark.table_cells import has_pruned
+from prunebench.benchmark.analysis.export import export_bytes
+from prunebench.benchmark.analysis.frame import study_frame
+from prunebench.benchmark.analysis.frame_type import Frame
+from prunebench.benchmark.analysis.published import is_of, published_rows
+from prunebench.benchmark.exchange.records import write_records
+from prunebench.benchmark.plots.kinds import figures, save_figure, standard_kinds
+from prunebench.benchmark.runs.store import Store, write_atomically
+from prunebench.benchmark.studies.load import Study, load_study
+from prunebench.benchmark.studies.plan import with_parents
+from prunebench.benchmark.tables.cell import has_pruned
+from prunebench.benchmark.tables.kinds import make_table, render
 from sorted_table import sorted_table
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prunebench.benchmark.attempt import attempt
-from prunebench.benchmark.export import read_export
-from prunebench.benchmark.records import read_record
-from prunebench.benchmark.settings import Settings
-from prunebench.benchmark.store import Store
-from prunebench.benchmark.study import load_study
+from prunebench.benchmark.analysis.export import read_export
+from prunebench.benchmark.exchange.records import read_record
+from prunebench.benchmark.launch.attempt import attempt
+from prunebench.benchmark.runs.settings import Settings
+from prunebench.benchmark.runs.store import Store
+from prunebench.benchmark.studies.load import load_study
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture
