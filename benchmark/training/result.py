@@ -14,17 +14,15 @@ from ..models.count_macs import sparse_macs
 from ..models.outside import Sizes
 from ..runs import provenance
 from ..runs.artifacts import save_history, save_masks, save_weights
+from ..runs.files import SCHEMA, now, write_json
 from ..runs.recompute import fulfil
 from ..runs.run import to_dict
-from ..runs.store import SCHEMA, now, write_json
 from . import distributed, memory
 from .measure import count_layers
 from .memory_format import name_of
 from .session import Session
 from .setup import Setup
 
-SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
-"""Set in jobs of a cluster: the revision at submission, which may be hours older than the code that runs."""
 SAME_SPARSITY = 5e-4
 """Epochs within this tolerance are 'at the final sparsity': learned thresholds move by a few weights."""
 
@@ -83,7 +81,7 @@ def _provenance(setup: Setup, session: Session) -> dict[str, Any]:
         "code": session.code,
         "weights": {"start": session.start, "stored": None},
         "data_root": setup.origin.root,
-        "submitted_revision": os.environ.get(SUBMITTED_REVISION),
+        "submitted_revision": os.environ.get(provenance.SUBMITTED_REVISION),
         "execution": _execution(setup),
         "processes": distributed.world(),
         "plugins": plugin_sources(),

@@ -26,7 +26,7 @@ _RENAMED = {
     "benchmark.run": "benchmark.runs.run",
     "benchmark.settings": "benchmark.runs.settings",
     "benchmark.sites": "benchmark.api.sites",
-    "benchmark.store": "benchmark.runs.store",
+    "benchmark.store": "benchmark.runs.store benchmark.runs.run_folder benchmark.runs.files",
     "datasets.base": "datasets.parts.in_memory",
     "datasets.own_arrays": "datasets.arrays",
     "datasets.own_images": "datasets.image_folder",

@@ -15,7 +15,6 @@ from rooms import ALLOWED, EVERYTHING, EXCEPTIONS, FOLDERS, MODULES, ROOT, Arrow
 # Arrows that are not allowed and are being removed. One that is gone must leave this list.
 KNOWN: set[Arrow] = {
     ("benchmark.perf", "slurm"),
-    ("benchmark.runs", "benchmark.exchange"),
 }
 
 

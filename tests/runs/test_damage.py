@@ -17,10 +17,12 @@ from prunebench.benchmark.cli import app
 from prunebench.benchmark.launch.attempt import Ending, attempt
 from prunebench.benchmark.runs.claim import Claim
 from prunebench.benchmark.runs.damage import remove_leftovers
+from prunebench.benchmark.runs.files import write_json
 from prunebench.benchmark.runs.recompute import NEW_HISTORY, WISH
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store, write_json
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.plan import make_plan
 from prunebench.benchmark.training import networks
 from prunebench.benchmark.training.harness import Watch

@@ -12,8 +12,9 @@ from prunebench.benchmark.api.masks import num_kept
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.runs.artifacts import load_masks, load_weights
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import load_study
 from prunebench.benchmark.training.harness import Interrupted, Watch, execute
 

@@ -82,7 +82,7 @@ def test_compare_names_the_data(tmp_path: Path, roots: tuple[Path, Path]) -> Non
 
 def test_the_launcher_refuses_before_anything_runs(tmp_path: Path) -> None:
     """In a worker of its own, which knows the published sizes only: the digits, with another fingerprint stored."""
-    from prunebench.benchmark.runs.store import write_json
+    from prunebench.benchmark.runs.files import write_json
 
     dense = replace(DENSE, dataset="digits", model="convnet-small", recipe=Recipe(epochs=1, batch_size=100))
     pruned = replace(dense, method="global_mp", sparsity=0.9, parent=dense)
