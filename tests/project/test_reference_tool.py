@@ -13,7 +13,7 @@ from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import load_study
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from prunebench.benchmark.analysis.export import export_bytes
 from prunebench.benchmark.analysis.frame import COLUMNS
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture
