@@ -1,4 +1,4 @@
-"""Take a study's jobs out of the queue, and clear away what finished submissions have left."""
+"""Cancel the jobs of a study, and remove the folders of finished submissions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..benchmark.api.errors import DataMissing
-from ..benchmark.runs.store import now
+from ..benchmark.runs.files import now
 from .collection import Note, Submissions, read_submissions
 from .commands import SlurmError, call
 from .squeue import Queued, ask_queue, forget
@@ -18,19 +18,20 @@ from .turn import clearing
 
 @dataclass(frozen=True)
 class Cancelled:
-    """Arrays that were cancelled, and how many jobs of them waited or ran."""
+    """The cancelled arrays, and how many of their jobs waited or ran."""
 
     arrays: tuple[str, ...]
     num_jobs: int
 
 
 def cancel(study: str, results: Path, note: Note) -> Cancelled:
-    """Cancel exactly the jobs that were submitted for this study. Raises DataMissing where the queue is silent, and
-    UserError while a submission is at work, which would go on to queue jobs.
+    """Cancel exactly the jobs that were submitted for this study.
 
-    Whole arrays are cancelled: a single job that is cancelled while it waits leaves no trace in the accounting. The
-    manifest notes it, so that `status` can tell a cancelled run from a lost one; on a full disk it cannot. `note` hears
-    of manifests that cannot be read; the jobs of those are found by the beginning of their names.
+    Raises DataMissing if SLURM does not answer, and UserError during a submission, which would go on to queue jobs.
+
+    Whole arrays are cancelled, because a single job that is cancelled while it waits does not appear in the accounting.
+    The manifest records it, unless the disk is full, so that `status` can tell cancelled runs from lost ones. `note` is
+    called with manifests that cannot be read; their jobs are found by the prefix of their names.
     """
     with clearing(results):
         return _cancel(study, results, note)
@@ -57,22 +58,22 @@ def _cancel(study: str, results: Path, note: Note) -> Cancelled:
 
 
 def jobs_in_queue(manifest: Manifest, queued: dict[str, Queued]) -> list[str]:
-    """Jobs of a submission that are not finished; by their unique names, because ids are used again."""
+    """Unfinished jobs of a submission, by their unique names, because job ids are used again."""
     names = {array.name for array in manifest.arrays}
     return [job for job, entry in queued.items() if entry.name in names]
 
 
 def jobs_of_damaged(submission: Path, queued: dict[str, Queued]) -> list[str]:
-    """The same of a submission whose manifest cannot be read."""
+    """Unfinished jobs of a submission whose manifest cannot be read."""
     beginning = beginning_of_names(submission)
     return [job for job, entry in queued.items() if entry.name.startswith(beginning)]
 
 
 def clean(study: str, results: Path, note: Note) -> list[Path]:
-    """Remove logs, pickles and records of the study's submissions that have no job in the queue. Results stay.
+    """Remove logs, pickles and records of the study's submissions without jobs in the queue. Results stay.
 
-    Raises UserError while a submission is at work: its first array may not be in the queue yet. `note` hears of
-    manifests that cannot be read; such a submission is removed like others.
+    Raises UserError during a submission, whose first array may not be in the queue yet. `note` is called with manifests
+    that cannot be read; such a submission is removed like others.
     """
     removed = []
     with clearing(results):

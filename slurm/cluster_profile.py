@@ -1,4 +1,4 @@
-"""A profile: what a cluster wants to be told, in one YAML file, checked before anything is submitted."""
+"""A profile: the options of a cluster in one YAML file, checked before anything is submitted."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.api.errors import unknown
-from ..benchmark.runs.settings import MAX_THREADS, Compile, MemoryFormat
+from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
 from .durations import seconds_of
 
 PROFILES = Path(__file__).parent / "profiles"
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-# The launcher sets these itself: a second value would break resuming or the bookkeeping of jobs.
+# The launcher sets these itself: another value would break resuming, or the records of jobs.
 _OURS = (
     "array", "chdir", "dependency", "error", "job-name", "kill-on-invalid-dep", "no-requeue", "open-mode", "output",
     "requeue", "signal", "wrap",
@@ -33,7 +31,7 @@ _BY_KEY = {
 
 
 def _as_text(value: object) -> object:
-    """`OMP_NUM_THREADS: 8` is meant as text; a YAML yes/no is not obviously `1` or `true`, so it is left to fail."""
+    """Numbers are meant as text. A YAML yes/no fails, because it could mean `1` or `true`."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -79,13 +77,13 @@ class Profile(BaseModel):
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
                 raise ValueError(f"{name!r} is not a name of an environment variable")
             if name in THREAD_VARIABLES:
-                raise ValueError(f"{name} is set from the key threads, which makes it without effect here")
+                raise ValueError(f"{name} is set from the key threads, so it would have no effect here")
         return environment
 
     @field_validator("partition", "account", "qos", "constraint", "gres", "sbatch")
     @classmethod
     def _in_one_line(cls, value: str | dict[str, str | bool] | None) -> str | dict[str, str | bool] | None:
-        """A line of a batch script cannot be quoted over its end."""
+        """Batch scripts have one line for each option."""
         for text in value.values() if isinstance(value, dict) else (value,):
             if isinstance(text, str) and "\n" in text:
                 raise ValueError(f"{text!r} has a newline, which sbatch cannot read")
@@ -123,12 +121,12 @@ class Profile(BaseModel):
 
     @property
     def minutes(self) -> int:
-        """The time limit; SLURM counts in minutes."""
+        """The time limit in minutes, which SLURM counts in."""
         return math.ceil(self.time / 60)
 
     @property
     def shell_lines(self) -> list[str]:
-        """What the batch script does before it starts the run. A module that does not load ends the job."""
+        """Lines of the batch script before the run starts. A module that does not load ends the job."""
         modules = [f"module load {shlex.quote(name)} || exit 1" for name in self.modules]
         exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return [*modules, *exports, *self.setup]

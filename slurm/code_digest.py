@@ -1,4 +1,4 @@
-"""Which code a job was submitted with, and which it runs: jobs load the code when they start, hours later."""
+"""A digest of all code, to tell whether it changed between the submission of a job and its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All submissions of a study or of a results folder: those that can be read, and those that are read past."""
+"""All submissions of a study or of a results folder, readable or damaged."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..benchmark.api.errors import Damaged
 from .submission import Manifest, Task, age, find_submissions, read_manifest, tasks_of
 
 Note = Callable[[Damaged], None]
-"""Hears of a file that is read past."""
+"""Called with each file that cannot be read."""
 
 
 @dataclass(frozen=True)
 class Submissions:
-    """Those whose manifest could be read, oldest first, and the folders of the others."""
+    """Submissions whose manifest could be read, oldest first, and the folders of the others."""
 
     read: tuple[tuple[Path, Manifest], ...]
     damaged: tuple[Path, ...]
 
 
 def read_submissions(results: Path, note: Note, study: str = "*") -> Submissions:
-    """The submissions of a study, or of all studies. `note` hears what cannot be read."""
+    """The submissions of a study, or of all studies. `note` is called with files that cannot be read."""
     found: list[tuple[Path, Manifest]] = []
     damaged: list[Path] = []
     for folder in results.glob(f"{study}/submissions"):
@@ -38,7 +38,7 @@ def read_submissions(results: Path, note: Note, study: str = "*") -> Submissions
 
 
 def next_order(submissions: Submissions) -> int:
-    """The place of a new submission among those of all studies; to be asked while no other one is at work."""
+    """The `order` of a new submission; call it only while no other submission is at work."""
     return max((manifest.order for _, manifest in submissions.read), default=0) + 1
 
 
@@ -48,7 +48,7 @@ def find_logs(submissions: Submissions, run_id: str) -> list[Path]:
 
 
 def find_submitted(submissions: Submissions, beginning: str) -> set[str]:
-    """Ids of all runs that were ever submitted, as far as they begin so."""
+    """Ids of all submitted runs that begin with `beginning`."""
     return {run_id for task in _all_tasks(submissions) for run_id in task.run_ids if run_id.startswith(beginning)}
 
 

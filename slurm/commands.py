@@ -1,4 +1,4 @@
-"""Calls of SLURM's commands: bounded in time, with an environment that holds nothing of a surrounding job."""
+"""Runs SLURM's commands with a timeout, and without the environment variables of a surrounding job."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _DISTRIBUTED = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK"
 
 
 class SlurmError(Exception):
-    """A SLURM command failed, is not there, or did not answer."""
+    """A SLURM command failed, is not installed, or did not answer."""
 
 
 def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for talking to SLURM.
+    """The environment for SLURM's commands.
 
-    Variables of a surrounding job would be inherited by the jobs, and `SBATCH_TIMELIMIT` and its like win over the
-    batch script, hence over the profile. `SQUEUE_STATES` would hide jobs, which would be submitted again. Where the
-    configuration lies must stay known.
+    Jobs would inherit the variables of a surrounding job. `SBATCH_TIMELIMIT` and the like override the batch script, so
+    also the profile. `SQUEUE_STATES` would hide jobs, which would then be submitted again. The variables that name the
+    configuration are kept.
     """
     given = os.environ if environment is None else environment
     return {
@@ -33,9 +33,9 @@ def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str,
 
 
 def call(command: Sequence[str], timeout: float = 30.0) -> str:
-    """Run a command and return its stdout. Raises SlurmError with the first line of its complaint."""
+    """Run a command and return its stdout. Raises SlurmError with the first line of its stderr."""
     try:
-        # Names of jobs need not be text in this machine's encoding.
+        # Names of jobs may have characters that are not in this machine's encoding.
         done = subprocess.run(
             list(command), capture_output=True, text=True, errors="replace", timeout=timeout, env=clean_environment(),
             check=False,

@@ -30,7 +30,7 @@ PROBE_SECONDS = 30
 
 @dataclass(frozen=True)
 class Finding:
-    """One check. `is_fine` is None where it could not be made."""
+    """One check. `is_fine` is None if the check could not be made."""
 
     name: str
     is_fine: bool | None
@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine(profile: Profile, results: Path, *, probe: bool = True) -> Iterator[Finding]:
-    """All checks, cheapest first; ends early where the later ones would only say the same again."""
+    """All checks, cheapest first; stops where later ones would only fail for the same reason."""
     missing = [command for command in COMMANDS if shutil.which(command) is None]
     if missing:
         yield Finding("commands", False, f"not found: {', '.join(missing)}")
@@ -82,7 +82,7 @@ def _partition(profile: Profile) -> Iterator[Finding]:
 
 
 def _time_limit(profile: Profile, limit: str) -> Finding:
-    """sbatch may accept a job over the limit, which then waits for ever."""
+    """sbatch may accept a job over the limit, which then never starts."""
     try:
         is_short = limit == "infinite" or profile.time <= _seconds(limit)
     except ValueError:
@@ -120,7 +120,7 @@ def _account(profile: Profile, settings: dict[str, str]) -> Finding:
 
 
 def _script(profile: Profile) -> Finding:
-    """The real batch script, checked by the controller without being queued."""
+    """Let the controller check the real batch script without queuing it."""
     from .executor import make_executor, submission_environment
 
     with tempfile.TemporaryDirectory() as folder:
@@ -168,7 +168,7 @@ def _accounting() -> Finding:
 
 
 def _path(results: Path) -> Iterator[Finding]:
-    """Only what is wrong with it: whether nodes see the folder is for the probe to say."""
+    """Problems with the path; whether nodes see the folder is checked by the probe."""
     try:
         check_path(results)
     except UserError as error:
@@ -176,7 +176,7 @@ def _path(results: Path) -> Iterator[Finding]:
 
 
 def _probe(profile: Profile, results: Path) -> Iterator[Finding]:
-    """A small job on a compute node, if one is free: does it see the results folder, the same code, a GPU?"""
+    """Run a small job on a compute node, if one is free: does it see the results folder, the same code, a GPU?"""
     try:
         results.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=results, prefix=".doctor-") as token:
@@ -199,7 +199,7 @@ def _probe(profile: Profile, results: Path) -> Iterator[Finding]:
 
 
 def _ask_node(profile: Profile, token: Path) -> dict[str, Any]:
-    """Raises SlurmError, for one where no node is free in time, and ValueError for an answer that is not JSON."""
+    """Raises SlurmError, for example if no node is free in time, and ValueError if the answer is not JSON."""
     from .executor import parameters_of, submission_environment
 
     known = ("partition", "account", "qos", "constraint", "gres", "gpus_per_node", "cpus_per_task", "mem")

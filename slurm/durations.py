@@ -1,4 +1,4 @@
-"""Lengths of time as people write them on clusters."""
+"""Durations as people write them on clusters."""
 
 from __future__ import annotations
 

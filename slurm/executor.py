@@ -1,4 +1,4 @@
-"""submitit's SLURM executor with the defaults that a sweep needs: everything from the profile, always an array."""
+"""submitit's SLURM executor with the parameters of a profile; it always submits an array."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .cluster_profile import Profile
 from .commands import clean_environment
 
 SBATCH_SECONDS = 60
-"""sbatch blocks without end while the controller's job table is full; after this long it is stopped."""
+"""sbatch blocks while the controller's job table is full; after this time it is stopped."""
 
-# submitit takes any signal for a time-out when the limit is under ten minutes, and counts these. Requeues are bounded
-# by our own count, max_requeues, so submitit's must never be reached.
+# submitit counts signals as time-outs if the limit is under ten minutes. Requeues are limited by max_requeues, so
+# submitit's own limit must never be reached.
 _NO_LIMIT = 1_000_000
 
 
 def parameters_of(profile: Profile, name: str, after: str | None) -> dict[str, Any]:
-    """submitit's parameters for an array: each default of submitit's is replaced."""
+    """submitit's parameters for an array, in place of all its defaults."""
     extra: dict[str, Any] = {"requeue": True, **profile.sbatch}
     parameters: dict[str, Any] = {
         "job_name": name,
@@ -43,7 +43,7 @@ def parameters_of(profile: Profile, name: str, after: str | None) -> dict[str, A
         "qos": profile.qos,
         "constraint": profile.constraint,
         "gres": profile.gres,
-        # Without it srun of newer SLURM gives each task one CPU; with it one dead process ends a distributed run.
+        # Without the first, newer srun gives a task one CPU. The second ends a distributed run when a process died.
         "srun_args": [f"--cpus-per-task={profile.cpus_per_task}", "--kill-on-bad-exit=1"],
         "setup": profile.shell_lines or None,
         "dependency": None if after is None else f"afterany:{after}",
@@ -55,14 +55,14 @@ def parameters_of(profile: Profile, name: str, after: str | None) -> dict[str, A
 
 
 class ArrayExecutor(SlurmExecutor):
-    """Submits jobs as one array, also a single one, so that every job has an id of the same form.
+    """Submits jobs as one array, even a single job, so that all job ids have the same form.
 
-    submitit makes arrays with a plain SlurmExecutor inside, which would not call this class's methods.
+    submitit's own array submission uses a plain SlurmExecutor, which would not call the methods of this class.
     """
 
     @classmethod
     def affinity(cls) -> int:
-        # A dry run writes the script where there is no SLURM.
+        # A dry run also works where there is no SLURM.
         return 2
 
     def _internal_process_submissions(self, delayed_submissions: Sequence[DelayedSubmission]) -> list[Job[Any]]:
@@ -96,7 +96,7 @@ def make_executor(folder: Path, profile: Profile, name: str, after: str | None) 
 
 @contextlib.contextmanager
 def submission_environment() -> Iterator[None]:
-    """sbatch inherits the environment, and jobs inherit it from sbatch: without what a surrounding job has set."""
+    """Remove what a surrounding job has set: jobs inherit the environment of sbatch."""
     saved = dict(os.environ)
     clean = clean_environment(saved)
     try:
@@ -108,6 +108,6 @@ def submission_environment() -> Iterator[None]:
 
 
 def complaint(error: Exception) -> str:
-    """What sbatch said, in one line."""
+    """The error message of sbatch, in one line."""
     lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in str(error).splitlines() if line.strip()]
     return "; ".join(lines) or f"sbatch did not answer within {SBATCH_SECONDS} s"

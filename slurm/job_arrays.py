@@ -1,4 +1,4 @@
-"""From runs to job arrays: which runs share a job, and which array waits for which job. Pure functions, no SLURM."""
+"""Distributes runs over job arrays: which runs share a job, and which array waits for which job. No SLURM here."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Element = tuple[Run, ...]
 """The runs of one job of an array."""
 
 DENSE_ARRAY = "dense"
-"""What the names of arrays begin with whose runs others start from."""
+"""Prefix of the names of arrays of dense trainings that other runs start from."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A job that is about to be submitted: element `element` of array number `array`."""
+    """A job that will be submitted: element `element` of array number `array`."""
 
     array: int
     element: int
@@ -27,7 +27,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Array:
-    """One job array. `after` is the job all its elements wait for: about to be submitted, or queued already."""
+    """One job array. `after`: the job that all its elements wait for, which will be submitted or is queued already."""
 
     name: str
     elements: tuple[Element, ...]
@@ -36,7 +36,7 @@ class Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the controller accepts. `room` is how many jobs may still be queued; None: no limit known."""
+    """What the controller accepts. `room`: how many more jobs may be queued; None if no limit is known."""
 
     runs_per_job: int
     max_array_size: int
@@ -46,8 +46,8 @@ class Limits:
 def arrange(runs: Sequence[Run], queued: Mapping[str, str], limits: Limits) -> list[Array]:
     """Arrays for all runs: shared dense trainings first, then one array for each job that others wait for.
 
-    `queued` maps ids of dense trainings that wait or run already to their jobs. Where the controller takes fewer
-    jobs than there are, a job gets several runs, one after the other. Raises UserError if even that does not fit.
+    `queued` maps ids of dense trainings that wait or run already to their jobs. If the controller accepts fewer jobs
+    than there are runs, each job computes several runs in turn. Raises UserError if even that does not fit.
     """
     ordered = sorted(runs, key=lambda run: -planned_epochs(run))
     parents = {run.parent.id for run in runs if run.parent is not None}
@@ -62,7 +62,7 @@ def arrange(runs: Sequence[Run], queued: Mapping[str, str], limits: Limits) -> l
         arrays = _lay_out(dense, others, queued, limits, limits.runs_per_job * series)
         if _num_jobs(arrays) <= limits.room:
             return arrays
-    raise AssertionError("an element that holds all runs was found to fit")
+    raise AssertionError("one element with all runs was found to fit")
 
 
 def _num_jobs(arrays: Sequence[Array]) -> int:

@@ -1,4 +1,4 @@
-"""How many jobs the controller accepts: from the profile, else from the cluster itself."""
+"""How many jobs the controller accepts, by the profile and by the cluster's own settings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .job_arrays import Limits
 from .user import user_name
 
 DEFAULT_MAX_ARRAY_SIZE = 1001
-"""SLURM's own, where the cluster does not say."""
+"""SLURM's default, if the cluster's settings do not have it."""
 
 
 def find_limits(profile: Profile, num_queued: int) -> Limits:
-    """Raises SlurmError where the controller does not answer; missing accounting only means no user limit."""
+    """Raises SlurmError if the controller does not answer; without accounting there is no limit for the user."""
     settings = controller_settings()
     # MaxArraySize is one more than the largest index; indices start at 0, so it is the number of elements.
     array_size = _smallest(profile.max_array_size, _number(settings.get("MaxArraySize")))
@@ -33,9 +33,9 @@ def controller_settings() -> dict[str, str]:
 
 
 def user_limit(profile: Profile) -> int | None:
-    """MaxSubmitJobs of the user's association and of the QOS; None where there is no limit or no accounting.
+    """MaxSubmitJobs of the user's association and of the QOS; None if there is no limit or no accounting.
 
-    The accounting knows no user without a name.
+    The accounting finds no user without a name.
     """
     user = user_name()
     try:

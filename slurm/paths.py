@@ -1,4 +1,4 @@
-"""Which results folders a job's paths survive: sbatch and submitit expand some characters and cannot quote others."""
+"""Checks the path of a results folder: sbatch and submitit expand some characters and cannot quote others."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from ..benchmark.api.errors import UserError
 
 EXPANDED = {"%": "'%'", "\\": "a backslash", "\n": "a newline"}
-"""sbatch replaces %A and the like in names of logs, submitit %j, and both have no way to write these otherwise. All
-else, blanks and quotes too, is quoted."""
+"""sbatch replaces %A and the like in names of logs, submitit %j, and neither can escape them. All other characters,
+also blanks and quotes, are quoted."""
 
 
 def check_path(results: Path) -> Path:
-    """The absolute path of a results folder that jobs can be submitted into. Raises UserError for another one."""
+    """The absolute path of a results folder. Raises UserError if jobs cannot be submitted into it."""
     path = results.absolute()
     for character, name in EXPANDED.items():
         if character in str(path):

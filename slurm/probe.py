@@ -1,4 +1,4 @@
-"""What a compute node sees, printed as JSON: run by `doctor --profile` through srun, with the profile's set-up."""
+"""Prints as JSON what a compute node sees. `doctor --profile` runs it with srun and the profile's setup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .code_digest import code_digest
 
 
 def look_around(token: Path) -> dict[str, Any]:
-    """`token` is a file that the login node has just written in the results folder."""
+    """`token` is a file that the login node has just written into the results folder."""
     return {
         "host": socket.gethostname(),
         "python": platform.python_version(),
@@ -26,7 +26,7 @@ def look_around(token: Path) -> dict[str, Any]:
 
 
 def _can_write(folder: Path) -> bool:
-    """Tried, because permissions do not tell: a server may map root to nobody, or refuse this node."""
+    """Permissions do not tell: a file server may map root to nobody, or refuse this node."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
             file.write(b"\0")

@@ -1,4 +1,4 @@
-"""One run in several processes of a job: who they are, and what those do that do not lead."""
+"""One run in several processes of a job: how they find each other, and what the followers do."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..benchmark.training.own_process import restored_process
 from .signals import held_back, leave_to_supervisor
 
 GRACE_SECONDS = 60.0
-"""An error meets all processes alike; this long a follower leaves the leader to record it."""
+"""How long a follower waits after an error, which also meets the leader, so that the leader can record it."""
 
 
 class FollowerFailed(Exception):
-    """A process that does not lead ended badly; SLURM then ends the others too."""
+    """A process other than the leader failed; SLURM then ends the others too."""
 
 
 def meet(num_tasks: int) -> int:
-    """Put into the environment where the processes of this job meet; returns this one's rank."""
+    """Set the environment variables by which the processes of this job find each other; returns this one's rank."""
     if num_tasks == 1:
         return 0
     from submitit.helpers import TorchDistributedEnvironment
@@ -33,7 +33,7 @@ def meet(num_tasks: int) -> int:
 
 
 def follow(study: str, settings: Settings) -> None:
-    """Follow the leader until it sends everybody home. Raises FollowerFailed."""
+    """Compute what the leader computes until it tells the followers to exit. Raises FollowerFailed."""
     process = multiprocessing.get_context("spawn").Process(target=run_process, args=(follow_in_job, study, settings))
     with held_back():
         process.start()
@@ -43,7 +43,7 @@ def follow(study: str, settings: Settings) -> None:
 
 
 def follow_in_job(study: str, settings: Settings) -> None:
-    """The life of a follower's worker: compute what the leader computes, write nothing."""
+    """What a follower's worker does: compute what the leader computes, and write nothing."""
     leave_to_supervisor()
     from ..benchmark.training.distributed import joined, next_run
     from ..methods.registry import add_plugin
@@ -54,7 +54,7 @@ def follow_in_job(study: str, settings: Settings) -> None:
     with joined():
         while (run := next_run()) is not None:
             _compute_along(run, study, settings)
-            # Code of a method may have left it, and the next run's paths may be relative.
+            # Code of a method may have changed it, and the next run's paths may be relative.
             os.chdir(folder)
 
 

@@ -1,4 +1,4 @@
-"""Hand one array to the controller, with patience where it does not answer and none where it refuses."""
+"""Submits one array; tries again if the controller does not answer, but not if it refuses."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .job import RunTask
 from .user import user_name
 
 RETRY_SECONDS = (5.0, 20.0, 60.0)
-"""Pauses between attempts at an array: a controller that restarts is away for seconds, a busy one for minutes."""
+"""Pauses between attempts: a controller that restarts is unreachable for seconds, a busy one for minutes."""
 
 
 def send(
     folder: Path, jobs: Sequence[RunTask], profile: Profile, name: str, after: str | None, say: Callable[[str], None]
 ) -> str:
-    """One array to the controller; tried again while it does not answer. Returns the array's job id."""
+    """Submit one array; returns its job id. Raises UserError with the message of sbatch."""
     folder.mkdir(mode=0o700)
     for pause in (*RETRY_SECONDS, None):
         executor = make_executor(folder, profile, name, after)
@@ -42,18 +42,18 @@ def send(
 
 
 def _cancel_by_name(name: str) -> None:
-    """sbatch may have been stopped after the controller took the array: without its id it must not run."""
+    """Cancel an array whose job id is unknown: the controller may have accepted it before sbatch was stopped."""
     try:
-        # scancel knows no user without a name; the array's own name is unique all the same.
+        # scancel finds no user without a name; the array's name is unique anyway.
         mine = [f"--user={os.getuid()}"] if user_name() is not None else []
         call(["scancel", *mine, f"--name={name}"])
     except SlurmError:
-        # A controller that does not answer did not take the array either, or its jobs find no pickle and end.
+        # The controller did not accept the array either; if it did, its jobs find no pickle and end.
         return
 
 
 def _may_pass(reason: str) -> bool:
-    """Trouble of the controller, not of what was asked for."""
+    """Whether the controller has a problem, not the array."""
     passing = ("unable to contact", "did not answer", "timed out", "temporarily unable", "connection refused",
                "zero bytes", "try again")  # fmt: skip
     return any(sign in reason.lower() for sign in passing)

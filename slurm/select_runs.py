@@ -1,4 +1,4 @@
-"""Which runs a submission takes: what is neither stored nor queued, and can go on."""
+"""Selects the runs of a submission: those that are neither stored nor queued, and have not failed for good."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .status import Overview, overview
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a submission takes.
+    """The runs of a submission, and why others are left out.
 
     Attributes:
         runs: to submit.
-        queued: jobs of dense trainings that wait or run already, by run id.
-        replaced: jobs that wait in vain, for a dense training that is over; all their runs are submitted again.
+        queued: jobs that wait or run already, by run id.
+        replaced: jobs that wait in vain for a dense training that has ended; all their runs are submitted again.
         num_active: runs that wait or run already.
         left_out: why others are not submitted, one line each.
-        damaged: files that were read past, with the reason.
+        damaged: files that could not be read, with the reason.
     """
 
     runs: tuple[Run, ...]
@@ -33,8 +33,11 @@ class Choice:
 
 
 def choose_for(study: str, runs: Sequence[Run], results: Path, *, needs_queue: bool = True) -> Choice:
-    """The choice from the present state of files and queue. Raises DataMissing if the queue is unknown but needed, and
-    UserError if jobs in it may compute the same, which only their damaged manifest could tell."""
+    """The choice by the present files and queue.
+
+    Raises DataMissing if the queue is needed but unknown, and UserError if jobs in it may compute the same runs, which
+    only their damaged manifest could tell.
+    """
     found = overview(study, runs, results, use_cache=False)
     if found.queue_error and needs_queue:
         raise DataMissing(f"{found.queue_error}; nothing is submitted, because it might be queued already")
@@ -45,7 +48,7 @@ def choose_for(study: str, runs: Sequence[Run], results: Path, *, needs_queue: b
 
 
 def _check_unknown_jobs(study: str, found: Overview, chosen: Choice) -> None:
-    """Jobs of another study are in the way of dense trainings only, which studies share."""
+    """Unknown jobs of another study may compute only dense trainings of this one, which studies share."""
     own = {path: jobs for path, jobs in found.unknown_jobs.items() if path.parent.parent.name == study}
     doubtful = found.unknown_jobs if any(run.is_dense for run in chosen.runs) else own
     if not doubtful or not chosen.runs:
@@ -60,7 +63,7 @@ def _check_unknown_jobs(study: str, found: Overview, chosen: Choice) -> None:
 
 
 def choose(found: Overview) -> Choice:
-    """Everything but what is stored, what is active, what failed by its own fault, and what waits for such a run."""
+    """All runs but those that are stored, active, or failed for good, and those that start from one that failed."""
     states = found.states
     active = {run_id: state for run_id, state in states.items() if state.is_active}
     queued = {run_id: state.job for run_id, state in active.items() if state.is_in_queue}

@@ -1,4 +1,4 @@
-"""What the controller and the accounting say: one `squeue` and at most one `sacct`, remembered for 30 seconds."""
+"""Jobs in the queue and in the accounting: one `squeue` and at most one `sacct`, cached for 30 seconds."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..benchmark.api.errors import Damaged
-from ..benchmark.runs.store import read_json, write_json
+from ..benchmark.runs.files import read_json, write_json
 from .commands import SlurmError, call
 from .user import user_name
 
 CACHE_SECONDS = 30.0
 RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
-"""States of squeue in which a job holds a node; all others wait."""
+"""States of squeue in which a job has a node; jobs in other states wait."""
 
 
 @dataclass(frozen=True)
 class Queued:
-    """One job that the controller knows as not finished."""
+    """A job that is not finished, as the controller shows it."""
 
     state: str
     reason: str
@@ -36,7 +36,7 @@ class Queued:
 
 @dataclass(frozen=True)
 class Ended:
-    """What the accounting says of a job that left the queue."""
+    """A job that has left the queue, as the accounting shows it."""
 
     state: str
     exit_code: str
@@ -46,9 +46,9 @@ class Ended:
 
 @dataclass(kw_only=True)
 class Snapshot:
-    """One look at the cluster. Jobs are named `<array job>_<index>`.
+    """The jobs at one time, by `<array job>_<index>`. `asked`: jobs that were looked up in the accounting.
 
-    `queue_error` and `accounting_error` say why a part is unknown; then the part is empty, which means nothing.
+    `queue_error` and `accounting_error` say why a part is unknown; that part is then empty.
     """
 
     time: float = 0.0
@@ -65,10 +65,10 @@ _ENDED = re.compile(r"(\d+[^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)")
 
 def ask_queue() -> dict[str, Queued]:
     """All unfinished jobs of this user, in one call. Raises SlurmError."""
-    # Names of jobs may hold any character, also "|" and newlines. So a mark that no name holds begins each job and
-    # its name, which comes last; a line without the mark is the rest of a name.
+    # Names of jobs may contain "|" and newlines. So a random mark begins each job and its name, which comes last; a
+    # line without the mark is the rest of a name.
     mark = f"<{secrets.token_hex(8)}>"
-    # squeue knows no user without a name: the jobs of such a one are picked out by the user id.
+    # squeue finds no user without a name, so jobs are selected by the user id below.
     mine = ["--me"] if user_name() is not None else []
     output = call(["squeue", *mine, "--noheader", "--array", f"--format={mark}%F|%K|%T|%U|%r{mark}%j"])
     jobs = {}
@@ -87,16 +87,16 @@ def ask_queue() -> dict[str, Queued]:
 
 
 def ask_accounting(jobs: Iterable[str]) -> dict[str, Ended]:
-    """How jobs ended, in one call for whole arrays. Their names tell them from older jobs that had the same ids.
+    """How jobs ended, in one call for whole arrays. Their names distinguish them from older jobs with the same ids.
 
-    With `-j` and no start the whole time is searched, so the clocks of this machine and of the accounting may differ.
-    Raises SlurmError, for one where the cluster keeps no accounts.
+    With `-j` and no start time all of the accounting is searched, so clocks may differ. Raises SlurmError, for example
+    where the cluster keeps no accounting.
     """
     arrays = sorted({job.split("_")[0] for job in jobs})
     fields = "--format=JobID,State,ExitCode,NodeList,JobName"
     output = call(["sacct", "-X", "-n", "-P", fields, "-j", ",".join(arrays)])
     ended = {}
-    # A line of another form is the rest of a job name that holds a newline.
+    # A line of another form is the rest of a job name that contains a newline.
     for match in filter(None, map(_ENDED.fullmatch, output.split("\n"))):
         job, state, exit_code, node, name = match.groups()
         for single in _expand(job):
@@ -105,7 +105,7 @@ def ask_accounting(jobs: Iterable[str]) -> dict[str, Ended]:
 
 
 def _expand(job: str) -> list[str]:
-    """`12_[3-5,9%2]`, as arrays are shown that were cancelled before they were split, is 12_3 12_4 12_5 12_9."""
+    """The jobs of `12_[3-5,9%2]`, an array that was cancelled before it was split: 12_3 12_4 12_5 12_9."""
     array, separator, rest = job.partition("_")
     if not separator:
         return [job]
@@ -113,21 +113,21 @@ def _expand(job: str) -> list[str]:
     for part in rest.strip("[]").split("%")[0].split(","):
         first, _, last = part.partition("-")
         if not first.isdigit() or (last and not last.isdigit()):
-            # squeue and sacct cut long lists short with "..."
+            # squeue and sacct shorten long lists with "..."
             continue
         single += [f"{array}_{index}" for index in range(int(first), int(last or first) + 1)]
     return single
 
 
 def look(jobs: Iterable[str], cache: Path | None = None) -> Snapshot:
-    """The state of `jobs`; failures of the cluster are part of the answer, never raised.
+    """The present snapshot, from the cache if that knows all `jobs`. Errors of SLURM are part of it, never raised.
 
     Only jobs that are not in the queue are looked up in the accounting.
     """
     wanted = set(jobs)
-    remembered = _read(cache)
-    if remembered is not None and wanted - set(remembered.queue) <= set(remembered.asked):
-        return remembered
+    cached = _read(cache)
+    if cached is not None and wanted - set(cached.queue) <= set(cached.asked):
+        return cached
     snapshot = Snapshot(time=time.time())
     try:
         snapshot.queue = ask_queue()
@@ -148,13 +148,13 @@ def look(jobs: Iterable[str], cache: Path | None = None) -> Snapshot:
 
 
 def cache_path(results: Path) -> Path:
-    """One memory for all studies of a results folder, and for each user."""
+    """One cache for all studies of a results folder, for each user."""
     return results / f".queue-{os.getuid()}.json"
 
 
 def forget(results: Path) -> None:
-    """After a submission or a cancellation the remembered queue is not the queue any more."""
-    # Where nothing can be removed, nothing could be remembered either, or it is old soon.
+    """Remove the cache, after a submission or a cancellation."""
+    # Where nothing can be removed, no cache was written either, or it expires soon.
     with contextlib.suppress(OSError):
         cache_path(results).unlink(missing_ok=True)
 
@@ -165,7 +165,7 @@ def _read(cache: Path | None) -> Snapshot | None:
     from ..benchmark.runs.stored_types import flaw
     from .stored_types import StoredSnapshot
 
-    # It is a memory, not a record: where it cannot be read, the cluster is asked again.
+    # Only a cache: if unreadable, ask again.
     try:
         content = read_json(cache)
     except (OSError, Damaged):

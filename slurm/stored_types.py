@@ -1,4 +1,4 @@
-"""What the launcher's files must hold to be read, as `benchmark.stored_types` says of a run's files."""
+"""What the launcher's files must contain; see `stored_types` of `benchmark/runs` for the files of a run."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What was submitted, and how each job fared: a private folder for each submission, JSON files written atomically.
+"""Records of submissions and their jobs: a private folder for each submission, JSON files written atomically.
 
     ROOT/<study>/submissions/<number>-<token>/
         manifest.json            profile, revision, and for each array its job id and the runs of its elements
         tasks/002-0013.json      written by the job of element 13 of array 2: starts, outcomes, the end
         002-after-<parent>/      the array's folder: batch script, pickles, logs
 
-The folder is closed to others (mode 0700), because whoever can write a pickle can run code as its reader.
+The folder is closed to other users (mode 0700): whoever can write a pickle can run code as its reader.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.api.errors import Damaged
-from ..benchmark.runs.store import read_typed, write_json
+from ..benchmark.runs.files import read_typed, write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayRecord:
-    """An array as it was submitted. `job` is None until the controller has accepted it; the name is unique."""
+    """A submitted array. `job` is None until the controller has accepted it; the name is unique."""
 
     name: str
     folder: str
@@ -38,8 +38,8 @@ class ArrayRecord:
 class Manifest:
     """A submission. `begin` is in seconds since the epoch; `code` is the digest of the code at that time.
 
-    `order` counts the submissions of a results folder, whatever the clocks say; 0 in manifests of older versions,
-    which come first, by their `begin`.
+    `order` counts the submissions of a results folder, independent of clocks; 0 in manifests of older versions, which
+    come first, ordered by `begin`.
     """
 
     study: str
@@ -56,7 +56,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Task:
-    """One element of an array: where it stands in its submission, and its runs."""
+    """One element of an array, with its place in the submission and its runs."""
 
     submission: Path
     array: ArrayRecord
@@ -79,7 +79,7 @@ class Task:
 
     @property
     def log_paths(self) -> list[Path]:
-        """The logs of all processes of the job that have one; of SLURM's batch script in the first."""
+        """The logs of all processes of the job; the first also has the output of the batch script."""
         return sorted(self._log_of("0").parent.glob(self._log_of("*").name), key=lambda path: (len(path.name), path))
 
     def _log_of(self, rank: str) -> Path:
@@ -95,10 +95,10 @@ class Task:
 
 @dataclass(kw_only=True)
 class TaskRecord:
-    """What the job says of itself: each start, how each run ended, and how it ended itself.
+    """What a job records: each start, the outcome of each run, and how the job ended.
 
-    `outcomes` maps run ids to `{"outcome": ..., "reason": ...}`; `end` is None while the job is at work, or if it was
-    killed without warning.
+    `outcomes` maps run ids to `{"outcome": ..., "reason": ...}`; `end` is None while the job runs, or if it was killed
+    without warning.
     """
 
     starts: list[dict[str, Any]] = field(default_factory=list)
@@ -113,7 +113,7 @@ class TaskRecord:
 
     @property
     def code_changed(self) -> bool:
-        """Whether a start found other code than at the submission."""
+        """Whether the code at a start was other than at the submission."""
         return any(start.get("code_changed", False) for start in self.starts)
 
 
@@ -122,7 +122,7 @@ def task_record_path(submission: Path, number: int, index: int) -> Path:
 
 
 def read_task_record(path: Path) -> TaskRecord:
-    """The record, an empty one if the job has not started. Raises Damaged."""
+    """The record; empty if the job has not started. Raises Damaged."""
     from .stored_types import StoredTaskRecord
 
     try:
@@ -133,13 +133,13 @@ def read_task_record(path: Path) -> TaskRecord:
 
 
 def _check_folder(path: Path) -> None:
-    """Raises Damaged where something else than a folder is in its place: nothing can be written there."""
+    """Raises Damaged if it is a file: nothing can be written there."""
     if path.exists() and not path.is_dir():
         raise Damaged(path, "it is a file, not a folder")
 
 
 def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:
-    """What is there for the fields of a dataclass; another version of the suite may have noted more."""
+    """The values of the fields of a dataclass; another version of the suite may have written more."""
     return {part.name: content[part.name] for part in fields(kind) if part.name in content}
 
 
@@ -152,7 +152,7 @@ def submissions_folder(results: Path, study: str) -> Path:
 
 
 def new_submission(results: Path, study: str) -> Path:
-    """Make and return a private folder with the next free number; the token tells results folders apart."""
+    """Make a private folder with the next free number; its token makes names of jobs unique among results folders."""
     folder = submissions_folder(results, study)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
@@ -167,7 +167,7 @@ def write_manifest(submission: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(submission: Path) -> Manifest:
-    """Raises Damaged, also for a submission whose manifest is gone."""
+    """Raises Damaged, also if the manifest is missing."""
     from .stored_types import StoredManifest
 
     path = submission / MANIFEST
@@ -186,7 +186,7 @@ def _array_record(content: Mapping[str, Any]) -> ArrayRecord:
 
 
 def _number_of(submission: Path) -> int:
-    """The number that a submission's folder begins with; 0 for a folder of another kind."""
+    """The number at the beginning of the folder's name; 0 if it is not the folder of a submission."""
     number, _, token = submission.name.partition("-")
     return int(number) if number.isdecimal() and token else 0
 
@@ -194,7 +194,7 @@ def _number_of(submission: Path) -> int:
 def find_submissions(results: Path, study: str = "*") -> list[Path]:
     """Folders of the submissions of a study, or of all studies; those of one study oldest first.
 
-    Without one that has just been made, and has no manifest yet.
+    Folders that were just made, and have no manifest yet, are left out.
     """
     found = [path for path in results.glob(f"{study}/submissions/[0-9]*-*") if _number_of(path) and _has_begun(path)]
     return sorted(found, key=lambda path: (path.parent, _number_of(path)))
@@ -205,7 +205,7 @@ def _has_begun(submission: Path) -> bool:
 
 
 def beginning_of_names(submission: Path) -> str:
-    """What the names of all jobs of a submission begin with, and of no other job."""
+    """The prefix of the names of all jobs of a submission, and of no other job."""
     return f"{submission.parent.parent.name}.{submission.name}."
 
 
@@ -216,7 +216,7 @@ def tasks_of(submission: Path, manifest: Manifest) -> Iterator[Task]:
 
 
 def age(submission: tuple[Path, Manifest]) -> tuple[int, float]:
-    """Sorts submissions of all studies, oldest first."""
+    """Sort key for submissions of all studies, oldest first."""
     return submission[1].order, submission[1].begin
 
 
@@ -225,8 +225,8 @@ def newest_task_by_run(
 ) -> dict[str, Task]:
     """For each run of a study the job that it was last submitted with.
 
-    Only runs in `shared`, the dense trainings, may come from another study's submission: every study computes the
-    others for itself, also where two studies have the same.
+    Only runs in `shared`, the dense trainings, may be in another study's submission: each study computes its other runs
+    itself, even if two studies have the same run.
     """
     found: dict[str, Task] = {}
     for submission, manifest in sorted(submissions, key=age):

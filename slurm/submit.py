@@ -1,4 +1,4 @@
-"""Submit what is missing of a study, as job arrays, and return at once."""
+"""Submit the missing runs of a study as job arrays, and return at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 from ..benchmark.api.errors import Damaged, DataMissing, UserError
 from ..benchmark.runs.claim import Claim
 from ..benchmark.runs.damage import set_aside
+from ..benchmark.runs.files import now
 from ..benchmark.runs.provenance import revision
 from ..benchmark.runs.run import to_dict
 from ..benchmark.runs.settings import Settings
-from ..benchmark.runs.store import Store, now
+from ..benchmark.runs.store import Store
 from .cluster_profile import Profile
 from .code_digest import code_digest
 from .collection import next_order, read_submissions
@@ -39,7 +40,7 @@ from .submission import (
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What was submitted: ids of the arrays, number of jobs in them, the submission's folder."""
+    """A submission: ids of its arrays, the number of jobs in them, and its folder."""
 
     arrays: tuple[str, ...]
     num_jobs: int
@@ -49,13 +50,13 @@ class Outcome:
 def submit(
     study: str, choice: Choice, settings: Settings, profile: Profile, turn: Claim, say: Callable[[str], None]
 ) -> Outcome:
-    """Submit all runs of a choice. Raises UserError or DataMissing with what SLURM said; what it took stays queued.
+    """Submit all runs of a choice. Raises UserError or DataMissing with SLURM's message; accepted arrays stay queued.
 
-    `turn` is what `submitting` gave. Raises ClaimLost before the next array where it was lost on the way: on another
-    machine a submission that stood still for minutes looks dead, and its jobs may be cancelled already.
+    `turn` comes from `submitting`. Raises ClaimLost before the next array if it was lost: on another machine a
+    submission that hung for minutes looks dead, and its jobs may be cancelled already.
 
-    The manifest is written before the first array and after each one: a submission that is killed in between can be
-    read, and the array that it did not note is found by its name.
+    The manifest is written before the first array and after each one: if the submission is killed in between, it can
+    still be read, and an array without a job id is found by its name.
     """
     settings = replace(settings, results=check_path(settings.results))
     _take_back(choice.replaced, say)
@@ -93,7 +94,7 @@ def _make_room(submissions: Path, say: Callable[[str], None]) -> None:
 
 
 def _take_back(jobs: Sequence[str], say: Callable[[str], None]) -> None:
-    """Jobs that wait for nothing any more and are replaced. One that has just begun finds out by itself."""
+    """Cancel jobs that wait in vain and are replaced. One that has just begun finds its runs blocked or done."""
     if not jobs:
         return
     try:
@@ -118,13 +119,13 @@ def _send(
 
 
 def dry_run(study: str, choice: Choice, settings: Settings, profile: Profile) -> list[str]:
-    """The batch script of each array as `submit` would send it; nothing is written or submitted."""
+    """The batch scripts that `submit` would send; nothing is written or submitted."""
     from .executor import make_executor
 
     try:
         limits = _limits(profile)
     except DataMissing:
-        # Scripts can be looked at where there is no SLURM to ask.
+        # Scripts can be printed where there is no SLURM.
         limits = Limits(
             runs_per_job=profile.runs_per_job,
             max_array_size=profile.max_array_size or DEFAULT_MAX_ARRAY_SIZE,
@@ -185,7 +186,7 @@ def _job_of(after: Place | str | None, records: Sequence[ArrayRecord]) -> str | 
 
 
 def _order(runs: Element, record: Path, manifest: Manifest, settings: Settings, profile: Profile) -> str:
-    """What a job is told: text, so that no pickle holds anything of the suite but the name of RunTask."""
+    """The order of a job as text: the pickle contains nothing of the suite but this and the name of RunTask."""
     order: dict[str, Any] = {
         "study": manifest.study,
         "runs": [to_dict(run) for run in runs],

@@ -1,13 +1,9 @@
-"""The runs of one job in worker processes: several at once, each failing alone, stopped in time.
-
-The supervisor loads no torch. A worker that dies takes one run with it, and why is known.
-"""
+"""Computes the runs of one job in worker processes, and stops them in time. Loads no torch."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -15,6 +11,7 @@ from typing import Any
 
 from ..benchmark.launch.attempt import Ending
 from ..benchmark.launch.pool import WorkerPool
+from ..benchmark.launch.run_queue import RunQueue
 from ..benchmark.launch.worker import work
 from ..benchmark.runs.claim import STALE_SECONDS, describe, holder
 from ..benchmark.runs.run import Run
@@ -25,11 +22,11 @@ from .signals import Notice, held_back, leave_to_supervisor
 POLL_SECONDS = 1.0
 BUSY_POLL_SECONDS = 5.0
 BUSY_SECONDS = STALE_SECONDS + 60.0
-"""How long a run is waited for that another process holds: a dead one has lost its claim by then."""
+"""How long to wait for a run that another process has; if that process is dead, its claim has expired by then."""
 
 
 def work_in_job(pipe: Connection, study: str, settings: Settings, index: int) -> None:
-    """The life of a worker: the local launcher's, with signals left to the supervisor."""
+    """What a worker of a job does: the same as a local worker, but signals are left to the supervisor."""
     leave_to_supervisor()
     if os.environ.get("WORLD_SIZE", "1") == "1":
         work(pipe, study, settings, index)
@@ -43,11 +40,11 @@ def work_in_job(pipe: Connection, study: str, settings: Settings, index: int) ->
 
 @dataclass(kw_only=True)
 class Supervisor:
-    """Feeds runs to workers until all have ended or a signal came.
+    """Gives runs to workers until all have ended or a signal came.
 
-    `on_end(run, ending)` hears how each run ended, `on_epoch(run, record)` every epoch, `on_busy(run)` that another
-    process holds a run, which is waited for, `say(line)` what happens to workers. `leads`: the worker is the first of
-    several processes, which must all be there before one can go, and end together when one has failed.
+    `on_end(run, ending)` is called with the ending of each run, `on_epoch(run, record)` after every epoch,
+    `on_busy(run)` once if another process has a run, `say(line)` with what happens to workers. `leads`: the worker is
+    the first of several processes, which all must be started before a run begins, and end together when one failed.
     """
 
     study: str
@@ -59,16 +56,15 @@ class Supervisor:
     say: Callable[[str], None] = lambda line: None
     on_busy: Callable[[Run], None] = lambda run: None
     leads: bool = False
-    _waiting: deque[Run] = field(default_factory=deque)
-    _busy: list[tuple[float, Run]] = field(default_factory=list)
+    _queue: RunQueue = field(default_factory=RunQueue)
     _busy_since: dict[str, float] = field(default_factory=dict)
 
     def compute(self, runs: Sequence[Run]) -> None:
-        """Returns when every run has ended, or when the notice came and the workers have stopped.
+        """Returns when every run has ended, or when a signal came and the workers have stopped.
 
-        Raises NoWorker where runs are left that no worker can take.
+        Raises NoWorker if runs are left that no worker can compute.
         """
-        self._waiting.extend(runs)
+        self._queue.ready.extend(runs)
         pool = WorkerPool(
             study=self.study, settings=self.settings, num_workers=self.num_workers, on_end=self._end,
             on_epoch=self.on_epoch, say=self.say, target=work_in_job, starting=held_back, can_replace=not self.leads,
@@ -76,8 +72,8 @@ class Supervisor:
         if self.leads:
             pool.start_all()
         try:
-            while (self._waiting or self._busy or pool.is_busy) and self.notice.signal is None:
-                pool.assign(self._take)
+            while (pool.is_busy or not self._queue.is_empty()) and self.notice.signal is None:
+                pool.assign(self._queue.take)
                 pool.collect(POLL_SECONDS)
             pool.ask_to_stop()
             while pool.is_busy and time.monotonic() < self.notice.deadline:
@@ -85,22 +81,16 @@ class Supervisor:
         finally:
             pool.end()
 
-    def _take(self) -> Run | None:
-        current = time.monotonic()
-        self._waiting.extend(run for due, run in self._busy if due <= current)
-        self._busy = [(due, run) for due, run in self._busy if due > current]
-        return self._waiting.popleft() if self._waiting else None
-
     def _end(self, run: Run, ending: Ending) -> None:
         if self.leads and (ending.outcome == "failed" or ending.reason):
-            # The other processes wait for this one in the middle of the run; nothing more can be computed with them.
-            self._waiting.clear()
+            # The other processes wait for this one in the middle of the run, so they can compute nothing more.
+            self._queue.ready.clear()
         if ending.outcome == "busy" and not ending.reason:
             current = time.monotonic()
             if run.id not in self._busy_since:
                 self.on_busy(run)
             if current - self._busy_since.setdefault(run.id, current) < BUSY_SECONDS:
-                self._busy.append((current + BUSY_POLL_SECONDS, run))
+                self._queue.hold(run, BUSY_POLL_SECONDS)
                 return
             held = holder(Store(self.settings.results).folder(self.study, run).path)
             ending = Ending("busy", f"another process computes it: {describe(held or {})}", retryable=True)
@@ -108,7 +98,7 @@ class Supervisor:
 
 
 def forget_earlier_start(store: Store, study: str, run: Run) -> None:
-    """Take away the claim of this job's own earlier start, which SLURM has ended: on another node it looks alive."""
+    """Remove the claim of an earlier start of this job, which SLURM has ended: from another node it looks alive."""
     folder = store.folder(study, run).path
     job = os.environ.get("SLURM_JOB_ID")
     if job and (holder(folder) or {}).get("slurm_job") == job:

@@ -1,4 +1,4 @@
-"""One command at a time changes what a results folder has in the queue: `submit`, `cancel` and `clean` take turns."""
+"""A lock of a results folder: only one of `submit`, `cancel` and `clean` works on its jobs at a time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FOLDER = ".submitting"
 
 @contextlib.contextmanager
 def submitting(results: Path) -> Iterator[Claim]:
-    """Hold this while choosing and submitting, so that two submissions at once do not queue a run twice.
+    """Hold the lock while choosing and submitting, so that two submissions at once do not queue a run twice.
 
-    Raises UserError if another command has the turn, and where this one lost it on the way (see `Claim.check`).
+    Raises UserError if another command has the lock, or took it over meanwhile (see `Claim.check`).
     """
     try:
         _make_room(results / FOLDER)
@@ -36,10 +36,10 @@ def submitting(results: Path) -> Iterator[Claim]:
 
 @contextlib.contextmanager
 def clearing(results: Path) -> Iterator[None]:
-    """Hold this while jobs are cancelled or folders removed: a submission at work would go on to queue jobs, and would
-    overwrite what is noted in its folder.
+    """Hold the lock while jobs are cancelled or folders removed: a submission would go on to queue jobs, and would
+    overwrite its manifest.
 
-    Where nothing can be written no submission can be at work, unless it is seen: then jobs are still cancelled.
+    Where nothing can be written, no submission is at work unless its claim is there, so jobs can be cancelled.
     """
     claim = None
     if (results / FOLDER).is_dir():
@@ -64,7 +64,6 @@ def _make_room(folder: Path) -> None:
 
 
 def _busy(results: Path) -> UserError:
-    """In the words of a user, who may want to end that command first."""
     who = describe(holder(results / FOLDER) or {})
     return UserError(
         f"another submit, cancel or clean is at work in {results} ({who}); wait until it has ended, or end it, and try "

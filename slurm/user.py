@@ -1,4 +1,4 @@
-"""The name of this user, which a container's password file may lack."""
+"""The name of this user, which may be missing in the password file of a container."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pwd
 
 
 def user_name() -> str | None:
-    """The name of this user id, not what `$USER` says; None where the password file has none."""
+    """The name of this user id, not `$USER`; None if the password file has none."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

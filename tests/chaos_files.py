@@ -30,7 +30,8 @@ from chaos_ways import (
 )
 from prunebench.benchmark.api.errors import Damaged
 from prunebench.benchmark.runs.artifacts import load_masks, load_weights
-from prunebench.benchmark.runs.store import RunFolder, read_json, write_json
+from prunebench.benchmark.runs.files import read_json, write_json
+from prunebench.benchmark.runs.run_folder import RunFolder
 
 
 def damage_result(state: Round) -> str:
@@ -119,15 +120,15 @@ def damage_wish(state: Round) -> str:
     return damage(state, folder / "recompute.json", made(JSON))
 
 
-def damage_index(state: Round) -> str:
-    """Of dense trainings, or of the study's runs. Only results older than two seconds are noted there."""
+def damage_known_digests(state: Round) -> str:
+    """Of dense trainings, or of the study's runs. Only files older than two seconds are in this cache."""
     state.complete()
     time.sleep(2.1)
     state.complete()
-    indexes = sorted(state.results.rglob(".*.index"))
-    if len(indexes) != 2:
-        raise Difference(f"{state.results}: the indexes are {indexes}")
-    way = damage(state, state.chance.choice(indexes), {**JSON, "deleted": delete, "a folder": put_folder})
+    caches = sorted(state.results.rglob(".*.digests"))
+    if len(caches) != 2:
+        raise Difference(f"{state.results}: the caches of digests are {caches}")
+    way = damage(state, state.chance.choice(caches), {**JSON, "deleted": delete, "a folder": put_folder})
     if state.chance.random() < 0.5:
         (state.chance.choice(state.run_folders()) / "result.json").unlink()
     return way
@@ -190,7 +191,7 @@ BETWEEN: tuple[tuple[str, Callable[[Round], str], str], ...] = (
         damage_wish,
         "is a wish all the same, if of no other result; the run is computed anew",
     ),
-    ("indexes", damage_index, "are not read, and are written anew"),
+    ("caches of digests", damage_known_digests, "are not read, and are written anew"),
     ("temporary files", leave_temporary_files, "are removed"),
     ("killed `run --recompute`", recompute, "leaves the old results until the new ones are there; a plain run goes on"),
 )

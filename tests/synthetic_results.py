@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from prunebench.benchmark.runs.files import SCHEMA, write_json
 from prunebench.benchmark.runs.run import Run, to_dict
-from prunebench.benchmark.runs.store import SCHEMA, RunFolder, Store, write_json
+from prunebench.benchmark.runs.run_folder import RunFolder
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
 
 LAYERS = (

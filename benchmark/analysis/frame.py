@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from ...datasets.registry import shown_name
-from ..runs.index import Read, summaries
 from ..runs.run_code import code_digest
-from ..runs.store import Status, Store
+from ..runs.run_folder import Status
+from ..runs.store import Store
 from ..studies.age import Ages
 from ..studies.load import Row, Study
 
@@ -68,13 +68,12 @@ COLUMNS: dict[str, str] = {
 def study_frame(study: Study, store: Store) -> pd.DataFrame:
     """One row for each run of the study, stored or not; columns as in COLUMNS. Numbers of other runs are missing."""
     existing = store.existing(study.name)
-    with summaries(store, study.name) as read:
-        ages = Ages(read)
-        records = [_record(study, row, store, existing, read, ages) for row in study.rows]
+    ages = Ages(study.name, store)
+    records = [_record(study, row, store, existing, ages) for row in study.rows]
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
-def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read, ages: Ages) -> dict[str, Any]:
+def _record(study: Study, row: Row, store: Store, existing: Set[str], ages: Ages) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "study": study.name,
         "label": row.label,
@@ -87,8 +86,8 @@ def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read
     if row.run is None:
         return {**plain, "state": "not run", "reason": row.not_run}
     plain |= {"id": row.run.id, "seed": row.seed, "parent": row.run.parent.id if row.run.parent else None}
-    # One listing of the folder is faster than a look at every run: most runs of a new study are not stored.
-    result = read(row.run) if row.run.id in existing else None
+    # One listing instead of a look at every folder: most runs of a new study are simply not there.
+    result = store.result(study.name, row.run) if row.run.id in existing else None
     if result is None:
         status = store.status(study.name, row.run) if row.run.id in existing else Status("missing")
         return {**plain, "state": status.state, "reason": status.reason}

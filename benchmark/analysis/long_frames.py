@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from ..api.errors import Damaged
-from ..runs.index import summaries
+from ..runs.history import whole_history
 from ..runs.run import Run
-from ..runs.store import RunFolder, Store
-from ..runs.stored_files import whole_history
+from ..runs.run_folder import RunFolder
+from ..runs.store import Store
 from ..studies.load import Row, Study
 
 LAYER_COLUMNS = ("label", "method", "target", "seed", "id", "index", "layer", "total", "kept", "density", "macs")
@@ -46,11 +46,10 @@ def epoch_frame(study: Study, store: Store) -> pd.DataFrame:
     A stored run with a damaged history is noted in the store and left out.
     """
     records = []
-    with summaries(store, study.name) as read:
-        for row, run in _computed(study):
-            for record in epochs_of(store, store.folder(study.name, run), read(run)):
-                told = {key: record.get(key) for key in EPOCH_COLUMNS[5:]}
-                records.append({**row, **told, "epoch": record["epoch"] + 1})
+    for row, run in _computed(study):
+        for record in epochs_of(store, store.folder(study.name, run), store.result(study.name, run)):
+            told = {key: record.get(key) for key in EPOCH_COLUMNS[5:]}
+            records.append({**row, **told, "epoch": record["epoch"] + 1})
     return pd.DataFrame(records, columns=list(EPOCH_COLUMNS))
 
 
@@ -59,7 +58,7 @@ def epochs_of(store: Store, folder: RunFolder, result: Mapping[str, Any] | None)
     if result is None:
         return folder.history()
     try:
-        return whole_history(folder, result)
+        return whole_history(folder.history_path, result)
     except Damaged as error:
         store.note(error)
         return []

@@ -11,7 +11,7 @@ import click
 from ..analysis.plain_text import one_line
 from ..api.errors import UserError, unknown
 from ..runs.run import to_dict
-from ..runs.store import RunFolder
+from ..runs.run_folder import RunFolder
 from ..studies.plan import make_plan
 from .options import (
     Selection,

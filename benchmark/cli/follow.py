@@ -74,7 +74,7 @@ def status(
 
 def counts(found: Overview) -> dict[str, int]:
     """Runs by state, those that occur."""
-    from ...slurm.status import STATES
+    from ...slurm.run_state import STATES
 
     return {state: found.count(state) for state in STATES if found.count(state)}
 

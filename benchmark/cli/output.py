@@ -35,7 +35,7 @@ def emit(text: str, output: Path | None) -> None:
 def write(path: Path, content: str | bytes) -> None:
     """Raises UserError for a place that cannot be written. A device or a pipe is written to, never replaced."""
     from ..api.errors import UserError
-    from ..runs.store import write_atomically
+    from ..runs.files import write_atomically
 
     try:
         if path.exists() and not path.is_file() and not path.is_dir():

@@ -1,1 +1,1 @@
-"""Results that travel: records, merging of results folders."""
+"""Results of several machines: records for version control, merging and comparing results folders."""

@@ -1,9 +1,8 @@
-"""Two results folders against each other: which runs differ, by how much, and whether that is more than seed noise."""
+"""Compares two results folders: which runs differ, by how much, and whether that is more than seed noise."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,19 +11,18 @@ from typing import Any
 
 from ..analysis.paired import MIN_INTERVAL, PairedComparison, compare, differs, resolution
 from ..api.errors import Damaged, UserError
-from ..runs.index import Index
 from ..runs.run import Run, from_dict, to_dict
-from ..runs.store import RunFolder
+from ..runs.run_folder import RunFolder
 
 PROVENANCE = ("prunebench", "revision", "python", "device_name", "instructions", "threads", "deterministic")
-"""What may change a number though the run is the same; packages are compared as well."""
+"""What may change a number of the same run; versions of packages are compared as well."""
 
 DATA = "data fingerprint"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A stored result and the study that it lies in; dense trainings lie in `dense`, shared by all."""
+    """A stored result and its study; `dense` for dense trainings, which all studies share."""
 
     study: str
     run: Run
@@ -36,7 +34,7 @@ class Stored:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """What a row of a table is: everything but the seed, the recipe and the version of the method."""
+        """The row of a table: everything but the seed, the recipe and the version of the method."""
         run = self.run
         options = json.dumps([list(run.method_options), list(run.dataset_options), list(run.model_options)])
         return (self.study, run.dataset, run.model, run.method, options, repr(run.sparsity))
@@ -59,7 +57,7 @@ def _with_options(name: str, options: tuple[tuple[str, Any], ...]) -> str:
 
 @dataclass(frozen=True)
 class Pair:
-    """The same row and seed in both folders; `changes` tells where their specifications differ, if they do."""
+    """The same row and seed in both folders; `changes`: where their specifications differ."""
 
     first: Stored
     second: Stored
@@ -85,7 +83,7 @@ class RowDifference:
 
     @property
     def verdict(self) -> str:
-        """`equal`, `within seed noise`, `beyond seed noise`, or that there are too few pairs to tell."""
+        """`equal`, `within seed noise`, `beyond seed noise`, or `too few pairs to tell`."""
         differences = self.comparison.differences
         if not any(differences):
             return "equal"
@@ -96,7 +94,7 @@ class RowDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two results folders have in common and what not."""
+    """The runs that two results folders share, and those that only one has."""
 
     rows: tuple[RowDifference, ...]
     only_first: tuple[Stored, ...]
@@ -114,15 +112,16 @@ class Comparison:
 def compare_folders(
     first: Path, second: Path, study: str | None = None, note: Callable[[Damaged], None] | None = None
 ) -> Comparison:
-    """Compare all stored results, or those of one study and the dense trainings. Raises UserError for an empty side.
+    """Compare all stored results, or those of one study and the dense trainings.
 
-    `note` is told of results that are damaged and left out; without it the first is raised.
+    `note` is called with damaged results, which are left out; without it the first is raised. Raises UserError if a
+    folder has no results.
     """
     return compare_stored(read_stored(first, study, note), read_stored(second, study, note))
 
 
 def read_stored(root: Path, study: str | None = None, note: Callable[[Damaged], None] | None = None) -> list[Stored]:
-    """Every finished run under a results folder. Raises UserError where there is none."""
+    """Every finished run under a results folder. Raises UserError if there is none."""
     if not root.is_dir():
         raise UserError(f"no results folder {root}")
     folders = [root / "dense", *sorted(root.glob(f"{study or '*'}/runs"))]
@@ -134,17 +133,16 @@ def read_stored(root: Path, study: str | None = None, note: Callable[[Damaged], 
 
 def _read_all(folder: Path, note: Callable[[Damaged], None] | None) -> Iterator[Stored]:
     """The results of one folder of runs, in the order of their ids."""
-    study, index = folder.name if folder.name == "dense" else folder.parent.name, Index(folder)
-    for run_id in sorted(os.listdir(folder)):  # noqa: PTH208  thousands of them
+    for path in sorted(folder.iterdir()):
+        place = RunFolder(path)
         try:
-            result = index.read(run_id)
+            result = place.read_result()
             if result is not None:
-                yield Stored(study, _described(result, RunFolder(folder / run_id).result_path), result)
+                yield Stored(place.study, _described(result, place.result_path), result)
         except Damaged as error:
             if note is None:
                 raise
             note(error)
-    index.save()
 
 
 def _described(result: Mapping[str, Any], path: Path) -> Run:
@@ -155,7 +153,7 @@ def _described(result: Mapping[str, Any], path: Path) -> Run:
 
 
 def compare_stored(first: Iterable[Stored], second: Iterable[Stored]) -> Comparison:
-    """Pair runs by id; what is left by row and seed, where that names one run on each side."""
+    """Pair runs by id, and the rest by row and seed if these identify one run on each side."""
     left = {(stored.study, stored.run.id): stored for stored in first}
     right = {(stored.study, stored.run.id): stored for stored in second}
     pairs = [Pair(left[key], right[key], ()) for key in left if key in right]
@@ -188,7 +186,7 @@ def _by_row_and_seed(stored: list[Stored]) -> dict[tuple[Any, ...], list[Stored]
 
 
 def _changes(first: Mapping[str, Any], second: Mapping[str, Any], place: str = "") -> list[str]:
-    """`recipe.lr: 0.1 -> 0.05` for everything that two specifications say differently."""
+    """`recipe.lr: 0.1 -> 0.05` for every difference between two specifications."""
     found = []
     for key in sorted(first.keys() | second.keys()):
         one, other = first.get(key), second.get(key)
@@ -209,7 +207,7 @@ def _row_differences(pairs: list[Pair]) -> list[RowDifference]:
     for members in rows.values():
         ordered = sorted(members, key=lambda pair: pair.first.run.seed)
         stored = ordered[0].first
-        # A folder has dense trainings of several networks, and so has a study with options of the network.
+        # Rows of several networks may have the same name: dense trainings, or a study with options of the network.
         name = stored.row_name if counts[stored.row_name] == 1 else f"{stored.row_name}, {stored.network}"
         step = resolution(side.accuracy for pair in ordered for side in (pair.first, pair.second))
         comparison = compare([pair.difference for pair in ordered], smallest_std=step / 2)
@@ -231,7 +229,7 @@ def _provenance(pairs: list[Pair]) -> list[tuple[str, str, str, int]]:
 
 
 def _other_origins(pair: Pair) -> Iterator[tuple[str, str, str]]:
-    """Code, weights file and data that differ, as far as both results record them in the same way."""
+    """Code, weights file and data that differ, if both results record them in the same way."""
     schemes = {(stored.result["provenance"].get("code") or {}).get("scheme") for stored in (pair.first, pair.second)}
     one, other = (_origins(stored) for stored in (pair.first, pair.second))
     for name, value in one.items():

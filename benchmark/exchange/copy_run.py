@@ -1,6 +1,7 @@
-"""Copy one result into a results folder: under the claim of its run, every file beside its place and then renamed.
+"""Copies one result into a results folder, holding the claim of its run.
 
-The result comes last, so until it is there the run has none, however the copying ends.
+Files are copied beside their place, then renamed, `result.json` last: if the copying is interrupted, the run has no
+result.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from typing import Any
 from ..api.errors import Damaged
 from ..runs.claim import Claim, describe, holder
 from ..runs.damage import remove_leftovers, set_aside_damage
-from ..runs.store import FROM_RECORD, RunFolder, write_atomically, write_json
-from ..runs.stored_files import check_file, history_facts
+from ..runs.files import FROM_RECORD, check_file, write_atomically, write_json
+from ..runs.history import history_facts, history_text
+from ..runs.run_folder import RunFolder
 from .merge import Step
-from .records import history_text
 from .sources import Source
 
 CHUNK_BYTES = 1 << 22
 
 
 class Taken(Exception):
-    """Another process has the run, or has stored it meanwhile; the message says so."""
+    """Another process has the run, or has stored its result meanwhile."""
 
 
 def copy_run(step: Step) -> list[str]:
     """Merge one run; returns lines about damaged files of the target that were set aside.
 
-    Raises Taken, and Damaged for a source whose files are not those of its result: then nothing of it is here.
+    Raises Taken, and Damaged if files of the source are not those of its result; then nothing was copied.
     """
     claim = Claim.take(step.target.path)
     if claim is None:
@@ -42,7 +43,7 @@ def copy_run(step: Step) -> list[str]:
     finally:
         claim.release()
         with contextlib.suppress(OSError):
-            step.target.path.rmdir()  # only where nothing has come into it
+            step.target.path.rmdir()  # only if it is still empty
 
 
 def _copy(step: Step) -> list[str]:
@@ -84,7 +85,7 @@ def _has_result(target: RunFolder) -> bool:
 
 
 def _files(source: Source, target: RunFolder) -> list[Path]:
-    """Places of the large files that the source has."""
+    """Where the large files of the source go."""
     wanted = (target.masks_path, target.model_path) if source.has_files else ()
     return [path for path in wanted if path.name in _named(source) or (source.path / path.name).exists()]
 
@@ -98,7 +99,7 @@ def _facts(source: Source, name: str) -> Mapping[str, Any] | None:
 
 
 def _staged(path: Path, target: Path, facts: Mapping[str, Any] | None) -> Path:
-    """Copy beside the target, under a name that `remove_leftovers` removes if this process is killed."""
+    """Copy beside the target, to a temporary name that `remove_leftovers` removes if this process is killed."""
     temporary, digest = target.with_name(f".{target.name}.merging"), hashlib.sha256()
     try:
         with path.open("rb") as reader, temporary.open("wb") as writer:

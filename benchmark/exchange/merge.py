@@ -1,6 +1,6 @@
-"""Results of several machines in one folder: what is to be copied, what is there, and what contradicts it.
+"""Plans the merging of results of several machines: what to copy, what is there already, and what contradicts it.
 
-Nothing that is there is replaced, but a result known by its record only, by the same result with its files.
+No stored result is replaced, except one that came from a record, by the same result with its files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..api.errors import Damaged
-from ..runs.store import FROM_RECORD, RunFolder, Store
+from ..runs.files import FROM_RECORD
+from ..runs.run_folder import RunFolder
+from ..runs.store import Store
 from .sources import Source
 
 TIMES = (
@@ -23,14 +25,14 @@ TIMES = (
     "peak_memory_bytes",
     "resumed",
 )
-"""Of the cost, what another computation of the same run takes differently."""
+"""Costs that differ between two computations of the same run."""
 
 Action = Literal["copy", "complete"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One run to merge. `complete`: its record is there already, and its files come."""
+    """One run to merge. `complete`: its record is there already, and its files are added."""
 
     source: Source
     target: RunFolder
@@ -39,7 +41,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Conflict:
-    """One run with two results: where they lie, and the fields that differ, as `accuracy.last: 0.9 | 0.8`."""
+    """One run with two results: where they are, and the fields that differ, as `accuracy.last: 0.9 | 0.8`."""
 
     source: Source
     other: Path
@@ -57,7 +59,7 @@ class Conflict:
 
 @dataclass
 class Merge:
-    """What is to be done, what is there already, what contradicts, and which results of the target are damaged."""
+    """The plan: steps, the number of results that are there already, conflicts, and damaged results of the target."""
 
     steps: list[Step] = field(default_factory=list)
     num_equal: int = 0
@@ -67,7 +69,7 @@ class Merge:
 
 @dataclass(frozen=True)
 class _There:
-    """A result that is in the target, or will be."""
+    """A result that the target has, or will have."""
 
     result: Mapping[str, Any]
     path: Path
@@ -75,7 +77,7 @@ class _There:
 
 
 def plan_merge(sources: Sequence[Source], store: Store) -> Merge:
-    """Decide about every source, in the order given: of two that contradict each other the first is taken."""
+    """Decide about every source in the given order: of two that contradict each other, the first is merged."""
     merge, known = Merge(), dict[Path, _There | None]()
     for source in sources:
         target = store.folder(source.study, source.run)
@@ -94,7 +96,7 @@ def plan_merge(sources: Sequence[Source], store: Store) -> Merge:
 
 
 def _look(target: RunFolder, merge: Merge) -> _There | None:
-    """The result of the target; a damaged one is none, and is set aside when another comes."""
+    """The result of the target; None for a damaged one, which is set aside when another is copied."""
     try:
         result = target.read_result()
     except Damaged as error:
@@ -110,16 +112,16 @@ def _look(target: RunFolder, merge: Merge) -> _There | None:
 
 
 def differing_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Fields in which two results of one run differ, but for times, memory and the circumstances of the computation.
+    """Fields in which two results of one run differ, without times, memory and provenance.
 
-    What only one of them has is not compared: another version of the suite wrote it, or fewer files were kept.
+    Fields that only one of them has are not compared: another version wrote them, or fewer files were kept.
     """
     left, right = dict(_flat(_compared(first))), dict(_flat(_compared(second)))
     return [f"{key}: {left[key]} | {right[key]}" for key in left if key in right and left[key] != right[key]]
 
 
 def _compared(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the provenance only the code and the weights: hosts, versions and devices may differ where results do not."""
+    """What to compare; of the provenance only code and weights, because hosts, versions and devices may differ."""
     kept = {key: value for key, value in result.items() if key not in ("study", "provenance", FROM_RECORD)}
     kept["cost"] = {key: value for key, value in result["cost"].items() if key not in TIMES}
     for key in ("code", "weights"):

@@ -1,9 +1,9 @@
-"""Records: all that is known of a run but its weights and masks, as one small file a run for version control.
+"""Records: everything about a run except weights and masks, in one small file for version control.
 
     FOLDER/<run id>.json
 
-Equal results are equal bytes: sorted keys, no white space, the epochs of the history column by column. Merged into
-another results folder (see `merge`), a record is the result there, and the study goes on from it.
+Equal results give equal bytes: sorted keys, no white space, the epochs of the history as columns. A record that is
+merged into another results folder (see `merge`) becomes the result there, and the study goes on from it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from ..api.errors import Damaged, UserError
+from ..runs.files import FROM_RECORD, check_schema, read_json, write_atomically
+from ..runs.history import whole_history
 from ..runs.run import Run
-from ..runs.store import FROM_RECORD, Store, check_schema, read_json, write_atomically
-from ..runs.stored_files import whole_history
+from ..runs.store import Store
 
 RECORD_SCHEMA = 1
-"""Version of the record's own form; that of the result stands in the result."""
+"""Format of the record itself; the result in it has its own version."""
 
 Epochs = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Written:
-    """How many records were written: for the first time, in place of other ones, and how many were there already."""
+    """How many records are new, how many replaced another one, and how many were there already."""
 
     new: int = 0
     changed: int = 0
@@ -35,7 +36,7 @@ class Written:
 
 
 def record_bytes(result: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> bytes:
-    """The file of one run. A result that came from a record gives the same bytes again."""
+    """The content of a record. A result that came from a record gives the same bytes again."""
     content = {
         "record": RECORD_SCHEMA,
         "result": {key: value for key, value in result.items() if key != FROM_RECORD},
@@ -45,7 +46,7 @@ def record_bytes(result: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
 
 
 def _columns(history: Sequence[Mapping[str, Any]]) -> list[dict[str, list[Any]]]:
-    """Epochs as columns, which spares the keys; a new block begins where the keys change."""
+    """Epochs as columns, so that keys are not repeated; a new block begins where the keys change."""
     blocks: list[dict[str, list[Any]]] = []
     for epoch in history:
         if not blocks or blocks[-1].keys() != epoch.keys():
@@ -58,14 +59,14 @@ def _columns(history: Sequence[Mapping[str, Any]]) -> list[dict[str, list[Any]]]
 def read_record(path: Path) -> tuple[dict[str, Any], Epochs]:
     """The result and the epochs of a record.
 
-    Raises Damaged for a file that is no whole record, UserError for one of another version.
+    Raises Damaged if the file is not a complete record, UserError if it is of another version.
     """
     from ..runs.stored_types import Epoch, Record, Result, flaw
 
     content = read_json(path)
     version = content.get("record") if isinstance(content, dict) else None
     if not isinstance(version, int):
-        raise Damaged(path, "it is no record of a run")
+        raise Damaged(path, "it is not the record of a run")
     if version != RECORD_SCHEMA:
         raise UserError(f"{path} has record format {version}, this version reads {RECORD_SCHEMA}")
     if reason := flaw(content, Record):
@@ -88,11 +89,6 @@ def _rows(block: Mapping[str, list[Any]]) -> Epochs:
     return [dict(zip(block, values, strict=True)) for values in zip(*block.values(), strict=True)]
 
 
-def history_text(history: Sequence[Mapping[str, Any]]) -> str:
-    """The content of `history.jsonl`."""
-    return "".join(json.dumps(epoch) + "\n" for epoch in history)
-
-
 def write_records(study: str, runs: Sequence[Run], store: Store, target: Path) -> Written:
     """Write a record of every stored run; records of runs that are not stored here stay as they are.
 
@@ -104,7 +100,7 @@ def write_records(study: str, runs: Sequence[Run], store: Store, target: Path) -
         if result is None:
             continue
         try:
-            history = whole_history(store.folder(study, run), result)
+            history = whole_history(store.folder(study, run).history_path, result)
         except Damaged as error:
             store.note(error)
             continue

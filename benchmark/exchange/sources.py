@@ -1,4 +1,4 @@
-"""What there is to merge: the results of a results folder, or the records of a folder, each checked as it is read."""
+"""Finds what to merge: the results of a results folder, or the records in a folder. Each is checked when it is read."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any
 
 from ..api.errors import Damaged, UserError
 from ..runs.claim import describe, holder
+from ..runs.files import FROM_RECORD
 from ..runs.run import Run, from_dict
-from ..runs.store import FROM_RECORD, RESERVED, RunFolder
+from ..runs.run_folder import RunFolder
+from ..runs.store import RESERVED
 from .records import Epochs, read_record
 
 RUN_FOLDER = re.compile(r"[0-9a-f]{12}")
@@ -22,7 +24,7 @@ STUDY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 @dataclass(frozen=True)
 class Source:
-    """A result that may be merged. `history` is that of a record, and None for a run's folder."""
+    """A result that may be merged. `history`: the epochs of a record; None for the folder of a run."""
 
     study: str
     run: Run
@@ -32,13 +34,13 @@ class Source:
 
     @property
     def has_files(self) -> bool:
-        """Whether the weights and masks that the result names lie beside it."""
+        """Whether weights and masks are stored beside the result."""
         return self.history is None and not self.result.get(FROM_RECORD)
 
 
 @dataclass
 class Found:
-    """The results below one folder, and what was left out: damaged files, running runs, runs without a result."""
+    """The results below one folder, and what was left out: damaged files, runs in progress, runs without a result."""
 
     root: Path
     sources: list[Source] = field(default_factory=list)
@@ -50,7 +52,7 @@ class Found:
 def read_sources(root: Path) -> Found:
     """All results and records under a results folder, a study's folder, or a folder of records.
 
-    Raises UserError where there is none, or for a file of another version of the format.
+    Raises UserError if there is none, or if a file is of another version of the format.
     """
     if not root.is_dir():
         raise UserError(f"no folder {root} to merge")
@@ -69,7 +71,7 @@ def read_sources(root: Path) -> Found:
 
 
 def _candidates(root: Path) -> Iterator[Path]:
-    """Run folders and records, dense trainings first: what starts from them comes after them."""
+    """Run folders and records; dense trainings come before the runs that start from them."""
     absolute = root.absolute()
     for folder in (absolute / "dense", absolute, absolute / "runs", *sorted(absolute.glob("*/runs"))):
         for name in sorted(os.listdir(folder)) if folder.is_dir() else ():  # noqa: PTH208  thousands of them
@@ -98,7 +100,7 @@ def _read(path: Path, found: Found) -> Source | None:
 
 
 def _described(result: Mapping[str, Any], path: Path, run_id: str) -> Run:
-    """The run of a result. Its id is computed anew: a file under another name is not taken for that run."""
+    """The run of a result. Raises Damaged if its id is not that of the file's name."""
     try:
         run = from_dict(result["run"])
     except (TypeError, KeyError, ValueError, AttributeError) as error:
@@ -109,7 +111,7 @@ def _described(result: Mapping[str, Any], path: Path, run_id: str) -> Run:
 
 
 def _study_of(result: Mapping[str, Any], run: Run, path: Path) -> str:
-    """Where a record belongs. A study's name becomes a folder, so it has to be one."""
+    """The study of a record. Its name becomes that of a folder, so it is checked."""
     if run.is_dense:
         return "dense"
     name = result.get("study")

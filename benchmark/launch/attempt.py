@@ -1,4 +1,4 @@
-"""One attempt at a run: claim it, compute it, record how it ended. The one function that every launcher calls."""
+"""One attempt at a run: claim it, compute it, record how it ended. All launchers call this."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from ..api.errors import Damaged, UserError
 from ..runs.claim import Claim, ClaimLost, holder
 from ..runs.damage import clear_place, remove_leftovers, set_aside_bad_weights, set_aside_damage
+from ..runs.files import now
 from ..runs.recompute import is_done
 from ..runs.run import Run
+from ..runs.run_folder import RunFolder
 from ..runs.settings import Settings
-from ..runs.store import RunFolder, Store, now
+from ..runs.store import Store
 from ..training.own_process import leave_if_forked
 from .faults import judge
 
@@ -28,10 +30,9 @@ Outcome = Literal["done", "failed", "interrupted", "busy", "blocked"]
 class Ending:
     """How an attempt ended. `busy`: another process holds the run. `blocked`: its dense training has no result.
 
-    `retryable` separates failures of the machine (memory, disk, other data), which the next `run` tries again, from
-    failures of the run itself, which would only fail again. `is_machine`: the next runs would meet the same.
-    `spoils_process`: nothing more can be computed in the process that made the attempt. `lacks_parent`: its dense
-    training was damaged, and is to be computed anew.
+    `retryable`: the machine was the cause (memory, disk, other data), so the next `run` tries again; a run that failed
+    by itself would only fail again. `is_machine`: the next runs would fail alike. `spoils_process`: the process can
+    compute nothing more. `lacks_parent`: its dense training was damaged, and must be computed anew.
     """
 
     outcome: Outcome
@@ -43,10 +44,10 @@ class Ending:
 
 
 def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None) -> Ending:
-    """Compute a run unless it is stored (and not to be computed anew), held elsewhere, or without its dense training.
+    """Compute a run unless it is done, another process has it, or its dense training has no result.
 
-    Never raises for what the run or the machine does wrong. A dense training that turns out to be damaged when the run
-    loads it is set aside and computed first.
+    Errors of the run or the machine are returned, not raised. A dense training that is found damaged when the run loads
+    it is set aside and computed first.
     """
     from ..training.harness import Watch
 
@@ -61,14 +62,14 @@ def attempt(run: Run, study: str, settings: Settings, watch: Watch | None = None
         if parent.outcome == "busy":
             return parent
     except OSError as error:
-        # Neither the claim nor the attempt could be written.
+        # The claim or the attempt could not be written.
         return ending_of(error)
     reason = f"its dense training {run.parent.id} did not finish: {parent.reason}"
     return replace(parent, reason=reason, retryable=True)
 
 
 def _unless_done(run: Run, study: str, settings: Settings, watch: Watch, *, is_suspect: bool = False) -> Ending:
-    """`is_suspect`: what is stored was found damaged, and is looked at once more when nobody else can write it."""
+    """`is_suspect`: the stored result was found damaged; it is checked again while this process holds the claim."""
     store = Store(settings.results)
     folder = store.folder(study, run)
     try:
@@ -86,7 +87,7 @@ def _unless_done(run: Run, study: str, settings: Settings, watch: Watch, *, is_s
     try:
         for line in set_aside_bad_weights(folder) if is_suspect else ():
             watch.on_note(line)
-        # The result may have appeared between the look and the claim.
+        # The result may have been stored before the claim was taken.
         if is_done(folder):
             return Ending("done")
         remove_leftovers(folder)
@@ -99,7 +100,7 @@ def _unless_done(run: Run, study: str, settings: Settings, watch: Watch, *, is_s
 
 
 def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Claim) -> Ending:
-    """Run the harness between two writes of the attempt's file."""
+    """Run the harness, and record the attempt before and after."""
     from ..training.harness import Interrupted, execute
 
     folder = Store(settings.results).folder(study, run)
@@ -111,12 +112,12 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
         execute(run, study, settings, replace(watch, check=claim.check))
         ending = Ending("done")
     except ClaimLost as error:
-        # The other process writes the attempts from here on.
+        # From here on the other process records the attempts.
         return Ending("busy", str(error))
     except Interrupted as error:
         ending = Ending("interrupted", str(error))
     except Damaged as error:
-        # The run's own files were looked at before, so this is its dense training.
+        # The run's own files were checked before, so this is its dense training.
         ending = Ending("interrupted", str(error), retryable=True, lacks_parent=run.parent is not None)
     except (Exception, SystemExit) as error:
         ending = ending_of(error)
@@ -127,7 +128,7 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
     try:
         folder.write_attempt(index, {**record, **ended})
     except OSError as error:
-        # A stored result needs no record. What is on no record will be tried again, whatever it was.
+        # A stored result needs no record. A failure without a record will be retried, whatever it was.
         if ending.outcome != "done":
             reason = f"{ending.reason}; cannot record it on {socket.gethostname()}: {error}"
             return replace(ending, reason=reason, retryable=True, is_machine=True)
@@ -135,19 +136,19 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
 
 
 def _without_parent(folder: RunFolder, parent: Run) -> Ending | None:
-    """Why a run cannot start from its dense training; None where it can. One that is computed anew is waited for."""
+    """Why a run cannot start from its dense training, or None; one that another process computes is waited for."""
     if os.path.lexists(folder.result_path):
         return None
     if holder(folder.path) is not None:
         return Ending("busy")
     if os.path.lexists(folder.result_path):
-        # It appeared between the two looks.
+        # It was stored between the two checks.
         return None
     return Ending("blocked", f"its dense training {parent.id} has no result", retryable=True)
 
 
 def ending_of(error: BaseException) -> Ending:
-    """How an attempt ends with this error. What is the machine's fault names the machine."""
+    """The ending of an attempt that raised this error; the reason names the machine if that was at fault."""
     fault = judge(error)
     reason = f"{type(error).__name__}: {error}".split("\n")[0][:500]
     if fault.is_machine:

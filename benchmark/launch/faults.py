@@ -1,7 +1,7 @@
-"""Whose fault an error is: the run's own, or the machine's; and whether the process can go on after it.
+"""Separates errors of the run from errors of the machine, and finds those after which the process cannot go on.
 
-A run that failed by its own fault would only fail again. One that met a missing GPU, a full disk or too little memory
-is tried again. After some CUDA errors every later call in the same process fails too, so the process must end.
+A run that failed by itself would only fail again. One that failed by a missing GPU, a full disk or too little memory is
+tried again. After some CUDA errors every later call in the same process fails, so the process must end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Fault:
 
     Attributes:
         retryable: the same run may succeed at another time or on another machine.
-        is_machine: the next runs of this process would meet it too.
+        is_machine: the next runs of this process would fail by it too.
         spoils_process: nothing more can be computed in this process.
     """
 
@@ -28,8 +28,7 @@ class Fault:
 
 
 def judge(error: BaseException) -> Fault:
-    """Judge an error that a run has raised, by its type and that of its causes, and by torch's texts where it has no
-    types of its own."""
+    """Judge an error that a run raised by the types of it and its causes, or by the message if torch has no type."""
     chain = list(_chain(error))
     if any(isinstance(each, MachineError) for each in chain):
         return Fault(retryable=True, is_machine=True)
@@ -39,13 +38,13 @@ def judge(error: BaseException) -> Fault:
         return Fault(retryable=True, is_machine=True)
     if isinstance(error, UserError):
         return Fault()
-    # torch reports most of what happens to it as a plain RuntimeError, and a build without CUDA as an AssertionError
+    # torch raises most errors as a plain RuntimeError, and an AssertionError if it was built without CUDA.
     text = " ".join(str(each) for each in chain if isinstance(each, RuntimeError | AssertionError)).lower()
     return _judge_text(text, {type(each).__name__ for each in chain})
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and its causes as written with `raise ... from`."""
+    """The error and its causes (`raise ... from`)."""
     current: BaseException | None = error
     while current is not None:
         yield current
@@ -66,12 +65,12 @@ def _judge_text(text: str, types: set[str]) -> Fault:
     if says(_SYSTEM):
         return Fault(retryable=True, is_machine=True)
     if is_cuda:
-        # A kernel that got wrong arguments has not run; after all else the state of the context is unknown.
+        # A kernel with wrong arguments was not run; after any other error the state of the context is unknown.
         return Fault() if says(_REFUSED) else Fault(retryable=True, spoils_process=True)
     return Fault(retryable=bool(types & _CONNECTION_TYPES) or says(_OTHER_PROCESS))
 
 
-# Parts of messages in lower case: of c10, of cudaGetErrorString, and the names of cuBLAS's and cuDNN's status codes.
+# Parts of messages in lower case: from c10, cudaGetErrorString, and names of status codes of cuBLAS and cuDNN.
 _CUDA = ("cuda error", "cuda driver error", "cublas", "cudnn", "cusolver", "cusparse", "cufft", "nccl error")
 _MEMORY = ("can't allocate memory", "out of memory", "cublas_status_alloc_failed", "cublas_status_not_initialized",
            "cudnn_status_alloc_failed", "std::bad_alloc")  # fmt: skip
@@ -89,6 +88,6 @@ _NO_GPU = (
 _SYSTEM = ("no space left on device", "too many open files", "input/output error", "read-only file system",
            "unable to open shared memory", "unable to allocate shared memory", "unable to mmap",
            "could not determine home directory", "can't start new thread")  # fmt: skip
-# What a process hears when another one has died that trains with it or reads its data.
+# Raised when another process has died that trains with this one or reads its data.
 _CONNECTION_TYPES = {"DistBackendError", "DistNetworkError", "DistStoreError"}
 _OTHER_PROCESS = ("gloo/transport", "dataloader worker")

@@ -1,41 +1,38 @@
-"""Compute a plan on this machine: which run comes next, in worker processes that each do one after another.
-
-The parent process never loads torch. A worker that dies takes one run with it, not the study.
-"""
+"""Compute the runs of a study on this machine, in worker processes. This process loads no torch."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
+from dataclasses import dataclass
 from typing import Any
 
 from ..preflight.rehearsal import representatives
 from ..runs.recompute import can_be_started_from
 from ..runs.run import Run, to_dict
-from ..runs.settings import Settings
+from ..runs.settings import THREAD_VARIABLES, Settings
 from ..runs.store import Store
 from ..studies.plan import Job
-from ..studies.run_cost import planned_epochs
 from .attempt import Ending
-from .pool import NoWorker, WorkerPool
+from .pool import WorkerPool
+from .run_queue import RunQueue, make_queue
 from .time_limit import TimeLimit
 from .worker import ReadData
+from .worker_limit import NoWorker
+from .worker_process import signals_blocked
 
 BUSY_POLL_SECONDS = 1.0
 
 
 @dataclass(kw_only=True)
 class Listener:
-    """What the command line wants to hear.
+    """Callbacks of the command line.
 
-    `on_start`: the data are there and runs begin. `on_busy`: another process holds a run; said again as long as it
-    does. `on_line(line)`: of networks and workers. `on_stop(reason, num_left)`: so many runs are left, because there is
-    no worker for them.
+    `on_start`: the data were read and runs begin. `on_busy(run)`: another process has the run; called again as long as
+    it has. `on_line(line)`: a line about networks or workers. `on_stop(reason, num_left)`: so many runs are left,
+    because no worker can compute them.
     """
 
     on_start: Callable[[], None] = lambda: None
@@ -46,40 +43,6 @@ class Listener:
     on_stop: Callable[[str, int], None] = lambda reason, num_left: None
 
 
-def _fits(run: Run, limit: TimeLimit | None) -> bool:
-    return limit is None or limit.can_finish(run)
-
-
-@dataclass
-class _Queue:
-    """Runs that wait: for a worker, for their parent, or for another process that holds them."""
-
-    ready: list[Run] = field(default_factory=list)
-    blocked: dict[str, list[Run]] = field(default_factory=dict)
-    busy: list[tuple[float, Run]] = field(default_factory=list)
-
-    def take(self, limit: TimeLimit | None = None) -> Run | None:
-        """The next run, of those that can be finished within the limit."""
-        current = time.monotonic()
-        for entry in list(self.busy):
-            if entry[0] <= current and _fits(entry[1], limit):
-                self.busy.remove(entry)
-                return entry[1]
-        index = next((index for index, run in enumerate(self.ready) if _fits(run, limit)), None)
-        return None if index is None else self.ready.pop(index)
-
-    def can_start_any(self, limit: TimeLimit | None) -> bool:
-        """Whether a run can still begin, now or when the process that holds it lets it go."""
-        return any(_fits(run, limit) for run in (*self.ready, *(run for _, run in self.busy)))
-
-    def release(self, runs: Sequence[Run]) -> None:
-        """Runs that may start: behind those that others wait for, and longest first, so that none straggles."""
-        self.ready = sorted([*self.ready, *runs], key=lambda run: (run.id not in self.blocked, -planned_epochs(run)))
-
-    def is_empty(self) -> bool:
-        return not (self.ready or self.busy or self.blocked)
-
-
 def run_local(
     jobs: Sequence[Job],
     study: str,
@@ -88,24 +51,24 @@ def run_local(
     listener: Listener,
     limit: TimeLimit | None = None,
 ) -> list[Ending]:
-    """Compute all jobs and return how each ended; long ones first, runs that need a dense training after it.
+    """Compute all jobs, in the order of `RunQueue`; returns how each ended.
 
-    Raises UserError, before any run is attempted, if the first one's data cannot be read (all runs of a study share
-    them) or are not those of a stored dense training, or if a network or a method refuses what it is given. On
-    KeyboardInterrupt every worker stops after its epoch with a checkpoint, then the interrupt goes on up. Fewer endings
-    than jobs: there was no worker for the others, and `listener.on_stop` has heard why; or no time.
+    Raises UserError before any run begins if the data cannot be read (all runs of a study share them) or are not those
+    of a stored dense training, or if a network or method refuses its options. On KeyboardInterrupt every worker stops
+    after its epoch with a checkpoint, then the interrupt is raised again. There are fewer endings than jobs if time ran
+    out, or if no worker was left (then `listener.on_stop` was called).
 
-    With a limit only runs begin that can be finished within it, and those that still compute at its end stop as after
-    a KeyboardInterrupt.
+    With a limit only runs begin that can be finished within it. Those still running at its end stop as after a
+    KeyboardInterrupt.
     """
     jobs, condemned = _separate(jobs, study, Store(settings.results))
-    queue = _make_queue(jobs)
+    queue = make_queue(jobs)
     endings: list[Ending] = []
 
     def finish(run: Run, ending: Ending) -> None:
         if ending.outcome == "busy":
             listener.on_busy(run)
-            queue.busy.append((time.monotonic() + BUSY_POLL_SECONDS, run))
+            queue.hold(run, BUSY_POLL_SECONDS)
             return
         endings.append(ending)
         listener.on_end(run, ending)
@@ -138,30 +101,34 @@ def run_local(
     return endings
 
 
-def _compute(queue: _Queue, pool: WorkerPool, limit: TimeLimit | None) -> None:
+def _compute(queue: RunQueue, pool: WorkerPool, limit: TimeLimit | None) -> None:
     """Until nothing is left, or nothing that can be finished within the limit."""
     is_stopping = False
+
+    def fits(run: Run) -> bool:
+        return limit is None or limit.can_finish(run)
+
     while pool.is_busy or not queue.is_empty():
         if limit is not None and limit.is_over():
             if not is_stopping:
                 pool.ask_to_stop()
             is_stopping = True
         else:
-            pool.assign(lambda: queue.take(limit))
-        if limit is not None and not pool.is_busy and (is_stopping or not queue.can_start_any(limit)):
+            pool.assign(lambda: queue.take(fits))
+        if limit is not None and not pool.is_busy and (is_stopping or not queue.can_start_any(fits)):
             return
         pool.collect(BUSY_POLL_SECONDS)
 
 
 def _request(jobs: Sequence[Job]) -> ReadData:
-    """What is looked at before any run begins; see `ReadData`."""
+    """What to check before any run begins."""
     runs = [job.run for job in jobs]
     parents = {run.parent.id: to_dict(run.parent) for run in runs if run.parent is not None}
     return ReadData(to_dict(runs[0]), tuple(to_dict(run) for run in representatives(runs)), tuple(parents.values()))
 
 
 def _separate(jobs: Sequence[Job], study: str, store: Store) -> tuple[list[Job], list[tuple[Run, Ending]]]:
-    """The jobs that can be computed, and the runs that cannot: their dense training failed and is not repeated."""
+    """The jobs that can be computed, and the runs that cannot, because their dense training failed for good."""
     open_ids = {job.run.id for job in jobs}
     able: list[Job] = []
     condemned: list[tuple[Run, Ending]] = []
@@ -178,34 +145,15 @@ def _blocked(parent: Run, reason: str) -> Ending:
     return Ending("blocked", f"its dense training {parent.id} did not finish: {reason}", retryable=True)
 
 
-def _make_queue(jobs: Sequence[Job]) -> _Queue:
-    """Parents and long runs first: what others wait for, or what would be alone at the end, must not start last."""
-    open_ids = {job.run.id for job in jobs}
-    ordered = sorted(jobs, key=lambda job: (-job.wanted_by, -planned_epochs(job.run)))
-    queue = _Queue()
-    for job in ordered:
-        parent = job.run.parent
-        if parent is not None and parent.id in open_ids:
-            queue.blocked.setdefault(parent.id, []).append(job.run)
-        else:
-            queue.ready.append(job.run)
-    return queue
-
-
 @contextlib.contextmanager
 def _worker_environment(settings: Settings) -> Iterator[None]:
-    """Around the start of a worker: the thread counts, which numerical libraries read when they load, and Ctrl-C, which
-    reaches the whole process group, held back until the worker ignores it."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    saved = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(settings.threads)))
-    # Started with the first worker, it would unblock SIGINT behind our back.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Around the start of a worker: its number of threads, and Ctrl-C held back until the worker ignores it."""
+    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(settings.threads)))
     try:
-        yield
+        with signals_blocked({signal.SIGINT}):
+            yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for name, value in saved.items():
             if value is None:
                 del os.environ[name]

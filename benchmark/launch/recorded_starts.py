@@ -1,19 +1,20 @@
-"""Dense trainings of which only the record is here: that they are computed anew is said, and what has come of it."""
+"""Messages about dense trainings that came from records, whose weights must be computed anew."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from ..runs.files import FROM_RECORD
 from ..runs.run import Run
-from ..runs.store import FROM_RECORD, Store
+from ..runs.store import Store
 from ..studies.plan import Plan
 
 Recorded = dict[str, tuple[Run, Mapping[str, Any]]]
 
 
 def recorded_starts(plan: Plan, store: Store) -> Recorded:
-    """Dense trainings to do whose result came from a record, with that result, by id."""
+    """Dense trainings to compute whose result came from a record, with that result, by id."""
     found: Recorded = {}
     for job in plan.to_do:
         result = store.result(plan.study, job.run) if job.run.is_dense else None
@@ -23,7 +24,7 @@ def recorded_starts(plan: Plan, store: Store) -> Recorded:
 
 
 def lines_before(plan: Plan, recorded: Recorded) -> list[str]:
-    """One line about what has to be computed though its result is there; none where there is nothing of it."""
+    """A line that says which dense trainings are computed though they have a result; none if there are none."""
     if not recorded:
         return []
     runs = sum(job.wanted_by for job in plan.jobs if job.run.id in recorded)
@@ -33,7 +34,7 @@ def lines_before(plan: Plan, recorded: Recorded) -> list[str]:
 
 
 def lines_after(study: str, recorded: Recorded, store: Store) -> list[str]:
-    """For each that was computed: whether its weights are those of its record."""
+    """For each that was computed, a line that says whether its weights are those of its record."""
     return [_line(run, before, now) for run, before in recorded.values() if (now := _computed(study, run, store))]
 
 

@@ -1,4 +1,4 @@
-"""How long a `run` may take: which runs can still be finished, by the seconds that runs of the study took before."""
+"""The time limit of `run`: estimates which runs can be finished from the seconds that other runs took."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api.errors import UserError
-from ..runs.index import summaries
 from ..runs.run import Run
 from ..runs.store import Store
 from ..studies.run_cost import run_cost
@@ -58,7 +57,7 @@ class Speeds:
 
 @dataclass
 class TimeLimit:
-    """The limit of one command. What runs took that it computes itself counts before what stored runs took."""
+    """The limit of one command. Estimates prefer runs of this command to stored ones, of any machine."""
 
     seconds: float
     study: str
@@ -68,14 +67,13 @@ class TimeLimit:
     _own: Speeds = field(default_factory=Speeds)
 
     def learn_stored(self, runs: Sequence[Run]) -> None:
-        """Take in what the stored ones of these runs took, wherever they were computed."""
-        with summaries(self.store, self.study) as read:
-            for run in runs:
-                if (result := read(run)) is not None:
-                    self._stored.learn(run, result)
+        """Use the times of those of these runs that are stored."""
+        for run in runs:
+            if (result := self.store.result(self.study, run)) is not None:
+                self._stored.learn(run, result)
 
     def learn(self, run: Run) -> None:
-        """Take in what a run took that has just been computed."""
+        """Use the time of a run that was just computed."""
         result = self.store.result(self.study, run)
         if result is not None:
             self._own.learn(run, result)
@@ -88,11 +86,11 @@ class TimeLimit:
         return self._begin + self.seconds - time.monotonic()
 
     def can_finish(self, run: Run) -> bool:
-        """Whether the run would end by then; yes where no run of the study is known."""
+        """Whether the run would end in time; true if no run of the study is stored."""
         return self.left() > (self.needed(run) or 0.0)
 
     def needed(self, run: Run) -> float | None:
-        """Seconds for the epochs that are missing; by the mean of all methods where its own is not known, or None."""
+        """Seconds for the missing epochs, by the method's mean or the mean of all methods; None if there is neither."""
         method = run.method
         speed = self._own.of(method) or self._stored.of(method) or self._own.of_all() or self._stored.of_all()
         return None if speed is None else speed * self._missing_epochs(run)
@@ -103,7 +101,7 @@ class TimeLimit:
         return max(1, total - len(self.store.folder(self.study, run).history()))
 
     def left_line(self, runs: Sequence[Run]) -> str:
-        """What the user is told of the runs that are left: how many, how long, and which never fit."""
+        """A line about the runs that are left: how many, how long they take, and how many exceed the whole limit."""
         needed = [seconds for run in runs if (seconds := self.needed(run)) is not None]
         about = f", the longest needs about {spelled_duration(max(needed))}" if needed else ""
         too_long = sum(seconds >= self.seconds for seconds in needed)

@@ -1,4 +1,4 @@
-"""The life of a worker process: loads torch once, then computes one run after another for its parent."""
+"""What a worker process does: load torch once, then compute one run after another for its parent."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from ..training.own_process import end_after_parent, leave, restored_process
 from .attempt import attempt
 
 ORPHAN_SECONDS = 60.0
-"""A worker whose parent was killed has this long to stop after its epoch with a checkpoint."""
+"""How long a worker whose parent was killed may go on, to finish its epoch and write a checkpoint."""
 
 Work = Callable[[Connection, str, Settings, int], None]
 
 
 @dataclass(frozen=True)
 class Ready:
-    """From a worker: torch is loaded, runs can come."""
+    """From a worker: torch is loaded, and it can compute runs."""
 
 
 @dataclass(frozen=True)
 class CannotStart:
-    """From a worker that failed before it was ready; `problem` is what the user can fix."""
+    """From a worker that failed before it was ready. `problem`: an error that the user can fix."""
 
     reason: str
     problem: UserError | None = None
@@ -42,10 +42,10 @@ class CannotStart:
 
 @dataclass(frozen=True)
 class ReadData:
-    """To a worker, before any run begins: read the data of a run, rehearse others. It answers with DataRead.
+    """To a worker, before any run begins: read the data of `run`, and check other runs. It answers with DataRead.
 
-    `rehearsed`: one run of each combination of network and method; see `rehearsal`. `parents`: dense trainings that the
-    runs start from; those that are stored must be of the same data.
+    `rehearsed`: one run of each combination of network and method; see `rehearsal`. `parents`: dense trainings that
+    runs start from; stored ones must be of the same data.
     """
 
     run: dict[str, Any]
@@ -55,7 +55,7 @@ class ReadData:
 
 @dataclass(frozen=True)
 class DataRead:
-    """From a worker: None, or why nothing can be computed; and lines that warn of the networks."""
+    """From a worker: an error that the user can fix, or None, and warnings about networks."""
 
     problem: UserError | None
     warnings: tuple[str, ...] = ()
@@ -63,13 +63,13 @@ class DataRead:
 
 @dataclass(frozen=True)
 class Note:
-    """From a worker: a line for the user, of what was set aside as damaged."""
+    """From a worker: a line for the user about a damaged file that was set aside."""
 
     line: str
 
 
 def run_process(target: Callable[..., None], *arguments: Any) -> None:
-    """What a worker's process does: all of `target`, and then it ends, whatever methods have left behind in it."""
+    """The main function of a process: call `target`, then exit, even if methods have left threads or processes."""
     try:
         target(*arguments)
     except BaseException:
@@ -79,19 +79,19 @@ def run_process(target: Callable[..., None], *arguments: Any) -> None:
 
 
 def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
-    """Runs come in as plain data, epochs and endings go out. Ends with its parent.
+    """Receive runs as plain data, and send epochs and endings, until the parent ends.
 
-    `index` counts the workers that run at once.
+    `index`: the number of this worker among those that run at once.
     """
-    # Ctrl-C reaches the whole process group; the parent decides, so that the checkpoint is written first.
+    # Ctrl-C reaches the whole process group; only the parent handles it, so that a checkpoint is written first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    # A process that a method forks must not speak for this one, nor keep the pipe open when this one is dead.
+    # A process that a method forks must not use the pipe, nor keep it open when this process is dead.
     os.register_at_fork(after_in_child=pipe.close)
     _end_with_parent()
 
     def send(message: object) -> None:
-        # A parent that was killed listens no more: the run stops at its next epoch, and has not failed by itself.
+        # If the parent was killed, the run stops after its epoch; it has not failed.
         with contextlib.suppress(BrokenPipeError):
             pipe.send(message)
 
@@ -114,7 +114,7 @@ def _end_with_parent() -> None:
 
 
 def _prepared(settings: Settings, index: int) -> Settings:
-    """Load what takes long to load, and look for the device: no run can be computed without it."""
+    """Load torch and plug-ins, and choose the device, without which no run can be computed."""
     import torch
 
     from ...methods.registry import add_plugin

@@ -1,4 +1,4 @@
-"""One worker process as its parent sees it: how it starts, how it ends, and what is left to do after its death."""
+"""One worker process, seen from its parent: start it, end it, and record the end of a dead worker's attempt."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import itertools
 import multiprocessing
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
 from ..api.errors import UserError
 from ..runs.claim import holder
+from ..runs.files import now
 from ..runs.run import Run
 from ..runs.settings import Settings
-from ..runs.store import Store, now
+from ..runs.store import Store
 from .attempt import Ending
 from .worker import DataRead, Work, run_process
 
 
 @dataclass
 class Worker:
-    """A process. `run`: what it computes, if anything."""
+    """A process. `run`: what it computes, if anything. `last_words`: why it could not start."""
 
     index: int
     process: Any
@@ -36,10 +38,10 @@ class Worker:
 
 
 def start_worker(index: int, target: Work, study: str, settings: Settings) -> Worker:
-    """Start a process that does `target`. Raises OSError where the system starts none."""
+    """Start a process that runs `target`. Raises OSError if the system cannot."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    # Not daemonic: those may have no children, and ImageNet's loader has.
+    # Not daemonic: a daemonic process may have no children, and ImageNet's loader starts some.
     process = context.Process(target=run_process, args=(target, there, study, settings, index))
     try:
         process.start()
@@ -51,6 +53,19 @@ def start_worker(index: int, target: Work, study: str, settings: Settings) -> Wo
     return Worker(index, process, here)
 
 
+@contextlib.contextmanager
+def signals_blocked(numbers: set[signal.Signals]) -> Iterator[None]:
+    """Around the start of a worker, which inherits the blocked signals until it has handlers of its own."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    # Its start unblocks SIGINT and SIGTERM; without this it would start together with the first worker.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def ask_to_stop(workers: Iterable[Worker]) -> None:
     for worker in workers:
         with contextlib.suppress(OSError):
@@ -58,7 +73,7 @@ def ask_to_stop(workers: Iterable[Worker]) -> None:
 
 
 def wait_for_ends(workers: Sequence[Worker]) -> None:
-    """An interrupt meanwhile ends all of them at once, and goes on up."""
+    """Wait until all have ended. An interrupt terminates all of them, and is raised again."""
     try:
         for worker in workers:
             worker.process.join()
@@ -69,9 +84,9 @@ def wait_for_ends(workers: Sequence[Worker]) -> None:
 
 
 def end_process(process: Any, seconds: float) -> None:
-    """Wait so long for its end, then kill it."""
+    """Wait at most so long until it ends, then kill it."""
     end = time.monotonic() + seconds
-    # Not join(timeout), which waits as long for processes that a method has started as for the worker itself.
+    # join(timeout) would also wait for processes that a method has started.
     while process.is_alive() and time.monotonic() < end:
         time.sleep(0.02)
     process.kill()
@@ -79,7 +94,7 @@ def end_process(process: Any, seconds: float) -> None:
 
 
 def smallest_free(taken: Iterable[int]) -> int:
-    """The number of a new worker, which chooses among several GPUs of the job: that of a dead one comes free again."""
+    """The smallest number that is not taken."""
     numbers = set(taken)
     return next(index for index in itertools.count() if index not in numbers)
 
@@ -91,12 +106,12 @@ def cause_of_death(exit_code: int | None) -> str:
 
 
 def close_attempt(store: Store, study: str, run: Run, pid: int | None, ending: Ending) -> bool:
-    """Write the end of an attempt that a dead worker has left open, unless another process has the run by now.
+    """Record the end of an attempt that a dead worker left open, unless another process has the run by now.
 
-    Returns whether the worker had begun one.
+    Returns whether the worker had begun an attempt.
     """
     folder = store.folder(study, run)
-    # The disk may be the reason why it died. An attempt that stays open counts as interrupted.
+    # The worker may have died of a full disk. An attempt that stays open counts as interrupted.
     with contextlib.suppress(OSError, UserError):
         attempts = folder.attempts()
         if not attempts or attempts[-1].get("pid") != pid:

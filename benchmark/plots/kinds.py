@@ -15,8 +15,9 @@ from ..analysis.published import has_published, rows_for
 from ..analysis.spread import Stat, check_stat
 from ..analysis.study_results import StudyResults, read_results
 from ..api.errors import UserError, unknown
+from ..runs.files import write_atomically
 from ..runs.run import DENSE
-from ..runs.store import Store, write_atomically
+from ..runs.store import Store
 from ..studies.load import Study
 from .accuracy import accuracy_figure
 from .layers import layers_figure

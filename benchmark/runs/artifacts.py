@@ -22,8 +22,8 @@ from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from ..api.errors import Damaged
-from ..exchange.records import history_text
-from .store import read_stored, write_atomically
+from ..runs.history import history_text
+from .files import read_stored, write_atomically
 
 Facts = dict[str, Any]
 """`sha256` and `bytes` of a file, as results record them."""

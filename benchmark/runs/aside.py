@@ -1,4 +1,4 @@
-"""Where a file goes that is not what was stored: beside its place, under a name that nothing reads."""
+"""The name under which a damaged file is kept beside its place."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Who is computing a run: a file created exclusively, kept alive by a heartbeat.
+"""A lock on the folder of a run: a file that is created exclusively and renewed by a heartbeat.
 
-Works between processes and between machines that share the results folder; needs no lock server and no flock.
+Works between processes and between machines that share the results folder, without a lock server or flock.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from .aside import free_name
 CLAIM = "claim.json"
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 180.0
-"""A claim from elsewhere is dead when its heartbeat is older than this; where its pid means something, that is asked.
+"""A claim of another machine or container is dead when its heartbeat is older than this.
 
-Elsewhere is another machine, but also another container of this one: there the same number is another process.
+A claim of this machine and container is dead when its process is.
 """
 
 
 class ClaimLost(Exception):
-    """Another process took the run over, because this one looked dead."""
+    """Another process took over the run, because this one looked dead."""
 
 
 def holder(folder: Path, name: str = CLAIM, now: float | None = None) -> dict[str, Any] | None:
-    """Who holds the run: the claim's content, or None if nobody alive does.
+    """The content of the claim on a run's folder; None if there is none, or its process is dead.
 
-    `now` is the time by the clock that stamps the files, which a server of files may have for itself.
+    `now`: the time by the clock that sets file times, which may be that of a file server.
     """
     path = folder / name
     try:
         age = (time.time() if now is None else now) - path.stat().st_mtime
         content = _read(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        # A folder of that name holds nothing.
+        # A folder of that name is no claim.
         return None
     if content is None:
-        # Created but not yet filled in: its writer is between two system calls, unless it was killed there.
+        # Created but still empty: its writer is between two system calls, or was killed there.
         return {} if age < 5.0 else None
     if _is_here(content):
         return content if _is_alive(content.get("pid", 0), content.get("started")) else None
@@ -56,11 +56,11 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "since": (int, float),
 }  # fmt: skip
 _LAST_SECOND = 2**40
-"""Since the epoch: 30000 years, which every clock can show as a date."""
+"""Since the epoch: 30000 years, which can still be shown as a date."""
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The content of a claim, also of one of an older version, which says less; None for what is no claim."""
+    """The content of a claim; older versions wrote fewer keys. None if the file is not a claim."""
     try:
         content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     except (ValueError, RecursionError):
@@ -72,7 +72,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def describe(content: Mapping[str, Any]) -> str:
-    """Who holds a claim, for a message: process, machine, SLURM job, since when."""
+    """The holder of a claim, for a message: process, machine, SLURM job, since when."""
     if "pid" not in content:
         return "a process that has just begun"
     job = f", SLURM job {content['slurm_job']}" if content.get("slurm_job") else ""
@@ -85,20 +85,20 @@ def describe(content: Mapping[str, Any]) -> str:
 
 
 def how_to_end(content: Mapping[str, Any]) -> str:
-    """What a user types to end the holder of a claim."""
+    """The command that ends the holder of a claim."""
     if content.get("slurm_job"):
         return f"scancel {content['slurm_job']}"
     return f"kill {content.get('pid')}" if _is_here(content) else f"kill {content.get('pid')} there"
 
 
 def _is_here(content: Mapping[str, Any]) -> bool:
-    """Whether the pid of a claim means something to this process."""
+    """Whether the pid of a claim is one of this machine and container."""
     place = _place()
     return bool(place["namespace"]) and all(content.get(key) == value for key, value in place.items())
 
 
 class Claim:
-    """Hold a run's folder while computing it. `Claim.take` returns None if somebody else does."""
+    """A claim of this process on the folder of a run; renewed until it is released."""
 
     def __init__(self, path: Path, token: str) -> None:
         self._path, self._token = path, token
@@ -108,6 +108,7 @@ class Claim:
 
     @classmethod
     def take(cls, folder: Path) -> Claim | None:
+        """Claim a folder, which is made if needed; None if another process has it."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CLAIM
         token = uuid.uuid4().hex
@@ -131,7 +132,7 @@ class Claim:
                 with os.fdopen(handle, "w") as file:
                     file.write(json.dumps(content))
             except OSError:
-                # A full disk: an empty claim would keep others out for seconds.
+                # On a full disk: an empty claim would keep others out for seconds.
                 path.unlink(missing_ok=True)
                 raise
             return cls(path, token)
@@ -155,14 +156,14 @@ class Claim:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            # The claim of a process that has taken over must not be kept alive from here.
+            # The claim of a process that has taken over must not be renewed by this one.
             with contextlib.suppress(OSError, ClaimLost):
                 self.check()
                 os.utime(self._path)
 
 
 def _clock_of(folder: Path, token: str) -> float:
-    """The time by the clock that stamps the files of a folder: a heartbeat is not compared with this machine's."""
+    """The time by the clock that sets the file times of a folder, which may differ from this machine's."""
     path = folder / f".clock.{token}"
     path.touch()
     now = path.stat().st_mtime
@@ -171,10 +172,10 @@ def _clock_of(folder: Path, token: str) -> float:
 
 
 def _remove_dead(path: Path, token: str, now: float) -> bool:
-    """Take a dead claim away; False if somebody alive was faster.
+    """Remove a dead claim; False if another process was faster.
 
-    Between the look and the renaming another process may have replaced the dead claim by its own: what was renamed
-    is looked at once more, and a living claim is put back.
+    Another process may have replaced the dead claim by its own before the renaming. So the renamed file is checked
+    again, and put back if its process is alive.
     """
     moved = path.with_name(f".claim.{token}")
     try:
@@ -182,7 +183,7 @@ def _remove_dead(path: Path, token: str, now: float) -> bool:
     except FileNotFoundError:
         return True
     if moved.is_dir():
-        # No claim, and perhaps somebody's.
+        # Not a claim; it is kept, because it may be a user's.
         moved.rename(free_name(path))
         return True
     is_dead = holder(path.parent, moved.name, now) is None
@@ -190,20 +191,20 @@ def _remove_dead(path: Path, token: str, now: float) -> bool:
         with contextlib.suppress(FileExistsError):
             os.link(moved, path)
     with contextlib.suppress(IsADirectoryError):
-        # A folder with the name of a claim is out of the way, and stays.
+        # A folder with the name of a claim stays where it was moved.
         moved.unlink()
     return is_dead
 
 
 def _place() -> dict[str, str]:
-    """Where a pid of this process means something: its machine, since its start, and its namespace of pids."""
+    """Identifies where pids are comparable: machine, boot, and pid namespace."""
     return {"host": socket.gethostname(), "boot": _boot_id(), "namespace": _namespace()}
 
 
 def _namespace() -> str:
-    """The namespace of pids, which a container has for itself; empty where /proc does not show it.
+    """The pid namespace, which differs between containers; empty if unknown.
 
-    Without a /proc of its own a container sees the pids of another namespace there.
+    A container without its own /proc sees the pids of another namespace there.
     """
     try:
         is_own = os.readlink("/proc/self") == str(os.getpid())  # noqa: PTH115
@@ -220,7 +221,7 @@ def _boot_id() -> str:
 
 
 def _process_start(pid: int) -> str:
-    """When a process started, in clock ticks since boot: tells a reused pid from the old one."""
+    """When a process started, in clock ticks since boot, to tell a reused pid from the old process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]
     except (OSError, IndexError):

@@ -17,7 +17,7 @@ from .aside import free_name
 from .claim import Claim
 from .recompute import NEW_HISTORY, WISH, ask, is_asked
 from .run import Run
-from .store import RunFolder
+from .run_folder import RunFolder
 from .stored_files import damaged_files_of
 
 WRITTEN = ("checkpoint.pt", "history.jsonl", "masks.safetensors", "model.safetensors")

@@ -1,4 +1,4 @@
-"""Under which circumstances a result came about: versions, revision, machine. An allow-list, never the environment."""
+"""What results record about their computation: versions, revision, machine. Only listed variables are recorded."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from .. import __version__
 
 PACKAGES = ("torch", "torchvision", "numpy")
 SLURM_VARIABLES = (
-    "SLURM_JOB_ID",
-    "SLURM_ARRAY_JOB_ID",
-    "SLURM_ARRAY_TASK_ID",
-    "SLURM_RESTART_COUNT",
-    "SLURM_JOB_NODELIST",
-)
+    "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_NODELIST",
+)  # fmt: skip
+
+SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
+"""Environment variable of SLURM jobs: the revision at the submission. Results note it beside their own revision."""
 
 
 @functools.cache
 def revision() -> str | None:
-    """Git revision of the code that runs, with `+changes` where files differ from it; None outside a checkout."""
+    """Git revision of the running code, with `+changes` if files differ from it; None outside a checkout."""
     folder = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
@@ -57,7 +56,7 @@ def environment() -> dict[str, Any]:
 
 
 def device_facts(device: Any) -> dict[str, Any]:
-    """The device, and what of it and of torch's switches changes numbers."""
+    """The device, and settings of torch that change numbers."""
     import torch
 
     is_cuda = device.type == "cuda"
@@ -77,7 +76,7 @@ BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def _instructions() -> str:
-    """What torch chooses its kernels by, and so how they round: clouds give processors of all kinds one name."""
+    """The instructions by which torch chooses kernels, which round differently; cloud processors share names."""
     import torch
 
     flags = (_cpuinfo("flags") or _cpuinfo("Features") or "").split()
@@ -89,7 +88,7 @@ def _processor() -> str:
 
 
 def _cpuinfo(key: str) -> str | None:
-    """The first entry of that name; None where the system tells nothing of its processors in such a way."""
+    """The first entry of that name in /proc/cpuinfo; None if there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""Compute a stored run anew: a wish in the run's folder, which its next result fulfils.
+"""Requests to compute a stored run again: a file in the run's folder, which the next result removes.
 
-The old result stays where it is, and is read by tables, until the new one takes its place. The wish names the result
-that it is about, so that it ends with it, whoever computes the new one and however often that is interrupted.
+The old result stays, and tables read it, until the new one replaces it. The request names the old result, so it ends
+with that, whichever process computes the new one and however often that is interrupted.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 from ..api.errors import Damaged
-from .store import RunFolder, now, read_json, write_json
+from .files import now, read_json, write_json
+from .run_folder import RunFolder
 
 WISH = "recompute.json"
 NEW_HISTORY = "history.new.jsonl"
-"""The epochs of a run that is computed anew, until it is done; the old ones belong to the old result."""
+"""The epochs of a run that is computed again, until it is done; `history.jsonl` belongs to the old result."""
 
 
 def ask(folder: RunFolder) -> None:
-    """Note that the stored result is to be computed anew. A recomputation that failed before may try again."""
+    """Request that a stored result is computed again. A recomputation that failed before may be tried again."""
     write_json(folder.path / WISH, {"finished": _finished(folder.read_result()), "asked": now()})
     folder.allow_retry()
 
 
 def is_asked(folder: RunFolder) -> bool:
-    """Whether the result that is there is to be computed anew. A wish that cannot be read is one all the same."""
+    """Whether the stored result is to be computed again. A request that cannot be read counts as one."""
     try:
         wish = read_json(folder.path / WISH)
     except FileNotFoundError:
@@ -38,7 +39,7 @@ def is_asked(folder: RunFolder) -> bool:
 
 
 def is_done(folder: RunFolder) -> bool:
-    """Whether the run has a whole result that is to stay."""
+    """Whether the run has an undamaged result that is not to be computed again."""
     try:
         return folder.check_stored() and not is_asked(folder)
     except Damaged:
@@ -46,7 +47,7 @@ def is_done(folder: RunFolder) -> bool:
 
 
 def can_be_started_from(folder: RunFolder) -> bool:
-    """Whether a dense training's result is here with its weights, of whatever code it is."""
+    """Whether a dense training has its result and weights, even if they are to be computed again."""
     try:
         return folder.check_stored()
     except Damaged:
@@ -54,7 +55,7 @@ def can_be_started_from(folder: RunFolder) -> bool:
 
 
 def fulfil(folder: RunFolder) -> None:
-    """The new result is there."""
+    """Remove the request: the new result is stored."""
     (folder.path / WISH).unlink(missing_ok=True)
 
 

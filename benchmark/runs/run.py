@@ -1,7 +1,7 @@
-"""What a run is: frozen plain data, and an id that is the hash of it.
+"""The specification of a run: frozen plain data, and an id that is its hash.
 
-The id is taken over canonical JSON in which every field that has its default value is left out. So a new field needs
-a default, and that default must mean "no effect": then no stored result is orphaned. A test pins ids.
+The id is the hash of canonical JSON without fields that have their default value. So a new field needs a default that
+means "no effect"; then the ids of stored results stay the same. A test pins ids.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from functools import cache, cached_property
 from typing import Any, Literal
 
 DENSE = "dense"
-"""The name of the absence of a method: plain training, whose weights other runs may start from."""
+"""Method name of plain training without pruning, whose weights other runs may start from."""
 
 Scalar = bool | int | float | str | None
 Options = Mapping[str, Any]
+Precision = Literal["float32", "bfloat16"]
+"""Stored runs of earlier versions may also have `auto`: their results are read, but they cannot be computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How one training goes: optimiser, learning-rate schedule, regularisation.
+    """How a network is trained: optimiser, learning-rate schedule, regularisation.
 
     `schedule` is evaluated once per `lr_update`; warm-up is linear, lr * (i + 1) / warm-up, as in the paper's code.
-    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: auto` takes
-    bfloat16 where the machine gains by it; the result says which it was. `clip_norm` bounds the norm of the gradients
-    that move weights (0: off).
+    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: bfloat16` is
+    torch's autocast. `clip_norm` bounds the norm of the gradients that move weights (0: off).
     """
 
     epochs: int
@@ -46,7 +47,7 @@ class Recipe:
     lr_update: Literal["epoch", "step"] = "epoch"
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
-    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    precision: Precision = "float32"
     sync_batch_norm: bool = False
 
 
@@ -54,10 +55,9 @@ class Recipe:
 class Run:
     """Everything that determines one result. `parent` is the dense training whose weights it starts from, if any.
 
-    `protocol` is raised, for the runs that it concerns, when the training loop computes other numbers from the same
-    recipe; see `protocol_of`.
-    `borrowed_versions`: of the method that a control borrows from, of the one that this borrows from, and so on;
-    empty where all are 1.
+    `protocol` is raised when the training loop computes other numbers from the same recipe, only for the runs that are
+    concerned; see `protocol_of`. `borrowed_versions`: of the method that a control borrows from, of the method that
+    this borrows from, and so on; empty if all are 1.
     """
 
     dataset: str
@@ -86,12 +86,12 @@ class Run:
 
 
 def protocol_of(recipe: Recipe) -> int:
-    """2 with `clip_norm`: until then gradients of pruned weights counted in the norm. Other recipes keep their ids."""
+    """2 with `clip_norm`: in 1 the norm included gradients of pruned weights. Other recipes keep 1 and their ids."""
     return 2 if recipe.clip_norm > 0 else 1
 
 
 def frozen_options(options: Options) -> tuple[tuple[str, Any], ...]:
-    """Options in the one order and with lists as tuples, so that equal options are equal data."""
+    """Options sorted by name and with lists as tuples, so that equal options are equal data."""
     return tuple((key, _frozen(options[key])) for key in sorted(options))
 
 

@@ -1,9 +1,9 @@
-"""What a run is computed with beside its specification: the code of its method and network, and a weights file.
+"""Digests of what a run is computed with besides its specification: code of the method and network, a weights file.
 
-The code of a method is the file of its class and the files of its package that this imports: for a built-in method
-those of `methods/`, for a plug-in its file, files beside it, and what it takes from `methods/`. A control has the
-code of the methods that it borrows from as well. The code of a network is its file and those of `benchmark/models/`
-that it imports. Not seen: the harness, data sets' code, torch and other libraries, for which results record versions.
+The code of a method is the file of its class and what this imports from `methods/` and `benchmark/api/`; for a
+plug-in also the files beside it. The code of a control includes that of the methods it borrows from. The code of a
+network is its file and what this imports from `benchmark/models/`. Not included: the training code, data sets, torch
+and other libraries; results record the versions of libraries.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from ..models.registry import is_weights_file, source_file
 from .run import Run
 from .source_code import SCHEME, Import, Resolve, SourceFiles, imported_files
 
-METHODS_PACKAGE = "prunebench.methods"
-MODELS_PACKAGE = "prunebench.benchmark.models"
+PACKAGE = "prunebench"
 PROJECT = Path(__file__).resolve().parents[2]
-PLUMBING = frozenset(("registry", "describe", "contract", "contract_checks", "toy_task", "__init__"))
-"""Files that look methods and networks up, or check them; they compute nothing of a run."""
+METHODS = ("methods", "benchmark/api")
+NETWORKS = ("benchmark/models",)
+PLUMBING = frozenset(("registry", "listing", "checks", "errors", "__init__"))
+"""Files and folders that find, list or check methods and networks; they compute nothing of a run."""
 
 Code = dict[str, Any]
 """`scheme`, digests of `method`, `network` and `weights` (a file's SHA-256), versions of `packages`."""
@@ -32,7 +33,7 @@ Code = dict[str, Any]
 
 @dataclass
 class CodeReader:
-    """The code as it is now. Every file is read once, so a command has a new one, and a process that computes one."""
+    """Reads the present code, each file once; every command and every process that computes runs makes its own."""
 
     _files: SourceFiles = field(default_factory=SourceFiles)
     _methods: dict[tuple[str, ...], tuple[str, dict[str, str]]] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class CodeReader:
     _weights: dict[tuple[str, int, int], str] = field(default_factory=dict)
 
     def read(self, run: Run) -> Code:
-        """The code of a run. A weights file that is not there is left out; whoever needs it says so."""
+        """The code of a run, without a weights file that is missing: whoever loads it reports that."""
         method, packages = self._method(run)
         code: Code = {"scheme": SCHEME, "method": method, "network": self._network(run.model)}
         weights = dict(run.model_options).get("weights")
@@ -62,8 +63,7 @@ class CodeReader:
 
     def _network(self, name: str) -> str:
         if name not in self._networks:
-            resolve = imported_files(PROJECT / "benchmark" / "models", MODELS_PACKAGE, PLUMBING)
-            self._networks[name] = self._files.digest(source_file(name), resolve)
+            self._networks[name] = self._files.digest(source_file(name), _within(NETWORKS))
         return self._networks[name]
 
     def _weights_of(self, path: Path) -> str | None:
@@ -78,10 +78,20 @@ class CodeReader:
         return self._weights[key]
 
 
+def _within(folders: tuple[str, ...]) -> Resolve:
+    """Imports of the suite's own files in these folders."""
+    resolve = imported_files(PROJECT, PACKAGE, PLUMBING)
+
+    def resolve_within(path: Path, node: Import) -> Iterator[Path]:
+        return (file for file in resolve(path, node) if any(file.is_relative_to(PROJECT / each) for each in folders))
+
+    return resolve_within
+
+
 def _of_method(source: Path, module: str | None) -> Resolve:
-    """Imports that belong to a method: of the suite's methods, and of its own package or of files beside it."""
-    suite = imported_files(PROJECT / "methods", METHODS_PACKAGE, PLUMBING)
-    if module is not None and module.startswith(f"{METHODS_PACKAGE}."):
+    """Imports of the suite's methods, and of the method's own package or files beside it."""
+    suite = _within(METHODS)
+    if module is not None and module.startswith(f"{PACKAGE}."):
         return suite
     package = "" if module is None else module.split(".")[0]
     depth = 0 if module is None else module.count(".") + (source.name == "__init__.py")
@@ -95,9 +105,9 @@ def _of_method(source: Path, module: str | None) -> Resolve:
 
 
 def differences(stored: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tuple[str, ...]:
-    """What of the code differs: `method`, `network`, `weights`; nothing where the stored code is not known.
+    """Which parts differ: `method`, `network`, `weights`; none if the stored code is unknown or of another scheme.
 
-    `changed`: the code was another one when the run began than when it ended.
+    `changed`: the code changed while the run was computed.
     """
     if not stored or stored.get("scheme") != now["scheme"]:
         return ()
@@ -111,7 +121,7 @@ def differences(stored: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tup
 
 
 def code_digest(code: Mapping[str, Any] | None) -> str | None:
-    """Twelve hex digits for all of a code, so that results of the same code can be grouped; None if not recorded."""
+    """Twelve hex digits over all of it, to group results of the same code; None if none was recorded."""
     if not code:
         return None
     return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:12]

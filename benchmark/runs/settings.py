@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ class Settings:
 
     Attributes:
         results: the results folder.
-        data_root: where data sets lie; None: PRUNEBENCH_DATA or the default.
+        data_root: the folder of data sets; None: PRUNEBENCH_DATA or the default.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: of one run on the CPU. One by default, so that results do not depend on how many runs share a machine.
         checkpoint_every: epochs between checkpoints of a training.
@@ -32,7 +32,7 @@ class Settings:
         compile: `none`, or the mode in which torch.compile makes the training step of the network; the first step
             then takes minutes. `reduce-overhead` replays CUDA graphs on a GPU.
         deterministic: ask torch for deterministic algorithms; on CUDA this costs speed.
-        plugins: files with methods of the user's.
+        plugins: files with the user's own methods.
     """
 
     results: Path = Path("results")
@@ -47,14 +47,33 @@ class Settings:
     plugins: tuple[str, ...] = ()
 
 
+def absolute(settings: Settings) -> Settings:
+    """With absolute paths, because code of a method may change the working directory."""
+    return replace(
+        settings,
+        results=settings.results.absolute(),
+        data_root=None if settings.data_root is None else Path(absolute_path(str(settings.data_root))),
+        plugins=tuple(absolute_path(path) for path in settings.plugins),
+    )
+
+
+def absolute_path(path: str) -> str:
+    """With `~` replaced; where there is no home folder it stays, and fails when it is read."""
+    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111
+
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Read by numerical libraries when they are loaded; set from `threads`."""
+
+
 def check_device_name(name: str) -> None:
-    """Raises UserError for what is no device's name; whether it is there is for torch to say."""
+    """Raises UserError if it is not the name of a device; whether the device exists is checked by torch."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d\d?)?", name):
         raise UserError(f"device {name!r} must be auto, cpu, cuda or cuda:N")
 
 
 def default_jobs(device: str) -> int:
-    """Processes on this machine: one a core on the CPU, one a GPU elsewhere (asked without loading torch)."""
+    """Processes on this machine: one for each CPU core or GPU, counted without loading torch."""
     if device == "cpu" or not (Path("/proc/driver/nvidia").exists() or device.startswith("cuda")):
         return len(os.sched_getaffinity(0))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

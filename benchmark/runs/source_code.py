@@ -1,7 +1,6 @@
-"""Digests of source code that ignore what changes no number: comments, docstrings, layout, a class's labels.
+"""Digests of source code without what changes no number: comments, docstrings, layout, labels of a class.
 
-Files are parsed and never run, and nothing here imports torch. The same files have the same digest wherever they
-lie.
+Files are parsed, never run. The digest does not depend on where the files are. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -15,20 +14,23 @@ from typing import Any
 
 from ..api.errors import UserError
 
-SCHEME = 1
-"""Raised when the same code gets another digest than before: digests of different schemes are not compared."""
+SCHEME = 2
+"""Raised when the same code gets another digest than before: digests of different schemes are not compared.
+
+2: the files of methods have moved, and so the imports in them have changed.
+"""
 
 _DESCRIPTIONS = frozenset(("label", "family", "paper", "needs", "version"))
-"""Attributes of a class that say something about it. A raised `version` makes another run, so it is seen anyway."""
+"""Attributes of a class that describe it. `version` is part of the run's id, so it is not needed here."""
 
 Import = ast.ImportFrom | ast.Import
 Resolve = Callable[[Path, Import], Iterator[Path]]
-"""The files that an import statement of a file brings in, of those that count as the same code."""
+"""Which files an import statement of a file imports, of those that belong to the same code."""
 
 
 @dataclass
 class SourceFiles:
-    """Digests of files, each file read once: a process that has loaded a file goes on with what it read then."""
+    """Digests of files. Each file is read once, as a process also loads it once."""
 
     _known: dict[Path, tuple[str, list[Import]]] = field(default_factory=dict)
 
@@ -46,7 +48,7 @@ class SourceFiles:
             found[path], imports = self._read(path)
             for node in imports:
                 waiting += resolve(path, node)
-        # Without the files' names: a file that is moved or renamed is the same code.
+        # Names of files do not count: a file that was renamed holds the same code.
         return hashlib.sha256("".join(sorted(found.values())).encode()).hexdigest()[:16]
 
     def _read(self, path: Path) -> tuple[str, list[Import]]:
@@ -63,22 +65,22 @@ class SourceFiles:
 def imported_files(folder: Path, package: str, excluded: frozenset[str] = frozenset()) -> Resolve:
     """Follow imports of modules that lie in `folder`: relative ones, and absolute ones that begin with `package`.
 
-    An empty package stands for files that import each other by their bare names, which have no relative imports.
-    `folder` must be resolved; `excluded` are stems of files.
+    With an empty package, files import each other by their bare names, and have no relative imports. `folder` must be
+    resolved; `excluded` are names of files, without suffix, and of folders.
     """
 
     def resolve(path: Path, node: Import) -> Iterator[Path]:
         for parts in _modules(path, node, folder, package):
             place = folder.joinpath(*parts)
             for file in (place.with_suffix(".py"), place / "__init__.py"):
-                if parts and file.stem not in excluded and file.is_file():
+                if parts and excluded.isdisjoint((*parts, file.stem)) and file.is_file():
                     yield file
 
     return resolve
 
 
 def _modules(path: Path, node: Import, folder: Path, package: str) -> Iterator[tuple[str, ...]]:
-    """The modules that a statement may import, as parts below `folder`; those elsewhere are left out."""
+    """The modules below `folder` that a statement may import, as parts of their path."""
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif node.level:
@@ -90,7 +92,7 @@ def _modules(path: Path, node: Import, folder: Path, package: str) -> Iterator[t
     else:
         names = [node.module or ""]
     if isinstance(node, ast.ImportFrom):
-        # `from . import schedule` and `from .schedule import cubic` look alike: what is no file is a name in one
+        # `from . import schedule` imports a module, `from .schedule import cubic` does not: the caller tries both.
         names += [f"{name}.{alias.name}" if name else alias.name for name in names for alias in node.names]
     prefix = package.split(".") if package else []
     for name in names:
@@ -100,7 +102,7 @@ def _modules(path: Path, node: Import, folder: Path, package: str) -> Iterator[t
 
 
 def _said(node: Any) -> str:
-    """A syntax tree as text, without positions, docstrings and empty fields, which differ between Pythons."""
+    """A syntax tree as text without positions, docstrings, and empty fields, which differ between Python versions."""
     if isinstance(node, ast.AST):
         fields = (
             f"{name}={_said(_without_descriptions(node, value) if name == 'body' else value)}"
@@ -118,7 +120,7 @@ def _constant(node: ast.Constant) -> str:
 
 
 def _without_descriptions(node: ast.AST, body: Any) -> Any:
-    """A body without bare strings, and a class's without its labels."""
+    """A body without bare strings; the body of a class also without its labels."""
     if not isinstance(body, list):
         return body
     kept = [one for one in body if not (isinstance(one, ast.Expr) and _is_text(one.value))]

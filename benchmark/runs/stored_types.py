@@ -1,15 +1,18 @@
-"""What the files of a run must hold to be read: a JSON of another shape is damage, found when it is read.
+"""What the files of a run must contain: JSON of another shape is damaged, which is found when it is read.
 
-Only what readers use is named; other keys may be there. Parts that later versions added are optional.
+Only what readers use is listed; files may have other keys. Keys that later versions added are optional.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NotRequired
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic takes no other on Python 3.11; it brings the package
+
+from .run import id_of
 
 Fraction = float | None
 
@@ -138,8 +141,26 @@ class Record(TypedDict):
     history: list[dict[str, list[Any]]]
 
 
+def contradiction(result: Mapping[str, Any]) -> str:
+    """Where a result does not fit the run whose id it has; empty if it does."""
+    run, sparsity = result["run"], result["sparsity"]
+    try:
+        described = id_of(run)
+    except ValueError as error:
+        return f"it describes no run ({error})"
+    if described != result["id"]:
+        return f"it describes run {described}"
+    target = run.get("sparsity", 0.0)
+    if sparsity.get("target", target) != target:
+        return f"sparsity.target: {sparsity['target']}, its run says {target}"
+    parent = id_of(run["parent"]) if run.get("parent") else None
+    if result.get("parent", parent) != parent:
+        return f"parent: {result['parent']!r}, its run says {parent!r}"
+    return ""
+
+
 def flaw(content: object, kind: type) -> str:
-    """What keeps `content` from being of the kind, in a few words; empty if nothing does."""
+    """Why `content` is not of the kind, in a few words; empty if it is."""
     try:
         _adapter(kind).validate_python(content, strict=True)
     except ValidationError as error:

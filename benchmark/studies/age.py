@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..runs.index import Read, summaries
 from ..runs.run import Run
 from ..runs.run_code import CodeReader, differences
 from ..runs.store import Store
@@ -25,10 +24,10 @@ CHANGES: dict[str, str] = {
 
 
 class Ages:
-    """Asked for the age of one result after the other. `read` gives the stored result of a run, if there is one."""
+    """The ages of stored results of a study, one after the other."""
 
-    def __init__(self, read: Read, reader: CodeReader | None = None) -> None:
-        self._read, self._reader = read, reader or CodeReader()
+    def __init__(self, study: str, store: Store) -> None:
+        self._study, self._store, self._reader = study, store, CodeReader()
         self._parents: dict[str, tuple[Age, str | None]] = {}
 
     def of(self, run: Run, result: Mapping[str, Any]) -> Age:
@@ -47,7 +46,7 @@ class Ages:
     def _of_parent(self, parent: Run) -> tuple[Age, str | None]:
         if parent.id not in self._parents:
             self._parents[parent.id] = (), None
-            if (result := self._read(parent)) is not None:
+            if (result := self._store.result(self._study, parent)) is not None:
                 self.of(parent, result)
         return self._parents[parent.id]
 
@@ -58,13 +57,11 @@ def _weights(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def older_runs(study: str, runs: Sequence[Run], store: Store) -> dict[str, Age]:
     """The stored runs, dense trainings included, that are older than what would be computed now, by run id."""
-    existing, found = store.existing(study), {}
-    with summaries(store, study) as read:
-        ages = Ages(read)
-        for run in with_parents(runs):
-            result = read(run) if run.id in existing else None
-            if result is not None and (age := ages.of(run, result)):
-                found[run.id] = age
+    existing, ages, found = store.existing(study), Ages(study, store), {}
+    for run in with_parents(runs):
+        result = store.result(study, run) if run.id in existing else None
+        if result is not None and (age := ages.of(run, result)):
+            found[run.id] = age
     return found
 
 

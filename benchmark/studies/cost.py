@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..runs.index import summaries
 from ..runs.run import Run
 from ..runs.store import Store
 from .load import Study
@@ -143,14 +142,13 @@ def _measured(store: Store, study: Study, plan: Plan) -> tuple[float | None, str
     """
     images, seconds = 0.0, 0.0
     networks: set[tuple[str, Any]] = set()
-    with summaries(store, study.name) as read:
-        for job in plan.jobs:
-            if job.status.state == "done" and job.run.recipe.epochs:
-                result = read(job.run)
-                if result is not None:
-                    networks.add((job.run.model, job.run.model_options))
-                    images += result["cost"]["epochs"] * result["data"]["train"]
-                    seconds += result["cost"]["seconds"] * result["provenance"].get("processes", 1)
+    for job in plan.jobs:
+        if job.status.state == "done" and job.run.recipe.epochs:
+            result = store.result(study.name, job.run)
+            if result is not None:
+                networks.add((job.run.model, job.run.model_options))
+                images += result["cost"]["epochs"] * result["data"]["train"]
+                seconds += result["cost"]["seconds"] * result["provenance"].get("processes", 1)
     if not seconds:
         return None, "no throughput known: run a part, or give --throughput or --calibrate"
     if {(job.run.model, job.run.model_options) for job in plan.to_do} - networks:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..api.errors import Damaged, OnlyRecorded
-from ..runs.index import summaries
 from ..runs.run import Run
-from ..runs.store import Status, Store
+from ..runs.run_folder import Status
+from ..runs.store import Store
 
 NO_WEIGHTS = "only its record is here; its weights are computed anew"
 """Why a dense training with a result is to be computed: it came from a record, and a run is to start from it."""
@@ -61,10 +61,9 @@ def make_plan(study: str, runs: Sequence[Run], store: Store) -> Plan:
     everything = with_parents(runs)
     # One listing instead of a look at every folder: most runs of a new study are simply not there.
     existing = store.existing(study)
-    with summaries(store, study) as read:
-        for run in everything:
-            if run.id in existing:
-                read(run)  # notes what is damaged
+    for run in everything:
+        if run.id in existing:
+            store.result(study, run)  # notes damaged results
     status = {run.id: store.status(study, run) if run.id in existing else Status("missing") for run in everything}
     _ask_for_weights(everything, status, store, study)
     wanted = {run.id for run in runs}

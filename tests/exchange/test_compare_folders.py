@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from prunebench.benchmark.api.errors import Damaged, UserError
 from prunebench.benchmark.exchange.compare_folders import Comparison, compare_folders
-from prunebench.benchmark.runs.run import Run
-from prunebench.benchmark.runs.store import Store, read_json, write_json
+from prunebench.benchmark.runs.files import read_json, write_json
+from prunebench.benchmark.runs.run import Run, id_of
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.plan import with_parents
 from prunebench.benchmark.tables.compare import comparison_as_dict, comparison_lines, comparison_table
 from synthetic_results import STUDY, fill, store_result, write_study
@@ -142,7 +143,9 @@ def test_a_result_that_describes_no_run_is_named(tmp_path: Path) -> None:
     study = write_study(first)
     path = Store(first).folder(study.name, study.runs[-1]).result_path
     content = read_json(path)
-    write_json(path, {**content, "run": {"colour": "red"}})
+    run = {"colour": "red", "sparsity": content["sparsity"].get("target", 0.0)}
+    path = path.parent.rename(path.parents[1] / id_of(run)) / path.name
+    write_json(path, {**content, "id": id_of(run), "run": run, "parent": None})
     with pytest.raises(Damaged, match=r"result\.json is damaged: it does not describe a run of this version"):
         compare_folders(first, first)
     noted: list[Damaged] = []

@@ -16,8 +16,10 @@ from prunebench.benchmark.exchange.copy_run import Taken, copy_run
 from prunebench.benchmark.exchange.merge import differing_fields, plan_merge
 from prunebench.benchmark.exchange.sources import read_sources
 from prunebench.benchmark.runs.claim import Claim
+from prunebench.benchmark.runs.files import read_json, write_json
 from prunebench.benchmark.runs.run import Run
-from prunebench.benchmark.runs.store import RunFolder, Store, read_json, write_json
+from prunebench.benchmark.runs.run_folder import RunFolder
+from prunebench.benchmark.runs.store import Store
 from synthetic_results import make_result, store_result, write_study
 
 WEIGHTS = b"the weights of a dense training"
@@ -50,12 +52,7 @@ def merge(*arguments: object) -> Result:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """All files but the index, which readers write."""
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.endswith(".index")
-    }
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def test_two_machines_become_one_folder_and_a_second_merge_copies_nothing(tmp_path: Path) -> None:

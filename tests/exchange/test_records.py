@@ -16,9 +16,11 @@ from prunebench.benchmark.exchange.records import read_record, record_bytes, wri
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.launch.recorded_starts import lines_after, lines_before, recorded_starts
 from prunebench.benchmark.runs.damage import tidy
+from prunebench.benchmark.runs.files import read_json, write_json
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store, read_json, write_json
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.age import older_runs
 from prunebench.benchmark.studies.plan import make_plan
 from prunebench.benchmark.training.harness import Watch
@@ -129,8 +131,8 @@ def test_records_of_500_large_runs_stay_below_20_megabytes() -> None:
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ("[]", "it is no record of a run"),
-        ('{"schema": 1}', "it is no record of a run"),
+        ("[]", "it is not the record of a run"),
+        ('{"schema": 1}', "it is not the record of a run"),
         ('{"record": 1, "result": {"schema": 1}, "history": []}', "result: id: Field required"),
         ('{"record": 1, "result": {}, "history": []}', "names no version of the format"),
         ('{"record": 1, "result": {"schema": 1}, "history": 3}', "history: "),

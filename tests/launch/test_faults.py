@@ -15,8 +15,9 @@ from prunebench.benchmark.cli import main
 from prunebench.benchmark.launch.attempt import Ending, attempt
 from prunebench.benchmark.launch.faults import Fault, judge
 from prunebench.benchmark.runs.run import Recipe, Run
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import load_study
 from prunebench.benchmark.training import harness
 from prunebench.datasets.registry import load

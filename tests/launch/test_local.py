@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prunebench.benchmark.runs.store import RunFolder, Store
+from prunebench.benchmark.runs.run_folder import RunFolder
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import load_study
 
 COMMAND = [sys.executable, "-m", "prunebench.benchmark.cli"]

@@ -14,11 +14,13 @@ from typing import Any
 import fake_workers
 import pytest
 from prunebench.benchmark.launch.attempt import Ending
-from prunebench.benchmark.launch.pool import NoWorker, WorkerPool, absolute
+from prunebench.benchmark.launch.pool import WorkerPool
+from prunebench.benchmark.launch.worker_limit import NoWorker
 from prunebench.benchmark.launch.worker_process import close_attempt, end_process
 from prunebench.benchmark.runs.run import Recipe, Run
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store
+from prunebench.benchmark.runs.store import Store
 
 
 def make_runs(*methods: str) -> list[Run]:
@@ -164,13 +166,6 @@ def test_a_full_disk_does_not_keep_a_dead_worker_from_being_buried(
     assert close_attempt(Store(tmp_path), "s", run, 7, Ending("failed", "worker killed by SIGKILL", True))
     assert not close_attempt(Store(tmp_path), "s", run, 8, Ending("failed", "", True)), "another process's attempt"
     assert folder.status().state == "interrupted"
-
-
-def test_paths_of_settings_do_not_follow_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    settings = absolute(Settings(results=Path("r"), data_root=Path("d"), plugins=("p.py",)))
-    assert (settings.results, settings.data_root) == (tmp_path / "r", tmp_path / "d")
-    assert settings.plugins == (str(tmp_path / "p.py"),)
 
 
 ORPHAN = """\

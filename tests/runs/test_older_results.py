@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.runs.artifacts import load_checkpoint, save_checkpoint
+from prunebench.benchmark.runs.files import write_json
 from prunebench.benchmark.runs.recompute import ask, is_done
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
 from prunebench.benchmark.runs.run_code import CodeReader, differences
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store, write_json
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.age import Ages, age_lines, older_runs
 from prunebench.benchmark.training.harness import Watch
 
@@ -246,14 +248,15 @@ def test_another_version_of_a_package_is_other_code() -> None:
     assert differences({**code, "scheme": 0, "method": "x"}, code) == ()
 
 
-def test_ages_are_read_once_for_a_dense_training(results: Path) -> None:
+def test_ages_are_read_once_for_a_dense_training(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def counting(run: Run) -> dict[str, Any] | None:
+    def counting(store: Store, study: str, run: Run) -> dict[str, Any] | None:
         read.append(run.id)
-        return result_of(run, results)
+        return store.folder(study, run).read_result()
 
-    ages = Ages(counting)
+    monkeypatch.setattr(Store, "result", counting)
+    ages = Ages("s", Store(results))
     for _ in range(3):
         assert ages.of(PRUNED, result_of(PRUNED, results)) == ()
     assert read == [DENSE.id]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.runs.run import Recipe, Run
+from prunebench.benchmark.runs.run_code import PROJECT, CodeReader
 from prunebench.benchmark.runs.source_code import SourceFiles, imported_files
 
 PLAIN = '''\
@@ -104,3 +106,16 @@ def test_a_process_goes_on_with_the_file_that_it_has_read(tmp_path: Path) -> Non
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read source file .*mine\.py"):
         digest(tmp_path, "def :\n")
+
+
+def test_the_code_of_a_method_is_what_computes_its_masks() -> None:
+    """Without what only finds, lists or checks methods, though `shuffled` imports some of it."""
+    files = SourceFiles()
+    run = Run(
+        dataset="digits", model="convnet-small", method="shuffled", method_options=(("of", "rigl"),), seed=0,
+        recipe=Recipe(epochs=1),
+    )  # fmt: skip
+    CodeReader(files).read(run)
+    read = {str(path.relative_to(PROJECT)) for path in files._known}
+    assert {"methods/shuffled.py", "methods/rigl.py", "methods/bases/dynamic.py", "benchmark/api/masks.py"} <= read
+    assert not {path for path in read if "listing" in path or "checks" in path or path.endswith("/errors.py")}

@@ -21,8 +21,9 @@ from prunebench.benchmark.runs.artifacts import (
     save_weights,
 )
 from prunebench.benchmark.runs.claim import Claim, ClaimLost, holder
+from prunebench.benchmark.runs.files import read_json, write_atomically, write_json
 from prunebench.benchmark.runs.run import Recipe, Run
-from prunebench.benchmark.runs.store import Store, read_json, write_atomically, write_json
+from prunebench.benchmark.runs.store import Store
 
 RUN = Run(dataset="digits", model="convnet-small", method="snip", seed=0, recipe=Recipe(epochs=1), sparsity=0.5)
 
@@ -40,9 +41,9 @@ def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path: Path) -> None:
     write_json(target, {"old": True})
     script = (
         "import os, pathlib\n"
-        "from prunebench.benchmark.runs import store\n"
+        "from prunebench.benchmark.runs import files\n"
         "os.fsync = lambda handle: os.kill(os.getpid(), 9)\n"
-        f"store.write_json(pathlib.Path({str(target)!r}), {{'new': 'x' * 100000}})\n"
+        f"files.write_json(pathlib.Path({str(target)!r}), {{'new': 'x' * 100000}})\n"
     )
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == -9

@@ -16,13 +16,17 @@ from click.testing import CliRunner, Result
 from prunebench.benchmark.api.errors import Damaged, UserError
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.launch.attempt import attempt
-from prunebench.benchmark.runs import index, stored_files
+from prunebench.benchmark.runs import known_digests
+from prunebench.benchmark.runs.files import read_json, write_json
+from prunebench.benchmark.runs.history import whole_history
+from prunebench.benchmark.runs.known_digests import KnownDigests, digests_path
 from prunebench.benchmark.runs.recompute import WISH
 from prunebench.benchmark.runs.run import DENSE as DENSE_METHOD
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store, read_json, write_json
-from prunebench.benchmark.runs.stored_files import Digests, damaged_files, digests_path, whole_history
+from prunebench.benchmark.runs.store import Store
+from prunebench.benchmark.runs.stored_files import damaged_files
 from prunebench.benchmark.studies.load import load_study
 from prunebench.benchmark.training.harness import Watch
 from test_damage import in_place_of, zero_bytes
@@ -217,14 +221,14 @@ def test_damage_in_a_folder_that_cannot_be_written_is_named(results: Path, monke
 
 
 def test_a_file_is_read_once_until_it_changes(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "SETTLED_NS", 0)
-    digest_of, read = stored_files.digest_of, list[Path]()
+    monkeypatch.setattr(known_digests, "SETTLED_NS", 0)
+    digest_of, read = known_digests.digest_of, list[Path]()
 
     def counting(path: Path) -> str:
         read.append(path)
         return digest_of(path)
 
-    monkeypatch.setattr(stored_files, "digest_of", counting)
+    monkeypatch.setattr(known_digests, "digest_of", counting)
     store, runs = Store(results), load_study("s.yaml").runs
     assert damaged_files("s", runs, store) == {}
     assert len(read) == 8, "masks of two runs, weights and epochs of three"
@@ -245,10 +249,38 @@ def test_a_file_is_read_once_until_it_changes(results: Path, monkeypatch: pytest
 
 def test_young_files_are_not_remembered(results: Path) -> None:
     """Changed again within one tick of the clock, they would look the same."""
-    digests = Digests(results / "dense")
+    digests = KnownDigests(results / "dense")
     digests.read(folder(results, DENSE).model_path)
     digests.save()
     assert not digests_path(results / "dense").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a folder has its name, which stays."""
+    monkeypatch.setattr(known_digests, "SETTLED_NS", 0)
+    path = digests_path(results / "dense")
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    assert damaged_files("s", load_study("s.yaml").runs, Store(results)) == {}
+    assert path.is_dir()
+    assert not list(results.glob(f".{path.name}.*")), "no temporary file stays"
+
+
+def test_a_removed_run_leaves_the_cache(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_digests, "SETTLED_NS", 0)
+    store, runs = Store(results), load_study("s.yaml").runs
+    damaged_files("s", runs, store)
+    path = digests_path(folder(results, PRUNED).path.parent)
+    assert PRUNED.id in path.read_text(encoding="utf-8")
+    shutil.rmtree(folder(results, PRUNED).path)
+    change_time(folder(results, OTHER).masks_path)
+    damaged_files("s", runs, store)
+    assert OTHER.id in path.read_text(encoding="utf-8")
+    assert PRUNED.id not in path.read_text(encoding="utf-8")
+
+
+def change_time(path: Path) -> None:
+    os.utime(path, (1e9, 1e9))
 
 
 def test_readers_name_a_history_that_is_not_whole(results: Path) -> None:
@@ -261,7 +293,7 @@ def test_readers_name_a_history_that_is_not_whole(results: Path) -> None:
     del result["provenance"]["history"]
     write_json(place.result_path, result)
     with pytest.raises(Damaged, match="it has 1 epochs that can be read, its result says 2"):
-        whole_history(place, result)
+        whole_history(place.history_path, result)
     for words in (("plot", "--output", "plots"), ("report", "-o", "r.html"), ("record", "-o", "records")):
         done = command(*words)
         assert done.exit_code == 0, done.output
@@ -320,12 +352,13 @@ def test_a_record_names_the_study_that_it_is_written_for(results: Path) -> None:
     assert studies == {DENSE.id: "s", OTHER.id: "t", PRUNED.id: "t"}
 
 
-def test_temporary_files_of_indexes_are_removed_when_old(results: Path) -> None:
-    old = [results / "..dense.index.a1b2c3d4", results / "s" / "..runs.digests.a1b2c3_4"]
-    kept = [results / "..dense.index.young123", results / "..mine", results / "s" / "..runs.index.old"]
+def test_caches_of_older_versions_and_old_temporary_files_are_removed(results: Path) -> None:
+    caches = [results / ".dense.index", results / "s" / ".runs.index"]
+    old = [*caches, results / "..dense.index.a1b2c3d4", results / "s" / "..runs.digests.a1b2c3_4"]
+    kept = [results / "..dense.digests.young123", results / "..mine", results / "s" / "..runs.index.old"]
     for path in (*old, *kept):
         path.touch()
-    for path in (*old, *kept[1:]):
+    for path in (*old[2:], *kept[1:]):
         os.utime(path, (1e9, 1e9))
     assert run_study().exit_code == 0
     assert [path for path in (*old, *kept) if path.exists()] == kept

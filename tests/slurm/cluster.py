@@ -18,8 +18,9 @@ from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import load_study
 from prunebench.methods.registry import add_plugin
+from prunebench.slurm.run_state import RunState
 from prunebench.slurm.squeue import forget
-from prunebench.slurm.status import Overview, RunState, overview
+from prunebench.slurm.status import Overview, overview
 from prunebench.slurm.submission import TaskRecord, find_submissions, newest_task_by_run, read_manifest
 
 PLUGIN = Path(__file__).with_name("faulty.py")

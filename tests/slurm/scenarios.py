@@ -21,7 +21,7 @@ from cluster import PLUGIN, Place, wait_until
 from prunebench.benchmark.runs.claim import Claim
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.store import Store
-from prunebench.slurm.status import RunState
+from prunebench.slurm.run_state import RunState
 from tool import slurm_local
 
 PATIENCE = 400.0

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from cluster import STUDY, Place
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.cli import app
-from prunebench.benchmark.runs.store import Store, write_json
+from prunebench.benchmark.runs.files import write_json
+from prunebench.benchmark.runs.store import Store
 from prunebench.slurm.job import RunTask
 from prunebench.slurm.squeue import cache_path
 from prunebench.slurm.submission import find_submissions, read_manifest, task_record_path

@@ -17,8 +17,9 @@ from cluster import Place, wait_until
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.runs.artifacts import load_masks, load_weights
 from prunebench.benchmark.runs.run import Recipe, Run, to_dict
+from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import RunFolder, Store
+from prunebench.benchmark.runs.store import Store
 from prunebench.slurm.collection import find_logs, read_submissions
 from scenarios import process_of
 

@@ -60,7 +60,8 @@ def test_a_job_computes_in_a_place_that_a_shell_would_take_apart(tmp_path: Path)
     assert place.counts() == {"done": 1}
     (submission,) = find_submissions(results)
     (log,) = submission.rglob("*_log.out")
-    assert "done" in log.read_text(encoding="utf-8")
+    # The result is there before the line in the log.
+    wait_until(lambda: "done" in log.read_text(encoding="utf-8"), 30.0, "the log to say so")
 
 
 METHODS = """\

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 from prunebench.benchmark.runs.run import Recipe, Run
-from prunebench.benchmark.runs.store import Status
+from prunebench.benchmark.runs.run_folder import Status
 from prunebench.benchmark.studies.plan import Job, Plan
+from prunebench.slurm.run_state import Evidence, RunState, blocked_by_parent, judge
 from prunebench.slurm.select_runs import choose
 from prunebench.slurm.squeue import Ended, Queued
-from prunebench.slurm.status import Overview, RunState, _blocked_by_parent, _Evidence, judge
+from prunebench.slurm.status import Overview
 from prunebench.slurm.submission import ArrayRecord, Task, TaskRecord
 
 TASK = Task(Path("/none"), ArrayRecord(name="n", folder="000-n", after=None, elements=(("r",),), job="7"), 0, 0)
 STARTED = {"raw": "70", "host": "node1"}
 
 
-def evidence(**known: object) -> _Evidence:
-    return _Evidence(**{"task": TASK, **known})  # pyright: ignore[reportArgumentType]
+def evidence(**known: object) -> Evidence:
+    return Evidence(**{"task": TASK, **known})  # pyright: ignore[reportArgumentType]
 
 
 def record(outcome: str = "", reason: str = "", starts: int = 1) -> TaskRecord:
@@ -33,7 +34,7 @@ def in_queue(state: str, reason: str = "") -> Queued:
 CASES = {
     # a result counts, whatever SLURM says of the job
     "result": (Status("done"), evidence(ended=Ended("TIMEOUT", "0:1", "node1", "n")), "done", ""),
-    "never submitted": (Status("missing"), _Evidence(), "missing", ""),
+    "never submitted": (Status("missing"), Evidence(), "missing", ""),
     "waits": (Status("missing"), evidence(queued=in_queue("PENDING", "Priority")), "queued", "Priority"),
     "over the partition's limit": (
         Status("missing"), evidence(queued=in_queue("PENDING", "PartitionTimeLimit")), "queued", "PartitionTimeLimit",
@@ -118,7 +119,7 @@ CHILD = Run(dataset="d", model="m", method="a", seed=0, recipe=Recipe(epochs=1),
 
 def overview_of(dense: RunState, child: RunState) -> Overview:
     states = {DENSE.id: dense, CHILD.id: child}
-    states[CHILD.id] = _blocked_by_parent(CHILD, states)
+    states[CHILD.id] = blocked_by_parent(CHILD, states)
     return Overview(plan=Plan("s", (Job(DENSE, Status("missing")), Job(CHILD, Status("missing")))), states=states)
 
 

@@ -20,7 +20,8 @@ from prunebench.benchmark.runs.run import Recipe, Run, to_dict
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
 from prunebench.methods.registry import add_plugin
-from prunebench.slurm.job import MachineFailed, RunsFailed, RunTask
+from prunebench.slurm.job import RunTask
+from prunebench.slurm.job_record import MachineFailed, RequeuedTooOften, RunsFailed
 from prunebench.slurm.signals import WARNING, Notice
 from prunebench.slurm.submission import TaskRecord, read_task_record, task_record_path, write_task_record
 from prunebench.slurm.supervisor import Supervisor
@@ -164,8 +165,6 @@ def test_the_outcome_of_an_earlier_start_is_forgotten(tmp_path: Path, monkeypatc
 
 def test_requeues_are_bounded_also_where_nobody_asked_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Node failures requeue a job without its help: the start itself counts."""
-    from prunebench.slurm.job import RequeuedTooOften
-
     monkeypatch.setenv("SLURM_RESTART_COUNT", "4")
     with pytest.raises(RequeuedTooOften, match="requeued 4 times"):
         RunTask(order_for(tmp_path, [make_run("snip", 1)], max_requeues=3))()
@@ -196,7 +195,7 @@ def test_a_record_that_cannot_be_written_does_not_fail_the_job(
     def full(path: Path, record: TaskRecord) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("prunebench.slurm.job.write_task_record", full)
+    monkeypatch.setattr("prunebench.slurm.job_record.write_task_record", full)
     dense = Run(dataset="digits", model="convnet-small", method="dense", seed=0, recipe=Recipe(epochs=1))
     child = Run(dataset="digits", model="convnet-small", method="snip", seed=0, recipe=Recipe(epochs=1), parent=dense)
     assert RunTask(order_for(tmp_path, [child]))() == {child.id: "blocked"}

@@ -1,4 +1,4 @@
-"""Other data under the same name: no run starts from their weights, and no table mixes them."""
+"""Other data with the same name: no run starts from weights trained on them, and no table mixes results of both."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRUNED = replace(DENSE, method="global_mp", sparsity=0.9, parent=DENSE)
 
 @pytest.fixture
 def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Two data roots with the same data but for one pixel."""
+    """Two data roots whose data differ in one pixel."""
     monkeypatch.setattr(Mnist, "facts", replace(Mnist.facts, num_train=idx.TRAIN, num_test=idx.TEST))
     found = (tmp_path / "one", tmp_path / "two")
     for root in found:
@@ -82,7 +82,7 @@ def test_compare_names_the_data(tmp_path: Path, roots: tuple[Path, Path]) -> Non
 
 def test_the_launcher_refuses_before_anything_runs(tmp_path: Path) -> None:
     """In a worker of its own, which knows the published sizes only: the digits, with another fingerprint stored."""
-    from prunebench.benchmark.runs.store import write_json
+    from prunebench.benchmark.runs.files import write_json
 
     dense = replace(DENSE, dataset="digits", model="convnet-small", recipe=Recipe(epochs=1, batch_size=100))
     pruned = replace(dense, method="global_mp", sparsity=0.9, parent=dense)
