@@ -16,8 +16,7 @@ from ..analysis.plain_text import one_line
 from ..api.errors import UserError
 from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
-from ..runs.damage import tidy
-from ..runs.known_digests import remove_leftovers_beside
+from ..runs.leftovers import remove_caches, tidy
 from ..runs.run import Run
 from ..runs.settings import MAX_THREADS, Compile, MemoryFormat, Settings, check_device_name, default_jobs
 from ..runs.store import Store
@@ -112,7 +111,7 @@ def run(
             with contextlib.suppress(OSError):
                 tidy(store.folder(opened.name, job.run))
     for place in (store.root, store.study_folder(opened.name)):
-        remove_leftovers_beside(place)
+        remove_caches(place)
     failed_before = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
     for job in failed_before:
         say(f"failed before: {describe_run(job.run)}: {job.status.reason} (prunebench retry {job.run.id})")
