@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from prunebench.benchmark.analysis.export import read_export
 from prunebench.benchmark.analysis.frame_type import Frame
+from prunebench.benchmark.analysis.groups import subject
 from prunebench.benchmark.analysis.paired import compare, paired_differences, resolution
 from prunebench.benchmark.plots.kinds import save_figure
 from prunebench.benchmark.plots.style import headline, new_figure, style
-from prunebench.benchmark.tables.caption import subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

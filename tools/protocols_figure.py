@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prunebench.benchmark.analysis.frame_type import Frame
+from prunebench.benchmark.analysis.groups import subject
 from prunebench.benchmark.plots.style import headline, legend, new_figure, style
-from prunebench.benchmark.tables.caption import subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Results as one tidy frame: a row for each run that a study speaks of. The only way from the store to tables."""
+"""Results as one tidy frame: a row for each run of a study. Tables and figures read the store through it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ COLUMNS: dict[str, str] = {
 
 
 def study_frame(study: Study, store: Store) -> pd.DataFrame:
-    """One row for each run of the study, stored or not; columns as in COLUMNS, numbers missing where not stored."""
+    """One row for each run of the study, stored or not; columns as in COLUMNS. Numbers of other runs are missing."""
     existing = store.existing(study.name)
     ages = Ages(study.name, store)
     records = [_record(study, row, store, existing, ages) for row in study.rows]
@@ -103,7 +103,7 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "sparsity": sparsity["achieved"],
         "kept": sparsity["kept"],
         "prunable": sparsity["prunable"],
-        # results from before these were noted have the parameters of the finished network, which may be a smaller one
+        # older results have the parameters of the finished network only, which may be a smaller one
         "parameters": sparsity.get("parameters_before", sparsity["parameters"]),
         "outside": json.dumps(sparsity["outside"], sort_keys=True) if "outside" in sparsity else None,
         "empty_layers": len(sparsity["empty_layers"]),
@@ -119,7 +119,7 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "train_macs": cost["macs"] + parent["macs"],
         "train_macs_sparse": cost["sparse_macs"] + parent["sparse_macs"],
         **{key: cost[key] for key in ("seconds", "train_seconds", "prune_seconds", "mask_seconds")},
-        # results from before runs could be shared do not say so
+        # not in results from before several processes could compute a run
         "processes": result["provenance"].get("processes", 1),
         "peak_memory_bytes": cost["peak_memory_bytes"],
         "device": result["provenance"]["device_name"],

@@ -1,10 +1,9 @@
-"""Seconds that `table`, `export`, `plan` and `status` need for many results; the goal is 5 s for 10,000 runs.
+"""Seconds that tables, `export`, `plan` and `status` need for many results.
 
     python -m prunebench.benchmark.perf.read_results [--runs 10000] [--repeats 3] [--folder DIR]
 
-A real run of the suite is copied under other ids, with other numbers and the layers of a ResNet-50. Each row of the
-Markdown table that is printed is measured in a process of its own, so that none profits from what another one loaded
-(files stay in the cache of the operating system, as they do between two commands).
+A real result is copied under other ids, with other numbers and the layers of a ResNet-50. Each row of the printed
+Markdown table is measured in new processes; files stay in the cache of the operating system, as between two commands.
 """
 
 from __future__ import annotations
@@ -12,20 +11,19 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..runs.run import Run, to_dict
 from ..runs.store import Store
 from ..studies.load import Study, load_study
+from .side_by_side import machine, markdown, markdown_row, process_seconds
 
 METHODS = "global_mp, snip, grasp, random, layerwise_mp"
 SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.965, 0.98, 0.99)
@@ -161,30 +159,11 @@ def fail_all(results: Path) -> None:
         (path.parent / "attempts" / "0001.json").write_text(json.dumps(attempt), encoding="utf-8")
 
 
-Seconds = tuple[float, float]
-"""Wall time and processor time."""
-
-
-def measure(work: str, study: Path, results: Path, repeats: int) -> Seconds:
-    """Medians of the seconds of new processes that do the work, their start and imports included."""
+def measure(work: str, study: Path, results: Path, repeats: int) -> tuple[float, float]:
+    """Medians of wall and processor seconds of new processes that do the work, their start and imports included."""
     command = [sys.executable, "-m", __spec__.name, "--one", work, "--study", str(study), "--results", str(results)]
-    walls, used = [], []
-    for _ in range(repeats):
-        begin, before = time.perf_counter(), os.times()
-        subprocess.run(command, check=True)
-        after = os.times()
-        walls.append(time.perf_counter() - begin)
-        used.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    return statistics.median(walls), statistics.median(used)
-
-
-def measure_all(study: Path, results: Path, repeats: int) -> Iterator[tuple[str, Seconds]]:
-    """(What, seconds). At the end all pruned runs are turned into failed ones."""
-    for work in WORK:
-        yield work, measure(work, study, results, repeats)
-    fail_all(results)
-    for work in ("status", "table"):
-        yield f"{work}, all pruned runs failed", measure(work, study, results, repeats)
+    seconds = [process_seconds(command) for _ in range(repeats)]
+    return statistics.median(wall for wall, _ in seconds), statistics.median(used for _, used in seconds)
 
 
 def main() -> None:
@@ -200,11 +179,14 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        study = make_store(folder, arguments.runs)
-        print(f"{len(load_study(str(study)).runs)} results of ResNet-50, each measured {arguments.repeats} times\n")
-        print("| work | seconds | processor seconds |\n|---|---|---|")
-        for name, (wall, used) in measure_all(study, folder / "results", arguments.repeats):
-            print(f"| {name} | {wall:.2f} | {used:.2f} |", flush=True)
+        study, results = make_store(folder, arguments.runs), folder / "results"
+        print(f"{len(load_study(str(study)).runs)} results of ResNet-50, medians of {arguments.repeats}; {machine()}\n")
+        print(markdown(["work", "seconds", "processor seconds"], []))
+        for state in ("all runs done", "all pruned runs failed"):
+            for work in WORK if state == "all runs done" else ("status", "table"):
+                wall, used = measure(work, study, results, arguments.repeats)
+                print(markdown_row([f"{work}, {state}", f"{wall:.2f}", f"{used:.2f}"]), flush=True)
+            fail_all(results)
 
 
 if __name__ == "__main__":

@@ -37,11 +37,11 @@ def test_a_study_with_one_run_missing(reference: Any, tiny_study: Path, tmp_path
     assert frame["state"].tolist() == ["done", "done", "missing"]
     texts = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
     assert set(texts) == {f"accuracy{part}.md" for part in ("", "-selected", "-best-test")} | {
-        "cost.md", "macs.md", "paired.md"
+        "cost.md", "pareto.md", "paired.md"
     }  # fmt: skip
     assert "Best TEST epoch" in texts["accuracy-best-test.md"]
     assert f"{100 * frame['accuracy_last'][1]:.2f}" in texts["accuracy.md"]
-    assert {path.name for path in folder.glob("*.png")} == {"accuracy.png", "macs.png", "layers.png"}
+    assert {path.name for path in folder.glob("*.png")} == {"accuracy.png", "pareto.png", "layers.png"}
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     reference.make_folder(study, Store(results), folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
