@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.launch.attempt import attempt
+from prunebench.benchmark.runs.files import write_json
 from prunebench.benchmark.runs.run import Recipe, Run, from_dict, to_dict
 from prunebench.benchmark.runs.settings import Settings
-from prunebench.benchmark.runs.store import Store, write_json
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import load_study
 from prunebench.benchmark.tables.kinds import make_table, render
 from prunebench.benchmark.training.evaluate import forward_precision
