@@ -189,7 +189,7 @@ BETWEEN: tuple[tuple[str, Callable[[Round], str], str], ...] = (
     (
         "`recompute.json`",
         damage_wish,
-        "is a wish all the same, if of no other result; the run is computed anew",
+        "still counts as a request, unless it names another result; the run is computed anew",
     ),
     ("caches of digests", damage_known_digests, "are not read, and are written anew"),
     ("temporary files", leave_temporary_files, "are removed"),

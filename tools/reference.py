@@ -25,7 +25,8 @@ from prunebench.benchmark.analysis.groups import has_pruned
 from prunebench.benchmark.analysis.published import has_published
 from prunebench.benchmark.exchange.records import write_records
 from prunebench.benchmark.plots.kinds import figures, save_figure, standard_kinds
-from prunebench.benchmark.runs.store import Store, write_atomically
+from prunebench.benchmark.runs.files import write_atomically
+from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
 from prunebench.benchmark.studies.plan import with_parents
 from prunebench.benchmark.tables.kinds import make_table, render

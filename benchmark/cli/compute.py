@@ -16,8 +16,7 @@ import click
 from ..api.errors import UserError
 from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
-from ..runs.damage import tidy
-from ..runs.known_digests import remove_leftovers_beside
+from ..runs.leftovers import remove_caches, tidy
 from ..runs.settings import MAX_THREADS, Compile, MemoryFormat, Settings, check_device_name
 from ..runs.store import Store
 from ..studies.plan import Plan, make_plan
@@ -144,7 +143,7 @@ def _tidy_stored(made: Plan, store: Store) -> None:
             with contextlib.suppress(OSError):
                 tidy(store.folder(made.study, job.run))
     for place in (store.root, store.study_folder(made.study)):
-        remove_leftovers_beside(place)
+        remove_caches(place)
 
 
 def _say_failed_before(made: Plan) -> int:

@@ -15,9 +15,10 @@ from typing import Any
 
 from ..api.errors import Damaged
 from ..runs.claim import Claim, describe, holder
-from ..runs.damage import remove_leftovers, set_aside_damage
+from ..runs.damage import set_aside_damage
 from ..runs.files import FROM_RECORD, check_file, write_atomically, write_json
 from ..runs.history import history_facts, history_text
+from ..runs.leftovers import remove_leftovers
 from ..runs.run_folder import RunFolder
 from .merge import Step
 from .sources import Source

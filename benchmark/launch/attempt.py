@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ..api.errors import Damaged, UserError
 from ..runs.claim import Claim, ClaimLost, holder
-from ..runs.damage import clear_place, remove_leftovers, set_aside_bad_weights, set_aside_damage
+from ..runs.damage import clear_place, set_aside_bad_weights, set_aside_damage
 from ..runs.files import now
+from ..runs.leftovers import remove_leftovers
 from ..runs.recompute import is_done
 from ..runs.run import Run
 from ..runs.run_folder import RunFolder

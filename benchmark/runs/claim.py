@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .aside import free_name
+from .files import free_name
 
 CLAIM = "claim.json"
 HEARTBEAT_SECONDS = 15.0

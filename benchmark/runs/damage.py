@@ -1,7 +1,6 @@
-"""What is done with files that are not what was stored: set aside under a name, said in one line, computed anew.
+"""Sets damaged files aside: renames them, and returns a line about each. Nothing is deleted.
 
-Only a process that holds the claim of a run's folder may call this. Nothing is deleted but the temporary files of
-writers that were killed.
+Only a process that holds the claim of a run's folder may call this, except where noted.
 """
 
 from __future__ import annotations
@@ -9,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Iterator
 
 from ..api.errors import Damaged, OnlyRecorded
-from .aside import free_name
 from .claim import Claim
-from .recompute import NEW_HISTORY, WISH, ask, is_asked
+from .files import free_name
+from .recompute import NEW_HISTORY, REQUEST, ask, is_asked
 from .run import Run
 from .run_folder import RunFolder
 from .stored_files import damaged_files_of
@@ -24,7 +22,7 @@ WRITTEN = ("checkpoint.pt", "history.jsonl", "masks.safetensors", "model.safeten
 
 
 def print_note(line: str) -> None:
-    """Where nobody listens: to the log."""
+    """Print to stderr, where no caller handles notes."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -38,18 +36,18 @@ def set_aside(error: Damaged, then: str = "the run is computed anew") -> str:
 
 
 def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:
-    """Set aside a result that is damaged or lacks its weights, a `run.json` that is of no or another run, and what
-    keeps the run's files from being written.
+    """Set aside what would hinder the computation of a run; returns a line for each.
 
-    Returns a line for each. The weights of a damaged result go with it: nothing says any more whose they are.
+    That is a result that is damaged or lacks its weights, a `run.json` that is damaged or of another run, and folders
+    in the place of files. The weights of a damaged result are set aside too, because nothing says what they are.
     """
     lines = []
     try:
         folder.check_stored()
     except OnlyRecorded:
-        pass  # tables read it until the new one takes its place
+        pass  # tables read it until the new one replaces it
     except Damaged as error:
-        # What is asked for anew stays until the new result is there; its files are written anew in any case.
+        # A result that is to be computed again stays until then; its files are written again anyway.
         lines += [] if is_asked(folder) else set_aside_result(folder, error)
     try:
         if not folder.describes(run):
@@ -62,14 +60,14 @@ def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:
 
 
 def clear_place(folder: RunFolder) -> list[str]:
-    """Set aside what is in the place of a run's folder and is no folder: nobody can hold a claim in it."""
+    """Set aside a file in the place of a run's folder, in which no process can have a claim."""
     if folder.path.is_dir() or not os.path.lexists(folder.path):
         return []
     return [set_aside(Damaged(folder.path, "it is not the folder of a run"))]
 
 
 def set_aside_bad_weights(folder: RunFolder) -> list[str]:
-    """Set aside a stored result whose weights are not those that it speaks of; reads them all."""
+    """Set aside a stored result if its weights have another SHA-256."""
     from .artifacts import load_weights
 
     try:
@@ -84,10 +82,10 @@ def set_aside_bad_weights(folder: RunFolder) -> list[str]:
 
 
 def set_aside_files(folder: RunFolder) -> list[str]:
-    """Set aside the files that are not those of a stored result, and ask for its computation anew.
+    """Set aside files that are not those of a stored result, and request a recomputation. Takes the claim itself.
 
-    Returns a line for each; none where another process has the run. The result stays until the new one is there: its
-    numbers are as good as before.
+    Returns a line for each; none if another process has the run. The result stays until the new one is stored, because
+    its numbers are still valid.
     """
     claim = Claim.take(folder.path)
     if claim is None:
@@ -103,8 +101,8 @@ def set_aside_files(folder: RunFolder) -> list[str]:
 
 
 def _misplaced(folder: RunFolder) -> Iterator[Damaged]:
-    """Folders where files are to be written, and a file in the place of the attempts' folder."""
-    for name in (*WRITTEN, WISH, NEW_HISTORY):
+    """Folders in the place of files, and a file in the place of the attempts' folder."""
+    for name in (*WRITTEN, REQUEST, NEW_HISTORY):
         if (folder.path / name).is_dir():
             yield Damaged(folder.path / name, "it is a folder, not a file")
     attempts = folder.path / "attempts"
@@ -113,56 +111,9 @@ def _misplaced(folder: RunFolder) -> Iterator[Damaged]:
 
 
 def set_aside_result(folder: RunFolder, error: Damaged) -> list[str]:
-    """Set aside a result and the weights that it speaks of, because of what one of them is."""
+    """Set aside a result and its weights, of which one is damaged."""
     lines = [set_aside(error)]
     for path in (folder.result_path, folder.model_path):
         if path != error.path and path.exists():
             set_aside(Damaged(path, "it belongs to a damaged file"))
     return lines
-
-
-def remove_leftovers(folder: RunFolder) -> None:
-    """Temporary files of writers that were killed (`.<name>.xxxxxxxx`), and claims that were moved out of the way.
-
-    Some are made by processes that do not hold the folder, and may be at work on them: those are left for a minute.
-    """
-    for place in (folder.path, folder.path / "attempts"):
-        for path in place.glob(".*"):
-            # Any of them may be gone by now: its maker removes it.
-            with contextlib.suppress(FileNotFoundError):
-                is_young = time.time() - path.stat().st_mtime < OTHERS_SECONDS
-                if path.is_file() and not (is_young and path.name.startswith(OF_OTHERS)):
-                    path.unlink()
-
-
-OF_OTHERS = (".claim.", ".clock.", f".{WISH}.")
-"""A claim on its way out, the file that tells the time to who asks for a claim, a wish that is being written."""
-
-OTHERS_SECONDS = 60.0
-
-
-def tidy(folder: RunFolder) -> None:
-    """Remove what a process that was killed after its last step left beside a stored result, unless one is at work.
-
-    That is a checkpoint, the epochs and the wish of a computation anew, and temporary files.
-    """
-    names = {path.name for path in folder.path.iterdir()}
-    done_with = {folder.checkpoint_path.name, NEW_HISTORY, WISH} & names
-    has_leftovers = done_with or any(name.startswith(".") for name in names)
-    claim = Claim.take(folder.path) if has_leftovers and _is_whole(folder) else None
-    if claim is not None:
-        try:
-            remove_leftovers(folder)
-            # Another process may have asked for the result anew since it was found done.
-            for name in () if is_asked(folder) else done_with:
-                (folder.path / name).unlink(missing_ok=True)
-        finally:
-            claim.release()
-
-
-def _is_whole(folder: RunFolder) -> bool:
-    """Whether nothing is left to compute: the checkpoint may lead to weights that are not here yet."""
-    try:
-        return folder.check_stored()
-    except Damaged:
-        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import stat
@@ -114,6 +115,13 @@ def size_of(path: Path) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise Damaged(path, f"it is {'a folder' if stat.S_ISDIR(found.st_mode) else 'a device or a pipe'}, not a file")
     return found.st_size
+
+
+def free_name(path: Path) -> Path:
+    """The name under which a damaged file is kept: `<name>.damaged`, or `<name>.damaged-2` ... if that is taken."""
+    numbered = (path.with_name(f"{path.name}.damaged-{number}") for number in itertools.count(2))
+    first = path.with_name(f"{path.name}.damaged")
+    return next(place for place in itertools.chain([first], numbered) if not place.exists())
 
 
 def names_in(folder: Path) -> list[str]:

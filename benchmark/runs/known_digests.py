@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 import zlib
 from pathlib import Path
@@ -20,13 +19,6 @@ from .files import digest_of, size_of, write_atomically
 
 SETTLED_NS = 2_000_000_000
 """Younger files are not cached: changed again within one tick of the file system's clock, they would look the same."""
-
-TEMPORARY_SECONDS = 60.0
-"""A temporary file that is older was left by a writer that was killed."""
-
-TEMPORARY = re.compile(r"\.\.(dense|runs)\.(index|digests)\.\w{8}")
-INDEXES = (".dense.index", ".runs.index")
-"""Caches of older versions, which nothing reads any more."""
 
 Entries = dict[str, tuple[bytes, bytes]]
 """(Signature, SHA-256) by run and name of the file."""
@@ -96,15 +88,3 @@ def _load(path: Path) -> Entries:
     except (OSError, ValueError):
         return {}
     return entries if header == _header(checksum) else {}
-
-
-def remove_leftovers_beside(folder: Path) -> None:
-    """Remove caches of older versions, and temporary files so old that their writer was killed."""
-    for name in INDEXES:
-        with contextlib.suppress(OSError):
-            (folder / name).unlink()
-    for path in folder.glob("..*"):
-        # Its writer may have removed it by now, and a folder stays.
-        with contextlib.suppress(OSError):
-            if TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime > TEMPORARY_SECONDS:
-                path.unlink()

@@ -12,21 +12,21 @@ from ..api.errors import Damaged
 from .files import now, read_json, write_json
 from .run_folder import RunFolder
 
-WISH = "recompute.json"
+REQUEST = "recompute.json"
 NEW_HISTORY = "history.new.jsonl"
 """The epochs of a run that is computed again, until it is done; `history.jsonl` belongs to the old result."""
 
 
 def ask(folder: RunFolder) -> None:
     """Request that a stored result is computed again. A recomputation that failed before may be tried again."""
-    write_json(folder.path / WISH, {"finished": _finished(folder.read_result()), "asked": now()})
+    write_json(folder.path / REQUEST, {"finished": _finished(folder.read_result()), "asked": now()})
     folder.allow_retry()
 
 
 def is_asked(folder: RunFolder) -> bool:
     """Whether the stored result is to be computed again. A request that cannot be read counts as one."""
     try:
-        wish = read_json(folder.path / WISH)
+        request = read_json(folder.path / REQUEST)
     except FileNotFoundError:
         return False
     except Damaged:
@@ -35,7 +35,7 @@ def is_asked(folder: RunFolder) -> bool:
         result = folder.read_result()
     except Damaged:
         return False
-    return result is not None and (not isinstance(wish, dict) or wish.get("finished") == _finished(result))
+    return result is not None and (not isinstance(request, dict) or request.get("finished") == _finished(result))
 
 
 def is_done(folder: RunFolder) -> bool:
@@ -56,7 +56,7 @@ def can_be_started_from(folder: RunFolder) -> bool:
 
 def fulfil(folder: RunFolder) -> None:
     """Remove the request: the new result is stored."""
-    (folder.path / WISH).unlink(missing_ok=True)
+    (folder.path / REQUEST).unlink(missing_ok=True)
 
 
 def _finished(result: dict[str, Any] | None) -> float | None:

@@ -149,12 +149,12 @@ class RunFolder:
         `is_wanted_anew`: the result that is there does not count, as if its computation anew had been asked for.
         """
         from .claim import CLAIM, holder
-        from .recompute import WISH, is_asked
+        from .recompute import REQUEST, is_asked
 
         # one listing instead of a look at each file
         names = names_in(self.path)
         has_result = self.result_path.name in names
-        if has_result and not is_wanted_anew and not (WISH in names and is_asked(self)):
+        if has_result and not is_wanted_anew and not (REQUEST in names and is_asked(self)):
             return Status("done")
         if CLAIM in names and holder(self.path) is not None:
             return Status("running")

@@ -14,7 +14,7 @@ from ..api.errors import Damaged
 from .files import FROM_RECORD, check_file, digest_of
 from .history import history_facts
 from .known_digests import KnownDigests
-from .recompute import WISH, is_asked
+from .recompute import REQUEST, is_asked
 from .run import Run
 from .run_folder import RunFolder
 from .store import Store
@@ -33,7 +33,7 @@ def damaged_files(study: str, runs: Sequence[Run], store: Store) -> dict[Run, li
         result = store.result(study, run) if run.id in existing else None
         folder = store.folder(study, run)
         # os.path: building a Path for each of thousands of runs would take longer
-        if result is None or (os.path.lexists(f"{folder.path}/{WISH}") and is_asked(folder)):
+        if result is None or (os.path.lexists(f"{folder.path}/{REQUEST}") and is_asked(folder)):
             continue
         place = folder.path.parent
         if place not in known:

@@ -12,10 +12,10 @@ from ..api.data import Data
 from ..api.errors import Damaged
 from ..models.registry import create_model
 from ..runs.artifacts import load_weights
+from ..runs.files import digest_of
 from ..runs.run import Run, derive_seed
 from ..runs.settings import Settings
 from ..runs.store import Store
-from ..runs.stored_files import digest_of
 from . import distributed
 from .memory_format import choose_memory_format
 from .sync_batch_norm import synchronize

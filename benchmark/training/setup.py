@@ -18,8 +18,9 @@ from ..models.count_macs import count_macs
 from ..models.outside import Sizes, count_parameters
 from ..runs.run import Precision, Recipe, Run
 from ..runs.run_code import Code, CodeReader
+from ..runs.run_folder import RunFolder
 from ..runs.settings import Settings, check_device_name
-from ..runs.store import RunFolder, Store
+from ..runs.store import Store
 from . import distributed, memory
 from .clock import Clock
 from .context import make_context

@@ -15,8 +15,8 @@ from prunebench.benchmark.cli import app
 from prunebench.benchmark.exchange.records import read_record, record_bytes, write_records
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.launch.recorded_starts import lines_after, lines_before, recorded_starts
-from prunebench.benchmark.runs.damage import tidy
 from prunebench.benchmark.runs.files import read_json, write_json
+from prunebench.benchmark.runs.leftovers import tidy
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
 from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings

@@ -16,9 +16,9 @@ from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.launch.attempt import Ending, attempt
 from prunebench.benchmark.runs.claim import Claim
-from prunebench.benchmark.runs.damage import remove_leftovers
 from prunebench.benchmark.runs.files import write_json
-from prunebench.benchmark.runs.recompute import NEW_HISTORY, WISH
+from prunebench.benchmark.runs.leftovers import remove_leftovers
+from prunebench.benchmark.runs.recompute import NEW_HISTORY, REQUEST
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
 from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.settings import Settings
@@ -255,8 +255,8 @@ def test_run_removes_what_a_killed_process_left_beside_results(results: Path, mo
     left += [place.path / NEW_HISTORY]
     for path in left:
         path.write_bytes(b"half")
-    left += [place.path / WISH]
-    write_json(place.path / WISH, {"finished": 1.0, "asked": 2.0})  # about the result before
+    left += [place.path / REQUEST]
+    write_json(place.path / REQUEST, {"finished": 1.0, "asked": 2.0})  # about the result before
     assert CliRunner().invoke(app, ["run", "s.yaml"]).exit_code == 0
     assert not any(path.exists() for path in left)
     assert place.check_stored()

@@ -20,7 +20,7 @@ from prunebench.benchmark.runs import known_digests
 from prunebench.benchmark.runs.files import read_json, write_json
 from prunebench.benchmark.runs.history import whole_history
 from prunebench.benchmark.runs.known_digests import KnownDigests, digests_path
-from prunebench.benchmark.runs.recompute import WISH
+from prunebench.benchmark.runs.recompute import REQUEST
 from prunebench.benchmark.runs.run import DENSE as DENSE_METHOD
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
 from prunebench.benchmark.runs.run_folder import RunFolder
@@ -172,7 +172,7 @@ def test_the_result_stays_until_the_new_one_is_there(results: Path) -> None:
     assert place.status().state == "missing"
     done = run_study()
     assert "s: 1 computed, 0 failed" in done.stderr
-    assert not (place.path / WISH).exists()
+    assert not (place.path / REQUEST).exists()
     assert place.check_stored()
 
 
@@ -205,7 +205,7 @@ def test_a_run_that_another_process_holds_is_left_to_it(results: Path, monkeypat
     folder(results, PRUNED).masks_path.unlink()
     monkeypatch.setattr("prunebench.benchmark.runs.damage.Claim.take", lambda path: None)
     assert set_aside_files(folder(results, PRUNED)) == []
-    assert not (folder(results, PRUNED).path / WISH).exists()
+    assert not (folder(results, PRUNED).path / REQUEST).exists()
 
 
 def test_damage_in_a_folder_that_cannot_be_written_is_named(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
