@@ -32,7 +32,7 @@ ASKED = (
 )  # fmt: skip
 """The methods of Evidence that an expression may call."""
 
-BUILTINS: tuple[Any, ...] = (abs, all, any, len, max, min, range, round, sum, zip)
+BUILTINS: tuple[Any, ...] = (abs, all, any, int, len, max, min, range, round, sum, zip)
 
 
 @dataclass(frozen=True)
