@@ -11,6 +11,7 @@ import csv
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ ASKED = (
 )  # fmt: skip
 """The methods of Evidence that an expression may call."""
 
-BUILTINS: tuple[Any, ...] = (abs, all, any, len, max, min, range, round, sum, zip)
+BUILTINS: tuple[Any, ...] = (abs, all, any, int, len, max, min, range, round, sum, zip)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,28 @@ class Row:
     study: str
     label: str
     sparsity: float | None = None
+
+
+@cache
+def rows_of(reference: Path, row: Row) -> Frame:
+    """The done runs of a row, by seed. Raises Unanswered for none, and for several sparsities where none is named."""
+    frame = frame_of(reference / row.study)
+    found = frame[frame["label"] == row.label]
+    if row.sparsity is not None and len(found) and not set(found["method"]) <= set(NO_MASK):
+        found = found[(found["target"].astype(float) * 100 - row.sparsity).abs() < 1e-6]
+    if found.empty:
+        raise Unanswered(f"{row.study} has no done run of {row.label!r} at {row.sparsity}")
+    if found["target"].nunique() > 1:
+        raise Unanswered(f"{row.study}: {row.label!r} has several sparsities; name one")
+    return found.sort_values("seed")
+
+
+@cache
+def differences_of(reference: Path, first: Row, second: Row, column: str) -> tuple[list[float], float]:
+    """first - second over pairs, and half the smallest step of an accuracy."""
+    one, other = rows_of(reference, first), rows_of(reference, second)
+    step = resolution([float(value) for value in itertools.chain(one[column], other[column])])
+    return paired_differences(one, other, column), step / 2
 
 
 @dataclass(frozen=True)
@@ -63,18 +86,12 @@ class Evidence:
 
     def rows(self, row: str | Row | tuple[Any, ...], sparsity: float | None = None) -> Frame:
         """The done runs of a row, by seed."""
+        return rows_of(self.reference, self._row(row, sparsity))
+
+    def _row(self, row: str | Row | tuple[Any, ...], sparsity: float | None = None) -> Row:
         if isinstance(row, tuple):
-            return self.rows(*row)
-        row = Row(self.study, row, sparsity) if isinstance(row, str) else row
-        frame = frame_of(self.reference / row.study)
-        found = frame[frame["label"] == row.label]
-        if row.sparsity is not None and len(found) and not set(found["method"]) <= set(NO_MASK):
-            found = found[(found["target"].astype(float) * 100 - row.sparsity).abs() < 1e-6]
-        if found.empty:
-            raise Unanswered(f"{row.study} has no done run of {row.label!r} at {row.sparsity}")
-        if found["target"].nunique() > 1:
-            raise Unanswered(f"{row.study}: {row.label!r} has several sparsities; name one")
-        return found.sort_values("seed")
+            return self._row(*row)
+        return Row(self.study, row, sparsity) if isinstance(row, str) else row
 
     def column(self, name: str, row: str | Row, sparsity: float | None = None) -> list[float]:
         """A column of the export, one value for each seed."""
@@ -98,9 +115,7 @@ class Evidence:
     # comparisons, paired by seed and dense training as in the tables
 
     def _differences(self, first: Any, second: Any, protocol: str) -> tuple[list[float], float]:
-        one, other = self.rows(first), self.rows(second)
-        step = resolution([float(v) for v in itertools.chain(one[COLUMNS[protocol]], other[COLUMNS[protocol]])])
-        return paired_differences(one, other, COLUMNS[protocol]), step / 2
+        return differences_of(self.reference, self._row(first), self._row(second), COLUMNS[protocol])
 
     def pairs(self, first: Any, second: Any, protocol: str = "last") -> int:
         """Number of seeds that the two rows share."""

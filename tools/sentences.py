@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence import ROOT, Evidence
+from prunebench.benchmark.errors import UserError
 
 REFERENCE = ROOT / "results" / "reference"
 MARK = re.compile(
@@ -36,6 +37,9 @@ NUMBER = re.compile(r"[+−-]?\d[\d,]*(?:\.(?P<decimals>\d+))?")
 UNCHECKED = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])|\b\d+ (?:points?|times|of (?:the )?\d+)\b")
 PART = re.compile(r"<!-- evidence -->.*?<!-- /evidence -->", re.DOTALL)
 NOT_PROSE = re.compile(r"```.*?```|`[^`\n]*`|^\|.*?$|<!--.*?-->|\]\([^)]*\)", re.DOTALL | re.MULTILINE)
+
+WRONG = (ArithmeticError, AttributeError, LookupError, NameError, SyntaxError, TypeError, ValueError, UserError)
+"""What an expression raises that asks for what is not there, or is no expression."""
 
 
 def texts() -> list[Path]:
@@ -102,7 +106,7 @@ def _false(text: str, evidence: Evidence) -> list[str]:
             line = text.count("\n", 0, match.start()) + 1
             try:
                 value = answer(expression, now)
-            except Exception as error:  # whatever the expression raises belongs to its line
+            except WRONG as error:
                 found.append(f"line {line}: {expression}: {error}")
                 return ""
             if match["holds"] and value is not True:

@@ -25,7 +25,7 @@ def sentences(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def evidence(sentences: Any, tmp_path: Path) -> Any:
     """A folder with three seeds of a dense row and of three pruned ones, and the epochs of one run."""
-    from evidence import Evidence  # pyright: ignore[reportMissingImports]
+    from evidence import Evidence
 
     values = {
         ("Dense", 0.0): (0.80, 0.82, 0.84),
@@ -121,7 +121,7 @@ def test_falls_are_counted_from_the_epochs(evidence: Any, monkeypatch: pytest.Mo
 
 
 def test_the_committed_sentences_hold(sentences: Any) -> None:
-    from evidence import Evidence  # pyright: ignore[reportMissingImports]
+    from evidence import Evidence
 
     evidence = Evidence(sentences.REFERENCE)
     found = [
