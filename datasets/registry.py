@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ..benchmark.api.errors import UserError, unknown
+from ..benchmark.api.options import WrongOption, checked
 from .parts.info import DataSet, DataSetInfo, Report
 from .parts.roots import data_root
 
@@ -78,7 +79,10 @@ def create(name: str, **options: object) -> DataSet:
     for option in options:
         if option not in known:
             raise unknown(f"option of data set {name!r}", option, known)
-    return kind(**options)
+    try:
+        return kind(**options)
+    except WrongOption as error:
+        raise UserError(f"data set {name!r}: {error}") from None
 
 
 def describe(name: str, **options: object) -> DataSetInfo:
@@ -107,8 +111,9 @@ def load(name: str, *, root: Path | str | None = None, validation: float = 0.1, 
         DataMissing: A file is not there.
         UserError: A file is damaged or not what it should be, or an option is wrong.
     """
-    if isinstance(validation, bool) or not isinstance(validation, int | float) or not 0 <= validation < 1:
-        raise UserError(f"validation is {validation!r}; it must be a fraction, 0 <= validation < 1")
+    from pydantic import Field
+
+    checked("validation", Annotated[float, Field(ge=0, lt=1)], validation)
     return create(name, **options).load(data_root(root), float(validation))
 
 

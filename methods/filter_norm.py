@@ -52,13 +52,6 @@ class FilterL1(FixedMask):
     dense: tuple[str, ...] = ()
     _groups: list[ChannelGroup] = field(init=False, repr=False, default_factory=list)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.scope not in ("layerwise", "global"):
-            raise ValueError(f"scope must be layerwise or global, not {self.scope!r}")
-        if isinstance(self.dense, str):
-            self.dense = (self.dense,)
-
     def check(self, context: Context) -> None:
         super().check(context)
         groups = self._find_groups(context.model, context.sites)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..benchmark.api.errors import UserError, unknown
-from ..benchmark.api.option_types import wrong_type
+from ..benchmark.api.options import WrongOption, checked
 from . import METHODS
 from .listing.agreement import check_agreement
+from .listing.annotations import type_of
 from .listing.describe import MethodInfo, describe_class, parse_source
 
 if TYPE_CHECKING:
@@ -179,17 +180,15 @@ def borrowed_versions(name: str, options: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Names, types and listed values of options, without importing the method. Its constructor checks bounds."""
+    """Names and values of options, without importing the method. How two of them go together its constructor checks."""
     known = describe(name).options
     for key, value in options.items():
         if key not in known:
             raise unknown(f"option of method {name!r}", key, known)
-        if wanted := wrong_type(known[key].annotation, value):
-            raise UserError(f"method {name!r}: option {key!r} must be {wanted}, not {value!r}")
-        choices = known[key].choices
-        if choices and value not in choices:
-            allowed = ", ".join(str(choice) for choice in choices)
-            raise UserError(f"method {name!r}: option {key!r} must be one of {allowed}, not {value!r}")
+        try:
+            checked(key, type_of(known[key].declared), value)
+        except WrongOption as error:
+            raise UserError(f"method {name!r}: {error}") from None
 
 
 def method_class(name: str) -> type[Pruner]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from .masks import Masks, Site
-from .option_types import check_types
+from .options import check_fields
 
 Batch = tuple[Tensor, Tensor]
 
@@ -96,16 +97,12 @@ class Pruner:
     # the option that names another method, whose code and version then count as this one's too (see BorrowedMask)
     borrows: ClassVar[str] = ""
 
-    sparsity: float = 0.0
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0
     start: Literal["trained", "init"] = "trained"
     context: Context = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_types(self)
-        if not 0.0 <= self.sparsity < 1.0:
-            raise ValueError(f"sparsity must be in [0, 1), not {self.sparsity}")
-        if self.start not in ("trained", "init"):
-            raise ValueError(f"start must be 'trained' or 'init', not {self.start!r}")
+        check_fields(self)
 
     @property
     def rounds(self) -> int:

@@ -43,15 +43,13 @@ class OwnData(ResidentDataSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_path()
-        if not isinstance(self.title, str) or len(self.title.splitlines()) > 1:
+        if len(self.title.splitlines()) > 1:
             raise UserError(f"title is {self.title!r}; it must be one line of text")
-        if not isinstance(self.augment, bool):
-            raise UserError(f"augment is {self.augment!r}; it must be true or false")
 
     def _check_path(self) -> None:
         if self.path == "":
             raise UserError(f"{self.kind} needs the option path: where the data lie, relative to the data root")
-        parts = PurePosixPath(self.path).parts if isinstance(self.path, str) else ()
+        parts = PurePosixPath(self.path).parts
         # one spelling for one place: the path is part of the ids of runs
         if not parts or "/".join(parts) != self.path or ".." in parts or self.path.startswith(("/", "~")):
             raise UserError(

@@ -7,7 +7,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ...benchmark.api.errors import UserError
-from .describe import INFO_FIELDS, MethodInfo
+from .class_body import INFO_FIELDS
+from .describe import MethodInfo
 
 
 def check_agreement(kind: type, info: MethodInfo) -> None:

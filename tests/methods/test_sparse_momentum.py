@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from prunebench.benchmark.api.errors import UserError
-from prunebench.methods.parts.redistribution import distribute
+from prunebench.methods.parts.allocation import distribute
 from prunebench.methods.sparse_momentum import SparseMomentum, momentum_shares
 from torch import Tensor, nn
 from toys import (
