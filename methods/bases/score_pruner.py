@@ -62,7 +62,7 @@ class ScorePruner(Pruner, ABC):
         """Raises ValueError for an option that has another value than its default, where it would have no effect."""
         default = next(each.default for each in fields(self) if each.name == option)
         if getattr(self, option) != default:
-            raise ValueError(f"{option} = {getattr(self, option)!r} {reason}")
+            raise ValueError(f"{option} is {getattr(self, option)!r}; it {reason}")
 
     @abstractmethod
     def score(self, name: str, weight: Tensor) -> Tensor:

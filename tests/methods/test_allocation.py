@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from prunebench.benchmark.api.masks import num_kept
 from prunebench.methods.parts.allocation import apportion, erk_densities, global_masks, layer_counts, masks_by_count
 from prunebench.methods.parts.minimum_threshold import (
-    MODES,
     masks_with_minimum,
     rescale_sparsities,
     solve_sparsities,
@@ -19,6 +18,7 @@ from prunebench.methods.parts.minimum_threshold import (
 )
 from prunebench.methods.parts.schedule import cubic, events, exponential
 
+MODES = ("solve", "rescale", "protect")
 TINY = {"a": (16, 3, 3, 3), "b": (32, 16, 3, 3), "c": (10, 32)}
 SIZES = st.lists(st.integers(1, 400), min_size=1, max_size=6)
 
