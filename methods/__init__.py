@@ -12,6 +12,7 @@ METHODS: dict[str, str] = {
     "reinit": "reinit:Reinit",
     "small_dense": "small_dense:SmallDense",
     "dense_longer": "dense_longer:DenseLonger",
+    "random_columns": "random_columns:RandomColumns",
     "random_subspace": "random_subspace:RandomSubspace",
     # before training
     "synflow": "synflow:SynFlow",

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.api.errors import unknown
-from ..benchmark.runs.settings import Compile, MemoryFormat
+from ..benchmark.runs.settings import MAX_THREADS, Compile, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
 from .durations import seconds_of
 
@@ -67,7 +67,7 @@ class Profile(BaseModel):
     signal_before: Seconds = Field(default=120, ge=10)
     max_requeues: int = Field(default=10, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, le=MAX_THREADS)
     checkpoint_every: int = Field(default=1, ge=1)
     memory_format: MemoryFormat = "auto"
     compile: Compile = "none"

@@ -1,7 +1,6 @@
 """Faults of `chaos.py` for files: each file that the suite keeps, damaged in each way, between commands and under one.
 
-Where the suite reads a file only for runs that are to be computed (weights, masks, epochs, descriptions), a result that
-needs it is removed too: beside a stored result nothing looks at it.
+Descriptions and attempts are read for runs that are to be computed only: those are damaged where no result is.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chaos_processes import RANDOM_MOMENT
@@ -20,11 +19,13 @@ from chaos_ways import (
     JSON,
     OTHER,
     TENSORS,
+    Way,
     damage,
     delete,
     made,
     name_another_run,
     put_folder,
+    take_of_another_run,
     tear_last_line,
 )
 from prunebench.benchmark.api.errors import Damaged
@@ -38,10 +39,10 @@ def damage_result(state: Round) -> str:
     return damage(state, folder / "result.json", {**JSON, **OTHER})
 
 
-def damage_tensors(state: Round, path: Path) -> str:
+def damage_tensors(state: Round, path: Path, ways: Mapping[str, Way] = TENSORS) -> str:
     """Damage weights or masks beside their result, and see that they are refused."""
     facts = read_json(path.parent / "result.json")["files"][path.name]
-    way = damage(state, path, TENSORS)
+    way = damage(state, path, ways)
     if not way:
         return way
     load = load_masks if path.name.startswith("masks") else load_weights
@@ -57,16 +58,23 @@ def damage_dense_weights(state: Round) -> str:
     state.complete()
     (path,) = state.results.glob("dense/*/result.json")
     way = damage_tensors(state, path.with_name("model.safetensors"))
-    state.remove_results_that_start_from_dense()
+    if state.chance.random() < 0.5:
+        state.remove_results_that_start_from_dense()
     return way
 
 
 def damage_masks(state: Round) -> str:
+    """Beside their result, which stays."""
     state.complete()
     path = state.chance.choice(sorted(state.results.rglob("masks.safetensors")))
-    way = damage_tensors(state, path)
-    (path.parent / "result.json").unlink()
-    return way
+    return damage_tensors(state, path, {**TENSORS, "another run's": take_of_another_run, "a folder": put_folder})
+
+
+def damage_stored_history(state: Round) -> str:
+    """The epochs of a run that has a result."""
+    state.complete()
+    path = state.chance.choice(state.run_folders()) / "history.jsonl"
+    return damage(state, path, {**BYTES, **OTHER, "torn": tear_last_line})
 
 
 def damage_description(state: Round) -> str:
@@ -147,17 +155,7 @@ def damage_under_command(state: Round) -> str:
     ways = TENSORS if path.suffix == ".safetensors" else {**JSON, **OTHER}
     with contextlib.suppress(FileNotFoundError):
         damage(state, path, {name: way for name, way in ways.items() if name != "other tensors"})
-    if path.suffix in (".safetensors", ".jsonl"):
-        state.undo.append(lambda: forget_result(state, path))
     return "attempt" if path.parent.name == "attempts" else path.name
-
-
-def forget_result(state: Round, path: Path) -> None:
-    """Remove the results beside which nothing looks at the file any more."""
-    if path.name == "model.safetensors":
-        state.remove_results_that_start_from_dense()
-    else:
-        (path.parent / "result.json").unlink(missing_ok=True)
 
 
 def recompute(state: Round) -> str:
@@ -179,12 +177,9 @@ def recompute(state: Round) -> str:
 ASIDE = "is set aside under another name, said in one line"
 BETWEEN: tuple[tuple[str, Callable[[Round], str], str], ...] = (
     ("`result.json`", damage_result, f"{ASIDE}; the run is computed anew"),
-    (
-        "dense weights",
-        damage_dense_weights,
-        f"are refused by their SHA-256; what is bad {ASIDE} and computed first",
-    ),
-    ("masks", damage_masks, "are refused by their SHA-256 by whoever loads them; computed anew without their result"),
+    ("dense weights", damage_dense_weights, f"are refused by their SHA-256; what is bad {ASIDE} and computed first"),
+    ("masks", damage_masks, f"are refused by their SHA-256; what is bad {ASIDE}; the run is computed anew"),
+    ("stored `history.jsonl`", damage_stored_history, f"{ASIDE}; the run is computed anew"),
     ("`run.json`", damage_description, f"{ASIDE}, and written anew"),
     ("attempts", damage_attempts, "count as interrupted; the run is computed"),
     ("`history.jsonl`", damage_history, "is written anew from the checkpoint"),

@@ -62,7 +62,9 @@ def take_of_another_run(state: Round, path: Path) -> bool:
 def name_another_run(state: Round, path: Path) -> bool:
     """A whole checkpoint, but not of the run whose folder it is in."""
     own = path.parent.name
-    other = next(folder.name for folder in state.run_folders() if folder.name != own)
+    other = next((folder.name for folder in state.run_folders() if folder.name != own), None)
+    if other is None:
+        return False
     path.write_bytes(path.read_bytes().replace(own.encode(), other.encode(), 1))
     return True
 

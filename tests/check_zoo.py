@@ -17,7 +17,7 @@ from prunebench.methods.registry import describe, method_names
 
 SEED, SPARSITY = 0, 0.95
 ONLY = (f"seed={SEED}", f"sparsity=0,{SPARSITY}")
-WITHOUT_PLACE = {"global_mp_columns": "prunes low-rank cells"}
+WITHOUT_PLACE = dict.fromkeys(("global_mp_columns", "random_columns"), "prunes low-rank cells")
 BETTER_THAN_RANDOM = (
     "Global MP",
     "Layerwise MP",

@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from ..api.errors import Damaged
+from ..runs.index import summaries
 from ..runs.run import Run
-from ..runs.store import Store
+from ..runs.store import RunFolder, Store
+from ..runs.stored_files import whole_history
 from ..studies.load import Row, Study
 
 LAYER_COLUMNS = ("label", "method", "target", "seed", "id", "index", "layer", "total", "kept", "density", "macs")
@@ -38,12 +41,28 @@ def layer_records(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def epoch_frame(study: Study, store: Store) -> pd.DataFrame:
-    """Columns as in EPOCH_COLUMNS, of stored and of unfinished runs; epochs count from 1."""
+    """Columns as in EPOCH_COLUMNS, of stored and of unfinished runs; epochs count from 1.
+
+    A stored run with a damaged history is noted in the store and left out.
+    """
     records = []
-    for row, run in _computed(study):
-        for record in store.folder(study.name, run).history():
-            records.append({**row, **{key: record.get(key) for key in EPOCH_COLUMNS[5:]}, "epoch": record["epoch"] + 1})
+    with summaries(store, study.name) as read:
+        for row, run in _computed(study):
+            for record in epochs_of(store, store.folder(study.name, run), read(run)):
+                told = {key: record.get(key) for key in EPOCH_COLUMNS[5:]}
+                records.append({**row, **told, "epoch": record["epoch"] + 1})
     return pd.DataFrame(records, columns=list(EPOCH_COLUMNS))
+
+
+def epochs_of(store: Store, folder: RunFolder, result: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The history of a run; of a stored one all of it, or none, which is noted."""
+    if result is None:
+        return folder.history()
+    try:
+        return whole_history(folder, result)
+    except Damaged as error:
+        store.note(error)
+        return []
 
 
 def _computed(study: Study) -> Iterator[tuple[dict[str, Any], Run]]:

@@ -20,6 +20,7 @@ from .options import (
     say,
     say_older,
     selection_options,
+    set_damaged_files_aside,
     study_argument,
 )
 from .output import SUBMIT_ANEW, say_damaged
@@ -94,6 +95,7 @@ def submit(
         _check_data(opened.file.dataset, where)
     with submitting(settings.results) as turn:
         say_older(opened.name, opened.runs, Store(settings.results), recompute)
+        set_damaged_files_aside(opened.name, opened.runs, Store(settings.results))
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         say_damaged(found.damaged, SUBMIT_ANEW)
         _explain(opened.name, found)

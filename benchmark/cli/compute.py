@@ -17,8 +17,9 @@ from ..api.errors import UserError
 from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
 from ..runs.damage import tidy
+from ..runs.index import remove_temporaries
 from ..runs.run import Run
-from ..runs.settings import Compile, MemoryFormat, Settings, check_device_name, default_jobs
+from ..runs.settings import MAX_THREADS, Compile, MemoryFormat, Settings, check_device_name, default_jobs
 from ..runs.store import Store
 from ..studies.plan import Plan, make_plan
 from ..studies.run_cost import planned_epochs
@@ -33,6 +34,7 @@ from .options import (
     say,
     say_older,
     selection_options,
+    set_damaged_files_aside,
     study_argument,
 )
 from .output import INCOMPLETE
@@ -50,7 +52,7 @@ def _device_name(_context: click.Context, _parameter: click.Parameter, name: str
 @results_option
 @data_root_option
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Runs at once; 0: one a core, or one a GPU.")
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, help="CPU threads of one run.")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), default=1, help="CPU threads of one run.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.", callback=_device_name)
 @click.option("--checkpoint-every", type=click.IntRange(min=1), default=5, help="Epochs between checkpoints.")
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
@@ -98,6 +100,7 @@ def run(
     if recompute or retry_failed or not results.is_dir():
         check_writable(results)
     say_older(opened.name, opened.runs, store, recompute)
+    set_damaged_files_aside(opened.name, opened.runs, store)
     made = make_plan(opened.name, opened.runs, store)
     if retry_failed:
         for job in made.jobs:
@@ -108,6 +111,8 @@ def run(
             # leftovers are harmless where they cannot be removed
             with contextlib.suppress(OSError):
                 tidy(store.folder(opened.name, job.run))
+    for place in (store.root, store.study_folder(opened.name)):
+        remove_temporaries(place)
     failed_before = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
     for job in failed_before:
         say(f"failed before: {describe_run(job.run)}: {job.status.reason} (prunebench retry {job.run.id})")

@@ -137,6 +137,27 @@ def say_older(study: str, runs: Sequence[Run], store: Store, recompute: bool = F
     say(f"{study}: {counted(len(older), 'stored result')} of older code or weights, to be computed anew{what}")
 
 
+def set_damaged_files_aside(study: str, runs: Sequence[Run], store: Store) -> None:
+    """Compare the files beside stored results with their digests: what is damaged is said, and to be computed anew.
+
+    Raises UserError where something is, and the results folder cannot be written.
+    """
+    from ..runs.damage import set_aside_files
+    from ..runs.stored_files import damaged_files
+
+    found = damaged_files(study, runs, store)
+    try:
+        if found:
+            check_writable(store.root)
+    except UserError:
+        for error in (error for flaws in found.values() for error in flaws):
+            say(str(error))
+        raise
+    for run in found:
+        for line in set_aside_files(store.folder(study, run)):
+            say(line)
+
+
 def print_json(content: dict[str, Any]) -> None:
     """One JSON document on stdout, with the version of its shape."""
     print(json.dumps({"schema": 1, **content}, indent=1, allow_nan=False))

@@ -16,6 +16,7 @@ from ..api.errors import Damaged
 from ..runs.claim import Claim, describe, holder
 from ..runs.damage import remove_leftovers, set_aside_damage
 from ..runs.store import FROM_RECORD, RunFolder, write_atomically, write_json
+from ..runs.stored_files import check_file, history_facts
 from .merge import Step
 from .records import history_text
 from .sources import Source
@@ -52,6 +53,7 @@ def _copy(step: Step) -> list[str]:
     staged: dict[Path, Path] = {}
     try:
         if source.history is None:
+            _check_history(source)
             for path in _files(source, target):
                 staged[path] = _staged(source.path / path.name, path, _facts(source, path.name))
         lines = set_aside_damage(target, source.run)
@@ -65,6 +67,13 @@ def _copy(step: Step) -> list[str]:
     _copy_records(source, target)
     target.checkpoint_path.unlink(missing_ok=True)
     return lines
+
+
+def _check_history(source: Source) -> None:
+    """Raises Damaged where the epochs of a run's folder are not those of its result."""
+    facts = history_facts(source.result)
+    if facts is not None:
+        check_file(RunFolder(source.path).history_path, facts)
 
 
 def _has_result(target: RunFolder) -> bool:

@@ -16,7 +16,8 @@ from typing import Any
 
 from ..api.errors import Damaged, UserError
 from ..runs.run import Run
-from ..runs.store import FROM_RECORD, RunFolder, Store, check_schema, read_json, write_atomically
+from ..runs.store import FROM_RECORD, Store, check_schema, read_json, write_atomically
+from ..runs.stored_files import whole_history
 
 RECORD_SCHEMA = 1
 """Version of the record's own form; that of the result stands in the result."""
@@ -95,18 +96,26 @@ def history_text(history: Sequence[Mapping[str, Any]]) -> str:
 def write_records(study: str, runs: Sequence[Run], store: Store, target: Path) -> Written:
     """Write a record of every stored run; records of runs that are not stored here stay as they are.
 
-    Damaged results are noted in the store and left out.
+    Results that are damaged, or whose history is, are noted in the store and left out.
     """
     counts = {"new": 0, "changed": 0, "equal": 0}
     for run in runs:
         result = store.result(study, run)
-        if result is not None:
-            counts[_write(store.folder(study, run), result, target / f"{run.id}.json")] += 1
+        if result is None:
+            continue
+        try:
+            history = whole_history(store.folder(study, run), result)
+        except Damaged as error:
+            store.note(error)
+            continue
+        if not run.is_dense:
+            # Its folder may have been copied from another study; `merge` reads here where it belongs.
+            result["study"] = study
+        counts[_write(record_bytes(result, history), target / f"{run.id}.json")] += 1
     return Written(**counts)
 
 
-def _write(folder: RunFolder, result: Mapping[str, Any], path: Path) -> str:
-    content = record_bytes(result, folder.history())
+def _write(content: bytes, path: Path) -> str:
     try:
         before = path.read_bytes()
     except FileNotFoundError:

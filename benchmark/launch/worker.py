@@ -165,6 +165,8 @@ def _look(task: ReadData, study: str, settings: Settings) -> DataRead:
             check_start(from_dict(parent), study, settings, data)
     except UserError as error:
         return DataRead(error)
-    except Exception:
-        return DataRead(None)
+    except Exception as error:
+        # A run's own to fail with, whose record then has the traceback. It is said now: no data were looked at.
+        line = f"not checked before the first run: {type(error).__name__}: {error}".split("\n")[0][:500]
+        return DataRead(None, (line,))
     return DataRead(None, told)

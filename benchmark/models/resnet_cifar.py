@@ -77,6 +77,13 @@ def _stage(in_channels: int, out_channels: int, stride: int, num_blocks: int, sh
     return nn.Sequential(*blocks)
 
 
+def resnet_8(
+    *, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut = "A", width: Width = 1
+) -> nn.Module:
+    """75,290 parameters with option A, three channels and ten classes: one block a stage, for studies on a CPU."""
+    return _build(8, num_classes, input_shape, shortcut, width)
+
+
 def resnet_20(
     *, num_classes: int, input_shape: tuple[int, ...], shortcut: Shortcut = "A", width: Width = 1
 ) -> nn.Module:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..analysis.frame_type import Frame
+from ..analysis.long_frames import epochs_of
 from ..plots.accuracy import curves_of
 from ..plots.style import looks
 from ..runs.run import to_dict
-from ..runs.store import RunFolder, Store
+from ..runs.store import Store
 from ..studies.load import Row, Study
 from ..tables.accuracy import dense_rows
 from ..tables.caption import ACCURACIES
@@ -114,7 +115,8 @@ def _run(
         return plain
     folder = store.folder(study.name, row.run)
     plain["only"] = f"--only method={row.method} --only sparsity={row.sparsity:g} --only seed={row.seed}"
-    plain |= {"folder": str(folder.path), "spec": to_dict(row.run), "history": _history(folder)}
+    plain |= {"folder": str(folder.path), "spec": to_dict(row.run)}
+    plain["history"] = _history(epochs_of(store, folder, results.get(row.run.id)))
     if row.run.id in results:
         return plain | _layers(results[row.run.id], networks)
     return plain | {"log": str(folder.log_path)} if folder.log_path.exists() else plain
@@ -129,9 +131,8 @@ def _layers(result: Mapping[str, Any], networks: list[dict[str, Any]]) -> dict[s
     return {"network": networks.index(network), "kept": [layer["kept"] for layer in layers]}
 
 
-def _history(folder: RunFolder) -> list[list[float | int | None]]:
+def _history(records: Sequence[Mapping[str, Any]]) -> list[list[float | int | None]]:
     """[epoch, validation accuracy, test accuracy, density] of at most MAX_EPOCHS epochs."""
-    records = folder.history()
     step = max(1, -(-len(records) // MAX_EPOCHS))
     chosen = [record for i, record in enumerate(records) if i % step == 0 or i == len(records) - 1]
     return [

@@ -1,4 +1,4 @@
-"""Weights, masks and checkpoints on disk: safetensors and weights-only checkpoints, so that no file can run code.
+"""Weights, masks, epochs and checkpoints on disk: safetensors, and checkpoints of weights only: no file can run code.
 
 Each file is read once and compared with its SHA-256: a disk or a copy that went wrong must not give another result.
 """
@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from safetensors.numpy import load as parse_arrays
 from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from ..api.errors import Damaged
+from ..exchange.records import history_text
 from .store import read_stored, write_atomically
 
 Facts = dict[str, Any]
@@ -49,10 +51,11 @@ def save_weights(path: Path, state: Mapping[str, Tensor]) -> Facts:
     return _write(path, safetensors.torch.save(tensors))
 
 
-def load_weights(path: Path, facts: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
+def load_weights(path: Path, facts: Mapping[str, Any] | None) -> dict[str, Tensor]:
     """The inverse of `save_weights`, on the CPU. Raises Damaged for a file that is missing, broken or another one.
 
-    Without `facts`, for results from before these were recorded, only the format is checked.
+    `facts`: what the result says of the file; None for results from before that was recorded, of which only the format
+    is checked.
     """
     try:
         return parse_tensors(_read(path, facts))
@@ -60,10 +63,9 @@ def load_weights(path: Path, facts: Mapping[str, Any] | None = None) -> dict[str
         raise Damaged(path, f"it holds no weights ({error})") from error
 
 
-def weights_digest(path: Path) -> str:
-    """SHA-256 of a file of weights, as `save_weights` returned it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def save_history(path: Path, epochs: Sequence[Mapping[str, Any]]) -> Facts:
+    """The records of epochs as `history.jsonl`, a line each."""
+    return _write(path, history_text(epochs).encode())
 
 
 def save_masks(path: Path, masks: Mapping[str, Tensor]) -> Facts:
@@ -76,20 +78,25 @@ def save_masks(path: Path, masks: Mapping[str, Tensor]) -> Facts:
     return _write(path, safetensors.torch.save(packed, metadata={"shapes": shapes}))
 
 
-def load_masks(path: Path, facts: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
-    """The inverse of `save_masks`: bool tensors, True = kept. Raises Damaged as `load_weights` does."""
-    _read(path, facts)
+def load_masks(path: Path, facts: Mapping[str, Any] | None) -> dict[str, Tensor]:
+    """The inverse of `save_masks`: bool tensors, True = kept. `facts` and errors are as for `load_weights`."""
+    content = _read(path, facts)
     try:
-        with safetensors.safe_open(path, framework="np") as file:
-            shapes = json.loads((file.metadata() or {})["shapes"])
-            packed = {name: file.get_tensor(name) for name in shapes}
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        packed = parse_arrays(content)
+        shapes = json.loads(_metadata(content)["shapes"])
+        return {name: _unpacked(packed[name], shape) for name, shape in shapes.items()}
+    except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise Damaged(path, f"it holds no masks ({error})") from error
-    masks = {}
-    for name, shape in shapes.items():
-        bits = np.unpackbits(packed[name], count=int(np.prod(shape)))
-        masks[name] = torch.from_numpy(bits.astype(bool)).view(*shape)
-    return masks
+
+
+def _metadata(content: bytes) -> Mapping[str, str]:
+    """Of a file of tensors: its header is JSON, after eight bytes that say how long it is."""
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+
+
+def _unpacked(packed: np.ndarray, shape: list[int]) -> Tensor:
+    bits = np.unpackbits(packed, count=int(np.prod(shape)))
+    return torch.from_numpy(bits.astype(bool)).view(*shape)
 
 
 CHECKPOINT = "prunebench checkpoint 2"

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from ..api.errors import Damaged, OnlyRecorded
 from .aside import free_name
 from .claim import Claim
-from .recompute import NEW_HISTORY, WISH, is_asked
+from .recompute import NEW_HISTORY, WISH, ask, is_asked
 from .run import Run
 from .store import RunFolder
+from .stored_files import damaged_files_of
 
 WRITTEN = ("checkpoint.pt", "history.jsonl", "masks.safetensors", "model.safetensors")
 
@@ -48,7 +49,8 @@ def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:
     except OnlyRecorded:
         pass  # tables read it until the new one takes its place
     except Damaged as error:
-        lines += set_aside_result(folder, error)
+        # What is asked for anew stays until the new result is there; its files are written anew in any case.
+        lines += [] if is_asked(folder) else set_aside_result(folder, error)
     try:
         if not folder.describes(run):
             raise Damaged(folder.path / "run.json", f"it describes another run than id {run.id}")
@@ -79,6 +81,25 @@ def set_aside_bad_weights(folder: RunFolder) -> list[str]:
     except Damaged as error:
         return set_aside_result(folder, error)
     return []
+
+
+def set_aside_files(folder: RunFolder) -> list[str]:
+    """Set aside the files that are not those of a stored result, and ask for its computation anew.
+
+    Returns a line for each; none where another process has the run. The result stays until the new one is there: its
+    numbers are as good as before.
+    """
+    claim = Claim.take(folder.path)
+    if claim is None:
+        return []
+    try:
+        # Another process may have replaced them since they were found.
+        found = damaged_files_of(folder)
+        if found:
+            ask(folder)
+        return [set_aside(error) for error in found]
+    finally:
+        claim.release()
 
 
 def _misplaced(folder: RunFolder) -> Iterator[Damaged]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,11 +25,18 @@ from ..api.errors import Damaged
 from .run import Run
 from .store import SCHEMA, RunFolder, Store, write_atomically
 
-VERSION = 1
+VERSION = 2
+"""2: a result that describes another run than its id is damaged."""
+
 SETTLED_NS = 2_000_000_000
 """Younger results are not noted: changed again within one tick of the file system's clock, they would look the same."""
 
+TEMPORARY_SECONDS = 60.0
+"""A temporary file that is older was left by a writer that was killed."""
+
 Read = Callable[[Run], dict[str, Any] | None]
+Entries = dict[str, tuple[bytes, bytes]]
+"""(Signature of a file, what is known of it), by name."""
 
 
 @contextlib.contextmanager
@@ -59,7 +67,7 @@ class Index:
     def __init__(self, folder: Path, *, is_kept: bool = True) -> None:
         self._folder, self._is_kept = folder, is_kept
         self._path = index_path(folder)
-        self._entries = _load(self._path) if is_kept else {}
+        self._entries = load_entries(self._path, TITLE) if is_kept else {}
         self._has_changed = False
 
     def read(self, run_id: str) -> dict[str, Any] | None:
@@ -74,17 +82,16 @@ class Index:
             self._forget(run_id)
             result = RunFolder(self._folder / run_id).read_result()
             return None if result is None else _summary(result)
-        signature = b"%d %d %d %d" % (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         known = self._entries.get(run_id)
-        if known is not None and known[0] == signature:
+        if known is not None and known[0] == signature(state):
             return from_json(known[1])
         self._forget(run_id)
         result = RunFolder(self._folder / run_id).read_result()
         if result is None:
             return None
         summary = _summary(result)
-        if self._is_kept and max(state.st_mtime_ns, state.st_ctime_ns) < time.time_ns() - SETTLED_NS:
-            self._entries[run_id] = signature, to_json(summary)
+        if self._is_kept and is_settled(state):
+            self._entries[run_id] = signature(state), to_json(summary)
             self._has_changed = True
         return summary
 
@@ -94,13 +101,7 @@ class Index:
             return
         with contextlib.suppress(OSError):
             there = set(os.listdir(self._folder))  # noqa: PTH208
-            lines = [
-                b"%s\t%s\t%s\n" % (run_id.encode(), *entry)
-                for run_id, entry in self._entries.items()
-                if run_id in there
-            ]
-            body = b"".join(lines)
-            write_atomically(self._path, _header(zlib.crc32(body)) + body)
+            save_entries(self._path, TITLE, {key: entry for key, entry in self._entries.items() if key in there})
             self._has_changed = False
 
     def _forget(self, run_id: str) -> None:
@@ -115,21 +116,51 @@ def index_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.index")
 
 
-def _header(checksum: int) -> bytes:
-    return b"prunebench index %d of results %d, crc32 %08x\n" % (VERSION, SCHEMA, checksum)
+TITLE = f"index {VERSION} of results {SCHEMA}"
 
 
-def _load(path: Path) -> dict[str, tuple[bytes, bytes]]:
-    """(Signature, JSON) by run id; empty where there is no index, or not a whole one of this version."""
-    entries: dict[str, tuple[bytes, bytes]] = {}
+def signature(state: os.stat_result) -> bytes:
+    """What is another one after any change of a file."""
+    return b"%d %d %d %d" % (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+
+
+def is_settled(state: os.stat_result) -> bool:
+    """Whether a file is old enough that the next change of it gives another signature."""
+    return max(state.st_mtime_ns, state.st_ctime_ns) < time.time_ns() - SETTLED_NS
+
+
+def _header(title: str, checksum: int) -> bytes:
+    return b"prunebench %s, crc32 %08x\n" % (title.encode(), checksum)
+
+
+def save_entries(path: Path, title: str, entries: Entries) -> None:
+    body = b"".join(b"%s\t%s\t%s\n" % (key.encode(), *entry) for key, entry in entries.items())
+    write_atomically(path, _header(title, zlib.crc32(body)) + body)
+
+
+def load_entries(path: Path, title: str) -> Entries:
+    """What `save_entries` wrote; empty where there is no file, or not a whole one with this title."""
+    entries: Entries = {}
     checksum = 0
     try:
         with path.open("rb") as file:
             header = file.readline()
             for line in file:
                 checksum = zlib.crc32(line, checksum)
-                run_id, signature, content = line.split(b"\t", 2)
-                entries[run_id.decode()] = signature, content.rstrip(b"\n")
+                key, signed, content = line.split(b"\t", 2)
+                entries[key.decode()] = signed, content.rstrip(b"\n")
     except (OSError, ValueError):
         return {}
-    return entries if header == _header(checksum) else {}
+    return entries if header == _header(title, checksum) else {}
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Temporary files (`..runs.index.xxxxxxxx`) whose writer was killed; those of a living one are younger."""
+    for path in folder.glob("..*"):
+        # Any of them may be gone by now, and a folder of somebody else's stays as it is.
+        with contextlib.suppress(OSError):
+            if OF_INDEX.fullmatch(path.name) and time.time() - path.stat().st_mtime > TEMPORARY_SECONDS:
+                path.unlink()
+
+
+OF_INDEX = re.compile(r"\.\.(dense|runs)\.(index|digests)\.\w{8}")

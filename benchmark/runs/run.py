@@ -78,7 +78,7 @@ class Run:
     @cached_property
     def id(self) -> str:
         """Twelve hex digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(canonical_json(self).encode()).hexdigest()[:12]
+        return id_of(to_dict(self))
 
     @property
     def is_dense(self) -> bool:
@@ -148,7 +148,16 @@ def from_dict(plain: Mapping[str, Any]) -> Run:
 
 def canonical_json(run: Run) -> str:
     """Sorted keys, no white space, defaults left out: the text that is hashed."""
-    return json.dumps(to_dict(run), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _canonical(to_dict(run))
+
+
+def id_of(plain: Mapping[str, Any]) -> str:
+    """The id of the run that `to_dict` gave, whatever version gave it: fields that are not known here count too."""
+    return hashlib.sha256(_canonical(plain).encode()).hexdigest()[:12]
+
+
+def _canonical(plain: Mapping[str, Any]) -> str:
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def derive_seed(seed: int, *labels: object) -> int:

@@ -13,6 +13,9 @@ from ..api.errors import UserError
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
 
+MAX_THREADS = 1024
+"""Of one run; more are a slip of the keyboard, and more than a machine starts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

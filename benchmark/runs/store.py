@@ -16,6 +16,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..api.errors import Damaged, OnlyRecorded, UserError
-from .run import DENSE, Run, canonical_json, from_dict, to_dict
+from .run import DENSE, Run, canonical_json, from_dict, id_of, to_dict
 
 SCHEMA = 1
 RESERVED = ("dense", "published", "reference")
@@ -97,6 +98,21 @@ def read_typed(path: Path, kind: type) -> dict[str, Any]:
     if reason := flaw(content, kind):
         raise Damaged(path, reason)
     return content
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file that a result names. Raises Damaged where it is missing, or something else is in its place."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise Damaged(path, "it is missing, and its result says that it is there") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Damaged(path, "it is a link that leads back to itself") from None
+        raise
+    if not stat.S_ISREG(found.st_mode):
+        raise Damaged(path, f"it is {'a folder' if stat.S_ISDIR(found.st_mode) else 'a device or a pipe'}, not a file")
+    return found.st_size
 
 
 @dataclass(frozen=True)
@@ -177,30 +193,31 @@ class RunFolder:
             return None
         if result["id"] != self.path.name:
             raise Damaged(path, f"it is the result of run {result['id']}")
+        if reason := _contradiction(result):
+            raise Damaged(path, reason)
         return result
 
     def check_stored(self) -> bool:
-        """Whether the result is there, with the weights that others start from. Raises Damaged if one of them is bad.
+        """Whether the result is there, with the files that it names. Raises Damaged if one of them is bad.
 
-        Weights are looked at by their size here; whoever loads them compares their digest. Raises OnlyRecorded for a
-        dense training without weights that came from a record.
+        Masks and weights are looked at by their size here; whoever loads them compares their digest, and `run` compares
+        all (see `stored_files`). Raises OnlyRecorded for a dense training without weights that came from a record.
         """
         result = self.read_result()
         if result is None:
             return False
+        is_dense = result["run"].get("method") == DENSE
         if result.get(FROM_RECORD):
-            if result["run"].get("method") == DENSE:
+            if is_dense:
                 raise OnlyRecorded(self.model_path, "it is not here: only the record of the run is")
             return True
-        wanted = result.get("files", {}).get(self.model_path.name)
-        if wanted is None and result["run"].get("method") != DENSE:
-            return True
-        try:
-            size = self.model_path.stat().st_size
-        except FileNotFoundError:
-            raise Damaged(self.model_path, "it is missing, and its result says that it is there") from None
-        if wanted is not None and size != wanted["bytes"]:
-            raise Damaged(self.model_path, f"it has {size} bytes, its result says {wanted['bytes']}")
+        named = result.get("files", {})
+        for path in (self.masks_path, self.model_path):
+            # Dense trainings of older versions have weights without facts.
+            if path.name in named or (is_dense and path == self.model_path):
+                size = size_of(path)
+                if path.name in named and size != named[path.name]["bytes"]:
+                    raise Damaged(path, f"it has {size} bytes, its result says {named[path.name]['bytes']}")
         return True
 
     def attempts(self) -> list[dict[str, Any]]:
@@ -322,9 +339,28 @@ class Store:
     def find(self, run_id: str) -> Iterator[RunFolder]:
         """Folders whose id starts with `run_id`, in any study."""
         for base in (self.root / "dense", *sorted(self.root.glob("*/runs"))):
+            _names(base)  # raises PermissionError where glob would find nothing
             for path in sorted(base.glob(f"{run_id}*")):
                 if (path / "run.json").exists():
                     yield RunFolder(path)
+
+
+def _contradiction(result: Mapping[str, Any]) -> str:
+    """What a result says of another run than the one whose id it has; empty if nothing."""
+    run, sparsity = result["run"], result["sparsity"]
+    try:
+        described = id_of(run)
+    except ValueError as error:
+        return f"it describes no run ({error})"
+    if described != result["id"]:
+        return f"it describes run {described}"
+    target = run.get("sparsity", 0.0)
+    if sparsity.get("target", target) != target:
+        return f"sparsity.target: {sparsity['target']}, its run says {target}"
+    parent = id_of(run["parent"]) if run.get("parent") else None
+    if result.get("parent", parent) != parent:
+        return f"parent: {result['parent']!r}, its run says {parent!r}"
+    return ""
 
 
 def _read_attempt(path: Path) -> dict[str, Any]:

@@ -70,6 +70,11 @@ class _Data(TypedDict):
     facts: NotRequired[dict[str, Any]]
 
 
+class _File(TypedDict):
+    sha256: str
+    bytes: int
+
+
 class _Provenance(TypedDict):
     device_name: str | None
     host: str
@@ -79,11 +84,7 @@ class _Provenance(TypedDict):
     code: NotRequired[dict[str, Any] | None]
     weights: NotRequired[dict[str, Any] | None]
     data_root: NotRequired[str | None]
-
-
-class _File(TypedDict):
-    sha256: str
-    bytes: int
+    history: NotRequired[_File]
 
 
 class Result(TypedDict):

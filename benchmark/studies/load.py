@@ -268,6 +268,7 @@ def _expand(file: StudyFile, entry: Entry, index: int, source: Source) -> Iterab
         for method, sparsity in itertools.product(entry.method, entry.sparsity):
             yield Row(entry.label or method, method, (), sparsity, -1, None, entry.not_run)
         return
+    recipes: set[str] = set()
     for method in entry.method:
         if method not in method_names():
             raise UserError(f"{source.place(['runs', index, 'method'])}: {unknown_method(method)}")
@@ -275,9 +276,29 @@ def _expand(file: StudyFile, entry: Entry, index: int, source: Source) -> Iterab
             options = {**entry.options, **dict(zip(entry.grid, values, strict=True))}
             try:
                 check_options(method, options)
+                recipes.add(_recipe_of(method, options))
                 yield from _rows_of(file, entry, method, options)
             except (UserError, ValueError) as error:
                 raise UserError(f"{place}: {error}") from error
+    for name, reason in _UNUSED.items():
+        if getattr(entry, name) != RecipeFile() and name not in recipes:
+            raise UserError(f"{source.place(['runs', index, name])}: {name} has no effect here: {reason}")
+
+
+_UNUSED = {
+    "finetune": "it is for methods that start from trained weights, and none of this entry does",
+    "scratch": "it is for methods that start from initialisation; a dense row trains as `train` says, since others "
+    "start from it (`method: dense_longer` is a dense training with a recipe of its own)",
+}
+"""Why an entry's own recipe may not be used by any of its methods."""
+
+
+def _recipe_of(method: str, options: Mapping[str, Any]) -> str:
+    """The recipe beside `train` that a method takes: `finetune`, `scratch`, or none (the dense training)."""
+    start = options.get("start", describe(method).start)
+    if start == "trained":
+        return "finetune"
+    return "train" if method == DENSE else "scratch"
 
 
 def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, Any]) -> Iterable[Row]:
@@ -285,7 +306,7 @@ def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, A
     # An option that has its default is the same run as one without it.
     given = frozen_options({key: value for key, value in options.items() if value != info.options[key].default})
     label = entry.label or _label(info.label, given)
-    starts_trained = options.get("start", info.start) == "trained"
+    starts_trained = _recipe_of(method, options) == "finetune"
     parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
     dense_recipe = merge_recipes(file.train, file.override)
     recipe = merge_recipes(file.train, *parts, file.override)

@@ -29,13 +29,14 @@ from ..models.count_macs import count_macs
 from ..models.outside import count_parameters
 from ..models.registry import create_model
 from ..runs import provenance
-from ..runs.artifacts import load_checkpoint, load_weights, save_checkpoint, save_masks, save_weights, weights_digest
+from ..runs.artifacts import load_checkpoint, load_weights, save_checkpoint, save_history, save_masks, save_weights
 from ..runs.damage import print_note, set_aside
 from ..runs.recompute import NEW_HISTORY, fulfil, is_asked, is_done
 from ..runs.run import Run, derive_seed, to_dict
 from ..runs.run_code import CodeReader, differences
 from ..runs.settings import Settings, check_device_name
-from ..runs.store import SCHEMA, Store, now, write_atomically, write_json
+from ..runs.store import SCHEMA, Store, now, write_json
+from ..runs.stored_files import digest_of
 from . import distributed, memory
 from .loop import Clock, Evaluation, Position, Training, evaluate, num_steps
 from .measure import (
@@ -198,7 +199,7 @@ class _Execution:
                 raise Damaged(parent.result_path, "it is missing")
             facts = result.get("files", {}).get(parent.model_path.name)
             model.load_state_dict(load_weights(parent.model_path, facts))
-            self.start = facts["sha256"] if facts else weights_digest(parent.model_path)
+            self.start = facts["sha256"] if facts else digest_of(parent.model_path)
             # Now: by the end, what is damaged may be set aside.
             self.parent_cost = result["cost"]
         return self._placed(model)
@@ -379,7 +380,7 @@ class _Execution:
         self.history = list(records)
         if distributed.is_leader():
             self.watch.check()
-            write_atomically(self.history_path, "".join(json.dumps(record) + "\n" for record in records))
+            save_history(self.history_path, records)
 
     def _density(self) -> dict[str, Any]:
         """Density and multiply-adds of the network as it stands."""
@@ -441,8 +442,10 @@ class _Execution:
             result["provenance"]["weights"]["stored"] = facts["sha256"]
         else:
             folder.model_path.unlink(missing_ok=True)  # of an older result
+        # Written whole once more: the lines in the file may have been damaged since they were appended.
+        result["provenance"]["history"] = save_history(folder.history_path, self.history)
         if self.history_path != folder.history_path:
-            self.history_path.replace(folder.history_path)
+            self.history_path.unlink(missing_ok=True)
         write_json(folder.result_path, {**result, "files": files})
         fulfil(folder)
         self.folder.checkpoint_path.unlink(missing_ok=True)

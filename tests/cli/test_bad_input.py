@@ -143,6 +143,9 @@ def test_one_label_may_hold_several_sparsities_seeds_and_the_same_run_twice(stud
             "stands in options and in grid",
         ),
         ("convnet-small", "{name: convnet-small, options: {widht: 8}}", "bad.yaml:3: unknown option of model"),
+        ("{method: dense}", "{method: dense, scratch: {lr: 1.0}}", "bad.yaml:8: scratch has no effect here"),
+        ("method: global_mp", "method: global_mp\n    scratch: {lr: 1.0}", "bad.yaml:10: scratch has no effect here"),
+        ("{method: dense}", "{method: [dense, snip], finetune: {lr: 1.0}}", "finetune has no effect here"),
         ("{method: dense}", "{method: dense, model_options: {widht: 8}}", "bad.yaml:8: unknown option of model"),
     ],
 )

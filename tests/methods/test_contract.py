@@ -21,6 +21,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 NOT_ON_TWO_RANKS: dict[str, str] = {
     "global_mp_columns": "needs a low-rank cell, which the two-rank network has not",
+    "random_columns": "needs a low-rank cell, which the two-rank network has not",
     "small_dense": "needs a network that takes a width",
 }
 WITHOUT_MASKS = ("dense", "dense_longer", "str", "random_subspace")

@@ -67,8 +67,8 @@ KINDS = {
     "transposed convolution": Kind(Transposed),
     "bilinear": Kind(Bilinear),
 }
-METHODS = sorted(set(method_names()) - {"global_mp_columns"})
-"""That one wants a low-rank cell, which none of these networks has."""
+METHODS = sorted(set(method_names()) - {"global_mp_columns", "random_columns"})
+"""Those want a low-rank cell, which none of these networks has."""
 
 
 def make(method: str) -> Pruner:

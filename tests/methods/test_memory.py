@@ -98,9 +98,9 @@ def test_scores_beyond_float32_take_no_more_than_a_copy() -> None:
     assert counted.peak <= 1.5 * 10 * scores[0].nbytes
 
 
-@pytest.mark.parametrize("method", [name for name in method_names() if name != "global_mp_columns"])
+@pytest.mark.parametrize("method", [name for name in method_names() if not name.endswith("_columns")])
 def test_within_the_bound(method: str) -> None:
-    """Measured over the whole training; `global_mp_columns` prunes recurrent cells, which are small."""
+    """Measured over the whole training; those of columns prune recurrent cells, which are small."""
     size = sum(parameter.numel() * 4 for parameter in network().parameters())
     bound = TIMES_THE_MODEL * size + (GRADIENTS_MB * 2**20 if method == "woodfisher" else 0)
     assert peak(method) - dense_peak() <= bound

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from prunebench.benchmark.api.errors import DataMissing, UserError
+from prunebench.benchmark.launch import worker
 from prunebench.benchmark.models.registry import create_model, model_names, model_options, option_names, sketch_model
 from prunebench.benchmark.preflight.rehearsal import rehearse, representatives
-from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
+from prunebench.benchmark.runs.run import Recipe, Run, frozen_options, to_dict
+from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.studies.load import load_study
 from safetensors.torch import save_file
 
@@ -124,3 +126,15 @@ def test_a_sketch_has_shapes_and_no_values() -> None:
 def test_option_names_are_those_of_the_builders() -> None:
     for name in model_names():
         assert sorted(option_names(name)) == sorted(model_options(name))
+
+
+def test_an_error_that_is_no_refusal_is_said_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs then fail by themselves; that nothing was looked at before is not hidden."""
+
+    def fail(runs: object) -> None:
+        raise ZeroDivisionError("by a fault\nof the suite")
+
+    monkeypatch.setattr(worker, "rehearse", fail)
+    answer = worker._look(worker.ReadData(to_dict(a_run())), "s", Settings())
+    assert answer.problem is None
+    assert answer.warnings == ("not checked before the first run: ZeroDivisionError: by a fault",)

@@ -155,7 +155,7 @@ def test_masks_are_stored_as_packed_bits(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     masks = {"a.weight": torch.rand(7, 3, 3, 3, generator=generator) > 0.5, "b": torch.zeros(5, dtype=torch.bool)}
     save_masks(tmp_path / "masks.safetensors", masks)
-    loaded = load_masks(tmp_path / "masks.safetensors")
+    loaded = load_masks(tmp_path / "masks.safetensors", None)
     assert all(torch.equal(loaded[name], mask) for name, mask in masks.items())
     assert (tmp_path / "masks.safetensors").stat().st_size < 400
     for index in range(8):
@@ -167,13 +167,13 @@ def test_masks_are_stored_as_packed_bits(tmp_path: Path) -> None:
 def test_weights_round_trip_and_a_broken_file_is_named(tmp_path: Path) -> None:
     weights = {"w": torch.randn(3, 4).t(), "n": torch.tensor(3)}
     save_weights(tmp_path / "w.safetensors", weights)
-    loaded = load_weights(tmp_path / "w.safetensors")
+    loaded = load_weights(tmp_path / "w.safetensors", None)
     assert torch.equal(loaded["w"], weights["w"])
     (tmp_path / "w.safetensors").write_bytes(b"broken")
     with pytest.raises(Damaged, match=r"w\.safetensors is damaged: it holds no weights"):
-        load_weights(tmp_path / "w.safetensors")
+        load_weights(tmp_path / "w.safetensors", None)
     with pytest.raises(Damaged, match="it is missing"):
-        load_masks(tmp_path / "none.safetensors")
+        load_masks(tmp_path / "none.safetensors", None)
 
 
 def test_one_changed_bit_of_weights_or_masks_is_found(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_one_changed_bit_of_weights_or_masks_is_found(tmp_path: Path) -> None:
         changed = bytearray(path.read_bytes())
         changed[-2] ^= 1
         path.write_bytes(changed)
-        load(path)
+        load(path, None)
         with pytest.raises(Damaged, match="its SHA-256 is not the one in its result"):
             load(path, facts)
 

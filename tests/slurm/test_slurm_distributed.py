@@ -56,11 +56,11 @@ def start_two(results: Path, what: str) -> list[str]:
 
 def check_equal(together: RunFolder, alone: RunFolder) -> None:
     """Weights within rounding; masks but for a weight whose score ties with another's up to rounding."""
-    ours, theirs = load_weights(together.model_path), load_weights(alone.model_path)
+    ours, theirs = load_weights(together.model_path, None), load_weights(alone.model_path, None)
     assert ours.keys() == theirs.keys()
     different = 0
     if together.masks_path.exists():
-        masks, others = load_masks(together.masks_path), load_masks(alone.masks_path)
+        masks, others = load_masks(together.masks_path, None), load_masks(alone.masks_path, None)
         different = sum(int((masks[name] != others[name]).sum()) for name in masks)
         assert different <= 2
     for name in ours:

@@ -67,6 +67,7 @@ def write(folder: Path, text: str) -> str:
         ("time: 4h\nenvironment: {A B: 4}\n", "'A B' is not a name of an environment variable"),
         ("time: 4h\ngpus_per_run: 0\ndevice: cuda\n", "device: cuda needs gpus_per_run >= 1 or gres"),
         ("time: 4h\nmax_requeues: -1\n", "'max_requeues' is -1"),
+        ("time: 4h\nthreads: 1025\n", "mine.yaml:2: 'threads' is 1025"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:

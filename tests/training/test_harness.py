@@ -76,7 +76,7 @@ def test_a_result_holds_what_it_must(shared: Path) -> None:
     assert result["cost"]["parent"]["epochs"] == 4
     assert result["cost"]["macs"] == 3 * result["macs"]["dense"] * result["data"]["train"] * 4
     assert result["provenance"]["packages"]["torch"]
-    masks = load_masks(folder(pruned("global_mp"), shared).masks_path)
+    masks = load_masks(folder(pruned("global_mp"), shared).masks_path, None)
     assert sum(int(mask.sum()) for mask in masks.values()) == sparsity["kept"]
 
 
@@ -108,8 +108,8 @@ def test_pruning_starts_from_the_dense_weights(shared: Path) -> None:
 
 
 def test_masks_are_those_of_the_dense_weights(shared: Path) -> None:
-    weights = load_weights(folder(DENSE, shared).model_path)
-    masks = load_masks(folder(pruned("global_mp"), shared).masks_path)
+    weights = load_weights(folder(DENSE, shared).model_path, None)
+    masks = load_masks(folder(pruned("global_mp"), shared).masks_path, None)
     removed = torch.cat([weights[name][~mask].abs() for name, mask in masks.items()])
     kept = torch.cat([weights[name][mask].abs() for name, mask in masks.items()])
     assert removed.max() <= kept.min()
@@ -118,7 +118,7 @@ def test_masks_are_those_of_the_dense_weights(shared: Path) -> None:
 def test_the_same_run_gives_the_same_bits(shared: Path, tmp_path: Path) -> None:
     again = compute(pruned("global_mp"), tmp_path)
     assert comparable(again) == comparable(compute(pruned("global_mp"), shared))
-    first, second = (load_weights(folder(DENSE, path).model_path) for path in (shared, tmp_path))
+    first, second = (load_weights(folder(DENSE, path).model_path, None) for path in (shared, tmp_path))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert folder(pruned("global_mp"), tmp_path).history() == folder(pruned("global_mp"), shared).history()
 
@@ -126,7 +126,7 @@ def test_the_same_run_gives_the_same_bits(shared: Path, tmp_path: Path) -> None:
 def test_another_seed_gives_another_result(shared: Path) -> None:
     other = replace(DENSE, seed=4)
     compute(other, shared)
-    first, second = (load_weights(folder(run, shared).model_path) for run in (DENSE, other))
+    first, second = (load_weights(folder(run, shared).model_path, None) for run in (DENSE, other))
     assert not torch.equal(first["classifier.weight"], second["classifier.weight"])
 
 
@@ -242,7 +242,7 @@ def test_the_test_set_decides_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     other = compute(run, tmp_path / "b", keep_weights=True)
     assert other["accuracy"]["last"] != expected["accuracy"]["last"]
     assert other["accuracy"]["selected_epoch"] == expected["accuracy"]["selected_epoch"]
-    first, second = (load_weights(folder(run, tmp_path / x).model_path) for x in "ab")
+    first, second = (load_weights(folder(run, tmp_path / x).model_path, None) for x in "ab")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 

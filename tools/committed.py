@@ -1,0 +1,48 @@
+"""What is committed of a study, read once: its done runs, and the record of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from prunebench.benchmark.export import read_export
+from prunebench.benchmark.records import read_record
+from prunebench.benchmark.report_types import Frame
+from prunebench.benchmark.statistics import sample_std
+
+
+class Unanswered(ValueError):
+    """The stored results have no answer: a row that is not there, or not complete."""
+
+
+@cache
+def frame_of(folder: Path) -> Frame:
+    """The runs of a folder that are done."""
+    if not (folder / "runs.csv").exists():
+        raise Unanswered(f"{folder.name} has no runs.csv in results/reference")
+    frame = read_export(folder / "runs.csv")
+    return frame[frame["state"] == "done"]
+
+
+@cache
+def record_of(folder: Path, run: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Result and epochs of a run."""
+    path = folder / "runs" / f"{run}.json"
+    if not path.exists():
+        raise Unanswered(f"{folder.name} has no record of run {run}")
+    return read_record(path)
+
+
+def mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def std(values: Sequence[float]) -> float:
+    """Sample standard deviation. Raises Unanswered for fewer than two values."""
+    found = sample_std([float(value) for value in values])
+    if found is None:
+        raise Unanswered("a standard deviation needs two values")
+    return found

@@ -1,0 +1,39 @@
+"""A figure for studies without a sparsity axis: each row by each of three ways to read an accuracy off a training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prunebench.benchmark.plot_style import headline, legend, new_figure, style
+from prunebench.benchmark.report_types import Frame
+from prunebench.benchmark.table_caption import subject
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PROTOCOLS = {
+    "accuracy_last": ("last epoch", "o", "#0072B2"),
+    "accuracy_selected": ("epoch that validation picks", "s", "#009E73"),
+    "accuracy_best_test": ("best test epoch (the paper's)", "^", "#D55E00"),
+}
+
+
+def protocols_figure(frame: Frame) -> Figure:
+    """A line for each row with a done run; a faint mark for each seed, a full one for their mean."""
+    done = frame[frame["state"] == "done"]
+    labels = list(dict.fromkeys(done["label"]))
+    with style():
+        figure, axes = new_figure(7.0, 1.0 + 0.42 * len(labels))
+        panel = axes[0, 0]
+        for offset, (column, (name, marker, color)) in zip((0.22, 0.0, -0.22), PROTOCOLS.items(), strict=True):
+            for place, label in enumerate(labels):
+                values = 100 * done[done["label"] == label][column].astype(float)
+                height = len(labels) - 1 - place + offset
+                panel.plot(values, [height] * len(values), marker, color=color, alpha=0.35, markersize=3.5)
+                panel.plot(values.mean(), height, marker, color=color, markersize=6)
+            panel.plot([], [], marker, color=color, label=name)
+        panel.set_yticks(range(len(labels)), labels[::-1])
+        panel.set_xlabel("test accuracy (%)")
+        headline(figure, f"{subject(done)}: the same trainings, read three ways; faint: single seeds")
+        legend(figure, panel)
+    return figure
