@@ -72,7 +72,7 @@ class _Literals(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if _last_name(node.func) == "Field":
             for keyword in node.keywords:
-                if keyword.arg in SIGNS:
+                if keyword.arg is not None and keyword.arg in SIGNS:
                     self.bounds[keyword.arg] = self._read(f"bound {keyword.arg}", keyword.value)
                     keyword.value = ast.Constant(self.bounds[keyword.arg])
         return node
@@ -118,7 +118,10 @@ def _field(node: ast.expr) -> Any:
     from pydantic import Field
 
     keywords = node.keywords if isinstance(node, ast.Call) else []
-    return Field(**{each.arg: ast.literal_eval(each.value) for each in keywords if each.arg in SIGNS})
+    found: dict[str, Any] = {
+        each.arg: ast.literal_eval(each.value) for each in keywords if each.arg is not None and each.arg in SIGNS
+    }
+    return Field(**found)
 
 
 def _items(node: ast.Subscript) -> list[ast.expr]:

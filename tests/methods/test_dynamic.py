@@ -213,7 +213,7 @@ def test_nan_gradients_and_weights_are_errors() -> None:
 def test_bad_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RigL(sparsity=0.9, **options)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="decay is .*; it must be a finite number >= 0 and < 1"):
+    with pytest.raises(ValueError, match=r"decay is .*; it must be a finite number >= 0 and < 1"):
         SNFS(sparsity=0.9, decay=1.0)
 
 
