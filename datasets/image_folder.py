@@ -1,4 +1,4 @@
-"""`image-folder`: images of one's own in class folders, decoded once into memory."""
+"""`image-folder`: the user's own images in class folders, decoded once into memory."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class OwnImages(OwnData):
         return Arrays(**tensors)
 
     def _decoded(self, root: Path) -> dict[str, NDArray]:
-        """From the cache, or decoded and put there. All files are looked at before any is refused."""
+        """From the cache, or decoded and cached. An error names all files that cannot be used."""
         place, (train, test) = self.place(root), self._listings(root)
         files = [listing.folder / file for listing in (train, test) for file in listing.files]
         names = [str(path.relative_to(place)) for path in files]

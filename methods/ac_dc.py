@@ -20,8 +20,8 @@ class AcDc(ScorePruner):
 
     The defaults are the paper's ImageNet schedule as fractions of the training. Of 100 epochs: dense to 10; pruned at
     10, 20, ..., 70 and restored at 15, 25, ..., 75; pruned for good at 85. Restored weights start from 0 and the
-    momentum of all parameters is cleared, as in the authors' scripts. In a sparse phase their gradients are masked,
-    here only the weights are, so without `reset_momentum` the momentum of the weights that return is cleared still.
+    momentum of all parameters is cleared, as in the authors' scripts. In a sparse phase they mask gradients,
+    here only weights are masked, so without `reset_momentum` the momentum of weights that return is still cleared.
     Their masks change before the first forward pass of an epoch, here after its backward pass: a restoration is the
     same (weights that return are 0, and their gradient is dense), a pruning applies one gradient of the dense network.
     They keep one weight fewer. Their uniform variant is `scope: layerwise, dense: [first, last]`.

@@ -125,7 +125,7 @@ def unknown_method(name: str) -> UserError:
 
 
 def describe(name: str) -> MethodInfo:
-    """What a method says of itself. Raises UserError for an unknown name."""
+    """The description of a method. Raises UserError for an unknown name."""
     targets = _targets()
     if name not in targets:
         raise unknown_method(name)
@@ -216,7 +216,7 @@ def _load_file(source: Path) -> Any:
     # dataclasses look their module up while the class is built
     sys.modules[name] = module
     try:
-        # Not by the loader: for a file that was changed within a second it may run what Python has kept of the old one.
+        # Not by the import system: for a file that was changed within a second it may run the old one's bytecode.
         content = source.read_bytes()
         exec(compile(content, str(source), "exec"), vars(module))
         _loaded[source] = hashlib.sha256(content).hexdigest()

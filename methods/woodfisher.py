@@ -74,7 +74,7 @@ class WoodFisher(MaskPruner):
                 for name, site in self._masks.sites.items()
             }
             changes = {name: torch.zeros_like(quotient) for name, quotient in quotients.items()}
-            # All changes before the first is made: gradients that are recomputed must be those of these weights.
+            # All changes are computed before one is made: recomputed gradients must be those of these weights.
             for block, inverse in self._inverses():
                 block.of(changes).copy_(-inverse.times(block.of(quotients)))
             for name, site in self._masks.sites.items():

@@ -74,7 +74,7 @@ class ResidentDataSet(ABC):
         return self.describe()
 
     def train_size(self, validation: float) -> int | None:
-        """Training samples besides validation; None where that is of whole persons, whose sizes are in the files."""
+        """Training samples besides validation; None if whole persons are held out, whose sizes only the files tell."""
         if self.cuts_by_person and validation > 0:
             return self.limit
         return size_of_cut(self.describe(), validation, self.limit)
@@ -84,7 +84,7 @@ class ResidentDataSet(ABC):
         return None
 
     def measured(self, arrays: Arrays) -> Normalisation | None:
-        """The normalisation, where the training images tell it; `arrays` are those of all training samples."""
+        """The normalisation, measured where it is not fixed; `arrays` hold all training samples."""
         return self.normalisation()
 
     def augmentation(self) -> Augmentation | None:
@@ -119,7 +119,7 @@ class ResidentDataSet(ABC):
         )
 
     def recorded(self, info: DataSetInfo, normalisation: Normalisation | None) -> dict[str, Any]:
-        """What results note of data that no code of ours describes."""
+        """What results record of the user's own data."""
         return {}
 
     def check(self, root: Path) -> list[str]:

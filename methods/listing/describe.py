@@ -1,4 +1,4 @@
-"""Read what a method class says about itself from its source, without importing it: torch takes seconds to load.
+"""Describe a method class from its source, without importing it: torch takes seconds to load.
 
 Labels, papers and options are attributes of the class and nowhere else; listing and checking a study must stay fast.
 """
@@ -25,7 +25,7 @@ _ROUNDS = ("rounds", "first_epoch")
 
 @dataclass(frozen=True, kw_only=True)
 class MethodInfo:
-    """What a method says of itself; `start` is the default of its option of that name.
+    """The description of a method; `start` is the default of its option of that name.
 
     `epochs_rule` is None for a class with rounds of its own that does not say how many epochs they train.
     `borrows`: the option that names another method, of whose mask this one makes a control; empty for most.
@@ -65,7 +65,7 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
     """Collect the attributes of a class and of its bases.
 
     Raises UserError with file and line where the source does not hold the class, or a label, another class attribute or
-    an option's default that is not written there: ids and tables depend on them, so none is guessed.
+    an option's default that is not written there: ids and tables depend on them, so nothing is guessed.
     """
     found = _collect(source, module, class_name)
     missing = [key for key in INFO_FIELDS if key not in found.facts]
@@ -110,7 +110,7 @@ def _collect(source: Path, module: str | None, class_name: str) -> _Class:
     reader.names = {name for statement in node.body for name, _ in bindings(statement)}
     for statement in node.body:
         reader.take(statement)
-    # What a base class says of its rounds does not hold for others.
+    # The rule of a base class counts the rounds of that class only.
     if node.bases and "epochs_rule" not in reader.own and any(defines(statement, _ROUNDS) for statement in node.body):
         reader.facts["epochs_rule"] = None
     summary = (ast.get_docstring(node) or "").split("\n")[0]

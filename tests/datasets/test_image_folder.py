@@ -286,7 +286,7 @@ def test_classes_too_small_to_cut_are_named(flowers: Path, root: Path) -> None:
         registry.train_size,
         lambda name, validation, path: registry.load(name, validation=validation, path=path),
     ):
-        with pytest.raises(DataDamaged, match="one training sample only of rose; training and validation"):
+        with pytest.raises(DataDamaged, match="only one training sample of rose; training and validation"):
             call("image-folder", 0.1, path="flowers")
     assert len(registry.load("image-folder", path="flowers", validation=0).train) == 5
     with pytest.raises(DataDamaged, match="one image only of rose; training and test"):
