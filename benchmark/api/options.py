@@ -1,6 +1,6 @@
 """The checker of options: type, bounds and choices are the annotation where a method, network or data set declares one.
 
-    rounds: Annotated[int, Field(ge=1)] = 3
+    prune_rounds: Annotated[int, Field(ge=1)] = 3
     scope: Literal["global", "layerwise"] = "global"
 
 Study files give whatever YAML reads, so types are strict: True is no integer, "3" is no number, and NaN is none either.

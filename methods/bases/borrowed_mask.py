@@ -14,7 +14,7 @@ from ...benchmark.api.errors import UserError
 from ...benchmark.api.masks import Masks, Site, num_kept
 from ...benchmark.api.pruner import Context, Pruner
 from ..checks.toy_task import ToyTask, toy_network
-from ..registry import create
+from ..registry import create  # a control builds the method that its option names
 from .fixed_mask import FixedMask
 
 

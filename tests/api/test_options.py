@@ -56,7 +56,7 @@ def test_right_types_pass() -> None:
 
 @dataclass(kw_only=True)
 class Bounded(Pruner):
-    rounds: Annotated[int, Field(ge=1)] = 3
+    turns: Annotated[int, Field(ge=1)] = 3
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
     shares: tuple[Annotated[float, Field(ge=0)], ...] = ()
     side: Literal[1, 3] = 3
@@ -66,7 +66,7 @@ class Bounded(Pruner):
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("rounds", 0, "rounds is 0; it must be an integer >= 1"),
+        ("turns", 0, "turns is 0; it must be an integer >= 1"),
         ("share", 1.0, "share is 1.0; it must be a finite number > 0 and < 1 or null"),
         ("shares", [0.5, -1], "shares is [0.5, -1]; it must be a list, each a finite number >= 0"),
         ("shares", ["0.5"], "shares is ['0.5']; it must be a list, each a finite number >= 0"),
