@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from prunebench.benchmark.export import read_export
-from prunebench.benchmark.records import read_record
-from prunebench.benchmark.report_types import Frame
-from prunebench.benchmark.statistics import sample_std
+from prunebench.benchmark.analysis.export import read_export
+from prunebench.benchmark.analysis.frame_type import Frame
+from prunebench.benchmark.analysis.paired import sample_std
+from prunebench.benchmark.exchange.records import read_record
 
 
 class Unanswered(ValueError):

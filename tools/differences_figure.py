@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prunebench.benchmark.export import read_export
-from prunebench.benchmark.plot import save_figure
-from prunebench.benchmark.plot_style import headline, new_figure, style
-from prunebench.benchmark.report_types import Frame
-from prunebench.benchmark.statistics import compare, paired_differences, resolution
-from prunebench.benchmark.table_caption import subject
+from prunebench.benchmark.analysis.export import read_export
+from prunebench.benchmark.analysis.frame_type import Frame
+from prunebench.benchmark.analysis.groups import subject
+from prunebench.benchmark.analysis.paired import compare, paired_differences, resolution
+from prunebench.benchmark.plots.kinds import save_figure
+from prunebench.benchmark.plots.style import headline, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

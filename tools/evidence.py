@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from committed import Unanswered, frame_of, mean, record_of, std
-from prunebench.benchmark.export import read_export
-from prunebench.benchmark.report_types import Frame
-from prunebench.benchmark.statistics import differs as interval_excludes_zero
-from prunebench.benchmark.statistics import paired_differences, resolution
+from prunebench.benchmark.analysis.export import read_export
+from prunebench.benchmark.analysis.frame_type import Frame
+from prunebench.benchmark.analysis.paired import differs as interval_excludes_zero
+from prunebench.benchmark.analysis.paired import paired_differences, resolution
 
 ROOT = Path(__file__).resolve().parent.parent
 PRINTED = ROOT / "results" / "published" / "published_fastgrnn.csv"

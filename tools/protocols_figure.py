@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prunebench.benchmark.plot_style import headline, legend, new_figure, style
-from prunebench.benchmark.report_types import Frame
-from prunebench.benchmark.table_caption import subject
+from prunebench.benchmark.analysis.frame_type import Frame
+from prunebench.benchmark.analysis.groups import subject
+from prunebench.benchmark.plots.style import headline, legend, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

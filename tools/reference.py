@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 
 from differences_figure import differences_figure
 from protocols_figure import protocols_figure
-from prunebench.benchmark.export import export_bytes
-from prunebench.benchmark.frame import study_frame
-from prunebench.benchmark.plan import with_parents
-from prunebench.benchmark.plot import figures, save_figure, standard_kinds
-from prunebench.benchmark.published import is_of, published_rows
-from prunebench.benchmark.records import write_records
-from prunebench.benchmark.report_types import Frame
-from prunebench.benchmark.store import Store, write_atomically
-from prunebench.benchmark.study import Study, load_study
-from prunebench.benchmark.table import make_table, render
-from prunebench.benchmark.table_cells import has_pruned
+from prunebench.benchmark.analysis.export import export_bytes
+from prunebench.benchmark.analysis.frame import study_frame
+from prunebench.benchmark.analysis.frame_type import Frame
+from prunebench.benchmark.analysis.groups import has_pruned
+from prunebench.benchmark.analysis.published import has_published
+from prunebench.benchmark.exchange.records import write_records
+from prunebench.benchmark.plots.kinds import figures, save_figure, standard_kinds
+from prunebench.benchmark.runs.store import Store, write_atomically
+from prunebench.benchmark.studies.load import Study, load_study
+from prunebench.benchmark.studies.plan import with_parents
+from prunebench.benchmark.tables.kinds import make_table, render
 from sorted_table import sorted_table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _figures(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, Fi
         if len(set(frame[(frame["label"] == label) & (frame["state"] == "done")]["target"])) > 1:
             yield name, differences_figure(frame, label)
     for kind in standard_kinds(study):
-        if kind in ("accuracy", "macs", "layers") and not has_sparsities:
+        if kind in ("accuracy", "pareto", "layers") and not has_sparsities:
             continue
         if kind == "training" and not is_complete:
             continue  # it would show the epochs of runs that are under way
@@ -81,13 +81,12 @@ def _tables(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, str
     for accuracy, name in PROTOCOLS.items():
         yield name, table("accuracy", accuracy)
     yield "cost", table("cost")
-    yield "macs", table("macs")
+    yield "pareto", table("pareto")
     if has_pruned(frame):
         yield "paired", table("paired")
     if frame["target"].nunique() > 2:
         yield "sorted", sorted_table(frame)
-    number = study.file.published
-    if number is not None and is_of(published_rows(number), study):
+    if has_published(study):
         yield "published", table("accuracy", "best_test", "published")
 
 

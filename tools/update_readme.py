@@ -33,7 +33,7 @@ def methods_table() -> str:
 
 def demo_part() -> str:
     tables = DEMO / "tables"
-    return "\n\n".join((tables / name).read_text(encoding="utf-8").strip() for name in ("accuracy.md", "flops.md"))
+    return "\n\n".join((tables / name).read_text(encoding="utf-8").strip() for name in ("accuracy.md", "macs.md"))
 
 
 def put(text: str, part: str, content: str) -> str:

@@ -11,10 +11,10 @@ from .csv_text import harmless, original
 from .frame_type import Frame
 
 EXPORT_SCHEMA = 3
-"""Version of the columns; it stands in every row, so that no reader can miss it."""
+"""Version of the columns, in every row of the file."""
 
 ADDED: dict[int, tuple[str, ...]] = {2: ("processes",), 3: ("outside", "code", "outdated", "data")}
-"""Columns that a version added. A file of an older version is read with them missing; a newer one is refused."""
+"""Columns that a version added; they are missing in files of older versions. Files of newer ones are refused."""
 
 FORMATS = ("csv", "parquet")
 
@@ -26,11 +26,11 @@ INTEGERS = frozenset(
     ("seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
      "processes", "peak_memory_bytes")
 )  # fmt: skip
-"""Columns of words and of whole numbers; all others are numbers with a fraction."""
+"""Columns of text and of integers; all others are floats."""
 
 
 def export_frame(frame: Frame) -> Frame:
-    """The frame with its version as first column and one type a column, missing values included."""
+    """The frame with its version as first column, and columns of one type that may hold missing values."""
     typed = {name: _type(name) for name in frame.columns}
     made = frame.astype(typed)
     made.insert(0, "schema", EXPORT_SCHEMA)
@@ -51,7 +51,7 @@ def describe_columns() -> list[tuple[str, str, str]]:
 
 
 def export_bytes(frame: Frame, format: str) -> bytes:
-    """The file as bytes. Raises UserError for an unknown format, DataMissing where a package for it is absent."""
+    """The file as bytes. Raises UserError for an unknown format, DataMissing if it needs a missing package."""
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     made = export_frame(frame)
@@ -73,7 +73,7 @@ def _need_pyarrow() -> None:
 def read_export(path: Path) -> Frame:
     """An exported file as a frame of this version's columns.
 
-    Raises UserError naming a version that this one does not know, or a file that is no export.
+    Raises UserError for an unknown version, and for a file that is no export.
     """
     import pandas as pd
 

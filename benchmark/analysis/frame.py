@@ -1,4 +1,4 @@
-"""Results as one tidy frame: a row for each run that a study speaks of. The only way from the store to tables."""
+"""Results as one tidy frame: a row for each run of a study. Tables and figures read the store through it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ COLUMNS: dict[str, str] = {
 
 
 def study_frame(study: Study, store: Store) -> pd.DataFrame:
-    """One row for each run of the study, stored or not; columns as in COLUMNS, numbers missing where not stored."""
+    """One row for each run of the study, stored or not; columns as in COLUMNS. Numbers of other runs are missing."""
     existing = store.existing(study.name)
     with summaries(store, study.name) as read:
         ages = Ages(read)
@@ -87,7 +87,7 @@ def _record(study: Study, row: Row, store: Store, existing: Set[str], read: Read
     if row.run is None:
         return {**plain, "state": "not run", "reason": row.not_run}
     plain |= {"id": row.run.id, "seed": row.seed, "parent": row.run.parent.id if row.run.parent else None}
-    # One listing instead of a look at every folder: most runs of a new study are simply not there.
+    # One listing of the folder is faster than a look at every run: most runs of a new study are not stored.
     result = read(row.run) if row.run.id in existing else None
     if result is None:
         status = store.status(study.name, row.run) if row.run.id in existing else Status("missing")
@@ -104,7 +104,7 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "sparsity": sparsity["achieved"],
         "kept": sparsity["kept"],
         "prunable": sparsity["prunable"],
-        # results from before these were noted have the parameters of the finished network, which may be a smaller one
+        # older results have the parameters of the finished network only, which may be a smaller one
         "parameters": sparsity.get("parameters_before", sparsity["parameters"]),
         "outside": json.dumps(sparsity["outside"], sort_keys=True) if "outside" in sparsity else None,
         "empty_layers": len(sparsity["empty_layers"]),
@@ -120,7 +120,7 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "train_macs": cost["macs"] + parent["macs"],
         "train_macs_sparse": cost["sparse_macs"] + parent["sparse_macs"],
         **{key: cost[key] for key in ("seconds", "train_seconds", "prune_seconds", "mask_seconds")},
-        # results from before runs could be shared do not say so
+        # not in results from before several processes could compute a run
         "processes": result["provenance"].get("processes", 1),
         "peak_memory_bytes": cost["peak_memory_bytes"],
         "device": result["provenance"]["device_name"],

@@ -1,4 +1,4 @@
-"""Long frames below the run: a row for each layer of each stored run, and a row for each epoch."""
+"""Frames with a row for each layer of each stored run, or for each epoch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EPOCH_COLUMNS = (
 
 
 def layer_frame(study: Study, store: Store) -> pd.DataFrame:
-    """Columns as in LAYER_COLUMNS, layers in traversal order; empty where nothing is stored."""
+    """Columns as in LAYER_COLUMNS, layers in the order of the network; empty if nothing is stored."""
     records = []
     for row, run in _computed(study):
         result = store.result(study.name, run)

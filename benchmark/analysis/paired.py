@@ -16,16 +16,16 @@ from typing import Any
 from .frame_type import Frame
 
 LEVEL = 0.95
-"""Coverage of every interval of the suite."""
+"""Coverage of all intervals."""
 
 MIN_INTERVAL = 3
-"""Fewest values whose t-interval is used to tell two rows apart: at two, t is 12.7 and nothing can be told."""
+"""Fewest pairs whose t-interval decides whether two rows differ: for two pairs t is 12.7, too wide to decide."""
 
 MIN_TEST = 6
 """Fewest pairs for a p-value: the smallest two-sided one of n pairs is 2 / 2**n, 0.0625 at five."""
 
 MAX_EXACT = 16
-"""Most pairs whose 2**n sign flips are all counted."""
+"""Most pairs for which all 2**n sign flips are counted."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Interval:
     count: int
 
     def contains(self, value: float) -> bool:
-        """Whether the value cannot be told from the mean; a single value tells nothing."""
+        """Whether the value is within the interval; always for a single value, which has none."""
         return self.half_width is None or abs(self.mean - value) <= self.half_width
 
 
@@ -52,8 +52,8 @@ def sample_std(values: Sequence[float]) -> float | None:
 def t_interval(values: Sequence[float], level: float = LEVEL, smallest_std: float = 0.0) -> Interval:
     """Mean and Student-t interval of independent values.
 
-    `smallest_std` is a floor for the standard deviation, for values that are known to be rounded: three equal
-    differences of one test image each are no proof. Raises ValueError for no values at all.
+    `smallest_std` is a lower bound of the standard deviation, for rounded values: three equal differences of one test
+    image each prove nothing. Raises ValueError for no values at all.
     """
     if not values:
         raise ValueError("an interval needs at least one value")
@@ -69,11 +69,11 @@ def t_interval(values: Sequence[float], level: float = LEVEL, smallest_std: floa
 
 
 COARSEST_STEP = 0.005
-"""No test set is taken to be smaller than 200 samples."""
+"""Test sets are assumed to have at least 200 samples."""
 
 
 def resolution(accuracies: Iterable[float]) -> float:
-    """The smallest step between different accuracies, one test sample where there are enough of them."""
+    """The smallest step between different accuracies: one test sample if there are enough of them."""
     distinct = sorted({round(value, 9) for value in accuracies})
     return min([COARSEST_STEP, *(b - a for a, b in itertools.pairwise(distinct))])
 
@@ -81,8 +81,8 @@ def resolution(accuracies: Iterable[float]) -> float:
 def paired_differences(first: Frame, second: Frame, column: str) -> list[float]:
     """first - second for every seed that both have, in order of the seed.
 
-    Pairs whose runs start from two different dense trainings are left out; a run that starts from initialisation has
-    none, and is paired by the seed, which fixes that initialisation. Several runs of a seed are averaged first.
+    Pairs that start from different dense trainings are left out. A run that starts from initialisation has no dense
+    training; it is paired by the seed, which fixes the initialisation. Several runs of a seed are averaged first.
     """
     left, right = _by_seed(first, column), _by_seed(second, column)
     differences = []
@@ -95,7 +95,7 @@ def paired_differences(first: Frame, second: Frame, column: str) -> list[float]:
 
 
 def _by_seed(rows: Frame, column: str) -> dict[int, tuple[float, frozenset[str]]]:
-    """Mean and dense trainings by seed. Plain Python: pandas takes milliseconds for each of a few rows."""
+    """Mean and dense trainings by seed. Plain Python, as pandas takes milliseconds for a few rows."""
     values: dict[int, list[float]] = {}
     parents: dict[int, set[str]] = {}
     for seed, value, parent in zip(rows["seed"], rows[column], rows["parent"], strict=True):
@@ -114,25 +114,11 @@ def differs(differences: Sequence[float], smallest_std: float = 0.0) -> bool:
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """How two rows differ over the seeds they share. `p_value` is None below MIN_TEST pairs."""
+    """Differences of two rows over the seeds they share. `p_value` is None below MIN_TEST pairs."""
 
     differences: tuple[float, ...]
     interval: Interval | None
     p_value: float | None
-
-    def sentence(self, scale: float = 100.0, unit: str = "points") -> str:
-        """The difference in words, with the number of pairs, and a p-value or why there is none."""
-        pairs = len(self.differences)
-        if self.interval is None:
-            return "no pairs of the same seed and dense training"
-        text = f"{self.interval.mean * scale:+.2f} {unit} over {pairs} {'pair' if pairs == 1 else 'pairs'}"
-        if self.interval.half_width is not None:
-            half = self.interval.half_width * scale
-            low, high = self.interval.mean * scale - half, self.interval.mean * scale + half
-            text += f", {LEVEL:.0%} t-interval [{low:+.2f}, {high:+.2f}]"
-        if self.p_value is None:
-            return f"{text}; no p-value below {MIN_TEST} pairs"
-        return f"{text}; sign-flip p = {self.p_value:.3g}"
 
 
 def compare(differences: Sequence[float], smallest_std: float = 0.0) -> PairedComparison:
@@ -144,21 +130,21 @@ def compare(differences: Sequence[float], smallest_std: float = 0.0) -> PairedCo
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided p-value of a mean difference of zero: the share of sign flips whose mean is at least as far from it.
+    """Two-sided p-value of a mean difference of zero: the share of sign flips with a mean at least as far from zero.
 
-    Exact over all 2**n flips; beyond MAX_EXACT pairs over as many drawn at random, always the same ones.
+    Exact, over all 2**n flips; beyond MAX_EXACT pairs over 2**MAX_EXACT random ones, always the same.
     """
     import numpy as np
 
     values = np.asarray(differences, dtype=float)
     observed = abs(values.sum())
-    # sums of the same numbers in another order differ in the last digits
+    # floating-point sums depend on the order of the numbers
     return float(np.mean(np.abs(_flips(len(values)) @ values) >= observed - 1e-9 * np.abs(values).sum()))
 
 
 @cache
 def _flips(count: int) -> Any:
-    """All rows of +1 and -1 of a length, or a random part of them with the row of +1, so that p is never 0."""
+    """All rows of +1 and -1 of a length, or random ones and the row of +1, so that p is never 0."""
     import numpy as np
 
     if count <= MAX_EXACT:

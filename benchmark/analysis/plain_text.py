@@ -1,4 +1,4 @@
-"""Text of users (labels, reasons, logs) as one line or several that say what is in it and command no terminal."""
+"""Text of users (labels, reasons, logs) without control characters, which could command a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import unicodedata
 
 
 def one_line(text: str) -> str:
-    """White space of any kind as a space, and every other control or invisible character as its escape: `\\x1b`."""
+    """One line: white space of any kind becomes a space, other invisible characters their escapes: `\\x1b`."""
     return "".join(_shown(character) for character in text)
 
 
 def several_lines(text: str) -> str:
-    """The same for text of several lines, whose line breaks and tabs stay; a lone carriage return is a line break."""
+    """The same, but line breaks and tabs stay; a carriage return alone is a line break."""
     return "\n".join("\t".join(one_line(part) for part in line.split("\t")) for line in _split(text))
 
 

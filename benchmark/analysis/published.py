@@ -1,10 +1,10 @@
-"""Numbers that a paper prints, and which row of a study each stands beside. They never enter a statistic."""
+"""The numbers that the paper prints. They never enter a statistic."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.errors import UserError, unknown
 from ..runs.run import DENSE
-from ..tables.cell import MAX_MISS, percent
-from ..tables.marks import marks_by_value
-from ..tables.table import Mark
+from .groups import MAX_MISS, percent
 
 if TYPE_CHECKING:
-    from ..studies.load import Row, Study
+    from ..studies.load import Study
 
 PAPER = "arXiv 2209.14624"
 SOURCES = ("published",)
@@ -26,14 +24,14 @@ SOURCES = ("published",)
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """One printed row. Percentages as printed; fractions for sparsities; None where the paper does not say.
+    """One printed row. Percentages as printed, sparsities as fractions, None where the paper does not say.
 
     Attributes:
-        block: heading of the paper's block that the row stands in.
+        block: heading of the paper's block that has the row.
         target: sparsity of that block; None for table 6, whose blocks are ranks.
-        pruned: sparsity of the layers that the method prunes, which is that of a study's row; the printed one counts
+        pruned: sparsity of the layers that the method prunes, as in a study's row; the printed sparsity counts
             layers left dense as well.
-        ours: the suite's method that it stands beside, empty for none.
+        ours: the suite's method to compare it with, empty for none.
         condition: option values of that method, or of its network, that the row has.
     """
 
@@ -56,6 +54,7 @@ class Published:
 
     @property
     def is_off_block(self) -> bool:
+        """Whether its printed sparsity is not that of its block."""
         return self.sparsity is not None and self.target is not None and abs(self.sparsity - self.target) > MAX_MISS
 
 
@@ -64,7 +63,7 @@ def published_tables() -> list[int]:
 
 
 def published_rows(table: int) -> list[Published]:
-    """The rows of a table of the paper, in its order. Raises UserError for a table that is not there."""
+    """The rows of a table of the paper, in its order. Raises UserError for a number that is no table of it."""
     rows = [row for row in _all() if row.table == table]
     if not rows:
         raise unknown("published table", str(table), [str(number) for number in published_tables()])
@@ -72,7 +71,7 @@ def published_rows(table: int) -> list[Published]:
 
 
 def rows_for(study: Study, against: str) -> list[Published]:
-    """The printed rows beside a study. Raises UserError where it names no table, or that of another network."""
+    """The printed rows for a study. Raises UserError if it names no table, or one of another network."""
     if against not in SOURCES:
         raise unknown("value of --against", against, SOURCES)
     if study.file.published is None:
@@ -81,7 +80,7 @@ def rows_for(study: Study, against: str) -> list[Published]:
             f"{', '.join(map(str, published_tables()))} (a table of {PAPER})"
         )
     rows = published_rows(study.file.published)
-    if not is_of(rows, study):
+    if not _is_of(rows, study):
         raise UserError(
             f"study {study.name!r}: published table {study.file.published} is of {rows[0].model} on "
             f"{rows[0].dataset}, this study is of {study.file.model.name} on {study.file.dataset.name}"
@@ -89,45 +88,13 @@ def rows_for(study: Study, against: str) -> list[Published]:
     return rows
 
 
-def is_of(rows: list[Published], study: Study) -> bool:
-    """Whether a printed table is of the study's network and data; smoke versions of a study are not."""
+def has_published(study: Study) -> bool:
+    """Whether a study names a table of its own network and data; smoke versions name that of the whole study."""
+    return study.file.published is not None and _is_of(published_rows(study.file.published), study)
+
+
+def _is_of(rows: list[Published], study: Study) -> bool:
     return (rows[0].model, rows[0].dataset) == (study.file.model.name, study.file.dataset.name)
-
-
-def marks(rows: Iterable[Published], measure: str = "accuracy") -> dict[Published, Mark]:
-    """Best and second best of each block by the printed numbers; dense rows take no part."""
-    blocks: dict[str, dict[Published, float]] = {}
-    for row in rows:
-        value = getattr(row, measure)
-        if row.method != DENSE and value is not None:
-            blocks.setdefault(row.block, {})[row] = value
-    return {row: mark for values in blocks.values() if len(values) > 1 for row, mark in marks_by_value(values).items()}
-
-
-def stands_beside(printed: Published, row: Row) -> bool:
-    """Whether a printed row is of the same method and options as a row of a study, at its sparsity.
-
-    Half a point of sparsity is near enough; the block in which a row is printed does not count: rows of it may be 7
-    points apart. A row that is only listed has no options to compare.
-    """
-    if printed.ours != row.method or (row.run is None and printed.sparsity is None):
-        return False
-    if printed.pruned is not None and abs(printed.pruned - row.sparsity) > MAX_MISS + 1e-9:
-        return False
-    options = _resolved(row)
-    return all(_holds(options.get(name), value) for name, value in printed.condition)
-
-
-def _resolved(row: Row) -> dict[str, Any]:
-    from ...methods.registry import describe
-
-    defaults = {name: option.default for name, option in describe(row.method).options.items()}
-    network = dict(row.run.model_options) if row.run is not None else {}
-    return {**network, **defaults, **dict(row.options)}
-
-
-def _holds(actual: Any, wanted: Any) -> bool:
-    return bool(actual) if wanted == "set" else actual == wanted
 
 
 @cache

@@ -11,12 +11,12 @@ from itertools import combinations, count
 from typing import Any
 
 from ..runs.run import DENSE
-from ..tables.cell import MAX_MISS
 from .frame_type import Frame
+from .groups import MAX_MISS
 from .paired import MAX_EXACT, sign_flip_p
 
 MIN_SETTINGS = 6
-"""Fewest settings for a test: the Wilcoxon test of five pairs cannot reach 5 %."""
+"""Fewest settings for a test: with five, a Wilcoxon test cannot reach 5 %."""
 
 MIN_METHODS = 3
 """Fewest methods for Friedman's test; two are compared by their paired differences."""
@@ -24,15 +24,15 @@ MIN_METHODS = 3
 ALPHA = 0.05
 
 CELL = ["dataset", "model", "target"]
-"""What identifies a column of ranks: a sparsity of a setting."""
+"""Keys of a column of ranks: a sparsity of a setting."""
 
 
 @dataclass(frozen=True)
 class RankTest:
     """Friedman's test over all methods, Holm-adjusted Wilcoxon p-values of pairs, and cliques.
 
-    A clique holds methods next to each other in mean rank of which no pair differs: all of them where Friedman's test
-    finds no difference. The tests are None below MIN_SETTINGS or MIN_METHODS.
+    A clique is a set of methods adjacent in mean rank of which no pair differs: all methods if Friedman's test finds no
+    difference. The tests are None below MIN_SETTINGS or MIN_METHODS.
     """
 
     mean_ranks: dict[str, float]
@@ -63,8 +63,8 @@ class RankTest:
 def rankable(frame: Frame) -> Frame:
     """The stored pruned runs of methods that are at the sparsity of their column.
 
-    Left out are methods that set their own sparsity (they share no column) and those whose runs end, on average, more
-    than MAX_MISS beside the target: the same that an accuracy table does not compare for best.
+    Left out are methods that set their own sparsity, which share no column, and those whose mean sparsity is more than
+    MAX_MISS off the target: an accuracy table does not compare these either.
     """
     pruned = frame[(frame["method"] != DENSE) & (frame["state"] == "done") & (frame["target"] > 0)]
     reached = pruned["sparsity"].astype(float).groupby([pruned[key] for key in [*CELL, "label"]]).transform("mean")
@@ -78,7 +78,7 @@ def cell_ranks(frame: Frame, column: str) -> Frame:
     """
     means = frame.dropna(subset=[column]).groupby([*CELL, "label"], sort=False)[column].mean().rename("mean")
     ranked = means.reset_index()
-    # rounded, so that means of the same accuracies in another order are equal
+    # rounded: a mean depends on the order of the values in its last digits
     ranked["rank"] = ranked.assign(mean=ranked["mean"].round(9)).groupby(CELL)["mean"].rank(ascending=False)
     return ranked
 
@@ -90,7 +90,7 @@ def setting_scores(ranks: Frame) -> Frame:
     """
     wide = ranks.pivot_table(index=CELL, columns="label", values="rank", sort=False)
     complete = wide.dropna(axis="columns")
-    # ranks among those that are everywhere: leaving one out must not leave a gap
+    # ranked again, as leaving labels out leaves gaps
     again = complete.rank(axis="columns")
     return again.groupby(level=["dataset", "model"], sort=False).mean()
 
@@ -98,15 +98,15 @@ def setting_scores(ranks: Frame) -> Frame:
 def rank_test(scores: Frame) -> RankTest:
     """Compare labels (columns) over settings (rows) by their mean ranks in each; lower is better.
 
-    The mean rank of a label is the mean of its column. The entries are not ranked again: a rank of mean ranks would
-    call a method that is narrowly ahead in every setting as good as one that wins everywhere.
+    The mean rank of a label is the mean of its column. The entries are not ranked again: then a method that is
+    narrowly ahead in every setting would be as good as one that wins everywhere.
     """
     means = {str(label): float(value) for label, value in scores.mean().sort_values(kind="stable").items()}
     if len(scores) < MIN_SETTINGS or len(means) < MIN_METHODS:
         return RankTest(means, len(scores), None, None, None)
     from scipy.stats import friedmanchisquare
 
-    # It ranks the entries of each setting itself; all equal everywhere is no difference, and 0 / 0 in its formula.
+    # scipy ranks the entries of each setting itself; its formula is 0 / 0 if all entries of every setting are equal.
     is_tied = bool((scores.nunique(axis="columns") == 1).all())
     friedman: Any = None if is_tied else friedmanchisquare(*(scores[label] for label in means))
     p_value = 1.0 if friedman is None else float(friedman.pvalue)
@@ -116,17 +116,17 @@ def rank_test(scores: Frame) -> RankTest:
 
 
 def fewest_settings(num_methods: int) -> int:
-    """The fewest settings at which a pair of methods can be told apart: 7 for three methods, 9 for five, 11 for ten."""
+    """Fewest settings with which a pair of methods can differ: 7 for three methods, 9 for five, 11 for ten."""
     return next(number for number in count(MIN_SETTINGS) if smallest_adjusted(number, num_methods) <= ALPHA)
 
 
 def smallest_adjusted(num_settings: int, num_methods: int) -> float:
-    """The smallest p-value that a pair can have: an exact signed-rank test of n values, times the number of pairs."""
+    """Smallest p-value that a pair can have: that of an exact signed-rank test, times the number of pairs."""
     return min(1.0, 2.0 ** (1 - num_settings) * num_methods * (num_methods - 1) / 2)
 
 
 def _wilcoxon(scores: Frame, first: str, second: str) -> float:
-    # rounded, so that equal differences of means of three are ties
+    # rounded, so that differences that are equal but for the last digits are ties
     difference = (scores[first] - scores[second]).round(9).to_numpy()
     changed = difference[difference != 0]
     if not len(changed):
@@ -135,7 +135,7 @@ def _wilcoxon(scores: Frame, first: str, second: str) -> float:
     from scipy.stats import rankdata, wilcoxon
 
     if len(changed) <= MAX_EXACT:
-        # scipy's is exact without ties alone, and ranks have many
+        # scipy's test is exact only without ties, and ranks have many
         return sign_flip_p(np.sign(changed) * rankdata(np.abs(changed)))
     tested: Any = wilcoxon(changed)
     return float(tested.pvalue)
@@ -151,7 +151,7 @@ def holm(p_values: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]
 
 
 def cliques(ordered: list[str], pair_p: dict[tuple[str, str], float], alpha: float = ALPHA) -> list[tuple[str, ...]]:
-    """Longest runs of methods, in order of mean rank, without a pair that differs; single methods are left out."""
+    """Largest sets of at least two methods adjacent in mean rank without a pair that differs."""
     found: list[tuple[str, ...]] = []
     for start in range(len(ordered)):
         end = start + 1

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from ..studies.load import Study
     from ..tables.table import Table
 
+OLD_TABLE_KINDS = {"flops": "macs"}
+OLD_PLOT_KINDS = {"macs": "pareto"}
+"""Former names of kinds, which the commands still accept."""
+
 studies_argument = click.argument("studies", metavar="STUDY...", nargs=-1, required=True, shell_complete=complete_study)
 accuracy_option = click.option(
     "--accuracy", default="last", help="last, selected (on validation) or best_test (the paper's)."
@@ -35,7 +39,7 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 
 @click.command
 @studies_argument
-@click.option("--kind", help="accuracy, flops, macs (of both), layers, cost, rank, paired; else the first two.")
+@click.option("--kind", help="accuracy, macs, pareto, layers, cost, rank or paired; else the first two.")
 @click.option("--format", default="md", help="md, latex, csv or html.")
 @accuracy_option
 @stat_option
@@ -62,10 +66,13 @@ def table(
     selection: Selection,
     results: Path,
 ) -> None:
-    """Print tables of results. Without --kind: accuracy and FLOPs, also written to RESULTS/STUDY/tables."""
+    """Print tables of results. Without --kind: accuracy and multiply-adds, also written to RESULTS/STUDY/tables."""
     from ..tables.kinds import render
     from ..tables.table import table_as_dict
 
+    if kind == "macs":
+        say("--kind macs shows multiply-adds; the Pareto table, which had this name before, is --kind pareto")
+    kind = OLD_TABLE_KINDS.get(kind or "", kind)
     opened = [selection.open(name) for name in studies]
     store = open_store(results)
     tables = _make_tables(kind, opened, store, accuracy, stat, against, reference)
@@ -82,7 +89,7 @@ def table(
 
 @click.command
 @studies_argument
-@click.option("--kind", help="accuracy, macs, layers, training, ranks, critical or published; else those that fit.")
+@click.option("--kind", help="accuracy, pareto, layers, training, ranks, critical or published; else those that fit.")
 @accuracy_option
 @stat_option
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Not RESULTS/STUDY/plots.")
@@ -109,6 +116,7 @@ def plot(
     counts = [completeness(study, store) for study in opened]
     paths = []
     if any(count["done"] for count in counts):
+        kind = OLD_PLOT_KINDS.get(kind or "", kind)
         for (study_name, name), figure in figures(kind, opened, store, accuracy, stat).items():
             paths += save_figure(figure, (output or store.study_folder(study_name) / "plots") / name)
     else:
@@ -173,13 +181,13 @@ def _make_tables(
 
 
 def _standard_kinds(study: Study, against: str | None) -> list[str]:
-    """Accuracy and FLOPs; beside a paper that prints no FLOPs, accuracy alone."""
+    """Accuracy and multiply-adds; accuracy alone beside a table of the paper without multiply-adds."""
     if against is None:
-        return ["accuracy", "flops"]
+        return ["accuracy", "macs"]
     from ..analysis.published import rows_for
 
-    prints_flops = any(row.macs_pruned for row in rows_for(study, against))
-    return ["accuracy", "flops"] if prints_flops else ["accuracy"]
+    prints_macs = any(row.macs_pruned for row in rows_for(study, against))
+    return ["accuracy", "macs"] if prints_macs else ["accuracy"]
 
 
 def _keep(tables: list[tuple[Study, Table]], store: Store, is_partial: bool) -> None:

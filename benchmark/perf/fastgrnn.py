@@ -2,9 +2,10 @@
 
     python -m prunebench.benchmark.perf.fastgrnn [--device cpu] [--threads 1] [--repeats 15]
 
-`loop` is the cell as its equations are written, which autograd follows; `operation` is the suite's. Each has a process
-of its own that keeps freed memory, as the suite's are; they take turns of a few steps with Adam, or without gradients.
-Printed are the medians over the turns, the ratio of the medians, and the least and greatest ratio of a turn.
+`loop` is the cell as its equations are written, differentiated by autograd; `operation` is the suite's. Each runs in a
+process of its own that keeps freed memory, as the suite's runs do. They take turns of a few steps with Adam, or of
+forward passes without gradients. Printed are the medians over the turns, their ratio, and the least and greatest ratio
+of a turn.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from ..api.pruner import Pruner
 from ..models.fastgrnn import FastGrnn, FastGrnnCell, fastgrnn
+from ..runs.run import Recipe
 from ..training.memory import keep_freed
+from ..training.step import Step
 from .side_by_side import OwnProcess, machine, markdown, markdown_row
 
 WINDOW = (128, 9)
@@ -32,7 +35,7 @@ CASES = (("training", 80), ("training", 8), ("evaluation", 80), ("evaluation", 8
 
 
 class LoopCell(FastGrnnCell):
-    """Every operation of every time step is autograd's."""
+    """A loop over time that autograd differentiates."""
 
     def forward(self, sequences: Tensor) -> Tensor:
         zeta, nu = torch.sigmoid(self.zeta), torch.sigmoid(self.nu)
@@ -68,11 +71,12 @@ class Steps:
         model.to(device)
         inputs, targets = torch.randn(BATCH, *WINDOW, device=device), torch.randint(2, (BATCH,), device=device)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+        trained = Step(
+            network=model, pruner=Pruner(), optimizer=optimizer, recipe=Recipe(epochs=1), device=device
+        )  # fmt: skip
 
         def train() -> None:
-            optimizer.zero_grad()
-            cross_entropy(model(inputs), targets).backward()
-            optimizer.step()
+            trained(0, inputs, targets)
 
         def evaluate() -> None:
             with torch.no_grad():

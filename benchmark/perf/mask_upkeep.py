@@ -5,8 +5,8 @@
 
 A step is forward, backward and the optimiser, on random images. Networks: the time of `on_weights` over that of a
 whole step, and whole steps with masks beside steps without, in turns. Methods: steps with the method's hooks beside
-steps of dense training, in turns, over whole trainings in which all its events fall, each step the fastest of its kind
-in all trainings; scores before training are not in it (`score_methods` measures those).
+steps of dense training, in turns, over whole trainings with all events of the method. Of each step the fastest of all
+trainings counts. Scores before training are not measured here but by `score_methods`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ from ..api.errors import UserError
 from ..api.pruner import Pruner
 from ..models.registry import create_model
 from ..runs.run import Recipe
-from ..training.loop import make_optimizer
 from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
 from .side_by_side import all_seconds, machine, markdown, markdown_row
-from .task import Masked, Seconds, context_of, timed_step
+from .task import CPU, Masked, Seconds, context_of, make_step, timed_step
 
 SPARSITY = 0.9
-CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=1, lr=0.01, nesterov=True, weight_decay=5e-4)
 NETWORKS = (
     ("resnet-32", (3, 32, 32), 10, 16),
@@ -39,7 +37,7 @@ NETWORKS = (
     ("resnet-50", (3, 224, 224), 1000, 8),
 )
 STEPS = 400
-"""Of a training under a method: a few times the usual 100 between updates."""
+"""Of a training with a method: a few times the usual 100 between updates."""
 
 
 class Steps:
@@ -57,7 +55,7 @@ class Steps:
         self.pruner = pruner
         self.model = self._placed(pruner.attach(context), shape)
         pruner.begin_round(0)
-        self.optimizer = make_optimizer(RECIPE, pruner, CPU)
+        self._step = make_step(self.model, pruner, RECIPE)
         self.inputs = torch.randn(batch_size, *shape)
         self.targets: Tensor = torch.randint(num_classes, (batch_size,))
         self.model.train()
@@ -67,19 +65,23 @@ class Steps:
         return model.to(memory_format=choose_memory_format("auto", model, shape, CPU))
 
     def step(self, index: int) -> Seconds:
-        return timed_step(self.model, self.pruner, self.optimizer, self.inputs, self.targets, index)
+        return timed_step(self._step, index, self.inputs, self.targets)
+
+    def upkeep(self) -> None:
+        """Put pruned weights back to zero, as after a step."""
+        self.pruner.on_weights(0, self._step.optimizer)
 
 
 def network_row(model: str, shape: tuple[int, ...], num_classes: int, batch_size: int, repeats: int) -> list[str]:
     masked = Steps(model, shape, num_classes, batch_size, Masked(sparsity=SPARSITY))
     dense = Steps(model, shape, num_classes, batch_size, Pruner(start="init"))
     timed = all_seconds({"masked": lambda: masked.step(0), "dense": lambda: dense.step(0)}, repeats)
-    # not medians: those of the same work differ by 5 %, more than what is looked for
+    # minima, as medians of the same work differ by 5 %, which is more than the effect
     seconds = {name: min(values) for name, values in timed.items()}
     applications = 20
     begin = time.perf_counter()
     for _ in range(applications):
-        masked.pruner.on_weights(0, masked.optimizer)
+        masked.upkeep()
     upkeep = (time.perf_counter() - begin) / applications
     return [
         f"{model}, {' x '.join(map(str, shape))}, batch {batch_size}",
@@ -91,13 +93,13 @@ def network_row(model: str, shape: tuple[int, ...], num_classes: int, batch_size
 
 
 def method_row(name: str, repeats: int) -> list[str]:
-    """On the demo's network and batch size: cheap steps, so that what methods add shows."""
+    """On the demo's network and batch size: its steps are cheap, so the method's share is visible."""
     label = describe(name).label
     problem = ("convnet-small", (1, 8, 8), 10, 32)
     ours, hooks, dense = ([math.inf] * STEPS for _ in range(3))
     try:
         for _ in range(repeats):
-            # anew each time: most methods cannot train a second time
+            # new ones each time: most methods cannot train twice
             method, plain = Steps(*problem, _created(name), STEPS), Steps(*problem, Pruner(start="init"), STEPS)
             for index in range(STEPS):
                 found = method.step(index)
@@ -114,7 +116,7 @@ def method_row(name: str, repeats: int) -> list[str]:
 
 
 def _created(name: str) -> Pruner:
-    """At the sparsity of the table, or without one where a method takes none."""
+    """At the sparsity of the table, or at 0 for a method that refuses it."""
     try:
         return create(name, SPARSITY, {})
     except (ValueError, UserError):

@@ -2,12 +2,12 @@
 
     python -m prunebench.benchmark.perf.packing [--study demo] [--only seed=0] [--repeats 3]
 
-Computes the same runs of a study in new folders, one way after the other, by `prunebench run` as a user calls it:
-reading data, starting workers and writing results are part of the time. Every repeat begins with another way and has
-its own ratios to the first one. Prints medians: seconds, runs an hour, the ratio (with the least and the greatest), and
-the seconds of start-up, from the command to the first attempt at a run, with their share of all. `a run` is the mean
-time of one run by its own clock: where it grows with a second process, the processes share memory or clock speed, and
-no scheduler could win it back.
+Computes the same runs of a study in new folders, one way after the other, by the command `prunebench run`: reading
+data, starting workers and writing results are part of the time. Every repeat begins with another way and has its own
+ratios to the first one. Prints medians: seconds, runs an hour, the ratio (with the least and the greatest), and the
+seconds of start-up, from the command to the first attempt at a run, with their share of the whole. `a run` is the mean
+time of one run by its own clock: if it grows with a second process, the processes compete for memory or clock speed,
+and no scheduler can prevent that.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def measure(study: str, only: list[str], jobs: int, threads: int, folder: Path) 
 
 
 def measure_all(study: str, only: list[str], repeats: int) -> dict[str, list[Measured]]:
-    """What each way measured in each repeat."""
+    """The measurements of each way, one for each repeat."""
     names = list(WAYS)
     found: dict[str, list[Measured]] = {name: [] for name in names}
     for index in range(repeats):

@@ -7,18 +7,18 @@ Both train the same pruned network by SGD with momentum and weight decay on the 
 threads, and keep pruned weights at zero after every step. The plain loops are what the suite replaces:
 
 - `transforms`: a DataLoader over a torchvision-like data set, whose transforms decode, augment and normalise one image
-  at a time, in the training process (more processes would be more cores), and one product of weights and mask a layer
-  and step. OpenLTH trains like this;
-- `masked layers`: the same, whose layers multiply weight and mask in every forward pass (torch.nn.utils.prune) instead
-  of the weights after every step. ShrinkBench and Synaptic-Flow train like this; the latter also masks biases,
-  normalisation and shortcuts, which is left out here;
-- `tensors`: a DataLoader over images that are normalised tensors already; it cannot augment, so it stands in the table
-  only where the recipe does not either.
+  at a time, in the training process (more processes would be more cores), and one product of weights and mask for each
+  layer and step. OpenLTH trains like this;
+- `masked layers`: the same, but layers multiply weight and mask in every forward pass (torch.nn.utils.prune) instead
+  of after every step. ShrinkBench and Synaptic-Flow train like this; the latter also masks biases, normalisation and
+  shortcuts, which is left out here;
+- `tensors`: a DataLoader over images that are normalised tensors already. It cannot augment, so it is only in rows
+  without augmentation.
 
-What is timed is an epoch of training without its evaluation: those after a warm-up epoch, all ways in turns, each in a
-process of its own, whose allocator is set up as each way does it: the suite's as in its runs, the others not at all.
-`data share` is what of the suite's epoch its steps wait for their batches. `--precision` and `--compile` are of the
-suite's training; the plain loops stay as they are.
+Timed are epochs of training without evaluation, after a warm-up epoch. All ways take turns, each in a process of its
+own: the suite's keeps freed memory as its runs do, the others have the default allocator. `data share` is the part of
+the suite's epoch in which its steps wait for their batches. `--precision` and `--compile` apply to the suite's training
+only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -46,9 +46,9 @@ from ...datasets.parts.in_memory_split import ResidentSplit
 from ...datasets.parts.info import Augmentation, Normalisation
 from ..api.data import Data
 from ..models.registry import create_model
-from ..runs.run import Recipe
+from ..runs.run import Precision, Recipe
 from ..runs.settings import Compile
-from ..training.loop import Clock, Training
+from ..training.loop import Training
 from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
 from .side_by_side import OwnProcess, machine, markdown, median_seconds
@@ -58,12 +58,11 @@ SPARSITY = 0.9
 AUGMENTATION = Augmentation(padding=4)
 PLAIN = ("transforms", "masked layers", "tensors")
 CPU = torch.device("cpu")
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Course:
-    """One network on one kind of image; `share` scales the number of samples to the cost of one."""
+    """One network on one kind of image; `share` scales the number of samples: fewer of a costly network."""
 
     model: str
     shape: tuple[int, int, int]
@@ -83,7 +82,7 @@ class Course:
 
     @property
     def transform(self) -> Callable[[Any], Tensor]:
-        """For one image, as torchvision's users write it."""
+        """For one image, as users of torchvision write it."""
         steps: list[Any] = []
         if self.augments:
             crop = transforms.RandomCrop(self.shape[1], padding=AUGMENTATION.padding, padding_mode="reflect")
@@ -103,7 +102,7 @@ COURSES = (
 
 
 class ClockedSplit(ResidentSplit):
-    """Counts the seconds that a training waits for its batches."""
+    """Sums the seconds that a training waits for its batches."""
 
     waited = 0.0
 
@@ -124,7 +123,7 @@ class ClockedSplit(ResidentSplit):
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """What torchvision's data sets of small images are: an array, an image object for each item, transforms."""
+    """Like torchvision's data sets of small images: an array, an image object for each item, transforms."""
 
     def __init__(self, images: Tensor, targets: Tensor, transform: Callable[[Any], Tensor]) -> None:
         self.images = images.permute(0, 2, 3, 1).numpy()
@@ -144,7 +143,7 @@ class Images(Dataset[tuple[Tensor, int]]):
 def plain_epoch(
     network: nn.Module, masks: dict[str, Tensor], recipe: Recipe, loader: DataLoader[Any]
 ) -> Callable[[], None]:
-    """An epoch as people write it, with torch's defaults; gradients are set to None, losses are not synchronised."""
+    """An epoch in the usual way, with torch's defaults; gradients are set to None, losses are not synchronised."""
     parameters = dict(network.named_parameters())
     optimizer = torch.optim.SGD(
         parameters.values(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
@@ -168,9 +167,9 @@ def plain_epoch(
 
 @dataclass(frozen=True)
 class Entry:
-    """One way of training in the race, on all images of an epoch; called in a process of its own.
+    """One way of training in the race; it is called in a process of its own and returns one epoch of training.
 
-    Ours returns the seconds that it waited for batches.
+    The suite's epoch returns the seconds that it waited for batches.
     """
 
     way: str
@@ -253,8 +252,8 @@ def _ours(course: Course, split: ResidentSplit, recipe: Recipe, compile: Compile
     pruner.attach(context_of(model, course.shape, num_classes=10))
     pruner.begin_round(0)
     training = Training(
-        model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, clock=Clock(), compile=compile,
-        on_epoch=lambda record, optimizer, position: None,
+        model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, compile=compile,
+        on_epoch=lambda record, optimizer: None,
     )  # fmt: skip
     return training, {name: mask.clone() for name, mask in pruner.masks.items()}
 
@@ -267,7 +266,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a network's name")
     parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of the suite's training")
     parser.add_argument("--compile", choices=get_args(Compile), default="none", help="the suite's training step")
-    parser.add_argument("--write", type=Path, help="a Markdown file; docs/race.md is shown by README.md")
+    parser.add_argument("--write", type=Path, help="a Markdown file; README.md shows docs/race.md")
     arguments = parser.parse_args()
     compared = [heading for name in PLAIN for heading in (name, "ratio")]
     headings = ["images a second", "prunebench", *compared, "data share"]

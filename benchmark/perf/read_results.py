@@ -1,10 +1,9 @@
-"""Seconds that tables and `plan` need to read many results, with and without the index beside the run folders.
+"""Seconds that tables, `export`, `plan` and `status` need for many results.
 
     python -m prunebench.benchmark.perf.read_results [--runs 10000] [--repeats 3] [--folder DIR]
 
-A real run of the suite is copied under other ids, with other numbers and the layers of a ResNet-50. Each row of the
-Markdown table that is printed is measured in a process of its own, so that none profits from what another one loaded
-(files stay in the cache of the operating system, as they do between two commands).
+A real result is copied under other ids, with other numbers and the layers of a ResNet-50. Each row of the printed
+Markdown table is measured in new processes; files stay in the cache of the operating system, as between two commands.
 """
 
 from __future__ import annotations
@@ -12,25 +11,23 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..runs.run import Run, to_dict
 from ..runs.store import Store
 from ..studies.load import Study, load_study
+from .side_by_side import machine, markdown, markdown_row, process_seconds
 
 METHODS = "global_mp, snip, grasp, random, layerwise_mp"
 SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.965, 0.98, 0.99)
 RUNS_A_SEED = len(METHODS.split()) * len(SPARSITIES) + 1
-CHANGED = 0.01
 
 SEED_STUDY = """\
 name: seed
@@ -93,13 +90,10 @@ def make_store(folder: Path, num_runs: int) -> Path:
     study, store = load_study(str(path)), Store(folder / "results")
     template, layers = real_result(folder), resnet_layers()
     draw = random.Random(0)
-    # Old enough to be taken as settled: results are usually older than the moment they are read.
-    written = time.time() - 3600
     for run in study.runs:
         result_path = store.folder(study.name, run).result_path
         result_path.parent.mkdir(parents=True)
         result_path.write_text(json.dumps(_result(template, layers, run, draw), indent=1) + "\n", encoding="utf-8")
-        os.utime(result_path, (written, written))
     return path
 
 
@@ -156,19 +150,6 @@ WORK: dict[str, Callable[[Study, Store], None]] = {
 }
 
 
-def remove_indexes(results: Path) -> None:
-    for path in (results / ".dense.index", results / "many" / ".runs.index"):
-        path.unlink(missing_ok=True)
-
-
-def touch_some(results: Path) -> None:
-    """Give one result in a hundred another time, so that its entry counts no more."""
-    paths = sorted((results / "many" / "runs").glob("*/result.json"))
-    written = time.time() - random.Random(time.time_ns()).uniform(600, 3000)
-    for path in paths[:: round(1 / CHANGED)]:
-        os.utime(path, (written, written))
-
-
 def fail_all(results: Path) -> None:
     """Turn every pruned run into one that failed."""
     attempt = {"host": "here", "outcome": "failed", "reason": "CUDA error: device-side assert", "retryable": False}
@@ -178,50 +159,11 @@ def fail_all(results: Path) -> None:
         (path.parent / "attempts" / "0001.json").write_text(json.dumps(attempt), encoding="utf-8")
 
 
-Seconds = tuple[float, float]
-"""Wall time and processor time."""
-
-
-def measure(work: str, study: Path, results: Path, *, keeps_index: bool = True) -> Seconds:
-    """Seconds of a new process that does the work, its start and imports included."""
+def measure(work: str, study: Path, results: Path, repeats: int) -> tuple[float, float]:
+    """Medians of wall and processor seconds of new processes that do the work, their start and imports included."""
     command = [sys.executable, "-m", __spec__.name, "--one", work, "--study", str(study), "--results", str(results)]
-    begin, before = time.perf_counter(), os.times()
-    subprocess.run([*command, *(() if keeps_index else ("--no-index",))], check=True)
-    after = os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.perf_counter() - begin, used
-
-
-def measure_all(study: Path, results: Path, repeats: int) -> Iterator[tuple[str, Seconds]]:
-    """(What, medians of seconds). The four ways to read a table take turns, so that a busy machine is busy for all."""
-    ways: dict[str, tuple[Callable[[], None], bool]] = {
-        "without an index": (lambda: None, False),
-        "the index is built": (lambda: remove_indexes(results), True),
-        "from the index": (lambda: None, True),
-        "from the index, 1 % of the results changed": (lambda: touch_some(results), True),
-    }
-    seconds: dict[str, list[Seconds]] = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, (prepare, keeps_index) in ways.items():
-            prepare()
-            seconds[name].append(measure("table", study, results, keeps_index=keeps_index))
-    for name, values in seconds.items():
-        yield f"table, {name}", _medians(values)
-    for work in ("export", "plan"):
-        for name, keeps_index in (("without an index", False), ("from the index", True)):
-            yield f"{work}, {name}", _repeat(work, study, results, repeats, keeps_index)
-    yield "status, all runs done", _repeat("status", study, results, repeats)
-    fail_all(results)
-    yield "status, all pruned runs failed", _repeat("status", study, results, repeats)
-    yield "table, all pruned runs failed", _repeat("table", study, results, repeats)
-
-
-def _repeat(work: str, study: Path, results: Path, repeats: int, keeps_index: bool = True) -> Seconds:
-    return _medians([measure(work, study, results, keeps_index=keeps_index) for _ in range(repeats)])
-
-
-def _medians(values: list[Seconds]) -> Seconds:
-    return statistics.median(wall for wall, _ in values), statistics.median(used for _, used in values)
+    seconds = [process_seconds(command) for _ in range(repeats)]
+    return statistics.median(wall for wall, _ in seconds), statistics.median(used for _, used in seconds)
 
 
 def main() -> None:
@@ -231,21 +173,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the results are made (and left); else a temporary one")
     for name in ("--one", "--study", "--results"):
         parser.add_argument(name, help=argparse.SUPPRESS)
-    parser.add_argument("--no-index", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        store = Store(Path(arguments.results), keeps_index=not arguments.no_index)
-        WORK[arguments.one](load_study(arguments.study), store)
+        WORK[arguments.one](load_study(arguments.study), Store(Path(arguments.results)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        study = make_store(folder, arguments.runs)
-        print(f"{len(load_study(str(study)).runs)} results of ResNet-50, each measured {arguments.repeats} times\n")
-        print("| work | seconds | processor seconds | of those of the table without an index |\n|---|---|---|---|")
-        first = None
-        for name, (wall, used) in measure_all(study, folder / "results", arguments.repeats):
-            first = first or used
-            print(f"| {name} | {wall:.2f} | {used:.2f} | {used / first:.2f} |", flush=True)
+        study, results = make_store(folder, arguments.runs), folder / "results"
+        print(f"{len(load_study(str(study)).runs)} results of ResNet-50, medians of {arguments.repeats}; {machine()}\n")
+        print(markdown(["work", "seconds", "processor seconds"], []))
+        for state in ("all runs done", "all pruned runs failed"):
+            for work in WORK if state == "all runs done" else ("status", "table"):
+                wall, used = measure(work, study, results, arguments.repeats)
+                print(markdown_row([f"{work}, {state}", f"{wall:.2f}", f"{used:.2f}"]), flush=True)
+            fail_all(results)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python -m prunebench.benchmark.perf.score_methods [--model resnet-50] [--size 64] [--batch 16] [--only snip,lamp]
 
-Random weights and inputs: what is measured is the work, not the masks. Every method runs in two processes of its own,
-after a dense training of the same network there, with which it is compared: in one for its time, in one for its peak
-memory, with a small batch and two rounds of those that prune in many. Ratios are what travels between machines. Prints
-Markdown; score_methods.md is what one machine printed.
+Weights and inputs are random: the work is measured, not the masks. Every method runs in two processes of its own, one
+for its time and one for its peak memory. Each process first trains the dense network, for comparison. For the memory
+the batch is small, and methods of many rounds prune in two. Compare ratios between machines, not seconds. Prints
+Markdown; score_methods.md is the output of one machine.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from ...methods.registry import create, describe, method_names
 from ..api.errors import UserError
 from ..api.pruner import Context, Pruner
 from ..models.registry import create_model
+from ..runs.run import Recipe
 from ..training import memory
 from .side_by_side import machine, markdown, markdown_row
-from .task import context_of, timed_step
+from .task import CPU, context_of, make_step, timed_step
 
 SPARSITIES = (0.9, 0.5, 0.0)
 """The first that a method takes."""
@@ -35,16 +36,17 @@ NUM_CLASSES = 1000
 MAX_SAMPLES = 16
 NUM_STEPS = 4
 FEWER_GRADIENTS = {"fisher_gradients": 4}
-"""Of methods with blocks of the Fisher matrix: with their default of 400 they take hours on two cores."""
+"""For methods with blocks of the Fisher matrix: with their default of 400 they take hours on two cores."""
 MEMORY_BATCH = 4
 TIMEOUT_SECONDS = 1800
 HEADINGS = (
     "method", "before training (s)", "in steps", "costliest update (s)", "in steps", "memory beyond (models)"
 )  # fmt: skip
 RETURNS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**16)}
-"""Tensors of more than 64 kB go back to the system when they are freed, so that the peak is of what was held and not of
-gaps. It doubles the time of a step."""
-CPU = torch.device("cpu")
+"""Tensors of more than 64 kB go back to the system when they are freed, so that the peak has no gaps in it. It doubles
+the time of a step."""
+RECIPE = Recipe(epochs=1, lr=1e-4, weight_decay=1e-4, decay_norm=False)
+"""The rate is low: with random targets a high one leads to weights that have no finite scores."""
 
 
 class Bench:
@@ -63,16 +65,15 @@ class Bench:
         )  # fmt: skip
 
     def run(self, pruner: Pruner) -> dict[str, float]:
-        """Seconds of the decisions before training, of the costliest update in it, of the fastest step; the peak."""
+        """Seconds of the decisions before training, of the costliest update, of the fastest step; peak bytes."""
         memory.reset_peak(CPU)
         began = time.perf_counter()
         model = pruner.attach(self.context())
         for index in range(min(2, pruner.rounds)):  # methods of several rounds prune before the second
             pruner.begin_round(index)
         before = time.perf_counter() - began
-        # The rate is low: with random targets a high one leads to weights that have no finite scores.
-        optimizer = torch.optim.SGD(pruner.param_groups(1e-4, False), lr=1e-4, momentum=0.9)
-        steps = [timed_step(model, pruner, optimizer, self.inputs, self.targets, index) for index in range(NUM_STEPS)]
+        step = make_step(model, pruner, RECIPE)
+        steps = [timed_step(step, index, self.inputs, self.targets) for index in range(NUM_STEPS)]
         return {
             "before": before,
             "update": max(seconds.hooks for seconds in steps),
@@ -82,7 +83,7 @@ class Bench:
 
 
 def measure(method: str, model_name: str, size: int, batch: int, *, few_rounds: bool) -> dict[str, Any]:
-    """What the method takes and what a dense training before it took."""
+    """What the method takes, and what a dense training in the same process takes."""
     bench = Bench(model_name, size, batch)
     dense = bench.run(Dense())
     bench.model.zero_grad()
@@ -99,7 +100,7 @@ def measure(method: str, model_name: str, size: int, batch: int, *, few_rounds: 
 
 
 def make(method: str, sparsity: float, few_rounds: bool) -> Pruner:
-    """The method with its defaults, but updates every other step: a training here has only a few."""
+    """The method with its defaults, but updates every other step: a training here has only four."""
     known = describe(method).options
     updates = "every" in known and ("schedule" not in known or known["schedule"].default == "cubic")
     options = {"every": 2} if updates else {}

@@ -2,8 +2,8 @@
 
     python -m prunebench.benchmark.perf.selection [--weights 25502912] [--sparsity 0.9] [--repeats 5]
 
-Every way runs in a process of its own, so that its peak memory is its own, and the processes take turns. All answers
-must agree. The last row is what a method pays in all: exact masks of a whole network from its scores.
+Every way runs in a process of its own, so that its peak memory can be measured, and the processes take turns. All
+answers must agree. The last row is the whole work of a method: exact masks of all layers from their scores.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def measure(way: str, num_weights: int, sparsity: float) -> dict[str, float]:
     flat = torch.randn(num_weights, generator=torch.Generator().manual_seed(0)).abs_()
     kept = num_kept(num_weights, sparsity)
     layers = {str(index): part.clone() for index, part in enumerate(flat.tensor_split(LAYERS))} if way == MASKS else {}
-    kth_largest(torch.randn(1000), 10)  # libraries are loaded, and pages of the result's size are not
+    kth_largest(torch.randn(1000), 10)  # loads libraries, so that their memory does not count
     memory.reset_peak(CPU)
     before, begin = memory.peak(CPU), time.perf_counter()
     found = 0.0

@@ -1,10 +1,12 @@
-"""Time several ways of doing the same work in turns, so that a busy machine is busy for all of them alike."""
+"""Time several ways of doing the same work in turns, so that other load on the machine slows all of them alike."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -36,10 +38,19 @@ def all_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: 
 Result = TypeVar("Result")
 
 
-class OwnProcess(Generic[Result]):
-    """A way of doing the work in a process of its own: what it changes of its process, others do not have.
+def process_seconds(command: Sequence[str], *, check: bool = True) -> tuple[float, float]:
+    """Wall and processor seconds of a command, its start included. `check`: raise if it fails."""
+    begin, before = time.perf_counter(), os.times()
+    subprocess.run(command, capture_output=True, check=check)
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - begin, used
 
-    `make` is called there once and returns the way; it, and what the way returns, must be picklable.
+
+class OwnProcess(Generic[Result]):
+    """A way of doing the work in a process of its own, so that its settings of the process do not affect other ways.
+
+    `make` is called there once and returns the way. `make` and what the way returns must be picklable.
     """
 
     def __init__(self, make: Callable[[], Callable[[], Result]]) -> None:
@@ -50,7 +61,7 @@ class OwnProcess(Generic[Result]):
         theirs.close()
 
     def __call__(self) -> Result:
-        """Once more; EOFError if the process has died of it (its traceback is on stderr)."""
+        """Do the work once more. Raises EOFError if the process died of it; its traceback is on stderr."""
         self._pipe.send(None)
         return self._pipe.recv()
 
@@ -75,7 +86,7 @@ def _serve(pipe: Connection, make: Callable[[], Callable[[], object]]) -> None:
 
 
 def machine() -> str:
-    """One line: what the numbers were measured on."""
+    """The machine and the versions that the numbers were measured with, in one line."""
     facts = device_facts(torch.device("cpu"))
     processor = f"{facts['device_name']} ({facts['instructions']})"
     return f"{processor}, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
@@ -86,5 +97,5 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    """A line of a table that is printed as it grows."""
+    """One line of a table, for tables that are printed line by line."""
     return f"| {' | '.join(cells)} |"

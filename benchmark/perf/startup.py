@@ -1,19 +1,17 @@
-"""Seconds until the quick commands have answered, beside Python alone and beside `import torch`.
+"""Seconds that the quick commands take, beside Python alone and `import torch`.
 
     python -m prunebench.benchmark.perf.startup [--repeats 9]
 
-Every repeat runs all commands in turn, so that a busy machine is busy for all of them. Prints Markdown: medians of
-wall time and of processor time.
+Every repeat runs all commands in turn. Prints Markdown: medians of wall time and of processor time.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
-import time
+
+from .side_by_side import machine, markdown, process_seconds
 
 CLI = ("-m", "prunebench.benchmark.cli")
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -29,15 +27,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def measure(arguments: tuple[str, ...]) -> tuple[float, float]:
-    """Wall and processor seconds of a Python with these arguments."""
-    begin, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
-    after = os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.perf_counter() - begin, used
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
@@ -45,11 +34,12 @@ def main() -> None:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
     for _ in range(repeats):
         for name, arguments in COMMANDS.items():
-            found[name].append(measure(arguments))
-    print(f"Medians of {repeats} runs\n\n| command | seconds | processor seconds |\n|---|---|---|")
+            found[name].append(process_seconds([sys.executable, *arguments], check=False))
+    rows = []
     for name, pairs in found.items():
         wall, used = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
-        print(f"| `{name}` | {wall:.2f} | {used:.2f} |")
+        rows.append([f"`{name}`", f"{wall:.2f}", f"{used:.2f}"])
+    print(f"Medians of {repeats} runs; {machine()}\n\n{markdown(['command', 'seconds', 'processor seconds'], rows)}")
 
 
 if __name__ == "__main__":

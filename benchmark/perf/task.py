@@ -1,4 +1,4 @@
-"""What the scripts give a pruner to work on: a network, random inputs of its shape, and a clock."""
+"""What the scripts give a pruner to work on: a network, random inputs of its shape, and timed steps."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from ..api.masks import Masks, find_sites, keep_largest_of, num_kept
 from ..api.pruner import Context, Pruner
 from ..models.count_macs import count_macs
 from ..models.registry import create_model
+from ..runs.run import Recipe
+from ..training.optimizer import make_optimizer
+from ..training.step import Step
+
+CPU = torch.device("cpu")
 
 
 @dataclass(kw_only=True)
 class Masked(Pruner):
-    """The largest weights stay, once and for all: nothing but the upkeep of masks."""
+    """Keeps the largest weights and never changes its masks, so that only their upkeep is measured."""
 
     kept: Masks = field(init=False, repr=False)
 
@@ -42,28 +47,24 @@ class Masked(Pruner):
 
 @dataclass(frozen=True)
 class Seconds:
-    """Of a training step: all of it, and the pruner's hooks in it."""
+    """Of a training step: the whole, and the pruner's hooks in it."""
 
     step: float
     hooks: float
 
 
-def timed_step(
-    model: nn.Module, pruner: Pruner, optimizer: torch.optim.Optimizer, inputs: Tensor, targets: Tensor, index: int
-) -> Seconds:
-    """A training step as the harness does it."""
-    begin = time.perf_counter()
-    optimizer.zero_grad(set_to_none=True)
-    cross_entropy(model(inputs), targets).backward()
-    on_gradients = time.perf_counter()
-    skips = pruner.on_gradients(index, optimizer)
-    update = time.perf_counter()
-    if not skips:
-        optimizer.step()
-    on_weights = time.perf_counter()
-    pruner.on_weights(index, optimizer)
-    end = time.perf_counter()
-    return Seconds(step=end - begin, hooks=update - on_gradients + end - on_weights)
+def make_step(model: nn.Module, pruner: Pruner, recipe: Recipe) -> Step:
+    """The steps of a training on the CPU, with a new optimiser and a clock of their own."""
+    optimizer = make_optimizer(recipe, pruner, CPU)
+    return Step(network=model, pruner=pruner, optimizer=optimizer, recipe=recipe, device=CPU)
+
+
+def timed_step(step: Step, index: int, inputs: Tensor, targets: Tensor) -> Seconds:
+    """Take a step of the suite's training."""
+    clock = step.clock
+    before, begin = clock.prune + clock.masks, time.perf_counter()
+    step(index, inputs, targets)
+    return Seconds(step=time.perf_counter() - begin, hooks=clock.prune + clock.masks - before)
 
 
 def context_of(
@@ -79,8 +80,8 @@ def context_of(
 ) -> Context:
     """The context of a run on random data; `name` is that of the model, for methods that build it anew.
 
-    A score that asks for more samples gets `max_samples`, the same batch again and again, or else that batch once:
-    its time is proportional.
+    A score gets at most `max_samples` samples (by default one batch), by repeating the same batch: its time is
+    proportional to their number.
     """
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(batch_size, *shape, generator=generator)
@@ -106,7 +107,7 @@ def context_of(
         macs=count_macs(model, shape),
         input_shape=shape,
         num_classes=num_classes,
-        device=torch.device("cpu"),
+        device=CPU,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         generator=lambda purpose: torch.Generator().manual_seed(0),

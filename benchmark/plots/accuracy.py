@@ -1,15 +1,15 @@
-"""Accuracy against sparsity: a line a method, a band for the spread, a point for each seed."""
+"""Accuracy against sparsity: a line for each method, a band for the spread, a point for each seed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.curves import Point, curves_of, dense_levels
 from ..analysis.frame_type import Frame
-from ..tables.accuracy import dense_rows
-from ..tables.caption import ACCURACIES, accuracy_column, subject
-from ..tables.cell import Stat, has_pruned, labels, split_groups, spread, targets
+from ..analysis.groups import has_pruned, split_groups, subject
+from ..analysis.spread import Stat
 from .style import DENSE_COLOR, Look, legend, looks, new_figure, sparsity_axis, style
 from .text import artist_label
 
@@ -18,32 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ZOOM_BELOW = 15.0
-"""A second panel magnifies the top where the means span more points than this."""
+"""A second panel magnifies the top if the means span more points than this."""
 
 ZOOM_SPAN = 6.0
 """Points of accuracy that it shows."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """The stored runs of a label at one sparsity: mean accuracy in percent, spread, each run, MACs left in percent.
-
-    `target` is the sparsity asked for, and the one reached where the method sets its own.
-    """
-
-    target: float
-    mean: float
-    spread: float | None
-    values: tuple[float, ...]
-    macs: float
+Level = tuple[float, float | None]
+"""Mean and spread of dense accuracy, in percent."""
 
 
 def accuracy_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") -> Figure:
     """A line for each label with its band and a small point for each seed; dense accuracy as a level."""
     column = accuracy_column(accuracy)
     curves, dense, look = curves_of(frame, column, stat), dense_level(frame, column, stat), looks(frame)
-
-    aims = {target for target in targets(frame) if target > 0}
+    aims = {target for target in split_groups(frame).targets if target > 0}
 
     def draw(panel: Axes) -> None:
         _draw_dense(panel, dense)
@@ -53,17 +42,17 @@ def accuracy_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") ->
 
     with style():
         title = f"{subject(frame)}, {spread_words(frame, stat)}"
-        return accuracy_panels(draw, curves, dense, title, protocol=ACCURACIES[accuracy])  # pyright: ignore[reportArgumentType]
+        return accuracy_panels(draw, curves, dense, title, protocol=ACCURACIES[accuracy])
 
 
 def accuracy_panels(
     draw: Callable[[Axes], None],
     curves: dict[str, list[Point]],
-    dense: tuple[float, float | None] | None,
+    dense: Level | None,
     title: str,
     protocol: str,
 ) -> Figure:
-    """One panel with all points, and one with the top magnified where the range is wide."""
+    """One panel with all points, and a second one that magnifies the top if the range is wide."""
     means = [point.mean for points in curves.values() for point in points]
     is_zoomed = bool(means) and max(means) - min(means) > ZOOM_BELOW
     figure, axes = new_figure(10.0 if is_zoomed else 6.4, 3.3, columns=2 if is_zoomed else 1)
@@ -76,7 +65,7 @@ def accuracy_panels(
         top = max([*means, dense[0] if dense else 0.0])
         axes[0, 1].set_ylim(top - ZOOM_SPAN, top + ZOOM_SPAN * 0.12)
         axes[0, 1].set_title(f"the top {ZOOM_SPAN:g} points")
-    # The protocol stands below the axes: a figure travels without its caption.
+    # The protocol is below the axes: a figure is often shown without its caption.
     axes[0, 0].annotate(
         protocol, (0, 0), (0, -34), "axes fraction", "offset points", fontsize=7, color="0.35", va="top"
     )
@@ -84,32 +73,13 @@ def accuracy_panels(
     return figure
 
 
-def curves_of(frame: Frame, column: str, stat: Stat) -> dict[str, list[Point]]:
-    """Points by label, ascending in sparsity; labels without a stored run are kept, empty, for their colour."""
-    groups = split_groups(frame)
-    curves = {}
-    for label in labels(frame):
-        curves[label] = []
-        for target in targets(frame):
-            group = groups.get((label, target))
-            done = group.done.dropna(subset=[column]) if group else None
-            if done is None or done.empty:
-                continue
-            values = [100 * float(value) for value in done[column]]
-            macs = 100 * float((1 - done["macs_pruned"].astype(float)).mean())
-            mean = sum(values) / len(values)
-            at = target if target > 0 else round(float(done["sparsity"].mean()), 4)
-            curves[label].append(Point(at, mean, spread(values, stat), tuple(values), macs))
-    return curves
+def dense_level(frame: Frame, column: str, stat: Stat) -> Level | None:
+    """The first label of dense training; None if nothing of it is stored."""
+    level = next(iter(dense_levels(frame, column)), None)
+    return None if level is None or level.mean is None else (level.mean, level.spread(stat))
 
 
-def dense_level(frame: Frame, column: str, stat: Stat) -> tuple[float, float | None] | None:
-    rows = dense_rows(frame, column, stat, 1)
-    cell = rows[0].cells[0] if rows else None
-    return (cell.value, cell.spread) if cell is not None and cell.value is not None else None
-
-
-def _draw_dense(axes: Axes, dense: tuple[float, float | None] | None) -> None:
+def _draw_dense(axes: Axes, dense: Level | None) -> None:
     if dense is None:
         return
     mean, half = dense
@@ -126,7 +96,7 @@ def _draw_curve(axes: Axes, label: str, points: list[Point], look: Look, alpha: 
     known = [point for point in points if point.spread is not None]
     low, high = ([p.mean + sign * (p.spread or 0.0) for p in known] for sign in (-1, 1))
     if len(known) == 1:
-        # A band needs two sparsities; one has a bar.
+        # A band needs two sparsities; a single one gets a bar.
         axes.vlines(1 - known[0].target, low, high, color=look.color, linewidth=1.4, zorder=2)
     else:
         axes.fill_between([1 - p.target for p in known], low, high, color=look.color, alpha=alpha, linewidth=0)
@@ -135,11 +105,12 @@ def _draw_curve(axes: Axes, label: str, points: list[Point], look: Look, alpha: 
 
 
 def columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """First and second values of pairs."""
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def limit_by_points(axes: Axes, curves: dict[str, list[Point]], dense: tuple[float, float | None] | None) -> None:
-    """Limits by what was measured: the interval of three scattered runs can reach far beyond any of them."""
+def limit_by_points(axes: Axes, curves: dict[str, list[Point]], dense: Level | None) -> None:
+    """Limits by the runs and not by their intervals: that of three scattered runs reaches far beyond any of them."""
     shown = [value for points in curves.values() for point in points for value in (*point.values, point.mean)]
     shown += [dense[0]] if dense else []
     if not shown:
@@ -150,9 +121,9 @@ def limit_by_points(axes: Axes, curves: dict[str, list[Point]], dense: tuple[flo
 
 
 def spread_words(frame: Frame, stat: Stat) -> str:
-    """What the spread is and over how many runs: of pruned rows, or of dense trainings where there are no others."""
+    """What the spread is and over how many runs: of pruned rows, or of dense trainings if there are no others."""
     counted = frame if has_pruned(frame) else frame.assign(method="")
-    counts = {len(group.done) for group in split_groups(counted).values()} - {0}
+    counts = {len(group.done) for group in split_groups(counted).members.values()} - {0}
     if max(counts, default=0) < 2:
         return "single runs"
     number = f"n = {max(counts)}" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)}"

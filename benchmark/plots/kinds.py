@@ -9,23 +9,40 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from ..analysis.frame_type import Frame
+from ..analysis.groups import check_pruned, has_pruned, subject
+from ..analysis.older import age_sentences
+from ..analysis.published import has_published, rows_for
+from ..analysis.spread import Stat, check_stat
+from ..analysis.study_results import StudyResults, read_results
 from ..api.errors import UserError, unknown
 from ..runs.run import DENSE
-from ..runs.store import write_atomically
-from ..tables.older import age_sentences, aside_ids, done_ids, set_aside
+from ..runs.store import Store, write_atomically
+from ..studies.load import Study
+from .accuracy import accuracy_figure
+from .layers import layers_figure
+from .pareto import pareto_figure
+from .published import published_figure
+from .ranks import critical_figure, ranks_figure
 from .style import style
+from .training import training_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..runs.store import Store
-    from ..studies.load import Study
-    from ..tables.cell import Stat
-
 FORMATS = ("png", "pdf")
+OF_ONE_STUDY: dict[str, Callable[[StudyResults, str, Stat], Figure]] = {
+    "accuracy": lambda found, accuracy, stat: accuracy_figure(found.frame, accuracy, stat),
+    "pareto": lambda found, accuracy, stat: pareto_figure(found.frame, accuracy, stat),
+    "layers": lambda found, *_: layers_figure(found.layers, subject(found.frame)),
+    "training": lambda found, *_: training_figure(found.epochs, subject(found.frame)),
+    "published": lambda found, accuracy, stat: published_figure(
+        found.study, found.frame, rows_for(found.study, "published"), accuracy, stat
+    ),
+}
+OF_ALL_STUDIES: dict[str, Callable[[Frame, str], Figure]] = {"ranks": ranks_figure, "critical": critical_figure}
+KINDS = ("accuracy", "pareto", "layers", "training", "ranks", "critical", "published")
 OF_PRUNED = ("layers", "training", "ranks", "critical")
-"""Figures that have a line or a place for each pruned row, and none for dense trainings."""
-KINDS = ("accuracy", "macs", "layers", "training", "ranks", "critical", "published")
+"""Figures of pruned rows; the others show dense trainings alone as well."""
 
 
 def figures(
@@ -35,28 +52,34 @@ def figures(
 
     Raises UserError for an unknown kind, accuracy or stat, and for a kind of OF_PRUNED without pruned rows.
     """
-    from ..analysis.frame import study_frame
-    from ..tables.kinds import check_stat
-
     chosen = check_stat(stat)
     if kind is not None and kind not in KINDS:
         raise unknown("kind of plot", kind, KINDS)
-    frames = [set_aside(study_frame(study, store)) for study in studies]
+    results = [read_results(study, store) for study in studies]
+    frames = [found.frame for found in results]
     made: dict[tuple[str, str], Figure] = {}
-    for study, frame in zip(studies, frames, strict=True):
-        for name in [kind] if kind else standard_kinds(study):
-            if name not in ("ranks", "critical"):
-                _check_pruned(name, [study])
-                made[study.name, name] = _told(_one(name, study, store, frame, accuracy, chosen), [frame])
+    for found in results:
+        for name in [kind] if kind else standard_kinds(found.study):
+            if name in OF_ONE_STUDY:
+                _check_pruned(name, [found.frame])
+                figure = OF_ONE_STUDY[name](found, accuracy, chosen)
+                made[found.study.name, name] = _with_age(figure, [found.frame])
     for name in [kind] if kind else ["ranks"]:
-        if name in ("ranks", "critical") and (kind or any(_has_pruned(study) for study in studies)):
-            _check_pruned(name, studies)
-            made["+".join(study.name for study in studies), name] = _told(_over(name, frames, accuracy), frames)
+        if name in OF_ALL_STUDIES and (kind or any(map(has_pruned, frames))):
+            _check_pruned(name, frames)
+            figure = OF_ALL_STUDIES[name](_joined(frames), accuracy)
+            made["+".join(study.name for study in studies), name] = _with_age(figure, frames)
     return made
 
 
-def _told(figure: Figure, frames: Sequence[Frame]) -> Figure:
-    """With a line below about results of older code or other data: a figure travels without its table."""
+def _joined(frames: Sequence[Frame]) -> Frame:
+    import pandas as pd
+
+    return pd.concat(frames, ignore_index=True)
+
+
+def _with_age(figure: Figure, frames: Sequence[Frame]) -> Figure:
+    """With a line below about older results and other data: a figure is often shown without its table."""
     sentences = [sentence for frame in frames for sentence in age_sentences(frame)]
     if sentences:
         text = "\n".join(line for sentence in sentences for line in wrap(sentence, 110))
@@ -65,75 +88,23 @@ def _told(figure: Figure, frames: Sequence[Frame]) -> Figure:
 
 
 def standard_kinds(study: Study) -> list[str]:
-    """What is drawn when no kind is asked for; the critical-difference diagram needs settings of several studies."""
-    from ..analysis.published import is_of, published_rows
-
-    number = study.file.published
-    has_printed = number is not None and is_of(published_rows(number), study)
-    of_pruned = ["layers", "training"] if _has_pruned(study) else []
-    return ["accuracy", "macs", *of_pruned, *(["published"] if has_printed else [])]
+    """Kinds drawn for each study by default; the critical-difference diagram needs settings of several studies."""
+    of_pruned = ["layers", "training"] if any(row.method != DENSE for row in study.rows) else []
+    return ["accuracy", "pareto", *of_pruned, *(["published"] if has_published(study) else [])]
 
 
-def _has_pruned(study: Study) -> bool:
-    return any(row.method != DENSE for row in study.rows)
-
-
-def _check_pruned(kind: str, studies: Sequence[Study]) -> None:
-    """Raises UserError for a figure of pruned rows where there is none."""
-    if kind in OF_PRUNED and not any(_has_pruned(study) for study in studies):
-        names = ", ".join(repr(study.name) for study in studies)
-        others = ", ".join(known for known in KINDS if known not in OF_PRUNED)
-        raise UserError(
-            f"--kind {kind} draws pruned networks, but all runs chosen of {names} are dense trainings; "
-            f"known for these: {others}"
-        )
-
-
-def _one(kind: str, study: Study, store: Store, frame: Frame, accuracy: str, stat: Stat) -> Figure:
-    from ..analysis.long_frames import epoch_frame, layer_frame
-    from ..analysis.published import rows_for
-    from ..tables.caption import subject
-    from . import accuracy as plot_accuracy
-    from . import layers as plot_layers
-    from . import macs as plot_macs
-    from . import published as plot_published
-    from . import training as plot_training
-
-    def layers() -> Frame:
-        every = layer_frame(study, store)
-        return every[every["id"].isin(done_ids(frame))]
-
-    def epochs() -> Frame:
-        every = epoch_frame(study, store)
-        return every[~every["id"].isin(aside_ids(frame))]
-
-    drawn: dict[str, Callable[[], Figure]] = {
-        "accuracy": lambda: plot_accuracy.accuracy_figure(frame, accuracy, stat),
-        "macs": lambda: plot_macs.macs_figure(frame, accuracy, stat),
-        "layers": lambda: plot_layers.layers_figure(layers(), subject(frame)),
-        "training": lambda: plot_training.training_figure(epochs(), subject(frame)),
-        "published": lambda: plot_published.published_figure(
-            study, frame, rows_for(study, "published"), accuracy, stat
-        ),
-    }
-    return drawn[kind]()
-
-
-def _over(kind: str, frames: Sequence[Frame], accuracy: str) -> Figure:
-    import pandas as pd
-
-    from .ranks import critical_figure, ranks_figure
-
-    frame = pd.concat(frames, ignore_index=True)
-    return (ranks_figure if kind == "ranks" else critical_figure)(frame, accuracy)
+def _check_pruned(kind: str, frames: Sequence[Frame]) -> None:
+    """Raises UserError for a figure of pruned rows where there are none."""
+    if kind in OF_PRUNED:
+        check_pruned(f"--kind {kind} draws", frames, [known for known in KINDS if known not in OF_PRUNED])
 
 
 def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write STEM.png and STEM.pdf without dates or versions in them. Raises UserError where that is not possible."""
-    # Files differ only where results do: matplotlib would write its version and the time.
+    """Write STEM.png and STEM.pdf without dates or versions in them. Raises UserError if they cannot be written."""
+    # matplotlib would write its version and the time: files must differ only where results do.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
     with style():
-        # The layout is the same for every format, and costs more than drawing.
+        # The layout takes longer than drawing, and is the same for every format.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         box = figure.get_tightbbox().padded(0.05)

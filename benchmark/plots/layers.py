@@ -1,4 +1,4 @@
-"""What is left of each layer: one panel a sparsity, a line a method, a point for each seed."""
+"""Weights left in each layer: a panel for each sparsity, a line for each method, a point for each seed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..analysis.frame_type import Frame
 from ..runs.run import DENSE
-from ..tables.cell import heading, percent
-from .style import Look, headline, legend, looks, new_figure, panel_grid, style
+from .style import Look, headline, legend, looks, new_figure, panel_grid, panel_title, style
 from .text import artist_label, plain
 
 if TYPE_CHECKING:
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_NAMES = 14
-"""Layers are named on the axis up to this number, and counted beyond."""
+"""Most layers that are named on the axis."""
 
 
 def layers_figure(layers: Frame, subject: str) -> Figure:
-    """Density of each layer in percent, on a logarithmic scale; an emptied layer sits on the floor as a cross.
+    """Density of each layer in percent, on a logarithmic scale; an empty layer is a cross at the bottom.
 
-    `layers` is as from `report_frames.layer_frame`.
+    `layers` is as from `long_frames.layer_frame`.
     """
     pruned = layers[layers["method"] != DENSE]
     targets = sorted({float(target) for target in pruned["target"]})
@@ -33,7 +32,7 @@ def layers_figure(layers: Frame, subject: str) -> Figure:
         figure, axes = new_figure(2.2 + 3.0 * columns, 0.9 + 2.4 * rows, columns, rows, sharex=True, sharey=True)
         for panel, target in zip(axes.flat, targets, strict=False):
             _draw_panel(panel, pruned[pruned["target"] == target], looks(pruned), floor)
-            panel.set_title(f"sparsity {percent(target)}" if target > 0 else heading(target))
+            panel.set_title(panel_title(target))
         for panel in axes.flat[len(targets) :]:
             panel.set_visible(False)
         for panel in axes[:, 0]:
@@ -43,7 +42,7 @@ def layers_figure(layers: Frame, subject: str) -> Figure:
                 _name_layers(panel, names)
         headline(figure, f"{subject}: weights left in each layer")
         if targets:
-            _legend(figure, axes, targets, pruned)
+            _legend(figure, axes[0, 0], pruned)
     return figure
 
 
@@ -64,7 +63,8 @@ def _draw_panel(axes: Axes, layers: Frame, look: dict[str, Look], floor: float) 
                       marker=shown.marker, markersize=2, alpha=0.5)  # fmt: skip
         emptied = group[group["kept"] == 0]
         if len(emptied):
-            # They sit on the edge of the panel; an empty line that is not clipped would be laid out at the origin.
+            # Crosses are on the edge of the panel, so they are not clipped. matplotlib lays an unclipped line without
+            # points out at the origin, so it is drawn only if there are points.
             axes.plot(emptied["index"], [floor] * len(emptied), linestyle="", marker="x", markersize=6,
                       markeredgewidth=1.6, color=shown.color, clip_on=False, zorder=4)  # fmt: skip
 
@@ -78,9 +78,8 @@ def _name_layers(axes: Axes, names: list[str]) -> None:
     axes.set_xticks(range(len(names)), shown, rotation=45, ha="right", rotation_mode="anchor", fontsize=7)
 
 
-def _legend(figure: Figure, axes: object, targets: list[float], layers: Frame) -> None:
+def _legend(figure: Figure, panel: Axes, layers: Frame) -> None:
     """Every label once, whichever panels it is in."""
-    panel = axes[0, 0]  # pyright: ignore[reportIndexIssue]
     for label, look in looks(layers).items():
         panel.plot([], [], color=look.color, marker=look.marker, linestyle=look.line, label=artist_label(label))
     if (layers["kept"] == 0).any():

@@ -1,15 +1,16 @@
-"""Ours against printed numbers: one panel a sparsity, a line a method, a filled point for ours, a ring for theirs."""
+"""Ours and printed numbers: a panel for each sparsity, a line for each method; ours are points, printed ones rings."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING
 
+from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
+from ..analysis.groups import percent, subject
 from ..analysis.published import PAPER, Published
-from ..tables.caption import ACCURACIES, accuracy_column, subject
-from ..tables.cell import Stat, percent, spread
-from ..tables.published import Line, pair_lines
+from ..analysis.published_lines import Line, pair_lines
+from ..analysis.spread import Stat, spread
 from .style import DENSE_LOOK, Look, legend, looks, new_figure, panel_grid, shorten, style
 from .text import plain
 
@@ -39,7 +40,7 @@ def published_figure(
         for panel in axes.flat[len(blocks) :]:
             panel.set_visible(False)
         panel = axes[0, 0]
-        panel.plot([], [], marker="o", color="0.2", linestyle="", label=f"ours: {_first_words(ACCURACIES[accuracy])}")  # pyright: ignore[reportArgumentType]
+        panel.plot([], [], marker="o", color="0.2", linestyle="", label=f"ours: {_first_words(ACCURACIES[accuracy])}")
         panel.plot([], [], marker="o", color="0.45", markerfacecolor="none", linestyle="", label="cited")
         figure.suptitle(
             f"{subject(frame)}: ours and table {printed[0].table} of {PAPER}", x=0.01, ha="left", fontsize=9
@@ -49,7 +50,7 @@ def published_figure(
 
 
 def _name(line: Line) -> str:
-    """The label, with the cited sparsity where it is not that of the block."""
+    """The label, with the cited sparsity if it is not that of the block."""
     printed = line.printed
     if printed is None or printed.sparsity is None or printed.sparsity == printed.target:
         return shorten(line.label)
@@ -65,7 +66,7 @@ def _draw_panel(axes: Axes, lines: list[Line], look: dict[str, Look], column: st
         if line.printed is not None:
             axes.errorbar(line.printed.accuracy, place + 0.12, xerr=line.printed.accuracy_std, marker="o", color="0.45",
                           markerfacecolor="none", linewidth=0.9, capsize=2, zorder=2)  # fmt: skip
-        values = [] if line.group is None else [100 * float(v) for v in line.group.done[column].dropna()]
+        values = [] if line.group is None else [100 * value for value in line.group.values(column)]
         if values:
             # dense trainings of other networks than the study's are rows of a paper too
             shown = look.get(line.label, DENSE_LOOK)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
+from ..analysis.groups import percent
 from ..analysis.ranks import (
     ALPHA,
     MIN_METHODS,
@@ -18,8 +20,6 @@ from ..analysis.ranks import (
     smallest_adjusted,
 )
 from ..api.errors import UserError
-from ..tables.caption import ACCURACIES, accuracy_column
-from ..tables.cell import percent
 from .style import new_figure, shorten, style
 from .text import plain, width_of, wrapped
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 TICK_SIZE = 8.8
-"""Points of the names beside the heat map."""
+"""Font size of the names beside the heat map, in points."""
 
 
 def _ranks(frame: Frame, accuracy: str) -> Frame:
@@ -39,7 +39,7 @@ def _ranks(frame: Frame, accuracy: str) -> Frame:
 def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
     """Rank of each label (rows) in each setting and sparsity (columns).
 
-    The best mean rank is on top; labels without a mean rank, as they are not in all columns, are at the bottom.
+    The best mean rank is on top. Labels that are not in all columns have no mean rank and are at the bottom.
     """
     ranks = _ranks(frame, accuracy)
     with style():
@@ -52,11 +52,11 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
         means = rank_test(setting_scores(ranks)).mean_ranks
         wide = wide.loc[[*means, *(label for label in wide.index if label not in means)]]
         labels = [wrapped(str(label), num_lines=2) for label in wide.index]
-        # room for the labels and the bar of colours, whatever the letters are
+        # room for the labels and the colour bar, for letters of any width
         margin = max(3.0, 2.2 + max(width_of(label, TICK_SIZE) for label in labels))
         settings = {place[:2] for place in wide.columns}
         names = [plain(_place(place, is_only=len(settings) == 1)) for place in wide.columns]
-        # names of several settings are turned, and stand below the map
+        # names of several settings are rotated, and are below the map
         below = 0.0 if len(settings) == 1 else max(width_of(name, TICK_SIZE) for name in names)
         figure, axes = new_figure(margin + 0.46 * len(wide.columns), 1.5 + 0.32 * len(wide) + below)
         panel = axes[0, 0]
@@ -70,7 +70,7 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
         panel.set_yticks([place + 0.5 for place in range(len(labels))], labels, fontsize=TICK_SIZE)
         panel.set(xlabel="", ylabel="")
         where = f", {_setting(*settings.pop())}" if len(settings) == 1 else ""
-        panel.set_title(f"Ranks by {ACCURACIES[accuracy]}{where}")  # pyright: ignore[reportArgumentType]
+        panel.set_title(f"Ranks by {ACCURACIES[accuracy]}{where}")
     return figure
 
 
@@ -86,8 +86,8 @@ def _place(place: tuple[str, str, float], *, is_only: bool) -> str:
 def critical_figure(frame: Frame, accuracy: str = "last") -> Figure:
     """Mean ranks over settings on a line; bars join methods that the tests do not tell apart.
 
-    Raises UserError where no pair of methods could be told apart: a bar over all of them would show the number of
-    settings, not that methods are alike.
+    Raises UserError if there are too few settings to tell any pair apart: a bar over all methods would not mean that
+    they are alike.
     """
     ranks = _ranks(frame, accuracy)
     test = rank_test(setting_scores(ranks)) if len(ranks) else None
@@ -103,7 +103,7 @@ def critical_figure(frame: Frame, accuracy: str = "last") -> Figure:
 
 
 def _check_can_tell(test: RankTest | None) -> None:
-    """Whether there are enough methods, and enough settings for so many of them."""
+    """Raises UserError for too few methods, or too few settings for that many methods."""
     methods, settings = (len(test.mean_ranks), test.num_settings) if test else (0, 0)
     see = "`table --kind rank` and `plot --kind ranks` show the ranks"
     if methods < MIN_METHODS:
@@ -122,7 +122,7 @@ def _check_can_tell(test: RankTest | None) -> None:
 
 def _critical_words(test: RankTest, accuracy: str) -> str:
     return (
-        f"Mean ranks by {ACCURACIES[accuracy]}. {test.sentence()} Bars join methods that are not told apart. "  # pyright: ignore[reportArgumentType]
+        f"Mean ranks by {ACCURACIES[accuracy]}. {test.sentence()} Bars join methods that are not told apart. "
         "A setting is one data set with one network; the ranks at its sparsities are averaged first."
     )
 

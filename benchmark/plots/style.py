@@ -1,4 +1,4 @@
-"""How figures look: one colour a method in all figures, told apart in grey by marker and line, fonts for print."""
+"""How figures look: a method has the same colour in all figures, and markers and lines that differ in grey."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.frame_type import Frame
+from ..analysis.groups import heading, percent
 from ..runs.run import DENSE
 from .text import FONT, MAX_LABEL, legend_text, plain, without_middle
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours without the yellow, which vanishes on paper, and four of Paul Tol's: told apart under the
-# common kinds of colour blindness. Dense training has black for itself.
+# Okabe and Ito's colours without the yellow, which is too light on paper, and four of Paul Tol's. They differ under
+# the common kinds of colour blindness. Only dense training is black.
 PALETTE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#999933", "#117733",
 )  # fmt: skip
@@ -28,7 +29,7 @@ LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 DENSE_COLOR = "#000000"
 LINE_HEIGHT = 0.185
 COLUMN_WIDTH = 2.6
-"""Of a legend, inches."""
+"""Width of a column of a legend in inches."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ DENSE_LOOK = Look(DENSE_COLOR, "o", "-")
 def looks(frame: Frame) -> dict[str, Look]:
     """A look for each label of a study's frame.
 
-    A method has the colour of its place in the registry, so that it keeps it over studies; where two methods of a study
-    would share one, that of the later place takes the next that is free. Labels of one method share the colour and
+    The colour depends on the method's place in the registry, so that it is the same in all studies. If two methods of
+    a study would share a colour, the later one takes the next that is free. Labels of one method share the colour and
     differ in marker and line.
     """
     pairs = frame.loc[frame["method"] != DENSE, ["label", "method"]].drop_duplicates("label")
@@ -72,7 +73,7 @@ def _places() -> dict[str, int]:
 
 
 def _choose(names: Iterable[str], preferred: Mapping[str, int], size: int) -> dict[str, int]:
-    """A slot of `size` for each name: the preferred one, or the next free one; all are reused when all are taken."""
+    """A slot below `size` for each name: the preferred or the next free one; once all are taken, all are free."""
     chosen: dict[str, int] = {}
     taken: set[int] = set()
     for name in names:
@@ -87,18 +88,18 @@ def _choose(names: Iterable[str], preferred: Mapping[str, int], size: int) -> di
 
 
 HEADLINE_LETTERS = 14
-"""Letters of a headline in an inch."""
+"""Letters of a headline per inch."""
 
 LEGEND_WIDTH = 2.0
 """Inches that a legend beside the panels may take."""
 
 DPI = 160
-"""Dots an inch of PNG files."""
+"""Dots per inch of PNG files."""
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Settings of matplotlib while a figure is made or saved; the caller's come back afterwards."""
+    """Settings of matplotlib while a figure is made or saved; afterwards those of the caller are restored."""
     import matplotlib as mpl
     import seaborn as sns
 
@@ -118,7 +119,7 @@ def style() -> Iterator[None]:
         "grid.linewidth": 0.6,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "figure.dpi": DPI,  # text is as wide when it is measured as when it is saved, so that nothing is cut off
+        "figure.dpi": DPI,  # text must have the same width when measured and when saved, or it is cut off
         "savefig.dpi": DPI,
     }
     with mpl.rc_context(settings):  # pyright: ignore[reportArgumentType]
@@ -139,14 +140,19 @@ def panel_grid(count: int) -> tuple[int, int]:
     return columns, max(1, -(-count // columns))
 
 
+def panel_title(target: float) -> str:
+    """The title of the panel of a sparsity."""
+    return f"sparsity {percent(target)}" if target > 0 else heading(target)
+
+
 def headline(figure: Figure, text: str) -> None:
-    """A title over all panels, in as many lines as keep it clear of a legend at their side."""
+    """A title over all panels, wrapped so that it does not reach a legend beside them."""
     width = int(HEADLINE_LETTERS * (figure.get_figwidth() - LEGEND_WIDTH))
     figure.suptitle(textwrap.fill(plain(text), width), x=0.01, ha="left", fontsize=9)
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """One legend for all panels: beside them where it fits in a column, else below, in a figure made taller for it."""
+    """One legend for all panels: beside them if it fits in a column, else below, in a figure made taller."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
@@ -162,7 +168,7 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 
 def _draw_legend(figure: Figure, handles: Sequence[Artist], texts: Sequence[str], **options: Any) -> None:
-    # Numbers first: a legend leaves entries out whose text begins with an underscore.
+    # Numbers first: a legend leaves out entries whose text begins with an underscore.
     drawn = figure.legend(handles, [str(index) for index in range(len(texts))], handlelength=2.6, **options)
     for entry, text in zip(drawn.get_texts(), texts, strict=True):
         entry.set_text(text)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..analysis.frame_type import Frame
 from ..runs.run import DENSE
-from ..tables.cell import heading, percent
-from .style import Look, headline, legend, looks, new_figure, panel_grid, style
+from .style import Look, headline, legend, looks, new_figure, panel_grid, panel_title, style
 from .text import artist_label
 
 if TYPE_CHECKING:
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def training_figure(epochs: Frame, subject: str) -> Figure:
-    """Means over seeds, one panel a sparsity; `epochs` is as from `report_frames.epoch_frame`.
+    """Means over seeds, one panel a sparsity; `epochs` is as from `long_frames.epoch_frame`.
 
-    Accuracy on the validation split; on the test set, and labelled so, where there is no such split.
+    Accuracy on the validation split, or on the test set, and labelled so, if there is no such split.
     """
     pruned = epochs[epochs["method"] != DENSE]
     has_validation = bool(pruned["validation_accuracy"].notna().any())
@@ -31,7 +30,7 @@ def training_figure(epochs: Frame, subject: str) -> Figure:
         look = looks(pruned)
         for index, (panel, target) in enumerate(zip(axes.flat, targets, strict=False)):
             _draw_panel(panel, pruned[pruned["target"] == target], column, look, ramps)
-            panel.set_title(f"sparsity {percent(target)}" if target > 0 else heading(target))
+            panel.set_title(panel_title(target))
             if index + columns >= len(targets):
                 panel.tick_params(labelbottom=True)
                 panel.set_xlabel("epoch")

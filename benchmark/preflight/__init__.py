@@ -1,1 +1,1 @@
-"""Checks of a study before anything runs: does each network take its options, and each method its network?"""
+"""Checks of a study before anything runs: each network takes its options, and each method its network."""

@@ -1,4 +1,4 @@
-"""What is asked of a study's networks before anything runs: built on the meta device, and not trained."""
+"""Checks of a study's networks before anything runs: they are built on the meta device and not trained."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .rehearsal import rehearse
 
 
 def check_runs(runs: Iterable[Run]) -> dict[str, Sizes]:
-    """The sizes of each network of the runs, by name, if every method takes its network; stored weights are not read.
+    """The sizes of each network of the runs, by name, after a check that every method takes its network.
 
-    Raises UserError as `rehearse` does, and for a network that has nothing to prune.
+    Stored weights are not read. Raises UserError as `rehearse` does, and for a network that has nothing to prune.
     """
     runs = list(runs)
     sizes = sizes_of(runs)

@@ -1,4 +1,4 @@
-"""The networks of runs before anything runs: what sparsity counts of them, and whether the methods can prune them."""
+"""Sizes of the networks of a study, before anything runs: how many of their parameters the sparsity counts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..models.outside import Sizes
 from ..runs.run import Run
 
 SIZES_TABLE = Path(__file__).parents[1] / "models" / "parameters.json"
-"""Sizes of networks without options by model and data set: `prunebench.benchmark.models.macs_table` makes it."""
+"""Sizes of networks without options, by model and data set, written by `prunebench.benchmark.models.macs_table`."""
 
 
 def sizes_by_network(runs: Iterable[Run]) -> dict[str, Sizes]:
     """The sizes of each network of the runs, by its name with its options.
 
-    Those of a network that is not in the shipped table are counted, which loads torch; then its methods are checked
+    A network that is not in the shipped table is built and counted, which loads torch; its methods are checked then,
     too. Raises UserError as `check_runs` does.
     """
     found: dict[str, Sizes] = {}
@@ -37,7 +37,7 @@ def sizes_by_network(runs: Iterable[Run]) -> dict[str, Sizes]:
 
 
 def _has_usual_shape(run: Run) -> bool:
-    """Whether the options of the data leave inputs and classes as they are, as a limit on the samples does."""
+    """Whether the data's options keep the shape of inputs and the number of classes; a limit on samples does."""
     from ...datasets.registry import describe
 
     usual, own = describe(run.dataset), describe(run.dataset, **dict(run.dataset_options))
@@ -54,7 +54,7 @@ def _named(name: str, options: Sequence[tuple[str, Any]]) -> str:
 
 
 def warnings(sizes: dict[str, Sizes]) -> list[str]:
-    """One line for each network of which much lies outside the count."""
+    """One line for each network with many parameters that sparsity does not count."""
     found = [(name, each.warning()) for name, each in sizes.items()]
     return [f"warning: {name}: {warning}" for name, warning in found if warning is not None]
 

@@ -1,7 +1,7 @@
-"""Before anything runs: does every network of a study take its options, and every method its network?
+"""Try before anything runs whether every network takes its options, and every method its network.
 
-Each combination is tried once, on networks that have shapes and no values; seeds and recipes of one length make no
-difference. Importing this module imports no torch.
+Each combination is tried once, on networks that have shapes and no values. Seeds make no difference, and of a recipe
+only the number of epochs does. Importing this module imports no torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..api.errors import UserError
-from ..runs.run import Run, derive_seed
+from ..runs.run import Run
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def representatives(runs: Iterable[Run]) -> list[Run]:
-    """One run of each combination that may be refused for a reason of its own."""
+    """One run of each combination that could be refused for a reason of its own."""
     return list({_combination(run): run for run in runs}.values())
 
 
@@ -32,9 +32,10 @@ def _combination(run: Run) -> Hashable:
 def rehearse(runs: Iterable[Run], *, reads_weights: bool = True) -> None:
     """Build each network on the meta device, create each method and let it check its network. Loads torch.
 
-    `reads_weights`: look at stored weights that networks start from, too; they may lie on another machine.
+    `reads_weights`: also look at stored weights that networks start from. Leave it off where the weights may be on
+    another machine.
 
-    Raises UserError for the first thing that a run would be refused for, DataMissing for weights that are not there.
+    Raises UserError for the first reason to refuse a run, DataMissing for weights that are missing.
     """
     contexts: dict[Hashable, Context] = {}
     for run in representatives(runs):
@@ -57,17 +58,20 @@ def _check(run: Run, context: Context) -> None:
 
 
 def _sketch_context(run: Run, reads_weights: bool) -> Context:
-    """What the method would be given, without values and without data."""
+    """The context of the run on a network without values and without data."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     from ...datasets.registry import describe
-    from ..api.masks import find_sites
-    from ..api.pruner import Context
+    from ..api.data import Data
     from ..models.registry import sketch_model
-    from ..training.loop import num_steps
+    from ..training.context import make_context
 
     info = describe(run.dataset, **dict(run.dataset_options))
+    nothing: Any = _Unread(info.num_train)
+    data = Data(
+        name=run.dataset, train=nothing, validation=nothing, test=nothing, input_shape=info.input_shape,
+        num_classes=info.num_classes, fingerprint="",
+    )  # fmt: skip
     build = functools.partial(
         sketch_model, run.model, num_classes=info.num_classes, input_shape=info.input_shape, reads_weights=reads_weights
     )
@@ -77,31 +81,24 @@ def _sketch_context(run: Run, reads_weights: bool) -> Context:
         return build(**{**dict(run.model_options), **options})
 
     model = rebuild()
-    return Context(
-        model=model,
-        sites=find_sites(model),
-        samples=_no_samples,
-        loss=cross_entropy,
-        macs=_count_macs(model, run.model, info.input_shape),
-        input_shape=info.input_shape,
-        num_classes=info.num_classes,
-        device=torch.device("meta"),
-        epochs=run.recipe.epochs,
-        steps_per_epoch=num_steps(info.num_train, run.recipe.batch_size),
-        generator=lambda purpose: torch.Generator().manual_seed(derive_seed(run.seed, "method", purpose)),
-        rebuild=rebuild,
-    )
-
-
-def _count_macs(model: nn.Module, name: str, input_shape: tuple[int, ...]) -> dict[str, int]:
-    """The first forward pass: a network that is too deep for its inputs shows it here."""
-    from ..models.count_macs import count_macs
-
     try:
-        return count_macs(model, input_shape)
+        return make_context(
+            model, data, recipe=run.recipe, seed=run.seed, device=torch.device("meta"), rebuild=rebuild
+        )  # fmt: skip
     except RuntimeError as error:
-        raise UserError(f"model {name!r} cannot take inputs of {input_shape}: {str(error).splitlines()[0]}") from error
+        # Counting multiply-adds is the first forward pass: a network too deep for its inputs fails here.
+        reason = str(error).splitlines()[0]
+        raise UserError(f"model {run.model!r} cannot take inputs of {info.input_shape}: {reason}") from error
 
 
-def _no_samples(*_: object, **__: object) -> NoReturn:
-    raise AssertionError("check looks at shapes; samples are there when a run begins")
+class _Unread:
+    """A training split of which only the length is known."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError("check looks at shapes; there are samples only when a run begins")

@@ -8,19 +8,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..analysis.accuracy import ACCURACIES
+from ..analysis.curves import curves_of, dense_levels
 from ..analysis.frame_type import Frame
+from ..analysis.groups import split_groups
 from ..analysis.long_frames import epochs_of
-from ..plots.accuracy import curves_of
 from ..plots.style import looks
 from ..runs.run import to_dict
 from ..runs.store import Store
 from ..studies.load import Row, Study
-from ..tables.accuracy import dense_rows
-from ..tables.caption import ACCURACIES
-from ..tables.cell import labels, targets
 
 MAX_EPOCHS = 120
-"""Points of a training curve that are embedded; longer ones are thinned, first and last kept."""
+"""Most points of a training curve that are embedded; of a longer one every n-th and the last."""
 
 SHOWN = (
     "id", "label", "method", "target", "seed", "state", "reason", "sparsity", "empty_layers", "accuracy_before",
@@ -40,22 +39,22 @@ def report_data(
     accuracy: str,
     command: str,
 ) -> dict[str, Any]:
-    """Everything that the page's script draws. What is not stored is left out.
+    """Everything that the page's script draws; what is not stored is left out.
 
-    `accuracy` is the one it shows first, `command` the one that computes the study.
+    `accuracy` is the one shown first, `command` computes the study.
     """
-    look = looks(frame)
+    look, groups = looks(frame), split_groups(frame)
     networks: list[dict[str, Any]] = []
     pairs = zip(study.rows, _records(frame), strict=True)
     return {
         "study": study.name,
         "command": command,
         "accuracy": accuracy,
-        "accuracies": dict(ACCURACIES),
-        "targets": targets(frame),
+        "accuracies": ACCURACIES,
+        "targets": groups.targets,
         "labels": [
             {"name": label, "color": look[label].color, "dash": DASHES.get(look[label].line, "6 1 1 1")}
-            for label in labels(frame)
+            for label in groups.labels
         ],
         "curves": {name: _curves(frame, name) for name in ACCURACIES},
         "dense": {name: _dense(frame, name) for name in ACCURACIES},
@@ -79,7 +78,7 @@ def pack_results(study: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _records(frame: Frame) -> list[dict[str, Any]]:
-    """Rows of the frame as plain data; what pandas marks as missing becomes None."""
+    """Rows of the frame as plain data; missing values become None."""
     return json.loads(frame.to_json(orient="records", double_precision=10))
 
 
@@ -93,8 +92,8 @@ def _curves(frame: Frame, accuracy: str) -> dict[str, list[list[float | int | No
 
 
 def _dense(frame: Frame, accuracy: str) -> float | None:
-    rows = dense_rows(frame, f"accuracy_{accuracy}", "std", 1)
-    return _rounded(rows[0].cells[0].value) if rows else None
+    level = next(iter(dense_levels(frame, f"accuracy_{accuracy}")), None)
+    return _rounded(level.mean) if level else None
 
 
 def _rounded(value: float | None) -> float | None:
@@ -109,7 +108,7 @@ def _run(
     results: Mapping[str, Mapping[str, Any]],
     networks: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """One run: the columns of the frame that the page shows, its layers, its history and where it lies."""
+    """One run: the columns of the frame that the page shows, its layers, its history and its folder."""
     plain = {key: record[key] for key in SHOWN if record[key] is not None}
     if row.run is None:
         return plain

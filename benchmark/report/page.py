@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything in it, which opens without a network and without a server."""
+"""The report: one HTML file with everything in it, which opens without network and server."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from importlib import resources
 from typing import Any
 
 from .. import __version__
+from ..analysis.accuracy import ACCURACIES
 from ..analysis.frame import study_frame
 from ..analysis.frame_type import Frame
-from ..analysis.published import is_of, published_rows
+from ..analysis.groups import has_pruned
+from ..analysis.older import SET_ASIDE, set_aside
+from ..analysis.published import has_published
 from ..runs.run import Recipe
 from ..runs.store import Store
 from ..studies.load import Study
-from ..tables.caption import ACCURACIES, prunable_sentence
-from ..tables.cell import has_pruned
+from ..tables.caption import prunable_sentence
 from ..tables.formats.to_html import to_html
 from ..tables.kinds import OF_PRUNED, make_table
-from ..tables.older import SET_ASIDE, set_aside
 from ..tables.table import Table
 from .data import pack_results, report_data, stored_results
 
@@ -30,7 +31,7 @@ SCRIPTS = ("report_page.js", "report_chart.js", "report_table.js", "report_run.j
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """How the user named the study, for the commands that reproduce it."""
+    """The study and options as the user gave them, for the commands that reproduce it."""
 
     study: str
     assignments: Sequence[str] = ()
@@ -79,7 +80,7 @@ def _asset(name: str) -> str:
 
 
 def embed_json(value: Any) -> str:
-    """JSON that can stand inside a script element: no character that HTML or old scripts read as an end."""
+    """JSON for a script element, without characters that HTML or old scripts read as its end."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -131,9 +132,9 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
         return make_table(kind, study, store, accuracy, against=against, frame=frame)
 
     chosen = [("Accuracy", table("accuracy"))]
-    if study.file.published is not None and is_of(published_rows(study.file.published), study):
+    if has_published(study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
-    kinds = {"flops": "Multiply-adds", "macs": "Accuracy beside multiply-adds", "paired": "Paired differences"}
+    kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
     kinds |= {"cost": "Cost", "rank": "Ranks"}
     chosen += [
         *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),
@@ -165,7 +166,7 @@ def _failures(study: Study, store: Store, frame: Frame) -> list[dict[str, str]]:
 
 
 def _versions(results: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Versions, revisions, devices and hosts of the stored results, each with the number of runs where they differ."""
+    """Versions, revisions, devices and hosts of the stored results, with the number of runs if they differ."""
     found: dict[str, Counter[str]] = {}
     for result in results.values():
         for name, value in _facts(result["provenance"]).items():
@@ -195,7 +196,7 @@ def _spelled(values: Counter[str]) -> str:
 
 
 def _study_yaml(study: Study) -> str:
-    """The resolved study file: `extends` and `--set` applied, so that it stands alone."""
+    """The study file with `extends` and `--set` applied, so that it needs no other file."""
     import yaml
 
     return yaml.safe_dump(study.source.data, sort_keys=False, allow_unicode=True, width=110)

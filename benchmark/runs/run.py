@@ -18,6 +18,8 @@ DENSE = "dense"
 
 Scalar = bool | int | float | str | None
 Options = Mapping[str, Any]
+Precision = Literal["float32", "bfloat16"]
+"""Stored runs of earlier versions may also have `auto`: their results are read, but they cannot be computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +27,8 @@ class Recipe:
     """How one training goes: optimiser, learning-rate schedule, regularisation.
 
     `schedule` is evaluated once per `lr_update`; warm-up is linear, lr * (i + 1) / warm-up, as in the paper's code.
-    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: auto` takes
-    bfloat16 where the machine gains by it; the result says which it was. `clip_norm` bounds the norm of the gradients
-    that move weights (0: off).
+    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: bfloat16` is
+    torch's autocast. `clip_norm` bounds the norm of the gradients that move weights (0: off).
     """
 
     epochs: int
@@ -46,7 +47,7 @@ class Recipe:
     lr_update: Literal["epoch", "step"] = "epoch"
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
-    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    precision: Precision = "float32"
     sync_batch_norm: bool = False
 
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ...methods.registry import borrowed_versions, check_options, describe, method_names, unknown_method
 from ..api.errors import UserError, unknown
-from ..runs.run import DENSE, Recipe, Run, frozen_options, protocol_of
+from ..runs.run import DENSE, Precision, Recipe, Run, frozen_options, protocol_of
 from ..runs.store import RESERVED
 from .rows import Row, choose, distinct
 from .yaml_source import Source, override, read_yaml, validate
@@ -67,7 +67,7 @@ class RecipeFile(_Strict):
     lr_update: Literal["epoch", "step"] | None = None
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     clip_norm: float | None = Field(default=None, ge=0)
-    precision: Literal["float32", "bfloat16", "auto"] | None = None
+    precision: Precision | None = None
     sync_batch_norm: bool | None = None
 
 

@@ -1,50 +1,28 @@
-"""The sentences under a table: protocol, prunable set, seeds, what is missing. Nothing a reader has to guess."""
+"""The sentences under a table: prunable set, seeds, what is missing."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from ..analysis.frame_type import Frame
-from ..api.errors import unknown
+from ..analysis.groups import has_pruned
+from ..analysis.older import SET_ASIDE, age_sentences
+from ..analysis.spread import STATS, Stat
 from ..runs.run import DENSE
-from .cell import SPREAD_NAMES, Stat, has_pruned
 from .networks import counts_phrase, outside_phrase
-from .older import SET_ASIDE, age_sentences
-
-Accuracy = Literal["last", "selected", "best_test"]
-ACCURACIES: dict[Accuracy, str] = {
-    "last": "test accuracy of the last epoch",
-    "selected": "test accuracy of the epoch chosen on the validation split",
-    "best_test": "best TEST epoch (paper's protocol, selected on test), an optimistic number",
-}
-
-
-def accuracy_column(accuracy: str) -> str:
-    """The frame's column of an accuracy. Raises UserError for another name."""
-    if accuracy not in ACCURACIES:
-        raise unknown("accuracy", accuracy, ACCURACIES)
-    return f"accuracy_{accuracy}"
-
-
-def subject(frame: Frame) -> str:
-    """`convnet-small on digits`."""
-    pairs = frame[["model", "dataset"]].drop_duplicates()
-    return ", ".join(f"{model} on {dataset}" for model, dataset in pairs.itertuples(index=False))
 
 
 def spread_sentence(frame: Frame, stat: Stat) -> str:
-    """What stands behind the plus-minus, and over how many seeds."""
+    """What the number after the plus-minus is, and over how many seeds."""
     counts = _planned_counts(frame)
     if not counts:
         return "No runs."
     if counts[-1] == 1:
         return "Single runs (n = 1): no spread is known."
     number = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, in brackets"
-    return f"Mean ± {SPREAD_NAMES[stat]} over seeds ({number})."
+    return f"Mean ± {STATS[stat]} over seeds ({number})."
 
 
 def seeds_sentence(frame: Frame) -> str:
-    """How many seeds stand behind a number, for tables that give no spread over them."""
+    """The number of seeds, for tables that show no spread."""
     counts = _planned_counts(frame)
     if not counts:
         return "No runs."
@@ -53,14 +31,14 @@ def seeds_sentence(frame: Frame) -> str:
 
 
 def _planned_counts(frame: Frame) -> list[int]:
-    """Different numbers of runs of a pruned label at a sparsity, ascending; of dense ones where none is pruned."""
+    """Distinct numbers of runs a cell, ascending; of dense rows if the study has no others."""
     counted = frame[frame["method"] != DENSE] if has_pruned(frame) else frame
     planned = counted[counted["state"] != "not run"]
     return sorted({len(group) for _, group in planned.groupby(["label", "target"], sort=False)})
 
 
 def has_uneven_counts(frame: Frame) -> bool:
-    """Whether cells stand on different numbers of runs, so that each has to say its own."""
+    """Whether cells have different numbers of runs, so that each has to show its own."""
     return len(_planned_counts(frame)) > 1
 
 
@@ -83,6 +61,11 @@ def missing_sentence(frame: Frame) -> str:
     return " ".join([*missing, *age_sentences(frame)])
 
 
-def common_caption(frame: Frame, stat: Stat) -> list[str]:
-    sentences = [spread_sentence(frame, stat), prunable_sentence(frame), missing_sentence(frame)]
-    return [sentence for sentence in sentences if sentence]
+def sentences(*found: str) -> tuple[str, ...]:
+    """Those that are not empty."""
+    return tuple(sentence for sentence in found if sentence)
+
+
+def common_caption(frame: Frame, stat: Stat) -> tuple[str, ...]:
+    """What tables of means say under their own sentences."""
+    return sentences(spread_sentence(frame, stat), prunable_sentence(frame), missing_sentence(frame))

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 from ..analysis.frame_type import Frame
-from ..analysis.paired import sample_std, t_interval
+from ..analysis.groups import Group, Groups, heading, is_collapsed, percent
+from ..analysis.older import SET_ASIDE, changes, is_older, num_aside
+from ..analysis.spread import Stat, spread
 from ..runs.run import DENSE
-from .older import SET_ASIDE, age_notes, is_older, num_aside
 from .table import Cell, Note
-
-Stat = Literal["std", "ci"]
-STATS: tuple[Stat, ...] = ("std", "ci")
-SPREAD_NAMES: dict[Stat, str] = {
-    "std": "sample standard deviation",
-    "ci": "half the width of the 95 % Student-t interval",
-}
-
-MAX_MISS = 0.005
-"""A row is flagged when the sparsity it reached is further than this from what was asked for."""
 
 OFF_TARGET = "sparsity reached is more than 0.5 points off the target, so not compared for best"
 MISSING = "runs are missing; (stored/expected)"
@@ -29,113 +18,62 @@ NOT_RUN = "not run in this study"
 NO_TARGET = "the method sets its own sparsity, so not compared for best"
 UNPRUNED = "not pruned"
 MIXED = "several settings share this row, and are averaged"
+OLDER = "of older code or weights than the present, so not compared for best"
+LEFT_OUT = "stored runs are left out, because they are of other code, weights or data than the others"
 
 
-@dataclass(frozen=True)
-class Group:
-    """All runs of one label at one sparsity, stored or not."""
-
-    label: str
-    target: float
-    rows: Frame
-
-    @property
-    def name(self) -> str:
-        return f"{self.label} at {percent(self.target)}"
-
-    @cached_property
-    def done(self) -> Frame:
-        return self.rows[self.rows["state"] == "done"]
-
-    @property
-    def is_listed_only(self) -> bool:
-        return bool((self.rows["state"] == "not run").all())
-
-    @property
-    def has_target(self) -> bool:
-        """Pruned rows at 0 % are of methods whose sparsity follows from their options."""
-        return self.target > 0
-
-    @property
-    def is_off_target(self) -> bool:
-        is_known = self.has_target and len(self.done) > 0
-        return is_known and abs(float(self.done["sparsity"].mean()) - self.target) > MAX_MISS
-
-    @property
-    def is_comparable(self) -> bool:
-        """Whether it is at the sparsity of its column and of the present code, and so may be the best there."""
-        return self.has_target and not self.is_off_target and not is_older(self.rows)
+def headings(groups: Groups) -> list[str]:
+    """A heading for each sparsity; a study of dense trainings alone has one column."""
+    return [heading(target) for target in groups.targets] or [UNPRUNED]
 
 
-def percent(fraction: float) -> str:
-    """0.975 as `97.5 %`."""
-    return f"{round(fraction * 100, 6):g} %"
-
-
-def heading(target: float) -> str:
-    """The heading of a column of pruned networks."""
-    return percent(target) if target > 0 else "own sparsity"
-
-
-def headings(sparsities: list[float]) -> list[str]:
-    """The headings of the columns of a table; a study of dense trainings alone has one."""
-    return [heading(target) for target in sparsities] or [UNPRUNED]
-
-
-def split_groups(frame: Frame) -> dict[tuple[str, float], Group]:
-    """The runs by (label, target), in the order of the study, dense training left out."""
-    pruned = frame[frame["method"] != DENSE]
-    return {
-        (str(label), float(target)): Group(str(label), float(target), rows)
-        for (label, target), rows in pruned.groupby(["label", "target"], sort=False)
-    }
-
-
-def has_pruned(frame: Frame) -> bool:
-    """Whether there are other rows than dense trainings."""
-    return bool((frame["method"] != DENSE).any())
-
-
-def targets(frame: Frame) -> list[float]:
-    """Sparsities of the study's columns, ascending."""
-    return sorted({float(value) for value in frame.loc[frame["method"] != DENSE, "target"]})
-
-
-def labels(frame: Frame) -> list[str]:
-    """Labels of the pruned rows in the order of the study."""
-    return list(dict.fromkeys(frame.loc[frame["method"] != DENSE, "label"]))
-
-
-def spread(values: list[float], stat: Stat) -> float | None:
-    return sample_std(values) if stat == "std" else t_interval(values).half_width
-
-
-def measured_cell(
-    group: Group | None, column: str, *, scale: float, digits: int, stat: Stat, chance: float | None
+def mean_cell(
+    values: Sequence[float],
+    stat: Stat,
+    *,
+    expected: int,
+    scale: float = 100.0,
+    digits: int = 2,
+    notes: Iterable[Note] = (),
+    shows_count: bool = False,
 ) -> Cell:
-    """The cell of a group, from a column of the frame; None is a combination that the study does not speak of."""
-    if group is None:
-        return Cell(text="")
-    if group.is_listed_only:
-        reason = "; ".join(dict.fromkeys(str(reason) for reason in group.rows["reason"]))
-        return Cell(text="not run", notes=(Note("¶", NOT_RUN, f"{group.label}: {reason}" if reason else ""),))
-    values = [float(value) for value in group.done[column].dropna()]
-    notes = cell_notes(group, chance)
-    if not values:
-        state = "not recorded" if len(group.done) else _state(group)
-        return Cell(text=state, count=len(group.done), expected=len(group.rows), notes=notes)
+    """Mean and spread of at least one value, each times `scale`."""
+    half = spread(values, stat)
     return Cell(
         value=scale * sum(values) / len(values),
-        spread=_scaled(spread(values, stat), scale),
+        spread=None if half is None else half * scale,
         count=len(values),
-        expected=len(group.rows),
+        expected=expected,
         digits=digits,
-        notes=notes,
+        notes=tuple(notes),
+        shows_count=shows_count,
     )
 
 
-def _scaled(value: float | None, scale: float) -> float | None:
-    return None if value is None else value * scale
+def measured_cell(
+    group: Group | None,
+    column: str,
+    stat: Stat,
+    chance: float | None,
+    *,
+    scale: float = 100.0,
+    digits: int = 2,
+    shows_count: bool = False,
+) -> Cell:
+    """The cell of a group, from a column of the frame; None is a combination that the study does not list."""
+    if group is None:
+        return Cell(text="", shows_count=shows_count)
+    if group.is_listed_only:
+        reason = "; ".join(dict.fromkeys(str(reason) for reason in group.rows["reason"]))
+        notes = (Note("¶", NOT_RUN, f"{group.label}: {reason}" if reason else ""),)
+        return Cell(text="not run", notes=notes, shows_count=shows_count)
+    values, expected, notes = group.values(column), len(group.rows), cell_notes(group, chance)
+    if not values:
+        state = "not recorded" if len(group.done) else _state(group)
+        return Cell(text=state, count=len(group.done), expected=expected, notes=notes, shows_count=shows_count)
+    return mean_cell(
+        values, stat, expected=expected, scale=scale, digits=digits, notes=notes, shows_count=shows_count
+    )  # fmt: skip
 
 
 def _state(group: Group) -> str:
@@ -147,25 +85,33 @@ def _state(group: Group) -> str:
 def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
     """What a reader has to know about the runs of a group."""
     done, notes = group.done, []
-    if not group.has_target and len(done) and not (done["method"] == DENSE).any():
-        notes.append(Note("◦", NO_TARGET, f"{group.label} reached {percent(float(done['sparsity'].mean()))}"))
-    if group.is_off_target:
-        notes.append(Note("†", OFF_TARGET, f"{group.name} reached {percent(float(done['sparsity'].mean()))}"))
+    if group.reached is not None:
+        reached = f"reached {percent(group.reached)}"
+        if not group.has_target and not (done["method"] == DENSE).any():
+            notes.append(Note("◦", NO_TARGET, f"{group.label} {reached}"))
+        if group.is_off_target:
+            notes.append(Note("†", OFF_TARGET, f"{group.name} {reached}"))
     notes += age_notes(group.name, group.rows)
     if len(done) + num_aside(group.rows) < len(group.rows):
-        failed = int((group.rows["state"] == "failed").sum())
-        notes.append(Note("‡", MISSING, f"{group.name}: {failed} failed" if failed else ""))
-    collapsed = int(is_collapsed(done, chance).sum())
-    if collapsed:
+        notes.append(missing_note(group.name, group.rows))
+    if collapsed := int(is_collapsed(done, chance).sum()):
         notes.append(Note("§", COLLAPSED, f"{group.name}: {collapsed} of {len(done)}"))
     if group.rows["seed"].duplicated().any():
         notes.append(Note("‖", MIXED, group.name))
     return tuple(notes)
 
 
-def is_collapsed(done: Frame, chance: float | None) -> Frame:
-    """Runs with an empty layer, or whose accuracy is at most two points (or twice chance) from guessing a class."""
-    empty = done["empty_layers"].astype(float) > 0
-    if chance is None:
-        return empty
-    return empty | (done["accuracy_last"].astype(float) <= chance + min(0.02, chance))
+def missing_note(name: str, rows: Frame) -> Note:
+    """Says that runs are missing, and how many of them failed."""
+    failed = int((rows["state"] == "failed").sum())
+    return Note("‡", MISSING, f"{name}: {failed} failed" if failed else "")
+
+
+def age_notes(name: str, rows: Frame) -> list[Note]:
+    """What a reader has to know about older results and those set aside."""
+    notes = []
+    if is_older(rows):
+        notes.append(Note("⊖", OLDER, f"{name} ({changes(rows[rows['state'] == 'done'])})"))
+    if number := num_aside(rows):
+        notes.append(Note("⊘", LEFT_OUT, f"{name}: {number} of {len(rows)}"))
+    return notes

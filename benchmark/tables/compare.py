@@ -9,11 +9,11 @@ from ..exchange.compare_folders import Comparison, Pair, RowDifference, Stored
 from .table import Cell, Column, Table, TableRow
 
 MAX_LISTED = 20
-"""Runs that are named; the rest is counted."""
+"""Most runs that are named; the rest is counted."""
 
 
 def comparison_table(comparison: Comparison, first: str, second: str) -> Table:
-    """A row for each row of the studies: means of both sides, their difference, and what it means."""
+    """A row for each row of the studies: means of both folders, their difference, and the verdict."""
     return Table(
         name="compare",
         title="Test accuracy of the last epoch (%), B against A",
@@ -46,7 +46,7 @@ def _row(row: RowDifference) -> TableRow:
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
-    """What the table does not show: single runs, other specifications, runs on one side only, versions."""
+    """What the table does not show: single runs, other specifications, runs in one folder only, versions."""
     pairs = [pair for row in comparison.rows for pair in row.pairs]
     changed = comparison.changed
     same = [pair for pair in pairs if pair.is_same_run]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..analysis.frame_type import Frame
-from .caption import missing_sentence, prunable_sentence, seeds_sentence, subject
-from .cell import MISSING
+from ..analysis.groups import subject
+from .caption import missing_sentence, prunable_sentence, seeds_sentence, sentences
+from .cell import missing_note
 from .multiply_adds import best_unit
-from .table import Cell, Column, Note, Table, TableRow
+from .table import Cell, Column, Table, TableRow
 
 
 @dataclass(frozen=True)
 class _Measure:
-    """A column of the table: a column of the frame, how it is summed up over runs, and its unit."""
+    """A column of the table: mean or sum of a column of the frame, times `scale`."""
 
     heading: str
     column: str
@@ -37,19 +38,15 @@ def cost_table(frame: Frame) -> Table:
         corner="Method",
         columns=tuple(Column(heading=measure.heading) for measure in measures),
         rows=tuple(rows),
-        caption=tuple(
-            sentence
-            for sentence in (
-                "Means over stored runs of all sparsities and seeds; device-hours are their sum, wall time of the run "
-                "itself times the processes that share it. Epochs and multiply-adds count the dense "
-                "training a run starts from, which the runs of a seed share; device-hours do not. "
-                "Forward and backward together count as three forward passes.",
-                seeds_sentence(frame),
-                prunable_sentence(frame),
-                f"Measured on {', '.join(devices)}." if devices else "",
-                missing_sentence(frame),
-            )
-            if sentence
+        caption=sentences(
+            "Means over stored runs of all sparsities and seeds; device-hours are their sum, wall time of the run "
+            "itself times the processes that share it. Epochs and multiply-adds count the dense "
+            "training a run starts from, which the runs of a seed share; device-hours do not. "
+            "Forward and backward together count as three forward passes.",
+            seeds_sentence(frame),
+            prunable_sentence(frame),
+            f"Measured on {', '.join(devices)}." if devices else "",
+            missing_sentence(frame),
         ),
     )
 
@@ -71,24 +68,24 @@ def _measures(frame: Frame) -> list[_Measure]:
 
 def _row(label: str, group: Frame, measures: list[_Measure]) -> TableRow:
     expected, num_done = len(group), int((group["state"] == "done").sum())
-    failed = int((group["state"] == "failed").sum())
-    notes = (Note("‡", MISSING, f"{label}: {failed} failed" if failed else ""),) if num_done < expected else ()
     cells = []
     for index, measure in enumerate(measures):
+        # The count and the note are the same in all cells of a row, so the first one has them.
+        is_first = index == 0
+        notes = (missing_note(label, group),) if is_first and num_done < expected else ()
         values = group[measure.column].dropna().astype(float)
         if values.empty:
-            cells.append(Cell(text="–", notes=notes if index == 0 else ()))
+            cells.append(Cell(text="–", notes=notes))
             continue
         value = float(values.sum() if measure.is_sum else values.mean())
         cells.append(
             Cell(
                 value=value * measure.scale,
                 digits=measure.digits,
-                # Once a row is enough: the count is the same in all its cells.
-                count=len(values) if index == 0 else None,
-                expected=expected if index == 0 else None,
+                count=len(values) if is_first else None,
+                expected=expected if is_first else None,
                 shows_count=True,
-                notes=notes if index == 0 else (),
+                notes=notes,
             )
         )
     return TableRow(label=label, cells=tuple(cells))

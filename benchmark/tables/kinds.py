@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
 
-from ...datasets.registry import is_own
 from ..analysis.frame_type import Frame
+from ..analysis.groups import check_pruned
+from ..analysis.published import rows_for
+from ..analysis.spread import Stat, check_stat
+from ..analysis.study_results import StudyResults, read_results
 from ..api.errors import UserError, unknown
-from ..runs.index import summaries
+from ..runs.store import Store
+from ..studies.load import Study
 from .accuracy import accuracy_table
-from .cell import STATS, Stat, has_pruned
 from .cost import cost_table
 from .formats.to_csv import to_csv
 from .formats.to_html import to_html
 from .formats.to_latex import to_latex
 from .formats.to_markdown import to_markdown
 from .layers import layers_table
-from .multiply_adds import flops_table
-from .older import done_ids, set_aside
+from .multiply_adds import macs_table
 from .paired import paired_table
-from .pareto import macs_table
+from .pareto import pareto_table
+from .published import Measure, published_table
 from .ranks import rank_table
 from .table import Table
 
-if TYPE_CHECKING:
-    from ..runs.store import Store
-    from ..studies.load import Study
-    from .published import Measure
 
-Kind = Literal["accuracy", "flops", "macs", "layers", "cost", "rank", "paired"]
-KINDS: tuple[Kind, ...] = ("accuracy", "flops", "macs", "layers", "cost", "rank", "paired")
-OF_PRUNED: tuple[Kind, ...] = ("rank", "paired")
-"""Tables that compare pruned rows; those of the others show dense trainings alone as well."""
-FORMATS: dict[str, Callable[[Table], str]] = {
-    "md": to_markdown,
-    "latex": to_latex,
-    "csv": to_csv,
-    "html": to_html,
+@dataclass(frozen=True)
+class Choices:
+    """What a user chooses about a table; `reference` is the row that the others are paired with."""
+
+    accuracy: str
+    stat: Stat
+    reference: str | None
+
+
+KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
+    "accuracy": lambda found, choices: accuracy_table(found.frame, choices.accuracy, choices.stat, found.chance),
+    "macs": lambda found, choices: macs_table(found.frame, choices.stat, found.chance),
+    "pareto": lambda found, choices: pareto_table(found.frame, choices.accuracy, choices.stat, found.chance),
+    "layers": lambda found, choices: layers_table(found.layers, found.frame, choices.stat),
+    "cost": lambda found, _: cost_table(found.frame),
+    "rank": lambda found, choices: rank_table(found.frame, choices.accuracy),
+    "paired": lambda found, choices: paired_table(found.frame, choices.accuracy, choices.reference),
 }
+OF_PRUNED = ("rank", "paired")
+"""Tables that compare pruned rows; the others show dense trainings alone as well."""
+MEASURES: dict[str, Measure] = {"accuracy": "accuracy", "macs": "macs_pruned"}
+"""The tables that the paper prints numbers for."""
+FORMATS: dict[str, Callable[[Table], str]] = {"md": to_markdown, "latex": to_latex, "csv": to_csv, "html": to_html}
 SUFFIXES = {"md": ".md", "latex": ".tex", "csv": ".csv", "html": ".html"}
 
 
@@ -61,98 +73,47 @@ def make_table(
 ) -> Table:
     """Build a table from what is stored, beside printed numbers where `against` names them.
 
-    `frame` is that of `study_frame`, for callers who have it already; `reference` is the row that the others are
-    paired with. Raises UserError for an unknown kind, accuracy, stat or reference, for a reference where nothing is
-    paired, where there are no printed numbers to stand beside, and for a kind of OF_PRUNED without pruned rows.
+    `frame` is that of `study_frame`, for callers that have it already; `reference` is the row that the others are
+    paired with. Raises UserError for an unknown kind, accuracy, stat or reference, for a reference with a kind that
+    has none, for printed numbers that do not exist, and for a kind of OF_PRUNED without pruned rows.
     """
-    from ..analysis.frame import study_frame
-
-    chosen = check_stat(stat)
+    choices = Choices(accuracy, check_stat(stat), reference)
     if kind not in KINDS:
         raise unknown("kind of table", kind, KINDS)
     check_reference(kind, reference)
-    frame = set_aside(study_frame(study, store) if frame is None else frame)
+    found = read_results(study, store, frame)
     if against is not None:
-        return _against(kind, study, store, frame, accuracy, chosen, against)
-    _check_pruned(kind, frame)
-    if kind == "layers":
-        from ..analysis.long_frames import layer_frame
-
-        layers = layer_frame(study, store)
-        return layers_table(layers[layers["id"].isin(done_ids(frame))], frame, chosen)
-    if kind == "cost":
-        return cost_table(frame)
-    if kind == "rank":
-        return rank_table(frame, accuracy)
-    if kind == "paired":
-        return paired_table(frame, accuracy, reference)
-    if kind == "macs":
-        return macs_table(frame, accuracy, chosen, chance_accuracy(study, store))
-    if kind == "flops":
-        return flops_table(frame, chosen, chance_accuracy(study, store))
-    return accuracy_table(frame, accuracy, chosen, chance_accuracy(study, store))
+        return _against(kind, found, choices, against)
+    _check_pruned(kind, [found.frame])
+    return KINDS[kind](found, choices)
 
 
-def _against(kind: str, study: Study, store: Store, frame: Frame, accuracy: str, stat: Stat, against: str) -> Table:
-    from ..analysis.published import rows_for
-    from .published import published_table
-
-    measures: dict[str, Measure] = {"accuracy": "accuracy", "flops": "macs_pruned"}
-    if kind not in measures:
-        raise UserError(f"--against goes with --kind {' or '.join(measures)}, not {kind!r}")
-    printed = rows_for(study, against)
-    return published_table(study, frame, printed, measures[kind], accuracy, stat, chance_accuracy(study, store))
+def _against(kind: str, found: StudyResults, choices: Choices, against: str) -> Table:
+    if kind not in MEASURES:
+        raise UserError(f"--against goes with --kind {' or '.join(MEASURES)}, not {kind!r}")
+    printed = rows_for(found.study, against)
+    return published_table(
+        found.study, found.frame, printed, MEASURES[kind], choices.accuracy, choices.stat, found.chance
+    )
 
 
-def _check_pruned(kind: str, frame: Frame) -> None:
-    """Raises UserError for a comparison of pruned rows where there is none."""
-    if kind in OF_PRUNED and not has_pruned(frame):
-        names = ", ".join(repr(name) for name in dict.fromkeys(frame["study"]))
-        others = ", ".join(known for known in KINDS if known not in OF_PRUNED)
-        raise UserError(
-            f"--kind {kind} compares pruned networks, but all runs chosen of {names} are dense trainings; "
-            f"known for these: {others}"
-        )
+def _check_pruned(kind: str, frames: Sequence[Frame]) -> None:
+    """Raises UserError for a comparison of pruned rows where there are none."""
+    if kind in OF_PRUNED:
+        check_pruned(f"--kind {kind} compares", frames, [known for known in KINDS if known not in OF_PRUNED])
 
 
 def check_reference(kind: str | None, reference: str | None) -> None:
-    """Raises UserError for a reference row where the kind of table has none."""
+    """Raises UserError for a reference row with a kind of table that has none."""
     if reference is not None and kind != "paired":
         shown = "" if kind is None else f", not {kind!r}"
         raise UserError(f"--reference {reference!r} goes with --kind paired{shown}")
-
-
-def check_stat(stat: str) -> Stat:
-    """Raises UserError for another statistic than those of STATS."""
-    for known in STATS:
-        if stat == known:
-            return known
-    raise unknown("stat", stat, STATS)
-
-
-def chance_accuracy(study: Study, store: Store) -> float:
-    """Accuracy of always naming the same class, for classes of equal size."""
-    from ...datasets.registry import describe
-
-    dataset = study.file.dataset
-    if is_own(dataset.name):
-        return _stored_chance(study, store)
-    return 1 / describe(dataset.name, **dataset.options).num_classes
-
-
-def _stored_chance(study: Study, store: Store) -> float:
-    """Data of one's own need not be where tables are made: the first stored result tells. 0 where there is none."""
-    with summaries(store, study.name) as read:
-        found = next(filter(None, map(read, study.runs)), None)
-    return 0.0 if found is None else 1 / found["data"]["facts"]["num_classes"]
 
 
 def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -> Table:
     """The ranks of one or more studies; each (data set, network) is one setting."""
     import pandas as pd
 
-    from ..analysis.frame import study_frame
-
-    frame = pd.concat([set_aside(study_frame(study, store)) for study in studies], ignore_index=True)
-    _check_pruned("rank", frame)
-    return rank_table(frame, accuracy)
+    frames = [read_results(study, store).frame for study in studies]
+    _check_pruned("rank", frames)
+    return rank_table(pd.concat(frames, ignore_index=True), accuracy)

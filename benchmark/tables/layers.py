@@ -1,20 +1,22 @@
-"""What is left of each layer: a row for each layer, a column for each method, a block for each sparsity."""
+"""Weights left in each layer: a row for each layer, a column for each method, a block for each sparsity."""
 
 from __future__ import annotations
 
 from ..analysis.frame_type import Frame
+from ..analysis.groups import has_pruned, percent, subject
+from ..analysis.spread import Stat
 from ..runs.run import DENSE
-from .caption import common_caption, subject
-from .cell import STATS, Stat, has_pruned, percent, spread
+from .caption import common_caption
+from .cell import mean_cell
 from .table import Cell, Column, Note, Table, TableRow
 
 EMPTY = "no weight left in at least one run"
 
 
-def layers_table(layers: Frame, frame: Frame, stat: Stat = STATS[0]) -> Table:
-    """Percent of each layer's weights kept, mean over seeds; `layers` as from `report_frames.layer_frame`.
+def layers_table(layers: Frame, frame: Frame, stat: Stat = "std") -> Table:
+    """Percent of each layer's weights kept, mean over seeds; `layers` as from `long_frames.layer_frame`.
 
-    `frame` is that of the runs, for what the caption says of them. Dense networks are shown where there are no others.
+    `frame` is that of the runs, for the caption. Dense networks are shown if there are no others.
     """
     shown = layers[layers["method"] != DENSE] if has_pruned(layers) else layers
     labels = list(dict.fromkeys(shown["label"]))
@@ -44,7 +46,7 @@ def _block(target: float, layers: Frame, labels: list[str], stat: Stat) -> list[
 
 
 def _size(layers: Frame) -> Cell:
-    """The weights of a layer; a range where rows of several networks have one of that name."""
+    """Number of weights of a layer; a range if several networks have a layer of that name."""
     least, most = int(layers["total"].min()), int(layers["total"].max())
     return Cell(value=float(least), digits=0) if least == most else Cell(text=f"{least} to {most}")
 
@@ -54,10 +56,4 @@ def _cell(rows: Frame | None, stat: Stat) -> Cell:
         return Cell(text="")
     values = [100 * float(value) for value in rows["density"]]
     notes = (Note("§", EMPTY),) if (rows["kept"] == 0).any() else ()
-    return Cell(
-        value=sum(values) / len(values),
-        spread=spread(values, stat),
-        count=len(values),
-        expected=len(values),
-        notes=notes,
-    )
+    return mean_cell(values, stat, expected=len(values), scale=1.0, notes=notes)

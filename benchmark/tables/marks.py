@@ -1,4 +1,4 @@
-"""Which rows of a column are best, second best, and not distinguishable from the best: computed, never typed in."""
+"""Which rows of a column are best, second best, and not distinguishable from the best."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .table import Cell, Mark
 Key = TypeVar("Key", bound=Hashable)
 
 MARGIN = 2.0
-"""Points of accuracy below the best from which a row never counts as indistinct, however noisy its runs are.
+"""A row this many points of accuracy below the best is never indistinct, even if its runs are noisy.
 
 Three seeds with the usual standard deviation of up to half a point give t-intervals of up to about two points.
 """
@@ -32,7 +32,7 @@ class ColumnMarks:
 
     Attributes:
         indistinct: whether a row cannot be told from the best, for rows that could be compared with it.
-        unjudged: rows that the walk came past without enough pairs to compare them.
+        unjudged: rows with too few pairs to be compared, above the end of the comparison.
         is_led_by_barred: a barred row has the highest mean, so that nothing is marked.
     """
 
@@ -47,13 +47,12 @@ class ColumnMarks:
 
 
 def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str] = ()) -> ColumnMarks:
-    """Marks of rows by an accuracy (a fraction, more is better) whose runs stand in `column`.
+    """Marks of rows by an accuracy (a fraction, more is better) in `column` of their runs.
 
-    Best and second are the highest means as they are printed; equal ones share the mark. Whether another row is
-    indistinct from the best is decided from the highest mean down, and not below the first row that really differs.
-    A row with fewer than MIN_INTERVAL pairs to the best is no evidence in either direction: it gets no sign and does
-    not end the walk. Barred rows take no part; one that leads takes all marks away, as naming another the best would
-    be wrong.
+    Best and second are the highest means as they are printed; equal ones share the mark. Rows are compared with the
+    best from the highest mean down, and not below the first row that really differs. A row with fewer than
+    MIN_INTERVAL pairs to the best is no evidence in either direction: it gets no sign and does not end the comparison.
+    Barred rows are not compared. If one has the highest mean, nothing is marked, as another row would be wrong.
     """
     done = {row: known for row, group in rows.items() if len(known := group[group[column].notna()])}
     shown = {row: _printed(group[column]) for row, group in done.items()}
@@ -62,7 +61,7 @@ def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str
     if compared and max(shown.values()) > best:
         return ColumnMarks(is_led_by_barred=True)
     if len(set(compared.values())) < 2:
-        # one row, or all equal: nothing to point at
+        # one row, or all equal
         return ColumnMarks()
     top = max((row for row in compared if compared[row] == best), key=lambda row: len(done[row]))
     lower = {row: value for row, value in compared.items() if value < best}
@@ -73,14 +72,14 @@ def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str
 
 
 def _printed(accuracies: Frame) -> float:
-    """The mean in percent as tables print it: what a reader sees as equal is equal."""
+    """The mean in percent as tables print it, so that means that look equal are equal."""
     return round(100 * sum(float(value) for value in accuracies) / len(accuracies), 2)
 
 
 def _walk(
     lower: Mapping[str, float], best: float, pairs: Mapping[str, list[float]], step: float
 ) -> tuple[dict[str, bool], tuple[str, ...]]:
-    """Whether each row is indistinct from the best, and the rows that could not be judged before the walk ended."""
+    """Whether each row is indistinct from the best, and the rows with too few pairs before the walk ended."""
     indistinct: dict[str, bool] = {}
     unjudged: list[str] = []
     has_ended = False
@@ -95,7 +94,7 @@ def _walk(
 
 
 def untold(columns: Mapping[str, ColumnMarks]) -> tuple[str, ...]:
-    """Sentences on what could not be told, by the headings of the columns; rows are named as they are in the marks."""
+    """Sentences on what could not be compared; `columns` are by heading, rows have the names of the marks."""
     led = [heading for heading, column in columns.items() if column.is_led_by_barred]
     marked = {heading: column for heading, column in columns.items() if column.marks}
     unknown = [heading for heading, column in marked.items() if not column.indistinct]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ..analysis.frame_type import Frame
+from ..analysis.groups import split_groups, subject
+from ..analysis.spread import Stat
 from ..runs.run import DENSE
-from .caption import common_caption, subject
-from .cell import Stat, headings, labels, measured_cell, split_groups, targets
+from .caption import common_caption
+from .cell import headings, measured_cell
 from .table import Cell, Column, Table, TableRow
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -16,31 +18,29 @@ def best_unit(value: float) -> tuple[float, str]:
     return next(((size, name) for size, name in UNITS if abs(value) >= size), UNITS[-1])
 
 
-def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -> Table:
+def macs_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -> Table:
     """Two blocks of rows with the same columns: percent of multiply-adds pruned, and multiply-adds left.
 
     Nothing is marked the best: at one sparsity, fewer multiply-adds are a gain only for a network that still works.
     """
-    groups, sparsities = split_groups(frame), targets(frame)
-    networks = _dense_macs(frame)
+    groups, networks = split_groups(frame), _dense_macs(frame)
     dense = networks[-1] if networks else None
     size, unit = best_unit(dense) if dense else UNITS[-1]
     blocks = {"Multiply-adds pruned (%)": ("macs_pruned", 100.0, 1), _left(unit): ("macs_sparse", 1 / size, 2)}
-    rows = []
+    rows, width = [], max(1, len(groups.targets))
     for block, (column, scale, digits) in blocks.items():
         cell = _reference([0.0] if column == "macs_pruned" and networks else networks, scale, digits)
-        rows.append(TableRow(label="Dense", cells=(cell,) * max(1, len(sparsities)), block=block, is_reference=True))
-        for label in labels(frame):
-            cells = tuple(
-                measured_cell(groups.get((label, t)), column, scale=scale, digits=digits, stat=stat, chance=chance)
-                for t in sparsities
+        rows.append(TableRow(label="Dense", cells=(cell,) * width, block=block, is_reference=True))
+        for label in groups.labels:
+            cells = (
+                measured_cell(each, column, stat, chance, scale=scale, digits=digits) for each in groups.row(label)
             )
-            rows.append(TableRow(label=label, cells=cells, block=block))
+            rows.append(TableRow(label=label, cells=tuple(cells), block=block))
     return Table(
-        name="flops",
+        name="macs",
         title=f"Multiply-adds of {subject(frame)} by sparsity",
         corner="Method",
-        columns=tuple(Column(heading=name) for name in headings(sparsities)),
+        columns=tuple(Column(heading=name) for name in headings(groups)),
         rows=tuple(rows),
         caption=(
             "Multiply-adds with the weights that sparsity counts, for one input, each layer weighted by its density; "
@@ -52,7 +52,7 @@ def flops_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -
 
 
 def _dense_macs(frame: Frame) -> list[float]:
-    """Multiply-adds of the dense networks behind the table, ascending: of its dense rows, or of all if it has none."""
+    """Multiply-adds of the dense networks, ascending: of the dense rows, or of all rows if there are none."""
     rows = frame.loc[frame["macs_dense"].notna()]
     dense = rows.loc[rows["method"] == DENSE]
     return sorted({float(macs) for macs in (dense if len(dense) else rows)["macs_dense"]})

@@ -1,4 +1,4 @@
-"""Which networks stand behind a table, and how many of their parameters sparsity counts, for its caption."""
+"""The networks of a table, and how many of their parameters sparsity counts, for its caption."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..analysis.frame_type import Frame
 from ..models.outside import name_outside
 
 MAX_NAMED = 3
-"""More networks than this are told as a range."""
+"""Most networks that are named; more are given as a range."""
 
 COLUMNS = ("model", "dataset", "label", "prunable", "parameters", "outside")
 
 Counts = tuple[int, int | None]
-"""Prunable weights and all parameters of a network; None where only results of smaller networks are stored."""
+"""Prunable weights and all parameters of a network; None if only results of smaller networks are stored."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class _Network:
 
 
 def counts_phrase(frame: Frame) -> str:
-    """`33,040 of 33,338 parameters`; of several networks each with its name, or the range. Empty if nothing is stored.
+    """`33,040 of 33,338 parameters`; several networks with their names, or as a range. Empty if nothing is stored.
 
-    Every number of weights stands with the parameters of the same network.
+    Every number of weights is beside the parameters of the same network.
     """
-    # Results by the thousand speak of few networks.
+    # Thousands of results are of few networks.
     known = frame.loc[frame["prunable"].notna(), list(COLUMNS)].drop_duplicates()
     if known.empty:
         return ""
@@ -43,7 +43,7 @@ def counts_phrase(frame: Frame) -> str:
 
 
 def outside_phrase(frame: Frame) -> str:
-    """`Embedding.weight 10,000`: what no sparsity counts, the most of any network; empty where nothing is known."""
+    """`Embedding.weight 10,000`: what no sparsity counts, the maximum over networks; empty if nothing is known."""
     most: dict[str, int] = {}
     for text in frame["outside"].dropna().unique():
         for name, size in json.loads(text).items():
@@ -52,7 +52,7 @@ def outside_phrase(frame: Frame) -> str:
 
 
 def _counts(known: Frame) -> list[Counts]:
-    """Those of each row. A result from before `outside` was noted has the parameters of the finished network.
+    """Those of each row. A result without `outside` is old and has the parameters of the finished network.
 
     That may be a smaller one than the network before pruning, so the largest of the same network is taken.
     """
@@ -68,7 +68,7 @@ def _phrase(counts: Counts) -> str:
 
 
 def _named(known: Frame, counts: list[Counts]) -> list[_Network] | None:
-    """The networks by the least that tells them apart: the model, the data set, or the rows of the table."""
+    """The networks by the first that tells them apart: model, data set, both, or the rows of the table."""
     for columns in (["model"], ["dataset"], ["model", "dataset"], ["label"]):
         groups: dict[str, set[Counts]] = {}
         for names, pair in zip(known[columns].itertuples(index=False), counts, strict=True):
@@ -79,7 +79,7 @@ def _named(known: Frame, counts: list[Counts]) -> list[_Network] | None:
 
 
 def _gathered(networks: dict[str, Counts]) -> list[_Network]:
-    """Names by network, the one of most names last, as 'the others' where it has several."""
+    """Names by network; the network with most names is last, as 'the others' if it has several."""
     names: dict[Counts, list[str]] = {}
     for name, pair in networks.items():
         names.setdefault(pair, []).append(name)

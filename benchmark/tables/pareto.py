@@ -4,64 +4,45 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.curves import pareto_front
 from ..analysis.frame_type import Frame
-from .accuracy import column_marks, dense_rows
-from .caption import ACCURACIES, accuracy_column, common_caption, has_uneven_counts, subject
-from .cell import Stat, heading, headings, labels, measured_cell, split_groups, targets
+from ..analysis.groups import heading, split_groups, subject
+from ..analysis.spread import Stat
+from .accuracy import accuracy_rows, dense_rows, marks_by_target
+from .caption import common_caption
+from .cell import headings, measured_cell
 from .marks import RULE, untold
 from .table import Cell, Column, Note, Table, TableRow
 
 FRONT = "on the Pareto front of the means: no other row and sparsity has at least its accuracy with fewer multiply-adds"
 
-
-def pareto_front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The (cost, value) points that no other beats in both, by rising cost: less cost and more value are better."""
-    front: list[tuple[float, float]] = []
-    for cost, value in sorted(set(points), key=lambda point: (point[0], -point[1])):
-        if not front or value > front[-1][1]:
-            front.append((cost, value))
-    return front
+Pair = tuple[Cell, Cell]
+"""Multiply-adds left and accuracy, in percent."""
 
 
-def macs_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance: float | None = None) -> Table:
+def pareto_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance: float | None = None) -> Table:
     """Two columns for each sparsity: multiply-adds left in percent of the dense network, and accuracy in percent."""
     column = accuracy_column(accuracy)
-    groups, sparsities, shows_count = split_groups(frame), targets(frame), has_uneven_counts(frame)
-    marks = {target: column_marks(groups, target, column, chance) for target in sparsities}
-    left = frame.assign(macs_left=1 - frame["macs_pruned"].astype(float))
-    left_groups = split_groups(left)
-
-    def pair(label: str, target: float) -> tuple[Cell, Cell]:
-        key = (label, target)
-        macs = measured_cell(left_groups.get(key), "macs_left", scale=100, digits=1, stat=stat, chance=None)
-        made = measured_cell(groups.get(key), column, scale=100, digits=2, stat=stat, chance=chance)
-        made = replace(made, shows_count=shows_count)
-        group = groups.get(key)
-        return replace(macs, notes=()), made if group is None else marks[target].on(group.name, made)
-
-    rows = {label: [pair(label, target) for target in sparsities] for label in labels(frame)}
-    dense = dense_rows(frame, column, stat, 1)
-    reached = [_point(*cells) for pairs in rows.values() for cells in pairs]
-    reached += [(100.0, row.cells[0].value) for row in dense]
-    front: set[tuple[float | None, float | None]] = set()
-    front.update(pareto_front([(macs, value) for macs, value in reached if macs is not None and value is not None]))
-    whole = Cell(value=100.0, digits=1)
+    groups = split_groups(frame.assign(macs_left=1 - frame["macs_pruned"].astype(float)))
+    marks = marks_by_target(groups, column, chance)
+    rows: list[tuple[TableRow, list[Pair]]] = []
+    for row in dense_rows(frame, column, stat, max(1, len(groups.targets))):
+        rows.append((row, [(Cell(value=100.0, digits=1), cell) for cell in row.cells]))
+    for row in accuracy_rows(frame, groups, column, stat, chance, marks):
+        left = [measured_cell(group, "macs_left", stat, None, digits=1) for group in groups.row(row.label)]
+        rows.append((row, [(replace(cell, notes=()), found) for cell, found in zip(left, row.cells, strict=True)]))
+    front = _front([pair for _, pairs in rows for pair in pairs])
     return Table(
-        name="macs",
+        name="pareto",
         title=f"Test accuracy (%) of {subject(frame)} beside multiply-adds left (%)",
         corner="Method",
         columns=tuple(
-            Column(heading=part, group=name) for name in headings(sparsities) for part in ("MACs left", "accuracy")
+            Column(heading=part, group=name) for name in headings(groups) for part in ("MACs left", "accuracy")
         ),
-        rows=(
-            *(replace(row, cells=(whole, row.cells[0]) * max(1, len(sparsities))) for row in dense),
-            *(
-                TableRow(label=label, cells=tuple(cell for cells in pairs for cell in _noted(cells, front)))
-                for label, pairs in rows.items()
-            ),
-        ),
+        rows=tuple(_noted(row, pairs, front) for row, pairs in rows),
         caption=(
-            f"By the {ACCURACIES[accuracy]}. "  # pyright: ignore[reportArgumentType]
+            f"By the {ACCURACIES[accuracy]}. "
             "Multiply-adds with the weights that sparsity counts, for one input, each layer weighted by its density, "
             "in percent of the dense network's.",
             *common_caption(frame, stat),
@@ -72,12 +53,21 @@ def macs_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance:
     )
 
 
-def _point(macs: Cell, accuracy: Cell) -> tuple[float | None, float | None]:
-    return macs.value, accuracy.value
+def _front(pairs: list[Pair]) -> set[tuple[float, float]]:
+    return set(pareto_front([point for pair in pairs if (point := _point(pair))]))
 
 
-def _noted(cells: tuple[Cell, Cell], front: set[tuple[float | None, float | None]]) -> tuple[Cell, Cell]:
-    macs, accuracy = cells
-    if _point(macs, accuracy) not in front:
-        return cells
-    return macs, replace(accuracy, notes=(*accuracy.notes, Note("⋆", FRONT)))
+def _point(pair: Pair) -> tuple[float, float] | None:
+    macs, accuracy = pair
+    return None if macs.value is None or accuracy.value is None else (macs.value, accuracy.value)
+
+
+def _noted(row: TableRow, pairs: list[Pair], front: set[tuple[float, float]]) -> TableRow:
+    """The row with the cells of its pairs, and a sign at accuracies on the front; dense rows have none."""
+    cells = []
+    for pair in pairs:
+        macs, accuracy = pair
+        if _point(pair) in front and not row.is_reference:
+            accuracy = replace(accuracy, notes=(*accuracy.notes, Note("⋆", FRONT)))
+        cells += [macs, accuracy]
+    return replace(row, cells=tuple(cells))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
+from ..analysis.groups import percent
 from ..analysis.ranks import CELL, cell_ranks, rank_test, rankable, setting_scores
 from ..runs.run import DENSE
-from .caption import ACCURACIES, accuracy_column, missing_sentence, prunable_sentence, seeds_sentence
-from .cell import percent
+from .caption import missing_sentence, prunable_sentence, seeds_sentence, sentences
 from .table import Cell, Column, Note, Table, TableRow
 
 PARTIAL = (
@@ -26,8 +27,7 @@ DEFINITION = (
 
 def rank_table(frame: Frame, accuracy: str = "last") -> Table:
     """Ranks by mean accuracy; `frame` may hold several studies, one (data set, model) each being one setting."""
-    column, missing = accuracy_column(accuracy), missing_sentence(frame)
-    ranks = cell_ranks(rankable(frame), column)
+    ranks = cell_ranks(rankable(frame), accuracy_column(accuracy))
     test = rank_test(setting_scores(ranks)) if len(ranks) else None
     places = sorted(ranks[CELL].drop_duplicates().itertuples(index=False, name=None))
     lookup = {(r.dataset, r.model, r.target, r.label): r.rank for r in ranks.itertuples()}
@@ -51,11 +51,11 @@ def rank_table(frame: Frame, accuracy: str = "last") -> Table:
             *(Column(heading=percent(target), group=f"{model} on {dataset}") for dataset, model, target in places),
         ),
         rows=tuple(rows),
-        caption=(
-            DEFINITION.format(accuracy=ACCURACIES[accuracy]),  # pyright: ignore[reportArgumentType]
+        caption=sentences(
+            DEFINITION.format(accuracy=ACCURACIES[accuracy]),
             seeds_sentence(frame),
             prunable_sentence(frame),
-            *([missing] if missing else []),
+            missing_sentence(frame),
             test.sentence() if test else "No run is stored.",
         ),
     )

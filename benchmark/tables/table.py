@@ -9,12 +9,12 @@ from typing import Any, Literal
 Mark = Literal["", "best", "second"]
 
 INDISTINCT = "≈"
-"""Sign of a cell that is not distinguishable from the best of its column; no note has it."""
+"""Sign of a cell that is not distinguishable from the best of its column; no note may use it."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """A footnote: a symbol, what it means, and what is special about this cell. Same symbol, same meaning."""
+    """A footnote: a symbol, its meaning, which is the same in all cells, and what it says of this cell."""
 
     symbol: str
     meaning: str
@@ -23,18 +23,19 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A number with its spread and the runs behind it, or words.
+    """A number with its spread and number of runs, or text.
 
     Attributes:
         value: in the unit of its row or column, not rounded; None where there is none.
-        spread: what stands behind the plus-minus, same unit; None for a single run.
-        count: runs behind the value; `expected` the runs there should be.
-        shows_count: print the count even where nothing is missing.
+        spread: the number after the plus-minus, in the same unit; None for a single run.
+        count: number of runs behind the value.
+        expected: number of runs in the study.
+        shows_count: print the count even if no run is missing.
         digits: decimals shown.
         signed: print a plus before positive numbers (differences).
         text: shown in place of a number.
-        mark: by the mean alone.
-        is_indistinct: not distinguishable from the best of its column over seeds; None where that was not compared.
+        mark: best or second best by the mean alone.
+        is_indistinct: not distinguishable from the best of its column over seeds; None if it was not compared.
         cited: from a publication, not measured here.
     """
 
@@ -53,7 +54,7 @@ class Cell:
 
     @property
     def number(self) -> str:
-        """The rounded value; empty where there is none."""
+        """The rounded value, empty if there is none."""
         if self.value is None:
             return ""
         sign = "+" if self.signed else ""
@@ -67,7 +68,7 @@ class Cell:
 
     @property
     def runs(self) -> str:
-        """`2/3` where runs are missing, `3` where the table shows counts, else nothing."""
+        """`2/3` if runs are missing, `3` if the table shows counts, else empty."""
         if self.count is None or (self.value is None and self.count == self.expected):
             return ""
         if self.expected is not None and self.count != self.expected:
@@ -90,7 +91,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
-    """A label and its cells. Rows with the same `block` stand together under that heading."""
+    """A label and its cells. Rows with the same `block` are together under that heading."""
 
     label: str
     cells: tuple[Cell, ...]
@@ -101,9 +102,12 @@ class TableRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A whole table. `caption` is a list of sentences.
+    """A whole table.
 
-    `marks` says how the marks were found, and `untold` what could not be told; both follow the legend of the marks.
+    Attributes:
+        caption: sentences.
+        marks: how the marks were found; follows the legend of the marks.
+        untold: sentences on what could not be compared.
     """
 
     name: str
@@ -121,7 +125,7 @@ class Table:
         return any(cell.mark for row in self.rows for cell in row.cells)
 
     def sentences(self, escape: Callable[[str], str], best: str, second: str) -> list[str]:
-        """The caption in a format's own markup; `best` and `second` are the names of its two marks as they look."""
+        """The caption in the markup of a format; `best` and `second` name its two marks in that markup."""
         legend = f"{best}: best mean; {second}: second best; {escape(INDISTINCT)}: not distinguishable from the best."
         marks = [f"{legend} {escape(self.marks)}"] if self.has_marks else []
         return [*map(escape, self.caption), *marks, *map(escape, self.untold)]

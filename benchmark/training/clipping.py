@@ -1,4 +1,4 @@
-"""Clipping of gradients by the norm of those that move weights."""
+"""Gradient clipping by the norm of the gradients that move weights."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..api.pruner import Pruner
 def clip_gradients(pruner: Pruner, optimizer: torch.optim.Optimizer, max_norm: float) -> None:
     """Scale all gradients of the optimiser so that the norm of those that move weights is at most `max_norm`.
 
-    The gradients of pruned weights are dense, and larger together than those of the weights that are left: they do not
-    count, or a sparse network would take shorter steps the sparser it is. They are scaled like the others, as methods
-    read the momentum that they leave. What the optimiser does not train does not count either.
+    Gradients of pruned weights do not count: they are dense and together larger than those of the weights that are
+    left, so that steps would become shorter the sparser the network is. They are scaled like the others, because
+    methods read the momentum that they leave. Parameters that the optimiser does not train do not count either.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if not parameters:
@@ -26,7 +26,7 @@ def clip_gradients(pruner: Pruner, optimizer: torch.optim.Optimizer, max_norm: f
 
 
 def _masks_of_parameters(pruner: Pruner) -> dict[int, Tensor]:
-    """By the id of the parameter. Behind a parametrisation all weights move, whether the network uses them or not."""
+    """Masks by the id of the parameter. Parametrised weights are left out: all of them move, used or not."""
     masks = pruner.held_masks
     if masks is None:
         return {}

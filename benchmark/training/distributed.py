@@ -1,8 +1,8 @@
 """Several processes that train one network, each on its share of every batch (DistributedDataParallel).
 
-Every process computes the same run with the same seeds; gradients, scores and counts are summed over all of them, so
-that weights and masks stay equal. The leader (rank 0) alone talks to the launcher and writes files; the others follow.
-With one process everything here does nothing.
+Every process computes the same run with the same seeds. Gradients, scores and counts are summed over all processes, so
+weights and masks stay equal. Only the leader (rank 0) talks to the launcher and writes files. With one process the
+functions here do nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..api.masks import Masks
 from ..runs.run import Run, from_dict, to_dict
 
 TIMEOUT = timedelta(minutes=30)
-"""A process that waits longer for another one gives up: longer than any evaluation or scoring of one process."""
+"""A process that waits longer for another one fails. Evaluating or scoring on one process takes less."""
 
 
 def is_active() -> bool:
@@ -52,7 +52,7 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    # Orders and stop flags are small tensors on the CPU, whatever the network lies on.
+    # Orders and stop flags are small CPU tensors even if the network is on a GPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
     try:
         yield
@@ -68,13 +68,13 @@ def own_device(device: torch.device) -> torch.device:
 
 
 def announce(run: Run | None) -> None:
-    """The leader tells the others which run to compute next; None sends them home."""
+    """The leader tells the others which run to compute next; None tells them to exit."""
     if is_active() and is_leader():
         _broadcast_text("" if run is None else json.dumps(to_dict(run)))
 
 
 def next_run() -> Run | None:
-    """What a follower is to compute; waits for the leader."""
+    """The run that a follower computes next; waits for the leader."""
     text = _broadcast_text("")
     return from_dict(json.loads(text)) if text else None
 
@@ -98,7 +98,7 @@ def total(tensor: Tensor) -> Tensor:
 
 
 def agreed(value: bool) -> bool:
-    """The leader's value, for all."""
+    """The leader's value, in every process."""
     if not is_active():
         return value
     shared = torch.tensor(int(value))
@@ -107,7 +107,7 @@ def agreed(value: bool) -> bool:
 
 
 def check_shares(num_samples: int, batch_size: int) -> None:
-    """Refuse batches that leave a process with less than two samples, which batch norm cannot take."""
+    """Refuse batches that leave a process with fewer than two samples, which batch norm cannot take."""
     rest = num_samples % batch_size
     smallest = min(batch_size, rest if rest > 1 else batch_size) // world()
     if is_active() and smallest < 2:
@@ -118,7 +118,7 @@ def check_shares(num_samples: int, batch_size: int) -> None:
 
 
 def weighted(loss: Tensor, num_own: int, num_all: int) -> Tensor:
-    """The mean loss of this process's share, such that the mean over processes is the mean over the whole batch."""
+    """The mean loss of this share, weighted so that the mean over processes is the mean over the whole batch."""
     return loss * (num_own * world() / num_all)
 
 
@@ -126,13 +126,13 @@ def parallel(model: nn.Module) -> nn.Module:
     """The network whose backward pass averages gradients over the processes."""
     if not is_active():
         return model
-    # Statistics of batch norm are settled once an epoch, in `average_statistics`.
+    # Statistics of batch norm are averaged once an epoch, in `average_statistics`.
     return DistributedDataParallel(model, broadcast_buffers=False)
 
 
 @torch.no_grad()
 def average_statistics(model: nn.Module) -> None:
-    """Running statistics of batch norm as the mean over processes; where they are synchronised, they are equal."""
+    """Set the running statistics of batch norm to their mean over the processes (equal already if synchronised)."""
     if not is_active():
         return
     for module in model.modules():
@@ -142,7 +142,7 @@ def average_statistics(model: nn.Module) -> None:
 
 
 def check_same(masks: Masks | None) -> None:
-    """Raise RuntimeError where a process has other masks than the leader."""
+    """Raise RuntimeError if a process has other masks than the leader."""
     if not is_active() or masks is None:
         return
     found = hashlib.sha256()
@@ -154,7 +154,7 @@ def check_same(masks: Masks | None) -> None:
 
 
 def check_same_data(fingerprint: str) -> None:
-    """Raise UserError where a process has read other data than the leader: nodes may have roots of their own."""
+    """Raise UserError if a process has read other data than the leader: nodes may have their own data roots."""
     if is_active() and (differing := _num_differing(hashlib.sha256(fingerprint.encode()).digest())):
         raise UserError(
             f"{differing} of {world()} processes have read other data than the first one; check their roots"
@@ -162,7 +162,7 @@ def check_same_data(fingerprint: str) -> None:
 
 
 def _num_differing(digest: bytes) -> int:
-    """How many processes have another digest than the leader."""
+    """The number of processes with another digest than the leader."""
     own = torch.tensor(int.from_bytes(digest[:8], "big", signed=True))
     leaders = own.clone()
     dist.broadcast(leaders, 0)

@@ -1,4 +1,4 @@
-"""Memory of one run: its peak in bytes, and what becomes of memory that tensors free on a CPU."""
+"""Peak memory of a run, and whether the process keeps the memory that tensors free on a CPU."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4
 
 
 def keep_freed(device: torch.device) -> bool:
-    """Have this process keep the memory that tensors free, for those of the next step; whether it does.
+    """Make this process keep the memory that tensors free, for those of the next step. Returns whether it does.
 
-    By default glibc hands large blocks back to the system when they are freed, and every step of a training has its
-    activations mapped in again, page by page: up to a fifth of its time (benchmark/perf/NOTES.md). Nothing is done, and
-    False returned, on other devices, with other C libraries, and where the environment has chosen an allocator or set
-    up this one: the user knows better.
+    By default glibc returns large freed blocks to the system, so every training step maps its activations in again,
+    page by page: up to a fifth of its time (benchmark/perf/NOTES.md). This does nothing and returns False on other
+    devices, with other C libraries, and if the user has chosen or configured an allocator in the environment.
     """
     if device.type != "cpu" or _environment_sets_malloc():
         return False
     libc = _glibc()
-    # never trim the top of the heap, and take no block from outside of it, which would be unmapped when it is freed
+    # never trim the top of the heap, and take no block outside the heap: it would be unmapped when it is freed
     return libc is not None and libc.mallopt(TRIM_THRESHOLD, -1) == 1 and libc.mallopt(MMAP_MAX, 0) == 1
 
 
@@ -42,7 +41,7 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def reset_peak(device: torch.device) -> None:
-    """Forget the peak so far, and memory kept from it: one process computes many runs."""
+    """Reset the peak and return kept memory to the system: one process computes many runs."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -52,11 +51,11 @@ def reset_peak(device: torch.device) -> None:
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
-        return  # a kernel without it: the peak is then that of the process
+        return  # this kernel cannot reset it: the peak is that of the whole process
 
 
 def peak(device: torch.device) -> int:
-    """Peak of the device's allocator on CUDA; of the process's resident set (libraries included) on a CPU."""
+    """Peak bytes: of the allocator on CUDA, of the process's resident set (libraries included) on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

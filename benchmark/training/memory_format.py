@@ -1,4 +1,4 @@
-"""How the tensors of a network lie in memory: it changes speed, and results by no more than floating-point order."""
+"""The memory format of a network's tensors: it changes speed, and results only by the order of additions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ SAFE_CHANNELS = 16
 def choose_memory_format(
     setting: MemoryFormat, model: nn.Module, input_shape: tuple[int, ...], device: torch.device
 ) -> torch.memory_format:
-    """`auto`: channels last for images (c, h, w) through 2-D convolutions, where the device's kernels can be trusted.
+    """`auto`: channels last for images (c, h, w) and 2-D convolutions, unless a kernel of the device is faulty.
 
-    Raises ValueError where channels last is asked for and inputs are no images, for it would have no effect; and where
-    it would damage memory.
+    Raises ValueError if channels last is asked for where it has no effect (no images) or would damage memory.
     """
     is_convolutional = len(input_shape) == 3 and any(isinstance(module, nn.Conv2d) for module in model.modules())
     if setting == "channels_last" and not is_convolutional:
@@ -35,7 +34,7 @@ def choose_memory_format(
 
 
 def _find_damaging(model: nn.Module) -> str | None:
-    """The first strided 1x1 convolution of so few channels that oneDNN's gradient writes past its own memory.
+    """The first strided 1x1 convolution with so few channels that oneDNN's gradient writes beyond its memory.
 
     https://github.com/uxlfoundation/oneDNN/issues/6035: such trainings crash, hang or have wrong gradients.
     """

@@ -1,5 +1,4 @@
-"""A run belongs to one process. What a method forks is ended where it comes back out of the method; what a method
-changes in the process or leaves behind in it is undone."""
+"""A run belongs to one process: forks of a method are ended, and what a method changes in the process is undone."""
 
 from __future__ import annotations
 
@@ -23,16 +22,18 @@ def take_process() -> None:
 
 
 def leave_if_forked() -> None:
-    """End a copy of the process that computes the run: `os.fork` in a method makes one, which would go on with the
-    same run, and write into the same folder."""
+    """End this process if it is a fork of the one that computes the run.
+
+    `os.fork` in a method makes such a copy, which would go on with the same run and write into the same folder.
+    """
     if _owner is not None and os.getpid() != _owner:
         os._exit(0)
 
 
 @contextlib.contextmanager
 def restored_process() -> Iterator[None]:
-    """Undo what code of a method may have changed for the runs after it: the working directory, the environment, the
-    mask of new files, torch's default type and its gradient mode."""
+    """Undo what a method's code may have changed for later runs: the working directory, the environment, the umask,
+    torch's default type and its gradient mode."""
     import torch
 
     folder, environment = Path.cwd(), dict(os.environ)
@@ -52,8 +53,10 @@ def restored_process() -> Iterator[None]:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process now. Python's own way waits for all threads and child processes, also for those that a method
-    has left behind and that never end; the children are killed."""
+    """End this process now and kill its children.
+
+    Python's normal exit waits for all threads and child processes, also for those of a method that never end.
+    """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -64,7 +67,7 @@ def leave(code: int) -> NoReturn:
 
 
 def children() -> set[int]:
-    """Processes that this one has started and that are there. Without Linux's /proc only multiprocessing's."""
+    """The running child processes of this one; without Linux's /proc only those of multiprocessing."""
     found = {child.pid for child in multiprocessing.active_children() if child.pid is not None}
     for path in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -73,9 +76,9 @@ def children() -> set[int]:
 
 
 def end_after_parent(parent: int, grace: float) -> None:
-    """Wait until the process `parent` is gone; `grace` seconds later end this one, should it still be there.
+    """Wait until the process `parent` has ended, and end this one `grace` seconds later.
 
-    Until then a run can stop at the end of its epoch. One that hangs would hold its claim for ever.
+    Until then a run can stop at the end of its epoch. A run that hangs would hold its claim forever.
     """
     while os.getppid() == parent:
         time.sleep(1.0)

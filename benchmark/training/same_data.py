@@ -1,4 +1,4 @@
-"""Refuse to go on from weights of other data: a dense training or a checkpoint that another data root made."""
+"""Refuse to continue from weights of other data: of a dense training or a checkpoint made with another data root."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..api.errors import MachineError
 
 
 class OtherData(MachineError):
-    """The data are not those that a run began with. Given the right ones, it goes on."""
+    """The data are not those that the run began with. With the right data root it can go on."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class DataOrigin:
-    """Which data: name, fingerprint of content and splits, and the root that it was read from, if that is known."""
+    """Identifies data: name, fingerprint of content and splits, and the root it was read from, if known."""
 
     name: str
     fingerprint: str
@@ -36,7 +36,7 @@ def origin_of(result: Mapping[str, Any]) -> DataOrigin:
 
 
 def check_parent(parent: Mapping[str, Any], path: Path, own: DataOrigin) -> None:
-    """Raises OtherData where the dense training was not of this data; `path` is its folder."""
+    """Raises OtherData if the dense training was computed on other data; `path` is its folder."""
     theirs = origin_of(parent)
     if theirs.fingerprint != own.fingerprint:
         raise OtherData(
@@ -46,7 +46,7 @@ def check_parent(parent: Mapping[str, Any], path: Path, own: DataOrigin) -> None
 
 
 def check_checkpoint(state: Mapping[str, Any], path: Path, own: DataOrigin) -> None:
-    """Raises OtherData where a checkpoint was written on other data; those of earlier versions do not tell."""
+    """Raises OtherData if a checkpoint was computed on other data; those of earlier versions do not record theirs."""
     if "data" in state and state["data"]["fingerprint"] != own.fingerprint:
         theirs = DataOrigin(own.name, **state["data"])
         raise OtherData(

@@ -1,7 +1,7 @@
 """Batch norm over the batches of all processes, on any device.
 
-torch's own needs a GPU and is no subclass of BatchNorm2d, which methods look for. This one is a few plain operations:
-slower than torch's on a GPU, with the same numbers as one process that sees the whole batch, up to rounding.
+torch's own needs a GPU and is no subclass of BatchNorm2d, which methods look for. This one consists of a few plain
+operations: slower than torch's on a GPU, and equal, up to rounding, to one process with the whole batch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Synced(_BatchNorm):
         values = input.float()
         dimensions = [0, *range(2, input.dim())]
         count = distributed.total(torch.tensor(float(input.numel() // input.shape[1]), device=input.device))
-        # Two passes: the mean of squares minus the square of the mean loses digits.
+        # In two passes, because the mean of squares minus the squared mean loses digits.
         mean = all_reduce(values.sum(dimensions)) / count
         centred = values - _as_channels(mean, input)
         variance = all_reduce(centred.square().sum(dimensions)) / count

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ...benchmark.api.errors import UserError
 from ...benchmark.api.masks import Masks, Site, num_kept
 from ...benchmark.api.pruner import Context, Pruner
-from ..checks.toy_task import ToyTask, toy_network
 from ..registry import create  # a control builds the method that its option names
 from .fixed_mask import FixedMask
+from .toy_task import toy_context, toy_network
 
 
 @dataclass(kw_only=True)
@@ -60,10 +60,10 @@ class BorrowedMask(FixedMask):
 
     def _is_final_on_toy_network(self) -> bool:
         """Whether the other method's first round sets its last mask; tried out, since methods need not say it."""
-        inner, task, network = self._create_inner(), ToyTask(), toy_network()
+        inner, network = self._create_inner(), toy_network()
         try:
             with torch.random.fork_rng(devices=[]):
-                is_same = inner.attach(task.context(network)) is network
+                is_same = inner.attach(toy_context(network)) is network
                 if is_same:
                     inner.begin_round(0)
         except (ValueError, FloatingPointError):

@@ -1,10 +1,10 @@
-"""What must hold for every pruning method: each check raises AssertionError with its reason, or returns a detail."""
+"""What must hold for every pruning method: each check raises AssertionError with a reason, or returns a detail."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
 import torch
@@ -13,58 +13,31 @@ from torch.nn.utils import parametrize
 
 from ...benchmark.api.errors import UserError
 from ...benchmark.api.masks import check_finite, find_sites, num_kept
-from ...benchmark.api.pruner import Pruner
+from ..bases.toy_task import INPUT_SHAPE
 from ..listing.budget import trained_epochs
-from ..listing.describe import MethodInfo, Option
-from ..parts.straight_through import shadow
-from ..registry import create
-from .toy_task import INPUT_SHAPE, ToyNetwork, ToyRun, ToyTask, resume, toy_network
+from ..listing.describe import Option
+from .subject import Subject
+from .surround import after_each_step, in_random_state, with_nan
+from .trial import ToyTask, Trial
 
 MAX_RESUMES = 4
 """Trainings are resumed from at most this many of their checkpoints, spread evenly over rounds and epochs."""
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The method under test, with the options and the sparsity at which it is tested."""
-
-    info: MethodInfo
-    options: Mapping[str, Any]
-    sparsity: float
-    kind: type[nn.Module] = ToyNetwork
-
-    def make(self, **changes: Any) -> Pruner:
-        return create(self.info.name, self.sparsity, {**self.options, **changes})
-
-    def network(self) -> nn.Module:
-        return toy_network(kind=self.kind)
-
-    def start(self, task: ToyTask | None = None, **options: Any) -> ToyRun:
-        """A run that has not begun."""
-        return ToyRun(self.make(), self.network(), task or ToyTask(), **options)
-
-    def train(self, task: ToyTask | None = None) -> ToyRun:
-        """A whole training, not yet detached."""
-        return self.start(task).train()
-
-    def train_and_detach(self, task: ToyTask | None = None) -> ToyRun:
-        return _detached(self.train(task))
-
-
-def _detached(run: ToyRun) -> ToyRun:
-    run.pruner.detach()
-    return run
+def _detached(trial: Trial) -> Trial:
+    trial.pruner.detach()
+    return trial
 
 
 def check_target(subject: Subject) -> str:
-    """The number of weights kept is num_kept(N, sparsity), and what is pruned is exactly zero."""
-    run = subject.train_and_detach()
-    counts = [(int((site.weight != 0).sum()), site.weight.numel()) for site in find_sites(run.model)]
+    """The number of weights kept is num_kept(N, sparsity), and pruned weights are exactly zero."""
+    trial = _detached(subject.start().train())
+    counts = [(int((site.weight != 0).sum()), site.weight.numel()) for site in find_sites(trial.model)]
     nonzero, total = (sum(pair[i] for pair in counts) for i in (0, 1))
-    masks = run.pruner.masks
+    masks = trial.pruner.masks
     if masks is None:
         return f"no masks; {nonzero} of {total} weights are not zero"
-    _assert_zero_outside_masks(run)
+    _assert_zero_outside_masks(trial)
     if not subject.info.reaches_target:
         return f"chooses its sparsity; kept {masks.num_kept} of {masks.num_total}"
     wanted = num_kept(masks.num_total, subject.sparsity)
@@ -73,9 +46,9 @@ def check_target(subject: Subject) -> str:
 
 
 def check_scores(subject: Subject) -> str:
-    """Scores are finite floats, whenever the method ranks weights by them."""
-    run = subject.start()
-    compute = getattr(run.pruner, "scores", None)
+    """Scores are finite floats every time the method computes them."""
+    trial = subject.start()
+    compute = getattr(trial.pruner, "scores", None)
     if compute is None:
         return "ranks no weights by scores"
     dtypes: set[str] = set()
@@ -86,43 +59,46 @@ def check_scores(subject: Subject) -> str:
         dtypes.update(str(score.dtype) for score in scores.values())
         return scores
 
-    setattr(run.pruner, "scores", observed)  # noqa: B010  a method's own name: only some pruners have it
-    run.train()
+    setattr(trial.pruner, "scores", observed)  # noqa: B010  a method's own name: only some pruners have it
+    trial.train()
     return ", ".join(sorted(dtypes)) or "asks for no scores"
 
 
 def check_masks_hold(subject: Subject, optimizer: Literal["sgd", "adam"]) -> str:
     """Pruned weights are zero after every step, whatever momentum and weight decay do."""
-    subject.start(ToyTask(optimizer=optimizer), on_step=_assert_zero_outside_masks).train()
+    trial = subject.start(ToyTask(optimizer=optimizer))
+    after_each_step(trial.pruner, lambda: _assert_zero_outside_masks(trial))
+    trial.train()
     return "SGD with momentum 0.9, Nesterov, weight decay" if optimizer == "sgd" else "Adam, weight decay"
 
 
-def _assert_zero_outside_masks(run: ToyRun) -> None:
-    if run.pruner.masks is None:
+def _assert_zero_outside_masks(trial: Trial) -> None:
+    masks = trial.pruner.masks
+    if masks is None:
         return
-    for name, site in run.pruner.masks.sites.items():
-        leaked = int((site.weight.detach()[~run.pruner.masks[name]] != 0).sum())
-        assert leaked == 0, f"{leaked} pruned weights of {name} are not zero in epoch {run.epoch}"
+    for name, site in masks.sites.items():
+        leaked = int((site.weight.detach()[~masks[name]] != 0).sum())
+        assert leaked == 0, f"{leaked} pruned weights of {name} are not zero in epoch {trial.position[1]}"
 
 
 def check_no_trace(subject: Subject) -> str:
     """Attaching and pruning leave parameters, buffers, modes, gradients and the global random state as they were."""
     network = subject.network()
-    # a part in eval mode and a frozen parameter: what is set for scoring must be set back one by one
+    # one part in eval mode and one frozen parameter: modes and flags must be restored one by one
     next(network.children()).eval()
     list(network.parameters())[-1].requires_grad_(False)
     before, random_state = _facts(network), torch.get_rng_state()
     values = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    run = ToyRun(subject.make(), network)
-    run.pruner.begin_round(0)
+    trial = Trial(subject.make(), network)
+    trial.pruner.begin_round(0)
     assert torch.equal(torch.get_rng_state(), random_state), "the global random state has moved"
     after = _facts(network)
     changed = [key for key in before if key in after and before[key] != after[key]]
     assert not changed, f"changed: {', '.join(changed)}"
-    if type(run.pruner).moves_weights:
+    if type(trial.pruner).moves_weights:
         return "changes weights that stay, as it says"
-    masks = run.pruner.masks
-    pruned = dict(masks.items()) if masks is not None and run.model is network else {}
+    masks = trial.pruner.masks
+    pruned = dict(masks.items()) if masks is not None and trial.model is network else {}
     state = network.state_dict()
     for name, value in values.items():
         if name in state:
@@ -139,13 +115,15 @@ def _facts(network: nn.Module) -> dict[str, Any]:
 
 
 def check_determinism(subject: Subject) -> str:
-    """The same seed gives the same masks and weights bit for bit, whatever the global random state is."""
-    runs = []
+    """The same seed gives the same masks and weights bit for bit, even in another global random state."""
+    trials = []
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            runs.append(subject.train_and_detach())
-    _assert_equal(runs[0], runs[1], "in a second run")
+            trial = subject.start()
+            in_random_state(trial.pruner, seed)
+            trials.append(_detached(trial.train()))
+    _assert_equal(trials[0], trials[1], "in a second run")
     return ""
 
 
@@ -153,17 +131,17 @@ def check_resume(subject: Subject) -> str:
     """A training killed after any epoch and resumed ends with the same bits as an uninterrupted one."""
     checkpoints: list[tuple[tuple[int, int], bytes]] = []
     task = ToyTask()
-    whole = subject.start(task, on_epoch=lambda run: checkpoints.append(((run.index, run.epoch), run.checkpoint())))
+    whole = subject.start(task, on_epoch=lambda trial: checkpoints.append((trial.position, trial.checkpoint())))
     _detached(whole.train())
     assert checkpoints, "the method trains no epoch"
     stride = math.ceil(len(checkpoints) / MAX_RESUMES)
     for position, checkpoint in checkpoints[::stride]:
-        resumed = _detached(resume(subject.start(task), checkpoint).train())
+        resumed = _detached(subject.start(task).resume(checkpoint).train())
         _assert_equal(whole, resumed, f"when resumed in round {position[0]} after {position[1]} epochs")
     return f"{len(checkpoints[::stride])} of {len(checkpoints)} checkpoints"
 
 
-def _assert_equal(one: ToyRun, other: ToyRun, when: str) -> None:
+def _assert_equal(one: Trial, other: Trial, when: str) -> None:
     tensors, others = one.model.state_dict(), other.model.state_dict()
     assert tensors.keys() == others.keys(), f"the network has other tensors {when}"
     for name, tensor in tensors.items():
@@ -176,39 +154,41 @@ def _assert_equal(one: ToyRun, other: ToyRun, when: str) -> None:
 
 def check_plain_model(subject: Subject) -> str:
     """After `detach` the network has the tensors of a fresh one, no parametrisation, no hook, and the same outputs."""
-    run = subject.train()
+    trial = subject.start().train()
     inputs = torch.randn(4, *INPUT_SHAPE, generator=torch.Generator().manual_seed(0))
-    run.model.eval()
+    trial.model.eval()
     with torch.no_grad():
-        before = run.model(inputs)
-        run.pruner.detach()
-        after = run.model(inputs)
+        before = trial.model(inputs)
+        trial.pruner.detach()
+        after = trial.model(inputs)
     assert torch.equal(before, after), "detach has changed what the network computes"
-    for name, module in run.model.named_modules():
+    for name, module in trial.model.named_modules():
         assert not parametrize.is_parametrized(module), f"{name} is still parametrised"
         hooks = [h for h in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks) if h]
         assert not hooks, f"{name} still has hooks"
-    if run.model is not run.network:
+    if trial.model is not trial.network:
         return "the method builds a network of its own"
     fresh = subject.network()
-    assert sorted(run.model.state_dict()) == sorted(fresh.state_dict()), "the tensors are not those of a fresh network"
-    fresh.load_state_dict(run.model.state_dict())
+    assert sorted(trial.model.state_dict()) == sorted(fresh.state_dict()), (
+        "the tensors are not those of a fresh network"
+    )
+    fresh.load_state_dict(trial.model.state_dict())
     return ""
 
 
 def check_budget(subject: Subject) -> str:
-    """The epochs that a plan counts are those of the rounds, and another network than the given one is declared."""
-    run = subject.start()
-    planned = trained_epochs(subject.info, subject.sparsity, subject.options, run.task.epochs)
-    trained = sum(run.task.epochs - run.pruner.first_epoch(index) for index in range(run.pruner.rounds))
+    """A plan counts the epochs of all rounds, and `keeps_network` says whether the given network is trained."""
+    trial = subject.start()
+    planned = trained_epochs(subject.info, subject.sparsity, subject.options, trial.task.epochs)
+    trained = sum(trial.task.epochs - trial.pruner.first_epoch(index) for index in range(trial.pruner.rounds))
     assert planned in (None, trained), f"a plan counts {planned} epochs by its epochs_rule, its rounds train {trained}"
-    keeps = run.model is run.network
+    keeps = trial.model is trial.network
     assert keeps == subject.info.keeps_network, f"keeps_network must be {keeps}, not {subject.info.keeps_network}"
-    return "its rounds are not known to a plan" if planned is None else f"{planned} epochs of {run.task.epochs}"
+    return "its rounds are not known to a plan" if planned is None else f"{planned} epochs of {trial.task.epochs}"
 
 
 def check_options(subject: Subject) -> str:
-    """Unknown options, values outside the list or of a wrong type, NaN and -1 are refused, naming the option."""
+    """Unknown options, unlisted values, wrong types, NaN and -1 are refused with the name of the option."""
     _assert_refused(subject, "no_such_option", 1)
     for name, option in subject.info.options.items():
         for value in _bad_values(option):
@@ -238,15 +218,16 @@ def _assert_refused(subject: Subject, name: str, value: Any) -> None:
 
 
 def check_before_anything_runs(subject: Subject) -> str:
-    """`check` takes a network without values that `attach` takes with them, and changes neither method nor network."""
+    """`check` accepts a network without values, and changes neither the method nor the network."""
     with torch.device("meta"):
         network = subject.network()
     before = _facts(network)
-    plain, checked = subject.start(), subject.make()
-    checked.check(ToyTask().context(network, device=torch.device("meta"), samples=_no_samples))
+    checked = subject.make()
+    checked.check(replace(ToyTask().context(network), samples=_no_samples))
     assert _facts(network) == before, "the network has changed"
-    run = ToyRun(checked, subject.network())
-    _assert_equal(plain.train(max_steps=4), run.train(max_steps=4), "after check was called")
+    task = ToyTask(epochs=2)
+    trial = Trial(checked, subject.network(), task)
+    _assert_equal(subject.start(task).train(), trial.train(), "after check was called")
     return ""
 
 
@@ -255,17 +236,13 @@ def _no_samples(*_: object, **__: object) -> NoReturn:
 
 
 def check_nan(subject: Subject) -> str:
-    """A weight that is not a number is an error: it would rank as the largest."""
-    network = subject.network()
-    pruner = subject.make()
-    run = ToyRun(pruner, network)
-    if pruner.masks is None or subject.info.needs == "nothing":
+    """The method raises FloatingPointError for NaN weights whenever it ranks weights: NaN ranks as the largest."""
+    trial = subject.start()
+    if trial.pruner.masks is None or subject.info.needs == "nothing":
         return "ranks no weights"
-    site = list(pruner.masks.sites.values())[-1]
-    with torch.no_grad():
-        shadow(site)[0, 0] = torch.nan
+    with_nan(trial.pruner)
     try:
-        run.train()
+        trial.train()
     except FloatingPointError:
         return ""
     raise AssertionError("NaN weights are accepted")

@@ -1,4 +1,4 @@
-"""The contract test of one method: what the suite relies on, on a tiny network, in seconds."""
+"""The contract test of one method: the properties that the suite relies on, tested on a tiny network in seconds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import torch
 
 from ...benchmark.api.errors import UserError
+from ..bases.toy_task import ToyNetwork, ToyRecurrentNetwork
 from ..listing.describe import MethodInfo
 from ..registry import describe
 from . import checks
-from .checks import Subject
-from .toy_task import ToyNetwork, ToyRecurrentNetwork
+from .subject import Subject
 
 SPARSITIES = (0.8, 0.5, 0.0)
-"""The first that the method takes: some know only a pattern's sparsity, some set it by other options."""
+"""The first that the method accepts is used: a pattern may fix the sparsity, or other options may set it."""
 QUICK: dict[str, int] = {"every": 2, "prune_rounds": 10, "fisher_gradients": 20}
-"""Options whose defaults suit real networks and are cut to this much here: steps between mask updates, of which none
-would fall into a training of a dozen steps, and counts that only cost time."""
+"""Options whose defaults suit real networks, with their largest values here: steps between mask updates (a training of
+a dozen steps would have none), and counts that only cost time."""
 
 CHECKS: dict[str, Callable[[Subject], str]] = {
     "scores are finite floats": checks.check_scores,
@@ -50,8 +50,8 @@ class CheckResult:
 def check_method(name: str, options: Mapping[str, Any] | None = None) -> list[CheckResult]:
     """Run every check on a registered method; the global random state is left alone.
 
-    Raises UserError for a name that is not registered or options that no sparsity and no toy network goes with. What a
-    method does wrong beyond that is a failed result, never an error.
+    Raises UserError for a name that is not registered, or if the method with these options starts on no toy network.
+    Whatever else a method does wrong is a failed result, not an error.
     """
     info = describe(name)
     with torch.random.fork_rng(devices=[]):
@@ -60,7 +60,7 @@ def check_method(name: str, options: Mapping[str, Any] | None = None) -> list[Ch
 
 
 def _fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
-    """The first sparsity and network that the method takes."""
+    """The method with the first sparsity and network that it accepts."""
     refusals = []
     for sparsity in SPARSITIES:
         for kind in (ToyNetwork, ToyRecurrentNetwork):
@@ -76,7 +76,7 @@ def _fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
 
 
 def quick_options(info: MethodInfo) -> dict[str, int]:
-    """The options of a method that are cut for the toy task."""
+    """The method's options that need smaller values on the toy task, with these."""
     known = info.options
     return {name: limit for name, limit in QUICK.items() if name in known and known[name].default > limit}
 
@@ -84,7 +84,7 @@ def quick_options(info: MethodInfo) -> dict[str, int]:
 def _run(label: str, check: Callable[[Subject], str], subject: Subject) -> CheckResult:
     try:
         return CheckResult(label, True, check(subject))
-    # A method under test may fail in any way; each is one line of the report and the other checks still run.
+    # A method under test may fail in any way: that is one line of the report, and the other checks still run.
     except Exception as error:
         reason = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
         return CheckResult(label, False, reason)

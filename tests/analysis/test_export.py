@@ -29,7 +29,7 @@ needs_pyarrow = pytest.mark.skipif(
 
 @pytest.fixture
 def frame(tmp_path: Path) -> pd.DataFrame:
-    """Stored, failed and missing runs, a row that is only listed, and labels that are hard on CSV."""
+    """Stored, failed and missing runs, a row that is only listed, and labels that are difficult in CSV."""
     text = STUDY + '  - {method: secret, label: "NA", sparsity: 90%, not_run: "commas, \\"quotes\\"\\nand lines"}\n'
     study, store = write_study(tmp_path, text), Store(tmp_path / "results")
     fill(store, study, lambda run: None if run.method == "snip" else 0.9 + 0.1 * run.sparsity / 3)
@@ -98,7 +98,7 @@ def test_unknown_versions_are_refused_by_name(frame: pd.DataFrame, tmp_path: Pat
 
 
 def test_the_first_version_is_read_without_the_number_of_processes(tmp_path: Path) -> None:
-    """A file as version 1 wrote it: what it did not say is missing, not made up."""
+    """A file that version 1 wrote: columns that it did not have are missing values."""
     path = Path(__file__).parent / "export-1.csv"
     back = read_export(path)
     assert list(back.columns) == list(COLUMNS)

@@ -102,11 +102,8 @@ def test_many_pairs_are_tested_at_random_with_the_same_outcome_each_time() -> No
     assert 0.0 < sign_flip_p(values) < 1.0
 
 
-def test_below_six_pairs_there_is_no_p_value_and_the_words_say_so() -> None:
-    found = compare([0.01, 0.012, 0.011, 0.013, 0.009])
-    assert found.p_value is None
-    assert "no p-value below 6 pairs" in found.sentence()
-    assert "over 5 pairs" in found.sentence()
+def test_below_six_pairs_there_is_no_p_value() -> None:
+    assert compare([0.01, 0.012, 0.011, 0.013, 0.009]).p_value is None
     assert compare([0.01] * MIN_TEST).p_value == pytest.approx(2 / 64)
 
 

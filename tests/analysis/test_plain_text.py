@@ -1,4 +1,4 @@
-"""Text of users in terminals and tables: shown as written, on its line, and commanding nothing."""
+"""Text of users in terminals and tables: on one line, and without control characters."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ LABEL = EVIL.replace("\r\n", "  ")
 """A label is one line; studies with others are refused."""
 
 
-def test_reasons_and_labels_command_no_terminal(tmp_path: Path) -> None:
+def test_reasons_and_labels_send_no_control_characters_to_a_terminal(tmp_path: Path) -> None:
     text = STUDY.replace("[global_mp, snip, random]", "snip") + f"    label: {json.dumps(LABEL)}\n"
     study, store = write_study(tmp_path, text), Store(tmp_path / "results")
     fill(store, study, lambda run: None if run.seed == 2 and run.method == "snip" else 0.9)

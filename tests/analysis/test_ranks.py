@@ -57,7 +57,7 @@ def test_a_method_that_is_not_everywhere_gets_no_mean_rank_and_leaves_no_gap() -
 
 
 def table(settings: int, order: str = "abcd") -> pd.DataFrame:
-    """Every setting ranks in the same order: the differences in mean rank differ a little in size."""
+    """The same order in every setting; the differences of ranks vary a little."""
     noise = np.random.default_rng(0).random((settings, len(order))) * 0.1
     return pd.DataFrame(1 + np.arange(len(order)) + noise - noise.mean(axis=0), columns=list(order))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from prunebench.methods.checks.toy_task import NUM_CLASSES
+from prunebench.methods.bases.toy_task import NUM_CLASSES
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 

@@ -1,4 +1,4 @@
-"""Every registered method keeps the contract; and the contract finds those that do not."""
+"""Every registered method keeps the contract, and the checks find methods that break it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "str": {"initial_threshold_logit": -3.0},  # from the paper's -3200 nothing is pruned in a short training
 }
 EXCEPTIONS: dict[tuple[str, str], str] = {}
-"""(method, check): why it does not hold. Such a check must fail, or the entry is out of date."""
+"""(method, check): why the method fails it. The check must fail, or the entry is out of date."""
 
 NOT_ON_TWO_RANKS: dict[str, str] = {
     "global_mp_columns": "needs a low-rank cell, which the two-rank network has not",
@@ -47,159 +47,55 @@ def test_two_processes_agree_on_the_masks(name: str) -> None:
         assert_equal_masks(pruners)
 
 
-PLUGIN = """
-import torch
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
-from torch import Tensor
-from prunebench.methods.magnitude import GlobalMagnitude
-
-METHODS = {
-    "off_by_one": "OffByOne", "leaky": "Leaky", "noisy": "Noisy", "global_noise": "GlobalNoise",
-    "forgetful": "Forgetful", "wrapped": "Wrapped", "careless": "Careless", "trusting": "Trusting",
-    "good": "GlobalMagnitude2", "boolean": "Boolean", "unchecked": "Unchecked", "misshapen": "Misshapen",
-    "listed": "Listed",
-}
-
-
-class GlobalMagnitude2(GlobalMagnitude):
-    label: ClassVar[str] = "GlobalMagnitude2"
-
-
-@dataclass(kw_only=True)
-class OffByOne(GlobalMagnitude):
-    label: ClassVar[str] = "OffByOne"
-
-    def begin_round(self, index: int) -> None:
-        super().begin_round(index)
-        name = next(iter(self._masks))
-        mask = self._masks[name].clone().view(-1)
-        mask[mask.nonzero()[0]] = False
-        self._masks.set({name: mask.view_as(self._masks[name])})
-
-
-@dataclass(kw_only=True)
-class Leaky(GlobalMagnitude):
-    label: ClassVar[str] = "Leaky"
-
-    def on_weights(self, step, optimizer) -> None:
-        pass
-
-
-@dataclass(kw_only=True)
-class Noisy(GlobalMagnitude):
-    label: ClassVar[str] = "Noisy"
-
-    def prepare_scores(self) -> None:
-        self.context.model.train()
-        self.context.model(torch.randn(2, 3, 8, 8))
-
-
-@dataclass(kw_only=True)
-class GlobalNoise(GlobalMagnitude):
-    label: ClassVar[str] = "GlobalNoise"
-
-    def score(self, name: str, weight: Tensor) -> Tensor:
-        return torch.rand_like(weight)
-
-
-@dataclass(kw_only=True)
-class Forgetful(GlobalMagnitude):
-    label: ClassVar[str] = "Forgetful"
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass
-
-
-@dataclass(kw_only=True)
-class Wrapped(GlobalMagnitude):
-    label: ClassVar[str] = "Wrapped"
-
-    def attach(self, context):
-        model = super().attach(context)
-        model.register_buffer("left_behind", torch.zeros(1))
-        return model
-
-
-@dataclass(kw_only=True)
-class Careless(GlobalMagnitude):
-    label: ClassVar[str] = "Careless"
-    strength: int = 1
-
-
-@dataclass(kw_only=True)
-class Trusting(GlobalMagnitude):
-    label: ClassVar[str] = "Trusting"
-
-    def score(self, name: str, weight: Tensor) -> Tensor:
-        return weight.abs().nan_to_num()
-
-
-@dataclass(kw_only=True)
-class Listed(GlobalMagnitude):
-    label: ClassVar[str] = "Listed"
-
-    def score(self, name: str, weight: Tensor) -> Tensor:
-        return weight.abs().tolist()
-
-
-@dataclass(kw_only=True)
-class Boolean(GlobalMagnitude):
-    label: ClassVar[str] = "Boolean"
-
-    def score(self, name: str, weight: Tensor) -> Tensor:
-        return weight > 0
-
-
-@dataclass(kw_only=True)
-class Unchecked(GlobalMagnitude):
-    label: ClassVar[str] = "Unchecked"
-
-    def scores(self):
-        return {name: site.weight.detach() / 0 for name, site in self._masks.sites.items()}
-
-
-@dataclass(kw_only=True)
-class Misshapen(GlobalMagnitude):
-    label: ClassVar[str] = "Misshapen"
-
-    def score(self, name: str, weight: Tensor) -> Tensor:
-        return weight.abs().flatten()
-"""
-
-
 @pytest.fixture
-def broken_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def broken_methods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_plugins", {})
-    path = tmp_path / "broken.py"
-    path.write_text(PLUGIN, encoding="utf-8")
-    registry.add_plugin(path)
+    registry.add_plugin(Path(__file__).with_name("broken_methods.py"))
+
+
+BROKEN = [
+    ("off_by_one", "the target is met exactly", "weights are kept, not"),
+    ("leaky", "pruned weights stay zero under SGD", "are not zero"),
+    ("leaky", "pruned weights stay zero under Adam", "are not zero"),
+    ("late", "pruned weights stay zero under SGD", "are not zero in epoch 0"),
+    ("late", "pruned weights stay zero under Adam", "are not zero in epoch 0"),
+    ("noisy", "pruning leaves no trace", "the global random state has moved"),
+    ("evaluating", "pruning leaves no trace", "changed: mode of network, mode of norm1"),
+    ("graded", "pruning leaves no trace", "gradient of stem.weight"),
+    ("moving", "pruning leaves no trace", "stem.weight has changed beyond its mask"),
+    ("global_noise", "same seed, same bits", "differs in a second run"),
+    ("restless", "same seed, same bits", "differs in a second run"),
+    ("forgetful", "killed and resumed equals uninterrupted", "when resumed"),
+    ("counting", "killed and resumed equals uninterrupted", "when resumed in round 0 after 1 epochs"),
+    ("wrapped", "detach leaves a plain network", "not those of a fresh network"),
+    ("replacing", "a plan knows what it trains", "keeps_network must be False, not True"),
+    ("unplanned", "a plan knows what it trains", "a plan counts 36 epochs by its epochs_rule, its rounds train 40"),
+    ("careless", "bad options are refused by name", "strength = -1 is accepted"),
+    ("boolean", "scores are finite floats", "scores of layer 'stem.weight' are torch.bool; they must be floats"),
+    ("listed", "scores are finite floats", "scores of layer 'stem.weight' are a list; they must be a tensor"),
+    ("unchecked", "scores are finite floats", "scores of layer 'stem.weight' are not finite"),
+    ("misshapen", "scores are finite floats", "have the shape (216,); the weight has (8, 3, 3, 3)"),
+    ("trusting", "NaN weights are an error", "NaN weights are accepted"),
+    ("trusting_later", "NaN weights are an error", "NaN weights are accepted"),
+    ("hasty", "check looks at shapes only", "samples are asked for before anything runs"),
+    ("touching", "check looks at shapes only", "the network has changed"),
+    ("remembering", "check looks at shapes only", "after check was called"),
+]
 
 
 @pytest.mark.usefixtures("broken_methods")
-@pytest.mark.parametrize(
-    ("name", "check", "detail"),
-    [
-        ("off_by_one", "the target is met exactly", "weights are kept, not"),
-        ("leaky", "pruned weights stay zero under SGD", "are not zero"),
-        ("leaky", "pruned weights stay zero under Adam", "are not zero"),
-        ("noisy", "pruning leaves no trace", "the global random state has moved"),
-        ("global_noise", "same seed, same bits", "differs in a second run"),
-        ("forgetful", "killed and resumed equals uninterrupted", "when resumed"),
-        ("wrapped", "detach leaves a plain network", "not those of a fresh network"),
-        ("careless", "bad options are refused by name", "strength = -1 is accepted"),
-        ("boolean", "scores are finite floats", "scores of layer 'stem.weight' are torch.bool; they must be floats"),
-        ("listed", "scores are finite floats", "scores of layer 'stem.weight' are a list; they must be a tensor"),
-        ("unchecked", "scores are finite floats", "scores of layer 'stem.weight' are not finite"),
-        ("misshapen", "scores are finite floats", "have the shape (216,); the weight has (8, 3, 3, 3)"),
-        ("trusting", "NaN weights are an error", "NaN weights are accepted"),
-    ],
-)
+@pytest.mark.parametrize(("name", "check", "detail"), BROKEN)
 def test_a_broken_method_is_found(name: str, check: str, detail: str) -> None:
     result = next(result for result in check_method(name) if result.name == check)
     assert not result.passed
     assert detail in result.detail
+
+
+@pytest.mark.usefixtures("broken_methods")
+def test_every_check_finds_a_broken_method() -> None:
+    """The list above has every check and every broken method."""
+    assert {check for _, check, _ in BROKEN} == set(CHECKS)
+    assert {name for name, _, _ in BROKEN} | {"good"} == set(registry._plugins)
 
 
 @pytest.mark.usefixtures("broken_methods")

@@ -9,8 +9,9 @@ import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.api.masks import find_sites, num_kept
+from prunebench.methods.bases.toy_task import ToyNetwork, ToyRecurrentNetwork, toy_network
 from prunebench.methods.checks.run_checks import SPARSITIES, quick_options
-from prunebench.methods.checks.toy_task import ToyNetwork, ToyRecurrentNetwork, ToyRun, toy_network
+from prunebench.methods.checks.trial import Trial
 from prunebench.methods.filter_norm import FilterL1
 from prunebench.methods.magnitude import GlobalMagnitude
 from prunebench.methods.random_subspace import RandomSubspace
@@ -31,17 +32,17 @@ def frozen_network(kind: type[nn.Module]) -> nn.Module:
     return network
 
 
-def frozen_run(name: str) -> ToyRun:
+def frozen_run(name: str) -> Trial:
     """A run of the first network and sparsity that the method takes, with some of the parameters frozen."""
     options = {**quick_options(describe(name)), **OPTIONS.get(name, {})}
     refusals = []
     for kind, sparsity in itertools.product(FROZEN, (*SPARSITIES, 0.2)):
         try:
-            ToyRun(create(name, sparsity, options), frozen_network(kind)).pruner.begin_round(0)
+            Trial(create(name, sparsity, options), frozen_network(kind)).pruner.begin_round(0)
         except (UserError, ValueError) as error:
             refusals.append(str(error))
         else:
-            return ToyRun(create(name, sparsity, options), frozen_network(kind))
+            return Trial(create(name, sparsity, options), frozen_network(kind))
     raise AssertionError(refusals)
 
 

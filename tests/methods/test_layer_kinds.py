@@ -29,8 +29,10 @@ from prunebench.benchmark.api.masks import find_sites
 from prunebench.benchmark.api.pruner import Pruner
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.training.measure import check_masks, count_layers, kept_by_layer
+from prunebench.methods.bases.toy_task import INPUT_SHAPE, toy_network
 from prunebench.methods.checks.run_checks import quick_options
-from prunebench.methods.checks.toy_task import INPUT_SHAPE, ToyRun, ToyTask, toy_network
+from prunebench.methods.checks.surround import after_each_step
+from prunebench.methods.checks.trial import ToyTask, Trial
 from prunebench.methods.registry import create, describe, method_names
 from torch import nn
 from torch.nn.utils import prune
@@ -76,7 +78,7 @@ def make(method: str) -> Pruner:
     return create(method, OWN_SPARSITY.get(method, 0.6), options)
 
 
-def assert_zero_in_all_places(run: ToyRun) -> None:
+def assert_zero_in_all_places(run: Trial) -> None:
     masks = run.pruner.masks
     if masks is None:
         return
@@ -100,14 +102,16 @@ def test_a_method_prunes_a_layer_exactly_or_refuses_it_by_name(method: str, kind
     task = ToyTask(epochs=1, steps_per_epoch=2)
     if kind.refused_by(method):
         with pytest.raises(UserError, match=f"cannot prune layer '{kind.layer}'"):
-            ToyRun(make(method), network, task)
+            Trial(make(method), network, task)
         return
     if isinstance(network.middle, Cell) and method.startswith("filter"):
         with pytest.raises(UserError, match="cannot follow the channels through CellNetwork"):
-            ToyRun(make(method), network, task)
+            Trial(make(method), network, task)
         return
     tied = [[getattr(*use) for use in site.uses] for site in find_sites(network)]
-    run = ToyRun(make(method), network, task, on_step=assert_zero_in_all_places).train()
+    run = Trial(make(method), network, task)
+    after_each_step(run.pruner, lambda: assert_zero_in_all_places(run))
+    run.train()
     kept_by_layer(run.model, run.pruner)
     before = outputs(run.model)
     run.pruner.detach()
@@ -140,7 +144,7 @@ def test_masking_a_tied_weight_equals_masking_one_layer_called_twice(method: str
 
     runs = []
     for middle in (Twice, Once):
-        run = ToyRun(make(method), toy_network(kind=network_kind(middle)), ToyTask(epochs=1)).train()
+        run = Trial(make(method), toy_network(kind=network_kind(middle)), ToyTask(epochs=1)).train()
         run.pruner.detach()
         runs.append(run)
     two, one = (run.model.state_dict() for run in runs)
@@ -151,7 +155,7 @@ def test_masking_a_tied_weight_equals_masking_one_layer_called_twice(method: str
 def test_filters_beside_a_tied_layer_are_removed_and_its_own_stay() -> None:
     """A hidden unit of the tied matrix is an input of it as well: only the convolution's filters go."""
     network = toy_network(kind=network_kind(Tied))
-    run = ToyRun(make("filter_l1"), network, ToyTask(epochs=1)).train()
+    run = Trial(make("filter_l1"), network, ToyTask(epochs=1)).train()
     masks = run.pruner.masks
     assert masks is not None
     assert [name for name, mask in masks.items() if not mask.all()] == ["stem.weight", "mix.weight"]
@@ -159,10 +163,10 @@ def test_filters_beside_a_tied_layer_are_removed_and_its_own_stay() -> None:
 
 def test_nm_prunes_recurrent_and_attention_matrices_along_their_inputs() -> None:
     for middle, pruned in ((Recurrent, "middle.layer.weight_ih_l0"), (Attention, "middle.layer.in_proj_weight")):
-        run = ToyRun(make("nm_magnitude"), toy_network(kind=network_kind(middle)), ToyTask(epochs=1)).train()
+        run = Trial(make("nm_magnitude"), toy_network(kind=network_kind(middle)), ToyTask(epochs=1)).train()
         assert run.pruner.masks is not None
         assert (run.pruner.masks[pruned].unflatten(1, (-1, 4)).sum(dim=2) == 2).all()
-    run = ToyRun(make("nm_magnitude"), toy_network(kind=network_kind(Transposed)), ToyTask(epochs=1)).train()
+    run = Trial(make("nm_magnitude"), toy_network(kind=network_kind(Transposed)), ToyTask(epochs=1)).train()
     assert run.pruner.masks is not None
     assert "middle.layer.weight" not in list(run.pruner.masks)
 
@@ -170,7 +174,7 @@ def test_nm_prunes_recurrent_and_attention_matrices_along_their_inputs() -> None
 def test_a_recurrent_layer_computes_with_the_pruned_weights() -> None:
     """torch's layer keeps a list of its weights beside its parameters: a stale one would hide what is pruned."""
     network = toy_network(kind=network_kind(Recurrent))
-    run = ToyRun(make("global_mp"), network, ToyTask(epochs=1)).train()
+    run = Trial(make("global_mp"), network, ToyTask(epochs=1)).train()
     run.pruner.detach()
     fresh = toy_network(seed=1, kind=network_kind(Recurrent))
     fresh.load_state_dict(network.state_dict())
@@ -184,7 +188,7 @@ def test_a_recurrent_layer_computes_with_the_pruned_weights() -> None:
 def test_layers_left_dense_are_not_refused() -> None:
     network = toy_network(kind=network_kind(WeightNorm))
     pruner = create("global_mp", 0.6, {"dense": ["middle.second.weight"]})
-    run = ToyRun(pruner, network, ToyTask(epochs=1)).train()
+    run = Trial(pruner, network, ToyTask(epochs=1)).train()
     check_masks(run.pruner, at_end=True)
 
 

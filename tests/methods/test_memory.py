@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from prunebench.benchmark.api.masks import keep_largest_of
 from prunebench.benchmark.api.pruner import Batch, Context
 from prunebench.benchmark.models.registry import create_model
 from prunebench.methods.checks.run_checks import quick_options
-from prunebench.methods.checks.toy_task import ToyRun, ToyTask
+from prunebench.methods.checks.trial import ToyTask, Trial
 from prunebench.methods.registry import create, describe, method_names
 from torch import Tensor, nn
 
@@ -27,16 +28,19 @@ GRADIENTS_MB = 1
 class SmallBatches(ToyTask):
     """Batches so small that weights, not activations, make up the memory."""
 
-    def __post_init__(self) -> None:
-        count = self.steps_per_epoch * self.batch_size
-        images = torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(0))
-        object.__setattr__(self, "data", (images, torch.arange(count) % 10))
+    input_shape: ClassVar[tuple[int, ...]] = SHAPE
+    num_classes: ClassVar[int] = 10
 
-    def samples(self, num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0) -> Iterator[Batch]:
-        yield from super().samples(min(num_samples, 8), min(batch_size, self.batch_size), draw=draw)
+    def context(self, model: nn.Module) -> Context:
+        context = super().context(model)
 
-    def context(self, model: nn.Module, **changes: Any) -> Context:
-        return super().context(model, input_shape=SHAPE, num_classes=10, rebuild=network, **changes)
+        def samples(num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0) -> Iterator[Batch]:
+            yield from context.samples(min(num_samples, 8), min(batch_size, self.batch_size), draw=draw)
+
+        return replace(context, samples=samples)
+
+    def rebuild(self, model: nn.Module, **options: Any) -> nn.Module:
+        return network(**options)
 
 
 def network(**options: Any) -> nn.Module:
@@ -55,12 +59,12 @@ def peak(method: str) -> int:
     for sparsity in (0.9, 0.5, 0.0):
         try:
             pruner = create(method, sparsity, options)
-            ToyRun(pruner, network(), task)
+            Trial(pruner, network(), task)
         except (UserError, ValueError):
             continue
         model = network()
         with LiveBytes() as counted:
-            ToyRun(create(method, sparsity, options), model, task).train()
+            Trial(create(method, sparsity, options), model, task).train()
         return counted.peak
     raise AssertionError(f"{method} takes no sparsity")
 

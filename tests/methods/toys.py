@@ -1,4 +1,4 @@
-"""Networks, data and a training loop small enough for hand-checked numbers; the loop calls hooks as the suite does."""
+"""Networks and data small enough for hand-checked numbers, trained by the suite's own step."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from typing import Any
 import torch
 from prunebench.benchmark.api.masks import find_sites
 from prunebench.benchmark.api.pruner import Batch, Context, Pruner
+from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.training.measure import check_masks
+from prunebench.benchmark.training.step import Step
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 INPUT_SHAPE = (1, 8, 8)
 NUM_CLASSES = 4
 NUM_SAMPLES = 64
+RECIPE = Recipe(epochs=1)
+"""The step reads no more of it than that there is no clipping, no label smoothing and no autocast."""
 
 
 class TwoLayerLinear(nn.Module):
@@ -160,15 +164,12 @@ def train_step(
     generator = torch.Generator().manual_seed(1000 * noise + step)
     chosen = torch.randperm(NUM_SAMPLES, generator=generator)[:16]
     model.train()
-    optimizer.zero_grad(set_to_none=True)
-    cross_entropy(model(inputs[chosen]), targets[chosen]).backward()
+    trained = Step(network=model, pruner=pruner, optimizer=optimizer, recipe=RECIPE, device=torch.device("cpu"))
+    trained.backward(inputs[chosen], targets[chosen])
     for parameter in model.parameters():
         if parameter.grad is not None:
             average(parameter.grad)
-    skips = pruner.on_gradients(step, optimizer)
-    if not skips:
-        optimizer.step()
-    pruner.on_weights(step, optimizer)
+    trained.update(step)
 
 
 def train_steps(pruner: Pruner, model: nn.Module, count: int, optimizer: torch.optim.Optimizer | None = None) -> None:

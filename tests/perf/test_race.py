@@ -1,4 +1,4 @@
-"""The script behind the README's race: every way computes, in a process of its own."""
+"""The script of the README's race: every way trains an epoch, in a process of its own."""
 
 from __future__ import annotations
 

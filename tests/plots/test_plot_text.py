@@ -1,4 +1,4 @@
-"""Labels of any text in every kind of figure: each is shown as it is written, and none is read as a command."""
+"""Labels of any text in every kind of figure: each is shown as it is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABELS = {
     "方法": "\\u65b9\\u6cd5",
     "W" * 300: "W" * 13,
 }
-"""Labels, and what is shown of them (its beginning, of the longest)."""
+"""Labels and how they are shown; of the longest the beginning."""
 
 
 def accuracy(run: Run) -> float:
@@ -86,7 +86,7 @@ def test_every_label_is_shown_as_it_is_written(tmp_path: Path, kind: str) -> Non
         assert any(entry.strip().startswith(text) or text in entry for entry in shown), (label, shown)
     if figure.legends:
         # dense training and the front have entries too, and nothing else has
-        assert len(shown) - len(LABELS) == {"accuracy": 1, "macs": 2, "layers": 0, "training": 0}[kind]
+        assert len(shown) - len(LABELS) == {"accuracy": 1, "pareto": 2, "layers": 0, "training": 0}[kind]
         assert len(figure.legends[0].legend_handles) == len(shown)
 
 
@@ -110,7 +110,7 @@ def test_labels_beside_printed_numbers_are_shown_as_they_are_written(tmp_path: P
 @pytest.mark.filterwarnings("error")
 def test_no_legend_loses_an_entry_at_any_size(tmp_path: Path, count: int) -> None:
     study, store = with_labels(tmp_path, [f"_method ${index}$" for index in range(count)])
-    for kind in ("accuracy", "macs", "layers", "training"):
+    for kind in ("accuracy", "pareto", "layers", "training"):
         shown = [entry.get_text() for entry in draw(kind, study, store).legends[0].get_texts()]
         assert [text for text in shown if text.startswith("_")] == [f"_method ${index}$" for index in range(count)]
 

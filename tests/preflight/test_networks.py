@@ -1,4 +1,4 @@
-"""What sparsity counts of a network and what it does not: counted, warned of, and refused where it cannot be pruned."""
+"""Which parameters of a network the sparsity counts, the warning about others, and networks that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network or a method would refuse is found on networks without values, before anything runs."""
+"""Reasons to refuse a run are found before anything runs, on networks without values."""
 
 from __future__ import annotations
 

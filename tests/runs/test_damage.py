@@ -22,7 +22,7 @@ from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import RunFolder, Store, write_json
 from prunebench.benchmark.studies.plan import make_plan
-from prunebench.benchmark.training import harness
+from prunebench.benchmark.training import networks
 from prunebench.benchmark.training.harness import Watch
 
 RECIPE = Recipe(epochs=3, batch_size=50, lr=0.1)
@@ -340,7 +340,7 @@ def test_a_dense_training_that_another_process_has_computed_anew_is_not_set_asid
     path = folder(results, DENSE).model_path
     good = path.read_bytes()
     zero_bytes(path)
-    read = harness.load_weights
+    read = networks.load_weights
 
     def repaired_after(path: Path, facts: Any) -> Any:
         try:
@@ -348,7 +348,7 @@ def test_a_dense_training_that_another_process_has_computed_anew_is_not_set_asid
         finally:
             path.write_bytes(good)
 
-    monkeypatch.setattr(harness, "load_weights", repaired_after)
+    monkeypatch.setattr(networks, "load_weights", repaired_after)
     ending, notes = compute(PRUNED, results)
     assert (ending.outcome, notes) == ("done", [])
     assert not list(path.parent.glob("*.damaged"))

@@ -15,7 +15,7 @@ from prunebench.benchmark.tables.accuracy import accuracy_table
 from prunebench.benchmark.tables.formats.to_csv import to_csv
 from prunebench.benchmark.tables.formats.to_markdown import to_markdown
 from prunebench.benchmark.tables.marks import MARGIN, ColumnMarks, marks_by_seed, marks_by_value, untold
-from prunebench.benchmark.tables.pareto import macs_table
+from prunebench.benchmark.tables.pareto import pareto_table
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
@@ -37,7 +37,7 @@ def around(mean: float, std: float, order: tuple[int, int, int] = (-1, 0, 1)) ->
 
 
 def test_a_noisy_row_far_below_is_not_marked_with_the_best() -> None:
-    """The demo at 98 %: the interval of Global MP's difference to GraSP holds zero, at twelve points below it."""
+    """The demo at 98 %: the interval of Global MP's difference to GraSP contains zero, twelve points below it."""
     found = marks(
         {
             "Global MP": around(81.73, 11.72),
@@ -146,7 +146,7 @@ def _rows() -> st.SearchStrategy[dict[str, pd.DataFrame]]:
 
 
 @given(rows=_rows(), chance=st.randoms(use_true_random=False))
-def test_the_walk_keeps_its_promises(rows: dict[str, pd.DataFrame], chance: random.Random) -> None:
+def test_properties_of_the_walk(rows: dict[str, pd.DataFrame], chance: random.Random) -> None:
     found = marks(rows)
     mean = {row: round(100 * sum(group["accuracy"]) / len(group), 2) for row, group in rows.items()}
     order = list(rows)
@@ -180,8 +180,8 @@ def test_the_reference_tables_have_the_marks_of_their_runs() -> None:
     assert _lines(to_markdown(table)) == _lines((zoo / "accuracy.md").read_text(encoding="utf-8"))
     assert to_csv(table) == (zoo / "accuracy.csv").read_text(encoding="utf-8")
     for folder in (zoo, REFERENCE / "flops-pareto"):
-        made = macs_table(read_export(folder / "runs.csv"), chance=0.1)
-        assert _lines(to_markdown(made)) == _lines((folder / "macs.md").read_text(encoding="utf-8"))
+        made = pareto_table(read_export(folder / "runs.csv"), chance=0.1)
+        assert _lines(to_markdown(made)) == _lines((folder / "pareto.md").read_text(encoding="utf-8"))
     at_98 = {row.label: row.cells[3] for row in table.rows}
     assert (at_98["SynFlow"].mark, at_98["FORCE"].mark) == ("best", "second")
     assert [at_98[label].is_indistinct for label in ("FORCE", "Small dense", "IMP (3 rounds)")] == [True, True, False]

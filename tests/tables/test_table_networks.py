@@ -1,4 +1,4 @@
-"""What a caption says of the networks behind a table: each number of weights with its own network's parameters."""
+"""Captions name the networks of a table: each number of weights with the parameters of its own network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.tables.caption import prunable_sentence
 from prunebench.benchmark.tables.layers import layers_table
-from prunebench.benchmark.tables.multiply_adds import flops_table
+from prunebench.benchmark.tables.multiply_adds import macs_table
 from prunebench.benchmark.tables.networks import counts_phrase, outside_phrase
 from synthetic_results import fill, write_study
 
@@ -69,7 +69,7 @@ def test_a_range_where_names_do_not_tell_them_apart_or_there_are_many() -> None:
 
 
 def test_old_results_of_smaller_networks_lend_their_parameters_to_no_other() -> None:
-    """Before both were noted, a network that a method built had its own parameters beside the original's weights."""
+    """Old results of a network that a method built have its parameters, and the weights of the original one."""
     old = frame(*WIDE, ("Small dense", 33040, 3400), outside=None)
     assert counts_phrase(old) == "33,040 of 33,338 parameters"
     assert counts_phrase(old.iloc[3:]) == "33,040 weights"
@@ -99,12 +99,8 @@ def test_the_dense_row_of_multiply_adds_is_that_of_the_dense_network_or_the_rang
     # a row of another network comes first, as where a study lists its narrow network before the usual one
     of_dense = made["method"] == "dense"
     made = pd.concat([made[~of_dense].assign(macs_dense=500), made[of_dense]])
-    (dense,) = [
-        row for row in flops_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")
-    ]
+    (dense,) = [row for row in macs_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")]
     assert {(cell.value, cell.text) for cell in dense.cells} == {(23.2, "")}
     made = pd.concat([made, made[made["method"] == "dense"].assign(macs_dense=4_640)])
-    (dense,) = [
-        row for row in flops_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")
-    ]
+    (dense,) = [row for row in macs_table(made).rows if row.is_reference and row.block.startswith("Multiply-adds left")]
     assert {(cell.value, cell.text) for cell in dense.cells} == {(None, "4.64 to 23.20")}

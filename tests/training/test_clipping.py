@@ -1,4 +1,4 @@
-"""Clipping: the norm is that of the gradients that move weights, whatever the method does with the others."""
+"""Clipping uses the norm of the gradients that move weights; the others are scaled and do not count."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 
 @dataclass(kw_only=True)
 class Masked(Pruner):
-    """Holds the masks that it is given."""
+    """A pruner with given masks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,7 +32,7 @@ class Masked(Pruner):
 
 
 def layer_with_gradient() -> tuple[nn.Linear, Masks]:
-    """Weights of gradient (3, 4, 12), of which the last is pruned, and a bias of gradient 84."""
+    """Weights with the gradients (3, 4, 12), the last one pruned, and a bias with the gradient 84."""
     layer = nn.Linear(3, 1)
     masks = Masks(find_sites(layer))
     masks.set({"weight": torch.tensor([[True, True, False]])})
@@ -51,7 +51,7 @@ def clip(layer: nn.Linear, masks: Masks | None, trained: list[nn.Parameter], max
 def test_pruned_weights_do_not_count_but_are_scaled() -> None:
     layer, masks = layer_with_gradient()
     clip(layer, masks, [layer.weight], 2.5)
-    # the norm of (3, 4) is 5: all are halved, also what momentum collects of the pruned weight
+    # the norm of (3, 4) is 5, so all are halved, also the gradient of the pruned weight, which momentum collects
     assert layer.weight.grad is not None
     torch.testing.assert_close(layer.weight.grad, torch.tensor([[1.5, 2.0, 6.0]]), atol=1e-5, rtol=0)
 

@@ -1,4 +1,4 @@
-"""Memory that tensors free stays with the process while it trains, and is not counted in the run after."""
+"""A process keeps the memory that tensors free while it trains, and the next run does not count it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def numbers(script: str, *arguments: str) -> list[int]:
-    """What the script prints in a process of its own: the setting is for good."""
+    """The numbers that a script prints, run in a process of its own because the setting cannot be undone."""
     command = [sys.executable, "-c", script, *arguments]
     return [int(line) for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
 

@@ -33,7 +33,7 @@ def pruned(method: str, sparsity: float = 0.9, parent: Run | None = DENSE, **opt
 
 
 def compute(run: Run, results: Path, **settings: Any) -> dict[str, Any]:
-    """Through `attempt`, as every launcher does; parents first."""
+    """Compute the parent and then the run through `attempt`, as every launcher does."""
     chosen = Settings(results=results, **settings)
     if run.parent is not None:
         assert attempt(run.parent, "s", chosen).outcome == "done"
@@ -49,7 +49,7 @@ def folder(run: Run, results: Path) -> RunFolder:
 
 
 def comparable(result: dict[str, Any]) -> dict[str, Any]:
-    """What must be equal, bit for bit, whenever the same run is computed again on the same machine."""
+    """The parts of a result that are equal bit for bit if the same run is computed again on the same machine."""
     cost = {key: result["cost"][key] for key in ("epochs", "macs", "sparse_macs")}
     return {**{key: result[key] for key in ("accuracy", "loss", "sparsity", "macs", "layers", "data")}, "cost": cost}
 
@@ -82,7 +82,7 @@ def test_a_result_holds_what_it_must(shared: Path) -> None:
 
 @pytest.mark.parametrize("method", ["snip", "iterative_snip", "force", "grasp"])
 def test_scores_of_a_rest_of_one_sample_are_computed_with_batch_norm(method: str, tmp_path: Path) -> None:
-    """The network's last feature maps are one pixel, of which one sample has no variance."""
+    """The network's last feature maps are one pixel, so batch norm has no variance for a single sample."""
     options = (
         {"samples_per_class": 5, "score_batch": 7} if method == "grasp" else {"score_samples": 8, "score_batch": 7}
     )
@@ -142,7 +142,7 @@ def test_another_seed_gives_another_result(shared: Path) -> None:
 )
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_an_interrupted_run_resumes_to_the_same_bits(run: Run, stop_after: int, shared: Path, tmp_path: Path) -> None:
-    """Momentum, dropout and data order continue as if nothing had happened."""
+    """Momentum, dropout and data order continue as without the interruption."""
     expected = compute(run, shared, keep_weights=True)
     settings = Settings(results=tmp_path, keep_weights=True)
     if run.parent is not None:
@@ -220,12 +220,12 @@ def test_selection_needs_a_validation_split(split: float, tmp_path: Path) -> Non
 
 
 def test_the_test_set_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With other test labels every choice and every weight stays the same."""
-    from prunebench.benchmark.training import harness
+    """Other test labels change no choice and no weight."""
+    from prunebench.benchmark.training import run_data
 
     run = pruned("snip", parent=None)
     expected = compute(run, tmp_path / "a", keep_weights=True)
-    read = harness._read.__wrapped__  # behind the cache, in which other tests' data may lie
+    read = run_data._read.__wrapped__  # behind the cache, in which other tests' data may lie
 
     def shuffled(*args: Any) -> Any:
         data = read(*args)
@@ -238,7 +238,7 @@ def test_the_test_set_decides_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         object.__setattr__(data.test, "batches", with_wrong_labels)
         return data
 
-    monkeypatch.setattr(harness, "_read", shuffled)
+    monkeypatch.setattr(run_data, "_read", shuffled)
     other = compute(run, tmp_path / "b", keep_weights=True)
     assert other["accuracy"]["last"] != expected["accuracy"]["last"]
     assert other["accuracy"]["selected_epoch"] == expected["accuracy"]["selected_epoch"]
@@ -247,7 +247,7 @@ def test_the_test_set_decides_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_start_from_a_weights_file_is_a_dense_run_of_no_epoch(shared: Path, tmp_path: Path) -> None:
-    """Its accuracy is that of the weights, and runs that start from it begin there."""
+    """Its accuracy is that of the weights, and runs that start from it have the same accuracy before pruning."""
     trained = folder(DENSE, shared)
     start = replace(
         DENSE,

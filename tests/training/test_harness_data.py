@@ -1,4 +1,4 @@
-"""The whole harness on files in the exact on-disk format of each data set, with every socket refused."""
+"""The whole harness on files in the exact format of each data set, with network access blocked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from prunebench.datasets.mnist import Mnist
 
 
 def write_files(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small copy of a data set, accepted for the published one."""
+    """Write a small copy of a data set that is accepted as the published one."""
     if name in cifar.KINDS:
         kind = cifar.KINDS[name]
         cifar.write_set(root, kind)
@@ -93,7 +93,7 @@ def test_dense_training_pruning_and_fine_tuning(name: str, tmp_path: Path, monke
 
 
 def test_a_broken_file_is_one_clear_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The attempt names the file, and nothing that looks like a result is left."""
+    """The attempt names the file, and there is no result."""
     write_files("cifar10", tmp_path / "data", monkeypatch)
     broken = next((tmp_path / "data").rglob("data_batch_3"))
     broken.write_bytes(broken.read_bytes()[:1000])

@@ -1,4 +1,4 @@
-"""Recipes: rates worked by hand, groups without decay, exact accuracy."""
+"""Learning rates worked out by hand, exact accuracies, and scoring batches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import torch
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.models.macs_table import TABLE, count_all
 from prunebench.benchmark.runs.run import Recipe
-from prunebench.benchmark.training.loop import Diverged, evaluate, learning_rate, num_steps
-from prunebench.benchmark.training.measure import (
-    check_finite_state,
-    scoring_batches,
-    scoring_indices,
-    summarize_accuracy,
-)
+from prunebench.benchmark.training.context import scoring_batches, scoring_indices
+from prunebench.benchmark.training.evaluate import evaluate
+from prunebench.benchmark.training.loop import num_steps
+from prunebench.benchmark.training.measure import Diverged, check_finite_state
+from prunebench.benchmark.training.optimizer import learning_rate
+from prunebench.benchmark.training.result import summarize_accuracy
 from prunebench.datasets.registry import load
 from torch import nn
 

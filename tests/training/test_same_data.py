@@ -1,4 +1,4 @@
-"""Other data under the same name: no run starts from their weights, and no table mixes them."""
+"""Other data with the same name: no run starts from weights trained on them, and no table mixes results of both."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRUNED = replace(DENSE, method="global_mp", sparsity=0.9, parent=DENSE)
 
 @pytest.fixture
 def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Two data roots with the same data but for one pixel."""
+    """Two data roots whose data differ in one pixel."""
     monkeypatch.setattr(Mnist, "facts", replace(Mnist.facts, num_train=idx.TRAIN, num_test=idx.TEST))
     found = (tmp_path / "one", tmp_path / "two")
     for root in found:

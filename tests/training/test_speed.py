@@ -1,8 +1,7 @@
-"""What makes training fast changes nothing beyond floating-point order, and is recorded."""
+"""The optimisations of training change results only by the order of additions, and are recorded."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,11 @@ from prunebench.benchmark.api.masks import Masks, find_sites
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.launch.worker import own_gpu
 from prunebench.benchmark.models.registry import create_model
-from prunebench.benchmark.runs import provenance
 from prunebench.benchmark.runs.run import Recipe, Run, derive_seed, frozen_options
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
-from prunebench.benchmark.training import precision
-from prunebench.benchmark.training.harness import Interrupted, Watch, execute
-from prunebench.benchmark.training.loop import learning_rate
 from prunebench.benchmark.training.memory_format import choose_memory_format
+from prunebench.benchmark.training.optimizer import learning_rate
 from prunebench.datasets.registry import load
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -29,8 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, TensorDataset
 
-# At a rate of 0.05 rounding alone grows to 1 % of the loss and three images in four epochs, by processor and seed; at
-# this one it stays below 0.1 % and one image.
+# At a rate of 0.05 rounding errors alone grow to 1 % of the loss and three images in four epochs, depending on the
+# processor and the seed; at this rate they stay below 0.1 % and one image.
 RECIPE = Recipe(epochs=4, batch_size=50, lr=0.01, nesterov=True, weight_decay=5e-4)
 RUN = Run(dataset="digits", model="convnet-small", method="magnitude_init", seed=3, recipe=RECIPE, sparsity=0.8)
 CPU = torch.device("cpu")
@@ -49,15 +45,15 @@ def history_of(run: Run, folder: Path) -> list[dict[str, Any]]:
 
 
 def assert_same_losses(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    """Equal to rounding in the first epoch; training then makes what rounding left larger from step to step."""
+    """Equal up to rounding in the first epoch; later steps amplify the differences."""
     assert found[0]["train_loss"] == pytest.approx(expected[0]["train_loss"], rel=1e-4)
     assert [r["train_loss"] for r in found] == pytest.approx([r["train_loss"] for r in expected], rel=0.01)
 
 
 def plain_training(run: Run, masks: dict[str, torch.Tensor]) -> list[dict[str, float]]:
-    """The same run as anyone would write it: a DataLoader over normalised images, unfused SGD, one product a layer.
+    """The same run as a usual loop: a DataLoader over normalised images, unfused SGD, one product for each layer.
 
-    Uses nothing of the harness but the network, the masks, the order of the samples and the learning rates.
+    Only the network, the masks, the order of the samples and the learning rates come from the harness.
     """
     data = load(run.dataset, validation=run.validation)
     torch.manual_seed(derive_seed(run.seed, "init"))
@@ -123,7 +119,7 @@ def test_the_fast_path_follows_a_plain_loop(tmp_path: Path) -> None:
 
 
 class Strayed(TorchDispatchMode):
-    """Which operators give maps of pixels whose channels do not lie last."""
+    """Collects the operators that return images whose channels are not last in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +136,7 @@ class Strayed(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", ["convnet-small", "mobilenet-small", "resnet-20", "resnet-50-cifar", "vgg-19-bn"])
 def test_channels_stay_last_forward_and_backward(name: str) -> None:
-    """Two tensors of different formats make an operator several times slower, and pass the wrong one on."""
+    """Two tensors of different formats make an operator several times slower, and its output has the wrong one."""
     shape = (3, 32, 32)
     model = create_model(name, num_classes=10, input_shape=shape, width=0.25)
     model = model.to(memory_format=choose_memory_format("auto", model, shape, CPU))
@@ -169,7 +165,7 @@ def test_networks_without_images_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def test_no_training_enters_the_kernel_that_writes_past_its_memory(tmp_path: Path) -> None:
-    """oneDNN's gradient of a strided 1x1 convolution of few channels, channels last: crashes, hangs or is wrong."""
+    """oneDNN's gradient of a strided 1x1 convolution with few channels, channels last, crashes, hangs or is wrong."""
     thin = create_model("wrn-16-8", num_classes=10, input_shape=(1, 8, 8), width=0.25)
     with pytest.raises(ValueError, match=r"damages memory on a CPU in layer 'group2\.0\.shortcut', .* fewer than 16"):
         choose_memory_format("channels_last", thin, (1, 8, 8), CPU)
@@ -184,7 +180,7 @@ def test_no_training_enters_the_kernel_that_writes_past_its_memory(tmp_path: Pat
 
 
 def test_masks_lie_as_the_weights_do() -> None:
-    """Else the foreach product falls back to one slow kernel a layer."""
+    """Otherwise the foreach product falls back to one slow kernel for each layer."""
     model = create_model("convnet-small", num_classes=10, input_shape=(1, 8, 8)).to(memory_format=torch.channels_last)
     masks = Masks(find_sites(model))
     masks.set({name: torch.rand(mask.shape) > 0.5 for name, mask in masks.items()})
@@ -202,78 +198,6 @@ def test_a_compiled_step_trains_alike(tmp_path: Path) -> None:
     assert_same_losses(history_of(run, tmp_path / "compiled"), history_of(run, tmp_path / "plain"))
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-AUTO = replace(RUN, recipe=replace(RECIPE, precision="auto", epochs=2), dataset_options=frozen_options({"limit": 300}))
-
-
-@pytest.mark.parametrize(("speedup", "expected"), [(1.5, "bfloat16"), (1.05, "float32"), (0.1, "float32")])
-def test_precision_is_chosen_by_its_gain(
-    speedup: float, expected: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: speedup)
-    execution = result_of(AUTO, tmp_path)["provenance"]["execution"]
-    assert (execution["precision"], execution["bfloat16_speedup"]) == (expected, speedup)
-
-
-def test_the_choice_is_remembered(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Timing is noisy: the same run on the same machine must not come out in another precision tomorrow."""
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: 1.5)
-    first = result_of(AUTO, tmp_path / "a")
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: 0.5)
-    second = result_of(AUTO, tmp_path / "b")
-    assert second["accuracy"] == first["accuracy"]
-    assert second["provenance"]["execution"]["precision"] == "bfloat16"
-    for path in cache.rglob("*.json"):
-        path.write_text("torn", encoding="utf-8")
-    assert result_of(AUTO, tmp_path / "c")["provenance"]["execution"]["precision"] == "float32"
-
-
-def test_the_choice_is_that_of_the_instructions(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One home folder serves nodes whose processors share a name, and not their bfloat16."""
-    model = create_model("convnet-small", num_classes=10, input_shape=(1, 8, 8))
-    for instructions, speedup in (("AVX2", 0.1), ("AVX512 amx_bf16", 1.8), ("AVX2", 5.0)):
-        monkeypatch.setattr(provenance, "_instructions", lambda instructions=instructions: instructions)
-        monkeypatch.setattr(precision, "_measure", lambda *arguments, speedup=speedup: speedup)
-        chosen = precision.choose_precision("auto", model, 16, (1, 8, 8), 10, CPU)
-        assert chosen.name == ("float32" if instructions == "AVX2" else "bfloat16")
-
-
-def test_a_resumed_run_keeps_its_precision(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: 1.5)
-    whole = result_of(AUTO, tmp_path / "whole")
-    settings = Settings(results=tmp_path / "parts", device="cpu", checkpoint_every=1)
-    with pytest.raises(Interrupted):
-        execute(AUTO, "s", settings, Watch(stop=lambda: True))
-    shutil.rmtree(cache)
-    monkeypatch.setattr(precision, "_measure", lambda *arguments: 0.5)
-    execute(AUTO, "s", settings, Watch())
-    resumed = Store(tmp_path / "parts").folder("s", AUTO).read_result()
-    assert resumed is not None
-    assert resumed["accuracy"] == whole["accuracy"]
-    assert resumed["provenance"]["execution"]["precision"] == "bfloat16"
-
-
-def test_measuring_leaves_no_trace(cache: Path) -> None:
-    model = create_model("convnet-small", num_classes=10, input_shape=(1, 8, 8)).eval()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    torch.manual_seed(5)
-    state = torch.get_rng_state()
-    found = precision.choose_precision("auto", model, 16, (1, 8, 8), 10, CPU)
-    assert found.speedup is not None
-    assert found.speedup > 0
-    assert torch.equal(torch.get_rng_state(), state)
-    assert not model.training
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert all(parameter.grad is None for parameter in model.parameters())
-    [path] = cache.rglob("*.json")
-    assert json.loads(path.read_text(encoding="utf-8"))["speedup"] == pytest.approx(found.speedup, abs=1e-3)
-
-
 def test_workers_share_the_gpus() -> None:
     settings = Settings()
     assert [own_gpu(settings, index, 2).device for index in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
@@ -285,4 +209,3 @@ def test_workers_share_the_gpus() -> None:
 
 def test_options_of_a_run_are_not_of_its_id() -> None:
     assert RUN.id == replace(RUN, model_options=frozen_options({})).id
-    assert AUTO.id != RUN.id

@@ -1,1 +1,1 @@
-"""A table as text: one file a format."""
+"""Formats of tables as text, one file each."""

@@ -10,15 +10,15 @@ from ...analysis.plain_text import one_line
 from ..table import Cell, Table, symbols
 
 PARTS = ("spread", "n", "expected", "mark", "indistinct", "notes")
-"""What may stand beside a number, each in a column of its own."""
+"""What may be beside a number, each in a column of its own."""
 
 
 def to_csv(table: Table) -> str:
-    """A heading line and one line a row.
+    """A heading line, and a line for each row.
 
     A column `90 %` is followed by `90 % spread`, `90 % n`, `90 % expected`, `90 % mark`, `90 % indistinct` and
-    `90 % notes`, those that any of its cells needs. `mark` is best or second. `indistinct` says yes or no to whether
-    the row cannot be told from the best, and nothing where they were not compared.
+    `90 % notes`, those that any of its cells needs. `mark` is best or second. `indistinct` is yes if the row is not
+    distinguishable from the best, no if it is, and empty if they were not compared.
     """
     has_blocks = any(row.block for row in table.rows)
     parts = [_parts([row.cells[i] for row in table.rows]) for i in range(len(table.columns))]

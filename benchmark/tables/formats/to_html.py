@@ -10,7 +10,7 @@ from ..table import INDISTINCT, Cell, Column, Table, TableRow, symbols
 
 
 def escape(text: str) -> str:
-    """Text that a page shows as it is, and a terminal too."""
+    """Text as a page shows it, without control characters."""
     return html.escape(several_lines(text))
 
 

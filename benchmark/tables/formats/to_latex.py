@@ -52,7 +52,7 @@ _SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is, on one line: no command, no alignment, no mathematics."""
+    """Text on one line that LaTeX prints as it is: no command, no alignment, no mathematics."""
     flat = " ".join(one_line(text).split())
     # `--` and `?`` are ligatures; an empty group keeps the characters apart
     joined = "".join(_SPECIAL.get(character, character) for character in flat.replace("--", "-\0-"))
@@ -60,7 +60,7 @@ def escape(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A `table` environment. Each column of the table is two of LaTeX: an S column, and one for spread and notes."""
+    """A `table` environment. Each column is two columns in LaTeX: an S column, and one for spread and notes."""
     shapes = [_Shape.of([row.cells[i] for row in table.rows]) for i in range(len(table.columns))]
     layout = "l" + "".join(shape.layout for shape in shapes)
     lines = [
@@ -104,7 +104,7 @@ class _Shape:
         return f"S[table-format={sign}{number}]@{{}}l"
 
     def padded(self, number: str) -> str:
-        """Invisible digits in front, so that a number in braces, which siunitx only centres, aligns with the rest."""
+        """With invisible digits in front: siunitx centres a number in braces, and so it aligns with the others."""
         digits = self.integer - len(number.lstrip("+-").partition(".")[0])
         sign = r"\phantom{+}" if self.is_signed and number[0] not in "+-" else ""
         return sign + (rf"\phantom{{{'0' * digits}}}" if digits else "")

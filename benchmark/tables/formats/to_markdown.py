@@ -65,7 +65,7 @@ def _joined(line: list[str], widths: list[int]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line: no markup, no HTML, no further column."""
+    """Text on one line that Markdown shows as it is: no markup, no HTML, no further column."""
     flat = " ".join(one_line(text).split())
     flat = flat.replace("&", "&amp;") if re.search(r"&#?\w+;", flat) else flat
     flat = re.sub(r"([\\`*|\[\]~$])", r"\\\1", flat)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prunebench.benchmark.attempt import attempt
-from prunebench.benchmark.export import read_export
-from prunebench.benchmark.records import read_record
-from prunebench.benchmark.settings import Settings
-from prunebench.benchmark.store import Store
-from prunebench.benchmark.study import load_study
+from prunebench.benchmark.analysis.export import read_export
+from prunebench.benchmark.exchange.records import read_record
+from prunebench.benchmark.launch.attempt import attempt
+from prunebench.benchmark.runs.settings import Settings
+from prunebench.benchmark.runs.store import Store
+from prunebench.benchmark.studies.load import load_study
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def test_a_study_with_one_run_missing(reference: Any, tiny_study: Path, tmp_path
     assert frame["state"].tolist() == ["done", "done", "missing"]
     texts = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
     assert set(texts) == {f"accuracy{part}.md" for part in ("", "-selected", "-best-test")} | {
-        "cost.md", "macs.md", "paired.md"
+        "cost.md", "pareto.md", "paired.md"
     }  # fmt: skip
     assert "Best TEST epoch" in texts["accuracy-best-test.md"]
     assert f"{100 * frame['accuracy_last'][1]:.2f}" in texts["accuracy.md"]
-    assert {path.name for path in folder.glob("*.png")} == {"accuracy.png", "macs.png", "layers.png"}
+    assert {path.name for path in folder.glob("*.png")} == {"accuracy.png", "pareto.png", "layers.png"}
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     reference.make_folder(study, Store(results), folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -1,4 +1,4 @@
-"""Tables and figures over results of different code or data: marked, set aside, and said in a sentence."""
+"""Tables and figures of results of different code or data: marked, set aside, and named in the caption."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def accuracy(run: Run) -> float:
 
 
 class Place:
-    """A study whose results all know their code, which is the present one unless a test says otherwise."""
+    """A study with the code of all results recorded; it is the present code unless a test changes it."""
 
     def __init__(self, folder: Path) -> None:
         self.study: Study = write_study(folder, STUDY.replace("[90%, 95%]", "[90%]"))
@@ -54,7 +54,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_results_of_the_present_code_are_not_spoken_of(place: Place) -> None:
+def test_captions_do_not_mention_results_of_the_present_code(place: Place) -> None:
     for kind in KINDS:
         text = to_markdown(make_table(kind, place.study, place.store))
         assert not any(words in text for words in ("older", "left out", "different data")), kind
@@ -113,7 +113,7 @@ def test_other_data_are_left_out_and_named(place: Place) -> None:
     assert sorted(study_frame(place.study, place.store)["data"].unique()) == ["d" * 64, "e" * 64, "f" * 64]
 
 
-def test_results_that_do_not_know_their_code_say_so_only_beside_others(place: Place) -> None:
+def test_unrecorded_code_is_mentioned_only_beside_recorded_code(place: Place) -> None:
     place.put(place.runs("snip")[0], scheme=None)
     cell = place.cell("SNIP")
     assert (cell.count, cell.notes) == (3, ())
@@ -134,14 +134,14 @@ def test_training_curves_are_means_without_results_that_are_set_aside(place: Pla
     assert sum(curve()) > sum(mixed)
 
 
-def test_a_figure_says_it_below(place: Place) -> None:
+def test_a_figure_has_the_sentences_of_the_caption_below(place: Place) -> None:
     def below(kind: str) -> str:
         figure = figures(kind, [place.study], place.store)[place.study.name, kind]
         return " ".join(text.get_text() for text in figure.texts)
 
     assert below("accuracy") == ""
     place.put(place.runs("snip")[0], method="older")
-    for kind in ("accuracy", "macs", "layers", "ranks"):
+    for kind in ("accuracy", "pareto", "layers", "ranks"):
         assert "1 result is left out" in below(kind), kind
 
 

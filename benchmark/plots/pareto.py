@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.curves import Point, curves_of, pareto_front
 from ..analysis.frame_type import Frame
-from ..tables.caption import ACCURACIES, accuracy_column, subject
-from ..tables.cell import Stat
-from ..tables.pareto import pareto_front
-from .accuracy import Point, accuracy_panels, columns, curves_of, dense_level, spread_words
+from ..analysis.groups import subject
+from ..analysis.spread import Stat
+from .accuracy import accuracy_panels, columns, dense_level, spread_words
 from .style import DENSE_COLOR, Look, looks, style
 from .text import artist_label
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def macs_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") -> Figure:
+def pareto_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") -> Figure:
     """Mean accuracy against multiply-adds left, a line for each label, and the front of all points."""
     column = accuracy_column(accuracy)
     curves, dense, look = curves_of(frame, column, stat), dense_level(frame, column, stat), looks(frame)
@@ -36,7 +37,7 @@ def macs_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std") -> Fig
 
     with style():
         title = f"{subject(frame)}, {spread_words(frame, stat)}"
-        return accuracy_panels(draw, curves, dense, title, protocol=ACCURACIES[accuracy])  # pyright: ignore[reportArgumentType]
+        return accuracy_panels(draw, curves, dense, title, protocol=ACCURACIES[accuracy])
 
 
 def _draw_curve(axes: Axes, label: str, points: list[Point], look: Look) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from prunebench.benchmark.export import export_bytes
-from prunebench.benchmark.frame import COLUMNS
+from prunebench.benchmark.analysis.export import export_bytes
+from prunebench.benchmark.analysis.frame import COLUMNS
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture

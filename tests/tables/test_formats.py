@@ -1,4 +1,4 @@
-"""The four formats of one table: same numbers, and names that cannot break out of any."""
+"""The four formats of one table: same numbers, and names that are text in all of them."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_csv_defuses_formulas_and_keeps_one_line_a_row() -> None:
 
 
 def test_latex_compiles(tmp_path: Path) -> None:
-    """Every format of cell and every hostile name goes through a real LaTeX where one is installed."""
+    """Every kind of cell and every hostile name compiles, if LaTeX is installed."""
     if shutil.which("pdflatex") is None:
         pytest.skip("needs LaTeX: apt-get install texlive-latex-recommended texlive-science")
     document = "\n".join(

@@ -1,7 +1,7 @@
-"""What tables say of results that are older than the present code, and which results they do not mix.
+"""Results that are older than the present code, and results that must not be averaged with others.
 
-A mean is over runs of one code and a table over one data set: what does not belong is set aside and named. Results that
-do not record their code are taken as they are.
+A mean is over runs of the same code, and a table over the same data: other results are set aside and named. Results
+that do not record their code are used as they are.
 """
 
 from __future__ import annotations
@@ -9,34 +9,30 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ..analysis.frame_type import Frame
 from ..studies.age import CHANGES, counted
-from .table import Note
+from .frame_type import Frame
 
 SET_ASIDE = "set aside"
-"""The state of a stored run that is left out of a table."""
+"""State of a stored run that tables leave out."""
 
 OTHER_CODE = "of other code or weights than the other runs of its cell"
 OTHER_DATA = "of other data than most results of the study"
-
-OLDER = "of older code or weights than the present, so not compared for best"
-LEFT_OUT = "stored runs are left out, because they are of other code, weights or data than the others"
 
 _KEPT = frozenset(
     ("study", "id", "label", "method", "options", "dataset", "model", "target", "seed", "parent", "state", "reason",
      "code", "outdated", "data")
 )  # fmt: skip
-"""Columns that a run has whether it is stored or not, and those that say where its result comes from."""
+"""Columns that do not depend on the result, and those about its origin."""
 
 
 def set_aside(frame: Frame) -> Frame:
-    """The frame without the numbers of results that must not be averaged with others; their state says so."""
+    """The frame without the numbers of results that must not be averaged with others; their state is SET_ASIDE."""
     data: Any = _is_of_other_data(frame)
     aside: Any = data | _is_of_other_code(frame)
     if not aside.any():
         return frame
     found = frame.copy()
-    # The accuracy of the dense training is right where only the method's own code has changed.
+    # A change of the pruning method's code does not affect the accuracy of the dense training.
     keeps_start = ~data & frame["outdated"].isin(["method"])
     for name in found.columns:
         if name not in _KEPT:
@@ -47,7 +43,7 @@ def set_aside(frame: Frame) -> Frame:
 
 
 def _is_of_other_data(frame: Frame) -> Any:
-    """Runs whose data are not those of most results of their study."""
+    """Runs of other data than most results of their study."""
     other: Any = frame["state"].isin([])
     for _, rows in frame[frame["state"] == "done"].groupby("study", sort=False):
         usual = Counter(rows["data"].dropna()).most_common(1)
@@ -57,7 +53,7 @@ def _is_of_other_data(frame: Frame) -> Any:
 
 
 def _is_of_other_code(frame: Frame) -> Any:
-    """Runs of older code that share a cell with runs of the present one, or of several older ones."""
+    """Runs of older code that share a cell with runs of the present code, or with runs of another older code."""
     other: Any = frame["state"].isin([])
     for _, rows in frame[frame["state"] == "done"].groupby(["study", "label", "target"], sort=False):
         older = rows[rows["outdated"].notna()]
@@ -67,43 +63,23 @@ def _is_of_other_code(frame: Frame) -> Any:
     return other
 
 
-def done_ids(frame: Frame) -> list[str]:
-    """Ids of the runs that are stored and not set aside."""
-    return list(frame.loc[frame["state"] == "done", "id"])
-
-
-def aside_ids(frame: Frame) -> list[str]:
-    """Ids of the runs that are stored but set aside."""
-    return list(frame.loc[frame["state"] == SET_ASIDE, "id"])
-
-
 def num_aside(rows: Frame) -> int:
-    """How many of some runs are stored but set aside."""
+    """Number of these runs that are set aside."""
     return int((rows["state"] == SET_ASIDE).sum())
 
 
 def is_older(rows: Frame) -> bool:
-    """Whether a number over these runs is one of older code or weights."""
+    """Whether a mean over these runs is of older code or weights."""
     return bool(((rows["state"] == "done") & rows["outdated"].notna()).any())
 
 
-def age_notes(name: str, rows: Frame) -> tuple[Note, ...]:
-    """What a reader of a cell has to know about the age of the runs behind it."""
-    notes = []
-    if is_older(rows):
-        notes.append(Note("⊖", OLDER, f"{name} ({_changes(rows[rows['state'] == 'done'])})"))
-    if number := num_aside(rows):
-        notes.append(Note("⊘", LEFT_OUT, f"{name}: {number} of {len(rows)}"))
-    return tuple(notes)
-
-
 def age_sentences(frame: Frame) -> list[str]:
-    """The same for a whole table or figure, row by row; empty where all is of the present code and of the same data."""
+    """What a caption says of older results and of those set aside; empty if there are none."""
     done, aside = frame[frame["state"] == "done"], frame[frame["state"] == SET_ASIDE]
     sentences = []
     older = done[done["outdated"].notna()]
     if len(older):
-        rows = (f"{label} ({_changes(group)})" for label, group in older.groupby("label", sort=False))
+        rows = (f"{label} ({changes(group)})" for label, group in older.groupby("label", sort=False))
         sentences.append(
             f"{counted(len(older), 'result')} of older code or weights than the present: {', '.join(rows)}."
         )
@@ -136,6 +112,7 @@ def _of_unknown_and_known_code(done: Frame) -> list[Frame]:
     return [group for group in groups if group["code"].isna().any() and group["code"].notna().any()]
 
 
-def _changes(older: Frame) -> str:
+def changes(older: Frame) -> str:
+    """What has changed since these runs: `code of the method, weights file`."""
     keys = {key for age in older["outdated"].dropna() for key in str(age).split()}
     return ", ".join(text for key, text in CHANGES.items() if key in keys)

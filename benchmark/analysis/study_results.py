@@ -1,0 +1,53 @@
+"""Everything that tables and figures of one study are made from, read from the store when first needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...datasets.registry import describe, is_own
+from ..runs.store import Store
+from ..studies.load import Study
+from .frame import study_frame
+from .frame_type import Frame
+from .long_frames import epoch_frame, layer_frame
+from .older import SET_ASIDE, set_aside
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """The results of a study; `frame` has those set aside that must not be averaged with the others."""
+
+    study: Study
+    store: Store
+    frame: Frame
+
+    @cached_property
+    def layers(self) -> Frame:
+        """A row for each layer of each run that is shown."""
+        every, shown = layer_frame(self.study, self.store), self.frame["state"] == "done"
+        return every[every["id"].isin(self.frame.loc[shown, "id"])]
+
+    @cached_property
+    def epochs(self) -> Frame:
+        """A row for each epoch of each run, finished or not, that is not set aside."""
+        every, aside = epoch_frame(self.study, self.store), self.frame["state"] == SET_ASIDE
+        return every[~every["id"].isin(self.frame.loc[aside, "id"])]
+
+    @cached_property
+    def chance(self) -> float:
+        """Accuracy of always naming the same class, for classes of equal size."""
+        dataset = self.study.file.dataset
+        if is_own(dataset.name):
+            return self._stored_chance()
+        return 1 / describe(dataset.name, **dataset.options).num_classes
+
+    def _stored_chance(self) -> float:
+        """From the first stored result: a user's own data may be on another machine. 0 if nothing is stored."""
+        found = next(filter(None, (self.store.result(self.study.name, run) for run in self.study.runs)), None)
+        return 0.0 if found is None else 1 / found["data"]["facts"]["num_classes"]
+
+
+def read_results(study: Study, store: Store, frame: Frame | None = None) -> StudyResults:
+    """The results of a study; `frame` is that of `study_frame`, for callers that have it already."""
+    return StudyResults(study, store, set_aside(study_frame(study, store) if frame is None else frame))

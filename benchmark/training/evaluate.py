@@ -1,0 +1,70 @@
+"""Accuracy and loss of a network on a split."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from ..api.data import Split
+from ..runs.run import Recipe
+from . import distributed
+
+EVALUATION_BATCH = 1000
+TOP_K = 5
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Counts over a whole split: accuracy is correct / samples, never a mean of batch means."""
+
+    correct: int
+    correct_top5: int
+    loss_sum: float
+    samples: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Fraction right, None for an empty split."""
+        return self.correct / self.samples if self.samples else None
+
+    @property
+    def top5(self) -> float | None:
+        return self.correct_top5 / self.samples if self.samples else None
+
+    @property
+    def loss(self) -> float | None:
+        mean = self.loss_sum / self.samples if self.samples else None
+        return mean if mean is None or math.isfinite(mean) else None
+
+
+def forward_precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 autocast where the recipe says so; it can be entered many times."""
+    if recipe.precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split, recipe: Recipe, device: torch.device) -> Evaluation:
+    """Top-1 and top-5 counts and the summed loss of a split, in eval mode; the mode is restored."""
+    was_training = model.training
+    model.eval()
+    totals = torch.zeros(3, dtype=torch.float64, device=device)
+    num_processes = distributed.world()
+    batch_size = math.ceil(EVALUATION_BATCH / num_processes) * num_processes
+    for inputs, targets in split.batches(batch_size, device=device, rank=distributed.rank(), world=num_processes):
+        with forward_precision(recipe, device):
+            logits = model(inputs)
+        logits = logits.float()
+        top = logits.topk(min(TOP_K, logits.shape[1]), dim=1).indices == targets[:, None]
+        loss = cross_entropy(logits, targets, reduction="sum")
+        totals += torch.stack([top[:, 0].sum(), top.any(dim=1).sum(), loss.double()]).double()
+    model.train(was_training)
+    distributed.total(totals)
+    correct, correct_top5, loss_sum = totals.tolist()
+    return Evaluation(int(correct), int(correct_top5), loss_sum, len(split))

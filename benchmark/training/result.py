@@ -1,0 +1,201 @@
+"""The result of a run: what is stored of it, and how it is summarised."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ...methods.registry import plugin_sources
+from ..api.pruner import Pruner
+from ..models.count_macs import sparse_macs
+from ..models.outside import Sizes
+from ..runs import provenance
+from ..runs.artifacts import save_history, save_masks, save_weights
+from ..runs.recompute import fulfil
+from ..runs.run import to_dict
+from ..runs.store import SCHEMA, now, write_json
+from . import distributed, memory
+from .measure import count_layers
+from .memory_format import name_of
+from .session import Session
+from .setup import Setup
+
+SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
+"""Set in jobs of a cluster: the revision at submission, which may be hours older than the code that runs."""
+SAME_SPARSITY = 5e-4
+"""Epochs within this tolerance are 'at the final sparsity': learned thresholds move by a few weights."""
+
+
+def make_result(setup: Setup, session: Session) -> dict[str, Any]:
+    """The result of a finished training whose pruner is detached. Evaluates the network on the test set."""
+    run, progress = setup.run, session.training.progress
+    last = session.training.measure_test()
+    layers = count_layers(setup.model, setup.pruner, setup.data.input_shape)
+    return {
+        "schema": SCHEMA,
+        "id": run.id,
+        "study": setup.study,
+        "run": to_dict(run),
+        "parent": run.parent.id if run.parent else None,
+        **summarize_accuracy(session.history, progress.before, progress.pruned, last),
+        **summarize_layers(
+            layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values())
+        ),
+        "cost": _cost(setup, session),
+        "data": _data(setup),
+        "provenance": _provenance(setup, session),
+    }  # fmt: skip
+
+
+def store_result(setup: Setup, session: Session, result: dict[str, Any]) -> None:
+    """Write masks and weights, then the result with their digests: once it is there, everything is."""
+    folder, files = setup.folder, {}
+    if setup.pruner.masks is not None:
+        files[folder.masks_path.name] = save_masks(folder.masks_path, dict(setup.pruner.masks.items()))
+    if setup.run.is_dense or setup.settings.keep_weights:
+        facts = save_weights(folder.model_path, setup.model.state_dict())
+        files[folder.model_path.name] = facts
+        result["provenance"]["weights"]["stored"] = facts["sha256"]
+    else:
+        folder.model_path.unlink(missing_ok=True)  # of an older result
+    # Written again as a whole: the lines in the file may have been damaged since they were appended.
+    result["provenance"]["history"] = save_history(folder.history_path, session.history)
+    if session.history_path != folder.history_path:
+        session.history_path.unlink(missing_ok=True)
+    write_json(folder.result_path, {**result, "files": files})
+    fulfil(folder)
+    folder.checkpoint_path.unlink(missing_ok=True)
+
+
+def _data(setup: Setup) -> dict[str, Any]:
+    data = setup.data
+    counts = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
+    return {"fingerprint": data.fingerprint, **counts, **({"facts": dict(data.facts)} if data.facts else {})}
+
+
+def _provenance(setup: Setup, session: Session) -> dict[str, Any]:
+    return {
+        **provenance.environment(),
+        **provenance.device_facts(setup.device),
+        "code": session.code,
+        "weights": {"start": session.start, "stored": None},
+        "data_root": setup.origin.root,
+        "submitted_revision": os.environ.get(SUBMITTED_REVISION),
+        "execution": _execution(setup),
+        "processes": distributed.world(),
+        "plugins": plugin_sources(),
+        "finished": now(),
+    }
+
+
+def _execution(setup: Setup) -> dict[str, Any]:
+    """How it was computed: what changes numbers by rounding, or speed."""
+    return {
+        "precision": setup.run.recipe.precision,
+        "memory_format": name_of(setup.networks.memory_format),
+        "compile": setup.settings.compile,
+        "keeps_freed_memory": setup.keeps_freed,
+    }
+
+
+def _cost(setup: Setup, session: Session) -> dict[str, Any]:
+    """Epochs, multiply-adds and seconds of this run; those of the shared dense training are under `parent`."""
+    parent, clock = setup.start.cost, setup.clock
+    own = training_cost(session.history, sum(setup.model_macs.values()), len(setup.data.train))
+    return {
+        **own,
+        "parent": {key: parent[key] for key in own} if parent else None,
+        "seconds": session.seconds,
+        "train_seconds": clock.train,
+        "evaluate_seconds": clock.evaluate,
+        "prune_seconds": clock.prune,
+        "mask_seconds": clock.masks,
+        "peak_memory_bytes": memory.peak(setup.device),
+        "resumed": session.resumed,
+    }
+
+
+def summarize_layers(
+    layers: Sequence[Mapping[str, Any]],
+    target: float,
+    pruner: Pruner,
+    model: nn.Module,
+    original: Sizes,
+    original_macs: int,
+) -> dict[str, Any]:
+    """Sparsity and multiply-adds of a finished network, compared with the network before pruning.
+
+    `original` and `original_macs` (for one input) are those of the network before pruning.
+    """
+    kept = sum(layer["kept"] for layer in layers)
+    sparse = sparse_macs({x["name"]: x["macs"] for x in layers}, {x["name"]: x["density"] for x in layers})
+    masks = pruner.masks
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    zeros = sum(layer["total"] - layer["kept"] for layer in layers)
+    densest = min(layers, key=lambda layer: layer["density"])
+    return {
+        "sparsity": {
+            "target": target,
+            "achieved": 1 - kept / original.prunable,
+            "of_pruned_layers": 1 - masks.num_kept / masks.num_total if masks is not None else None,
+            "of_all_parameters": zeros / parameters,
+            "kept": kept,
+            "prunable": original.prunable,
+            "parameters": parameters,
+            "parameters_before": original.parameters,
+            "outside": dict(original.outside),
+            "layers_left_dense": [layer["name"] for layer in layers if masks and layer["name"] not in masks.sites],
+            "empty_layers": [layer["name"] for layer in layers if layer["kept"] == 0],
+            "smallest_layer_density": densest["density"],
+            "smallest_layer": densest["name"],
+        },
+        "macs": {
+            "convention": "multiply-adds with prunable weights, batch 1, no bias, norm or pooling",
+            "dense": original_macs,
+            "sparse": sparse,
+            "pruned": 1 - sparse / original_macs,
+        },
+        "layers": list(layers),
+    }
+
+
+def summarize_accuracy(
+    history: Sequence[Mapping[str, Any]], before: Mapping[str, Any], pruned: Mapping[str, Any], last: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The accuracies of a run under every protocol, as fractions of the test set.
+
+    `selected` is the test accuracy of the epoch with the best validation accuracy (the first on ties). `best_test` is
+    the best over epochs, which the paper's code reports. Both take only epochs at the final sparsity.
+    """
+    accuracy: dict[str, Any] = {
+        "before": before["accuracy"], "pruned": pruned["accuracy"], "last": last["accuracy"],
+        "last_top5": last["top5"], "selected": None, "selected_top5": None, "selected_epoch": None,
+        "selected_validation": None, "best_test": None, "best_test_epoch": None,
+    }  # fmt: skip
+    final = history[-1]["density"] if history else None
+    eligible = [record for record in history if abs(record["density"] - final) <= SAME_SPARSITY]
+    if eligible:
+        best = max(eligible, key=lambda record: record["test_accuracy"])
+        accuracy |= {"best_test": best["test_accuracy"], "best_test_epoch": best["epoch"]}
+    if eligible and eligible[0]["validation_accuracy"] is not None:
+        chosen = max(eligible, key=lambda record: record["validation_accuracy"])
+        accuracy |= {
+            "selected": chosen["test_accuracy"], "selected_top5": chosen["test_top5"],
+            "selected_epoch": chosen["epoch"], "selected_validation": chosen["validation_accuracy"],
+        }  # fmt: skip
+    return {"accuracy": accuracy, "loss": {"before": before["loss"], "pruned": pruned["loss"], "last": last["loss"]}}
+
+
+def training_cost(history: Sequence[Mapping[str, Any]], dense_macs: int, num_samples: int) -> dict[str, Any]:
+    """Epochs and multiply-adds of a training. Forward and backward together count as three forward passes.
+
+    `macs` were computed (masks save nothing here); `sparse_macs` would be computed by hardware that skips zeros.
+    """
+    return {
+        "epochs": len(history),
+        "macs": 3 * dense_macs * num_samples * len(history),
+        "sparse_macs": 3 * num_samples * sum(record["macs"] for record in history),
+    }

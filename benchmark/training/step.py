@@ -1,0 +1,66 @@
+"""One training step: forward, backward, and the pruner's hooks around the optimiser's update.
+
+Every training of the suite goes through here: runs, the contract check and measurements of speed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ..api.pruner import Pruner
+from ..runs.run import Recipe
+from . import distributed
+from .clipping import clip_gradients
+from .clock import Clock
+from .evaluate import forward_precision
+from .optimizer import drop_gradients
+
+
+@dataclass(kw_only=True)
+class Step:
+    """The steps of one optimiser. `network` is the model, or its compiled or distributed form."""
+
+    network: nn.Module
+    pruner: Pruner
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    device: torch.device
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self._precision = forward_precision(self.recipe, self.device)
+
+    def __call__(self, index: int, inputs: Tensor, targets: Tensor, num_all: int | None = None) -> Tensor:
+        """Train on a batch; returns its loss. `index` is the position in the recipe, see `Pruner.on_gradients`."""
+        loss = self.backward(inputs, targets, num_all)
+        self.update(index)
+        return loss
+
+    def backward(self, inputs: Tensor, targets: Tensor, num_all: int | None = None) -> Tensor:
+        """Leave the gradients of the loss in the parameters; returns the loss, detached.
+
+        `num_all`: samples of the batch in all processes, where there are several and this one has a share.
+        """
+        drop_gradients(self.optimizer)
+        with self._precision:
+            logits = self.network(inputs)
+            loss = cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
+        if num_all is not None:
+            loss = distributed.weighted(loss, len(targets), num_all)
+        loss.backward()
+        return loss.detach()
+
+    def update(self, index: int) -> None:
+        """The pruner's hooks and, unless it skips them, clipping and the optimiser."""
+        with self.clock.measure("prune"):
+            skips = self.pruner.on_gradients(index, self.optimizer)
+        if not skips:
+            if self.recipe.clip_norm > 0:
+                clip_gradients(self.pruner, self.optimizer, self.recipe.clip_norm)
+            self.optimizer.step()
+        with self.clock.measure("masks"):
+            self.pruner.on_weights(index, self.optimizer)

@@ -1,0 +1,118 @@
+"""Looks of figures: colours, markers, names, room for legends."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawing import accuracy
+from prunebench.benchmark.analysis.frame import study_frame
+from prunebench.benchmark.plots.accuracy import accuracy_figure
+from prunebench.benchmark.plots.kinds import figures
+from prunebench.benchmark.plots.style import LINES, MARKERS, PALETTE, looks, shorten
+from prunebench.benchmark.runs.store import Store
+from prunebench.benchmark.studies.load import Study
+from prunebench.methods import METHODS
+from prunebench.methods.registry import describe
+from synthetic_results import STUDY, fill, write_study
+
+
+def test_a_method_keeps_its_colour_over_studies(tmp_path: Path) -> None:
+    def colours(text: str) -> dict[str, str]:
+        study = write_study(tmp_path, text)
+        return {label: look.color for label, look in looks(study_frame(study, Store(tmp_path))).items()}
+
+    first = colours(STUDY)
+    second = colours(STUDY.replace("[global_mp, snip, random]", "[random, grasp, snip]"))
+    assert first["SNIP"] == second["SNIP"]
+    assert first["Random"] == second["Random"]
+    assert len(set(first.values())) == 3
+
+
+def test_an_earlier_place_in_the_registry_keeps_its_colour_against_a_later_one(tmp_path: Path) -> None:
+    methods = [name for name in METHODS if name != "dense"]
+    late, early = methods[len(PALETTE)], methods[0]
+    study = write_study(tmp_path, STUDY.replace("[global_mp, snip, random]", f"[{late}, {early}]"))
+    found = looks(study_frame(study, Store(tmp_path)))
+    assert found[describe(early).label].color == PALETTE[0]
+    assert found[describe(late).label].color == PALETTE[1]
+
+
+def test_labels_of_one_method_share_the_colour_and_differ_in_marker_and_line(tmp_path: Path) -> None:
+    text = STUDY + "  - {method: global_mp, label: MT, sparsity: 90%, options: {minimum_threshold: 0.1}}\n"
+    found = looks(study_frame(write_study(tmp_path, text), Store(tmp_path)))
+    one, other = found["Global MP"], found["MT"]
+    assert one.color == other.color
+    assert (one.marker, one.line) != (other.marker, other.line)
+    assert one.marker != other.marker
+    assert one.line != other.line
+
+
+def test_looks_are_told_apart_without_colour() -> None:
+    assert len(set(MARKERS)) == len(MARKERS) >= len(PALETTE)
+    assert len({str(line) for line in LINES}) == len(LINES)
+
+
+# Machado, Oliveira & Fernandes 2009, severity 1
+COLOUR_BLINDNESS = {
+    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLINDNESS)
+def test_the_first_colours_are_told_apart_by_colour_blind_readers(kind: str) -> None:
+    def seen(color: str) -> np.ndarray:
+        red_green_blue = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        return np.clip(np.array(COLOUR_BLINDNESS[kind]) @ red_green_blue**2.2, 0, 1) ** (1 / 2.2)
+
+    distances = [np.linalg.norm(seen(a) - seen(b)) for a, b in itertools.combinations(PALETTE[:8], 2)]
+    # 0.1 is 25 steps of 255 in one channel
+    assert min(distances) > 0.1
+
+
+def test_forty_methods_with_long_names_have_forty_looks_and_a_legend_that_fits(tmp_path: Path) -> None:
+    grid = ", ".join(str(round(0.01 * i, 2)) for i in range(1, 41))
+    text = STUDY.split("runs:")[0] + (
+        f"runs:\n  - {{method: global_mp, sparsity: [90%, 95%], grid: {{minimum_threshold: [{grid}]}}}}\n"
+    )
+    study, store = write_study(tmp_path, text), Store(tmp_path / "results")
+    fill(store, study, accuracy)
+    frame = study_frame(study, store)
+    found = looks(frame)
+    assert len({(look.color, look.marker, str(look.line)) for look in found.values()}) == 40
+    figure = accuracy_figure(frame)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.y1 <= figure.axes[0].get_window_extent().y0
+    assert (box.x0, box.y0) >= (0, 0)
+    assert box.x1 <= figure.bbox.x1
+    assert len(figure.legends[0].get_texts()) == 41
+    (protocol,) = figure.axes[0].texts
+    assert protocol.get_window_extent().y0 >= box.y1
+
+
+def test_a_headline_stays_clear_of_the_legend(tmp_path: Path) -> None:
+    study, store = write_study(tmp_path, STUDY.replace("[90%, 95%]", "[90%]")), Store(tmp_path / "results")
+    fill(store, study, accuracy)
+    for kind in ("training", "layers"):
+        figure = figures(kind, [study], store)[study.name, kind]
+        figure.draw_without_rendering()
+        (title,) = figure.texts
+        assert title.get_window_extent().x1 < figure.legends[0].get_window_extent().x0
+
+
+def test_a_long_name_keeps_what_tells_it_apart() -> None:
+    assert shorten("short") == "short"
+    assert shorten("Global MP (minimum_threshold=0.15)", 20) == "Global MP…hold=0.15)"
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone(made: tuple[Study, Store]) -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    accuracy_figure(study_frame(*made))
+    assert dict(mpl.rcParams) == before
