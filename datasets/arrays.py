@@ -1,4 +1,4 @@
-"""`arrays`: inputs and classes of one's own in one .npz file."""
+"""`arrays`: the user's own inputs and classes in one .npz file."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _inputs(place: Path, key: str) -> Tensor:
     values = read_array(place, key)
     if values.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
-    with np.errstate(over="ignore"):  # what is too large is infinite then, and named below
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite, and are reported below
         values = values.astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
     if len(wrong):

@@ -1,22 +1,23 @@
-"""`image-folder`: images of one's own in class folders, decoded once into memory."""
+"""`image-folder`: the user's own images in class folders, decoded once into memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from ..benchmark.api.errors import DataDamaged, UserError
+from ..benchmark.api.errors import DataDamaged
 from .parts.decoded_cache import cache_key, read_cache, write_cache
-from .parts.in_memory import Arrays, check_count
+from .parts.in_memory import Arrays
 from .parts.info import DataSetInfo
 from .parts.own_data import OwnData
-from .parts.own_decode import MODES, attempt, decode_all
+from .parts.own_decode import attempt, decode_all
 from .parts.own_listing import list_own
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pydantic import Field
 
     from .parts.listing import Listing
 
@@ -37,18 +38,9 @@ class OwnImages(OwnData):
 
     kind: ClassVar[str] = "image-folder"
 
-    size: int = 0
-    channels: int = 3
-    test_fraction: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("size", self.size, least=0)
-        if isinstance(self.channels, bool) or self.channels not in MODES:
-            raise UserError(f"channels is {self.channels!r}; it must be 1 (grey) or 3 (colour)")
-        fraction = self.test_fraction
-        if fraction is not None and (not isinstance(fraction, float) or not 0 < fraction < 1):
-            raise UserError(f"test_fraction is {fraction!r}; it must be a fraction, 0 < test_fraction < 1")
+    size: Annotated[int, Field(ge=0)] = 0
+    channels: Literal[1, 3] = 3
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     def facts_at(self, root: Path) -> DataSetInfo:
         train, test = self._listings(root)
@@ -91,7 +83,7 @@ class OwnImages(OwnData):
         return Arrays(**tensors)
 
     def _decoded(self, root: Path) -> dict[str, NDArray]:
-        """From the cache, or decoded and put there. All files are looked at before any is refused."""
+        """From the cache, or decoded and cached. An error names all files that cannot be used."""
         place, (train, test) = self.place(root), self._listings(root)
         files = [listing.folder / file for listing in (train, test) for file in listing.files]
         names = [str(path.relative_to(place)) for path in files]

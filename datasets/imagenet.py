@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ..benchmark.api.data import Data
-from ..benchmark.api.errors import DataDamaged, DataMissing, UserError, unknown
+from ..benchmark.api.errors import DataDamaged, DataMissing, UserError
+from ..benchmark.api.options import check_fields
 from .parts.imagenet_archives import unpack
-from .parts.in_memory import check_count, cut
+from .parts.in_memory import cut
 from .parts.info import DataSetInfo, Decoder, Normalisation, Report, size_of_cut
 from .parts.install import compare_with_manifest, installing, is_ready, write_manifest
 from .parts.listing import Listing, list_images
 from .parts.roots import missing
 
 if TYPE_CHECKING:
+    from pydantic import Field
+
     from .parts.image_folder_split import ImageFolderSplit
     from .parts.stratify import Indices
 
@@ -48,13 +51,11 @@ class ImageNet:
         source="https://image-net.org/challenges/LSVRC/2012/",
     )
 
-    limit: int | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
     decoder: Decoder = "pillow"
 
     def __post_init__(self) -> None:
-        check_count("limit", self.limit)
-        if self.decoder not in get_args(Decoder):
-            raise unknown("decoder", str(self.decoder), get_args(Decoder))
+        check_fields(self)
 
     def describe(self) -> DataSetInfo:
         return self.facts

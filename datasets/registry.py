@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ..benchmark.api.errors import UserError, unknown
+from ..benchmark.api.options import WrongOption, checked
 from .parts.info import DataSet, DataSetInfo, Report
 from .parts.roots import data_root
 
@@ -29,10 +30,10 @@ OWN = {
     "arrays": "arrays:OwnArrays",
     "image-folder": "image_folder:OwnImages",
 }
-"""Data sets of one's own, which a study describes by options: nothing is known of them by name alone."""
+"""The user's own data sets: nothing is known of them before a study gives their options."""
 
 NO_EFFECT = ("title",)
-"""Options that only say how data are called: no part of a run."""
+"""Options that only name the data in tables: no part of a run."""
 
 
 def dataset_names() -> list[str]:
@@ -41,7 +42,7 @@ def dataset_names() -> list[str]:
 
 
 def all_names() -> list[str]:
-    """The same with those of one's own data."""
+    """The same with the kinds of the user's own data."""
     return sorted({**DATASETS, **OWN})
 
 
@@ -51,7 +52,7 @@ def is_own(name: str) -> bool:
 
 
 def determining(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are part of a run's id: of one's own data, those that differ from their defaults."""
+    """The options that are part of a run's id: of the user's own data, those that differ from their defaults."""
     if not is_own(name):
         return dict(options)
     defaults = {field.name: field.default for field in fields(_class(name))}
@@ -59,7 +60,7 @@ def determining(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown_name(name: str, options: Mapping[str, Any]) -> str:
-    """What tables call it: data of one's own by their title, else by their path."""
+    """The name in tables: the user's own data by their title, else by their path."""
     return (options.get("title") or options["path"]) if name in OWN else name
 
 
@@ -78,13 +79,16 @@ def create(name: str, **options: object) -> DataSet:
     for option in options:
         if option not in known:
             raise unknown(f"option of data set {name!r}", option, known)
-    return kind(**options)
+    try:
+        return kind(**options)
+    except WrongOption as error:
+        raise UserError(f"data set {name!r}: {error}") from None
 
 
 def describe(name: str, **options: object) -> DataSetInfo:
     """Title, shape, classes, sizes, licence and source.
 
-    Only `synthetic` and data of one's own have options that change them. Those of the latter are read from the files
+    Only `synthetic` and the user's own data have options that change them. Those of the latter are read from the files
     under the data root of `roots.data_root()`; raises DataMissing where they are not there.
     """
     return create(name, **options).describe()
@@ -107,8 +111,9 @@ def load(name: str, *, root: Path | str | None = None, validation: float = 0.1, 
         DataMissing: A file is not there.
         UserError: A file is damaged or not what it should be, or an option is wrong.
     """
-    if isinstance(validation, bool) or not isinstance(validation, int | float) or not 0 <= validation < 1:
-        raise UserError(f"validation is {validation!r}; it must be a fraction, 0 <= validation < 1")
+    from pydantic import Field
+
+    checked("validation", Annotated[float, Field(ge=0, lt=1)], validation)
     return create(name, **options).load(data_root(root), float(validation))
 
 
@@ -120,7 +125,7 @@ def prepare(
     report: Report | None = None,
     **options: object,
 ) -> Path:
-    """Bring a data set to this machine and return where it lies; does nothing if it is already there.
+    """Bring a data set to this machine and return its place; does nothing if it is already there.
 
     Args:
         archive: A file or folder fetched by hand; it must hold the published bytes. Without it: a download.

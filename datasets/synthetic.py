@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from ..benchmark.api.errors import UserError, unknown
 from . import registry
-from .parts.in_memory import Arrays, ResidentDataSet, check_count
+from .parts.in_memory import Arrays, ResidentDataSet
 from .parts.info import Augmentation, DataSetInfo, Normalisation, Report
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pydantic import Field
 
 COARSE = 4  # cells a side of a class's pattern: wide enough to survive a crop that is a few pixels off
 CHUNK = 16  # samples made at a time, so that the float32 noise of a large set never exists as a whole
@@ -35,24 +36,23 @@ class Synthetic(ResidentDataSet):
     """
 
     like: str = "digits"
-    image_size: int = 0
-    num_classes: int = 0
-    num_samples: int = 2000
-    num_test: int = 500
-    seed: int = 0
+    image_size: Annotated[int, Field(ge=0)] = 0
+    num_classes: Annotated[int, Field(ge=0)] = 0
+    num_samples: Annotated[int, Field(ge=1)] = 2000
+    num_test: Annotated[int, Field(ge=1)] = 500
+    seed: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         models = set(registry.DATASETS) - {"synthetic"}
         if self.like not in models:
-            raise unknown("data set in option 'like'", str(self.like), models)
-        check_count("image_size", self.image_size, least=0)
-        check_count("num_classes", self.num_classes, least=2 if self.num_classes else 0)
+            raise unknown("data set in option 'like'", self.like, models)
+        if self.num_classes == 1:
+            raise UserError("num_classes is 1; it must be at least 2, or 0")
         if self.image_size and not self.is_image():
             raise UserError(f"image_size is {self.image_size}, but {self.like} holds no images")
-        check_count("num_samples", self.num_samples, least=self.describe().num_classes)
-        check_count("num_test", self.num_test)
-        check_count("seed", self.seed, least=0)
+        if self.num_samples < (least := self.describe().num_classes):
+            raise UserError(f"num_samples is {self.num_samples}; it must be at least {least}, one of each class")
 
     def describe(self) -> DataSetInfo:
         model = registry.describe(self.like)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..benchmark.api.pruner import Context
-from .bases.mask_pruner import MaskPruner
+from .bases.score_pruner import ScorePruner
 from .parts.optimizer_state import reset_all, reset_positions
 
 
 @dataclass(kw_only=True)
-class AcDc(MaskPruner):
+class AcDc(ScorePruner):
     """Alternate between sparse and dense phases by magnitude, end sparse. Peste et al., 2021 (arXiv 2106.12379).
 
     The defaults are the paper's ImageNet schedule as fractions of the training. Of 100 epochs: dense to 10; pruned at
     10, 20, ..., 70 and restored at 15, 25, ..., 75; pruned for good at 85. Restored weights start from 0 and the
-    momentum of all parameters is cleared, as in the authors' scripts. In a sparse phase their gradients are masked,
-    here only the weights are, so without `reset_momentum` the momentum of the weights that return is cleared still.
+    momentum of all parameters is cleared, as in the authors' scripts. In a sparse phase they mask gradients,
+    here only weights are masked, so without `reset_momentum` the momentum of weights that return is still cleared.
     Their masks change before the first forward pass of an epoch, here after its backward pass: a restoration is the
     same (weights that return are 0, and their gradient is dense), a pruning applies one gradient of the dense network.
     They keep one weight fewer. Their uniform variant is `scope: layerwise, dense: [first, last]`.
@@ -35,26 +36,18 @@ class AcDc(MaskPruner):
     family: ClassVar[str] = "dynamic"
     paper: ClassVar[str] = "arXiv 2106.12379"
     needs: ClassVar[str] = "weights"
-    only_for_cubic: ClassVar[tuple[str, ...]] = ("every", "power", "initial_sparsity")
 
     start: Literal["trained", "init"] = "init"
-    begin: float = 0.1
-    end: float = 0.85
-    sparse_phase: float = 0.05
-    dense_phase: float = 0.05
-    last_dense_phase: float = 0.1
+    begin: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    end: Annotated[float, Field(gt=0, le=1)] = 0.85
+    sparse_phase: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    dense_phase: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    last_dense_phase: Annotated[float, Field(gt=0, lt=1)] = 0.1
     reset_momentum: bool = True
     _phases: dict[int, bool] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.schedule != "one_shot":
-            raise ValueError(
-                f"schedule: AC/DC has one of its own, not {self.schedule!r}; set begin, end and the phases"
-            )
-        for option in ("sparse_phase", "dense_phase", "last_dense_phase"):
-            if not 0.0 < getattr(self, option) < 1.0:
-                raise ValueError(f"{option} must be in (0, 1), not {getattr(self, option)}")
         if self.begin + self.sparse_phase > self.end - self.last_dense_phase + 1e-9:
             raise ValueError(
                 f"begin + sparse_phase must be at most end - last_dense_phase, "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..benchmark.api.masks import Masks, Site, check_finite, keep_largest
@@ -39,21 +40,15 @@ class ColumnMagnitude(FixedMask):
     needs: ClassVar[str] = "weights of a low-rank cell"
     reaches_target: ClassVar[bool] = False
 
-    rank_w: int = 9
-    rank_u: int = 8
+    rank_w: Annotated[int, Field(ge=1)] = 9
+    rank_u: Annotated[int, Field(ge=1)] = 8
     ranking: Literal["column", "product"] = "column"
     apply: Literal["step", "epoch"] = "step"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.sparsity:
-            raise ValueError(f"sparsity must be 0, not {self.sparsity}: rank_w and rank_u say how much is removed")
-        if self.rank_w < 1 or self.rank_u < 1:
-            raise ValueError(f"rank_w and rank_u must be >= 1, not {self.rank_w} and {self.rank_u}")
-        if self.ranking not in ("column", "product"):
-            raise ValueError(f"ranking must be column or product, not {self.ranking!r}")
-        if self.apply not in ("step", "epoch"):
-            raise ValueError(f"apply must be step or epoch, not {self.apply!r}")
+            raise ValueError(f"sparsity is {self.sparsity}; it must be 0: rank_w and rank_u say how much is removed")
 
     def choose_sites(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
         trained = {(id(site.module), site.attribute) for site in sites}

@@ -26,4 +26,4 @@ class DenseLonger(Pruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.sparsity:
-            raise ValueError(f"sparsity must be 0, not {self.sparsity}: nothing is pruned")
+            raise ValueError(f"sparsity is {self.sparsity}; it must be 0: nothing is pruned")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from .dpf import DPF
 
@@ -19,5 +21,5 @@ class DNW(DPF):
     label: ClassVar[str] = "DNW"
     paper: ClassVar[str] = "arXiv 1906.00586"
 
-    schedule: Literal["one_shot", "cubic", "exponential"] = "one_shot"
-    every: int = 1
+    schedule: Literal["one_shot", "cubic"] = "one_shot"
+    every: Annotated[int, Field(ge=0)] = 1

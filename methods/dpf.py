@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..benchmark.api.masks import Site, num_kept
 from ..benchmark.api.pruner import Context
-from .bases.mask_pruner import MaskPruner
+from .bases.score_pruner import ScorePruner
 from .parts.dense_layers import select
 from .parts.maskable import check_parametrisable
-from .parts.schedule import cubic
+from .parts.schedule import Cubic, Held, OneShot
 from .parts.straight_through import attach_masks, materialise, shadow
 
 
 @dataclass(kw_only=True)
-class DPF(MaskPruner):
+class DPF(ScorePruner):
     """Prune the forward pass, train all weights, renew the masks often. Lin et al., 2020 (arXiv 2006.07253).
 
     Dynamic pruning with feedback: the gradient at the masked weights moves the dense ones behind them, so a weight
@@ -33,24 +35,26 @@ class DPF(MaskPruner):
     convolutions and none of the classifier (computed: 80.00 and 89.95), where Global MP prunes 72.4 and 82.8 %. Layer-
     wise is the default, as it fits the numbers that it is compared with; they may have been computed by assuming it.
 
-    `schedule: one_shot` holds the sparsity from the first step.
+    Options:
+        schedule: `cubic`; or `one_shot`, which holds the sparsity from the first step.
+        begin, end: of the ramp, as fractions of the training. power, initial_sparsity: its shape and its start.
+        every: steps between new masks; 0: once an epoch.
     """
 
     label: ClassVar[str] = "DPF"
     family: ClassVar[str] = "dynamic"
     paper: ClassVar[str] = "arXiv 2006.07253"
     needs: ClassVar[str] = "dense gradients"
-    only_for_cubic: ClassVar[tuple[str, ...]] = ("begin", "end", "power", "initial_sparsity")
+    schedules: ClassVar[Mapping[str, type[OneShot]]] = {"one_shot": Held, "cubic": Cubic}
 
     start: Literal["trained", "init"] = "init"
     scope: Literal["global", "layerwise", "erk"] = "layerwise"
-    schedule: Literal["one_shot", "cubic", "exponential"] = "cubic"
-    every: int = 16
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.schedule == "exponential":
-            raise ValueError("schedule must be cubic or one_shot, not 'exponential'")
+    schedule: Literal["one_shot", "cubic"] = "cubic"
+    begin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    end: Annotated[float, Field(gt=0, le=1)] = 0.75
+    every: Annotated[int, Field(ge=0)] = 16
+    power: Annotated[float, Field(gt=0)] = 3.0
+    initial_sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
         super().check_sites(model, sites)
@@ -76,7 +80,7 @@ class DPF(MaskPruner):
         elif self._events.is_due(step) or (
             step > self._events.last and (step - self._events.first) % self._interval == 0
         ):
-            self.prune_to(cubic(self._events.progress(step), self.sparsity, self.initial_sparsity, self.power))
+            self.prune_to(self._schedule.at(self._events.progress(step)))
 
     @property
     def _interval(self) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..benchmark.api.masks import keep_largest
 from .bases.dynamic import DynamicPruner
-from .parts.allocation import global_masks
-from .parts.redistribution import distribute
+from .parts.allocation import distribute, global_masks
 
 TOLERANCE = 0.1
 """The threshold moves when the number removed is off its goal by more than this share (authors' code)."""
@@ -44,19 +44,15 @@ class DSR(DynamicPruner):
     needs: ClassVar[str] = "weights"
 
     distribution: Literal["uniform", "first_dense", "erk"] = "first_dense"
-    drop_fraction: float = 0.14
-    final_drop_fraction: float = 0.14
-    end: float = 0.95
-    threshold: float = 1e-3
-    doublings: tuple[float, ...] = (0.125, 0.4, 0.7)
+    drop_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.14
+    final_drop_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.14
+    end: Annotated[float, Field(gt=0, le=1)] = 0.95
+    threshold: Annotated[float, Field(gt=0)] = 1e-3
+    doublings: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.125, 0.4, 0.7)
     _threshold: float = field(init=False, repr=False, default=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.threshold <= 0:
-            raise ValueError(f"threshold must be > 0, not {self.threshold}")
-        if any(not 0.0 < fraction < 1.0 for fraction in self.doublings):
-            raise ValueError(f"doublings must be fractions in (0, 1), not {self.doublings}")
         self._threshold = self.threshold
 
     def is_due(self, num_steps: int) -> bool:

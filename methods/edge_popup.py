@@ -12,12 +12,10 @@ from torch import Tensor, nn
 
 from ..benchmark.api.masks import Masks, Site, check_finite, num_kept
 from ..benchmark.api.pruner import Context, Pruner
-from .parts.allocation import SCOPES, global_masks, layer_counts, masks_by_count
+from .parts.allocation import global_masks, layer_counts, masks_by_count
 from .parts.dense_layers import select
 from .parts.maskable import check_maskable, check_parametrisable
 from .parts.straight_through import materialise, parametrise, shadow
-
-SCALES: tuple[str, ...] = ("unscaled", "scale_fan", "density")
 
 
 class _MaskedByScores(torch.autograd.Function):
@@ -87,18 +85,10 @@ class EdgePopup(Pruner):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.weights not in ("signed_constant", "initial"):
-            raise ValueError(f"weights must be signed_constant or initial, not {self.weights!r}")
-        if self.scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, not {self.scale!r}")
         if self.scale != "unscaled" and self.weights == "initial":
             raise ValueError(f"scale = {self.scale!r} needs weights: signed_constant, not initial")
         if self.scale == "scale_fan" and self.sparsity == 0:
             raise ValueError("scale: scale_fan needs a sparsity > 0: it divides by the fraction removed")
-        if self.scope not in SCOPES:
-            raise ValueError(f"scope must be one of {', '.join(SCOPES)}, not {self.scope!r}")
-        if isinstance(self.dense, str):
-            self.dense = (self.dense,)
 
     @property
     def masks(self) -> Masks:

@@ -25,8 +25,8 @@ Removal = tuple[int, int | tuple[int, ...]]
 class FilterL1(FixedMask):
     """Remove the filters with the smallest sum of magnitudes, and what reads their output. Li et al., 2017.
 
-    arXiv 1608.08710. A filter that goes takes along its row in depthwise convolutions behind it, its entries in batch
-    norm (zero at the end), and the input channel of every layer that reads it; all of that counts as pruned, so
+    arXiv 1608.08710. Removing a filter also removes its row in the depthwise convolutions behind it, its entries in
+    batch norm (zero at the end) and the input channel of every layer that reads it; all of these count as pruned, so
     the sparse multiply-adds are those of the smaller network. In residual networks, as in the paper, only channels
     inside a block are removed: what enters a sum stays. Hidden units of linear layers count as filters.
 
@@ -51,13 +51,6 @@ class FilterL1(FixedMask):
     scope: Literal["layerwise", "global"] = "layerwise"
     dense: tuple[str, ...] = ()
     _groups: list[ChannelGroup] = field(init=False, repr=False, default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.scope not in ("layerwise", "global"):
-            raise ValueError(f"scope must be layerwise or global, not {self.scope!r}")
-        if isinstance(self.dense, str):
-            self.dense = (self.dense,)
 
     def check(self, context: Context) -> None:
         super().check(context)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..benchmark.api.masks import num_kept
-from .bases.mask_pruner import MaskPruner
+from .bases.score_pruner import ScorePruner
+from .parts.schedule import Exponential, OneShot
 from .parts.scoring import mean_gradients
 
 
 @dataclass(kw_only=True)
-class IterativeSnip(MaskPruner):
+class IterativeSnip(ScorePruner):
     """SNIP in rounds, each on other samples; what a round removes stays removed. de Jorge et al., 2021.
 
     arXiv 2006.09081. The score is |w * dL/dw| at the pruned network. 60 rounds with exponentially falling density, one
@@ -25,23 +28,15 @@ class IterativeSnip(MaskPruner):
     label: ClassVar[str] = "Iterative SNIP"
     paper: ClassVar[str] = "arXiv 2006.09081"
     needs: ClassVar[str] = "gradients"
+    schedules: ClassVar[Mapping[str, type[OneShot]]] = {"one_shot": OneShot, "exponential": Exponential}
 
     start: Literal["trained", "init"] = "init"
-    schedule: Literal["one_shot", "cubic", "exponential"] = "exponential"
-    prune_rounds: int = 60
-    score_samples: int = 128
-    score_batch: int = 128
+    schedule: Literal["one_shot", "exponential"] = "exponential"
+    prune_rounds: Annotated[int, Field(ge=1)] = 60
+    score_samples: Annotated[int, Field(ge=1)] = 128
+    score_batch: Annotated[int, Field(ge=1)] = 128
     _round: int = field(init=False, repr=False, default=0)
     _gradients: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.schedule == "cubic":
-            raise ValueError("schedule: cubic prunes during training; this method prunes before it, in prune_rounds")
-        if self.score_samples < 1 or self.score_batch < 1:
-            raise ValueError(
-                f"score_samples and score_batch must be >= 1, not {self.score_samples} and {self.score_batch}"
-            )
 
     def prepare_scores(self) -> None:
         batches = self.context.samples(self.score_samples, self.score_batch, draw=self._round)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from .magnitude import GlobalMagnitude
 from .parts.allocation import masks_by_count
 from .uniform_plus import uniform_plus_counts
-
-DISTRIBUTIONS: tuple[str, ...] = ("uniform", "first_dense", "extended")
 
 
 @dataclass(kw_only=True)
@@ -38,13 +37,11 @@ class GradualMagnitude(GlobalMagnitude):
     start: Literal["trained", "init"] = "init"
     scope: Literal["global", "layerwise", "erk"] = "layerwise"
     schedule: Literal["one_shot", "cubic", "exponential"] = "cubic"
-    every: int = 100
+    every: Annotated[int, Field(ge=0)] = 100
     distribution: Literal["uniform", "first_dense", "extended"] = "uniform"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.distribution not in DISTRIBUTIONS:
-            raise ValueError(f"distribution must be one of {', '.join(DISTRIBUTIONS)}, not {self.distribution!r}")
         if self.distribution != "uniform" and self.scope != "layerwise":
             raise ValueError(f"distribution: {self.distribution} needs scope: layerwise, not {self.scope}")
         if self.distribution == "extended" and self.minimum_threshold > 0:

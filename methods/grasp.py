@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from .bases.mask_pruner import MaskPruner
@@ -35,18 +36,10 @@ class GraSP(MaskPruner):
     version: ClassVar[int] = 2
 
     start: Literal["trained", "init"] = "init"
-    samples_per_class: int = 10
-    score_batch: int = 128
-    temperature: float = 200.0
+    samples_per_class: Annotated[int, Field(ge=1)] = 10
+    score_batch: Annotated[int, Field(ge=1)] = 128
+    temperature: Annotated[float, Field(gt=0)] = 200.0
     _products: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.samples_per_class < 1 or self.score_batch < 1 or self.temperature <= 0:
-            raise ValueError(
-                f"samples_per_class and score_batch must be >= 1 and temperature > 0, "
-                f"not {self.samples_per_class}, {self.score_batch} and {self.temperature}"
-            )
 
     def prepare_scores(self) -> None:
         count = self.samples_per_class * self.context.num_classes

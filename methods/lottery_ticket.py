@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..benchmark.api.masks import Site, num_kept
 from ..benchmark.api.pruner import Context
-from .bases.mask_pruner import MaskPruner
+from .bases.score_pruner import ScorePruner
 from .lamp import lamp_scores
 from .parts.allocation import masks_by_count, round_quotas
 from .parts.dense_layers import select
-from .parts.iterative_epochs import check_prune_fraction, check_rewind_epoch, first_epoch, num_prunings, num_rounds
+from .parts.iterative_epochs import check_rewind_epoch, first_epoch, num_prunings, num_rounds
 
 BISECTIONS = 60
 """Enough to tell apart numbers of rounds that differ by less than a weight."""
 
 
 @dataclass(kw_only=True)
-class IterativeMagnitude(MaskPruner):
+class IterativeMagnitude(ScorePruner):
     """Train, remove a fraction of the smallest weights that are left, rewind, and train again. Frankle & Carbin, 2019.
 
     arXiv 1803.03635; rewinding to a later epoch and of the learning rate: Renda et al., 2020 (arXiv 2003.02389). Every
@@ -50,32 +51,22 @@ class IterativeMagnitude(MaskPruner):
     epochs_rule: ClassVar[str] = "iterative_epochs:trained_epochs"
 
     start: Literal["trained", "init"] = "init"
-    schedule: Literal["one_shot", "cubic", "exponential"] = "exponential"
-    prune_fraction: float = 0.2
+    prune_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    prune_rounds: Annotated[int, Field(ge=1)] = 1
     output_rate: Literal["same", "half"] = "same"
     rewind: Literal["weights", "lr"] = "weights"
-    rewind_epoch: int = 0
+    rewind_epoch: Annotated[int, Field(ge=0)] = 0
     ranking: Literal["magnitude", "lamp"] = "magnitude"
     _rewind_state: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._refuse_changed(("schedule",), "has no effect: weights are pruned between trainings")
-        check_prune_fraction(self.prune_fraction)
         if self.prune_fraction > 0:
-            self._refuse_changed(("prune_rounds",), f"needs prune_fraction: 0, not {self.prune_fraction}")
-        if self.output_rate not in ("same", "half"):
-            raise ValueError(f"output_rate must be same or half, not {self.output_rate!r}")
+            self._refuse_changed("prune_rounds", f"needs prune_fraction: 0, not {self.prune_fraction}")
         if self.output_rate == "half":
             self._check_half()
-        if self.rewind not in ("weights", "lr"):
-            raise ValueError(f"rewind must be weights or lr, not {self.rewind!r}")
-        if self.rewind_epoch < 0:
-            raise ValueError(f"rewind_epoch must be >= 0, not {self.rewind_epoch}")
         if self.start == "trained" and self.rewind == "weights":
             raise ValueError("rewind: weights needs start: init, where the weights of the early epochs are seen")
-        if self.ranking not in ("magnitude", "lamp"):
-            raise ValueError(f"ranking must be magnitude or lamp, not {self.ranking!r}")
         if self.ranking == "lamp" and self.scope != "global":
             raise ValueError(f"ranking: lamp needs scope: global, not {self.scope}; within a layer it is magnitude")
 
@@ -84,7 +75,7 @@ class IterativeMagnitude(MaskPruner):
             raise ValueError(f"output_rate: half needs scope: layerwise, not {self.scope}")
         if self.prune_fraction == 0:
             raise ValueError("output_rate: half needs a prune_fraction > 0, of which it is the half")
-        self._refuse_changed(("minimum_threshold",), "has no effect with output_rate: half")
+        self._refuse_changed("minimum_threshold", "has no effect with output_rate: half")
 
     @property
     def num_prunings(self) -> int:

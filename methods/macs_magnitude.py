@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from ..benchmark.api.masks import num_kept
@@ -44,18 +45,15 @@ class MacsMagnitude(MaskPruner):
     paper: ClassVar[str] = "arXiv 2209.14624, extended"
     needs: ClassVar[str] = "weights, multiply-adds"
 
-    macs_power: float = 0.5
-    macs_sparsity: float = 0.0
+    # within a layer all weights cost the same, so that no other scope would have an effect
+    scope: Literal["global", "layerwise", "erk"] = field(init=False, default="global")
+    macs_power: Annotated[float, Field(ge=0)] = 0.5
+    macs_sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._refuse_changed(("scope",), "has no effect: within a layer all weights cost the same")
-        if self.macs_power < 0:
-            raise ValueError(f"macs_power must be >= 0, not {self.macs_power}")
-        if not 0.0 <= self.macs_sparsity < 1.0:
-            raise ValueError(f"macs_sparsity must be in [0, 1), not {self.macs_sparsity}")
         if self.macs_sparsity > 0:
-            self._refuse_changed(("macs_power",), "has no effect with macs_sparsity, which finds the power")
+            self._refuse_changed("macs_power", "has no effect with macs_sparsity, which finds the power")
             if self.sparsity == 0:
                 raise ValueError("macs_sparsity needs a sparsity > 0")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..benchmark.api.masks import PRUNABLE_LAYERS, RECURRENT_LAYERS, Site, check_finite
@@ -38,22 +39,18 @@ class NmMagnitude(FixedMask):
     needs: ClassVar[str] = "weights"
     reaches_target: ClassVar[bool] = False
 
-    n: int = 2
-    m: int = 4
+    n: Annotated[int, Field(ge=1)] = 2
+    m: Annotated[int, Field(ge=2)] = 4
     rule: Literal["divisible", "hardware"] = "divisible"
     dense: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.n < self.m:
-            raise ValueError(f"n and m must satisfy 1 <= n < m, not {self.n} and {self.m}")
-        if self.rule not in ("divisible", "hardware"):
-            raise ValueError(f"rule must be divisible or hardware, not {self.rule!r}")
+        if self.n >= self.m:
+            raise ValueError(f"n is {self.n}; it must be less than m, {self.m}")
         pattern = 1 - self.n / self.m
         if self.sparsity and abs(self.sparsity - pattern) > 1e-6:
-            raise ValueError(f"sparsity must be that of {self.n}:{self.m}, {pattern:g}, or 0, not {self.sparsity}")
-        if isinstance(self.dense, str):
-            self.dense = (self.dense,)
+            raise ValueError(f"sparsity is {self.sparsity}; it must be that of {self.n}:{self.m}, {pattern:g}, or 0")
 
     def choose_sites(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
         chosen = tuple(site for site in select(sites, self.dense) if self._fits(site))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
 from torch import Tensor
 
 from .bases.mask_pruner import MaskPruner
@@ -29,18 +30,10 @@ class DiagonalFisher(MaskPruner):
     paper: ClassVar[str] = "LeCun et al. 1990 (arXiv 1801.05787)"
     needs: ClassVar[str] = "gradients of single samples"
 
-    fisher_gradients: int = 400
-    fisher_batch: int = 1
-    damping: float = 0.0
+    fisher_gradients: Annotated[int, Field(ge=1)] = 400
+    fisher_batch: Annotated[int, Field(ge=1)] = 1
+    damping: Annotated[float, Field(ge=0)] = 0.0
     _diagonal: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.fisher_gradients < 1 or self.fisher_batch < 1 or self.damping < 0:
-            raise ValueError(
-                f"fisher_gradients and fisher_batch must be >= 1 and damping >= 0, "
-                f"not {self.fisher_gradients}, {self.fisher_batch} and {self.damping}"
-            )
 
     def prepare_scores(self) -> None:
         sites = tuple(self._masks.sites.values())

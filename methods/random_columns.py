@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -24,12 +24,8 @@ class RandomColumns(ColumnMagnitude):
     paper: ClassVar[str] = "control"
     needs: ClassVar[str] = "a low-rank cell"
 
-    ranking: Literal["column", "product"] = "column"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.ranking != "column":
-            raise ValueError(f"ranking has no effect on columns drawn at random; leave it out, not {self.ranking!r}")
+    # a ranking has no effect on columns that are drawn at random
+    ranking: Literal["column", "product"] = field(init=False, default="column")
 
     def choose_masks(self) -> dict[str, Tensor]:
         """The masks by magnitude, with the ranks of each matrix in random order."""

@@ -65,7 +65,7 @@ class RandomSubspace(Pruner):
         return False
 
     def _taken_gradients(self) -> Iterator[Tensor]:
-        """Each is let go once it has been read: what the projection needs takes its place."""
+        """Each gradient is freed once it has been read, to make room for the projection."""
         return map(_take_gradient, self._parameters())
 
     @torch.no_grad()

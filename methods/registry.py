@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..benchmark.api.errors import UserError, unknown
-from ..benchmark.api.option_types import wrong_type
+from ..benchmark.api.options import WrongOption, checked
 from . import METHODS
 from .listing.agreement import check_agreement
+from .listing.annotations import type_of
 from .listing.describe import MethodInfo, describe_class, parse_source
 from .listing.old_paths import MOVED, install, moved_imports
 from .listing.source_files import PUBLIC, definition
@@ -126,7 +127,7 @@ def unknown_method(name: str) -> UserError:
 
 
 def describe(name: str) -> MethodInfo:
-    """What a method says of itself. Raises UserError for an unknown name."""
+    """The description of a method. Raises UserError for an unknown name."""
     targets = _targets()
     if name not in targets:
         raise unknown_method(name)
@@ -181,17 +182,15 @@ def borrowed_versions(name: str, options: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Names, types and listed values of options, without importing the method. Its constructor checks bounds."""
+    """Names and values of options, without importing the method. How two of them go together its constructor checks."""
     known = describe(name).options
     for key, value in options.items():
         if key not in known:
             raise unknown(f"option of method {name!r}", key, known)
-        if wanted := wrong_type(known[key].annotation, value):
-            raise UserError(f"method {name!r}: option {key!r} must be {wanted}, not {value!r}")
-        choices = known[key].choices
-        if choices and value not in choices:
-            allowed = ", ".join(str(choice) for choice in choices)
-            raise UserError(f"method {name!r}: option {key!r} must be one of {allowed}, not {value!r}")
+        try:
+            checked(key, type_of(known[key].declared), value)
+        except WrongOption as error:
+            raise UserError(f"method {name!r}: {error}") from None
 
 
 def method_class(name: str) -> type[Pruner]:
@@ -220,7 +219,7 @@ def _load_file(source: Path) -> Any:
     # dataclasses look their module up while the class is built
     sys.modules[name] = module
     try:
-        # Not by the loader: for a file that was changed within a second it may run what Python has kept of the old one.
+        # Not by the import system: for a file that was changed within a second it may run the old one's bytecode.
         content = source.read_bytes()
         exec(compile(content, str(source), "exec"), vars(module))
         _loaded[source] = hashlib.sha256(content).hexdigest()

@@ -38,8 +38,6 @@ class Reinit(BorrowedMask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.weights not in ("fresh", "original"):
-            raise ValueError(f"weights must be fresh or original, not {self.weights!r}")
         if self.weights == "original" and self.start == "init":
             raise ValueError(f"weights: original with start: init is method {self.of!r} itself")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from .bases.dynamic import DynamicPruner
@@ -26,13 +27,8 @@ class SNFS(DynamicPruner):
     needs: ClassVar[str] = "dense gradients"
 
     distribution: Literal["uniform", "first_dense", "erk"] = "erk"
-    decay: float = 0.9
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
     _means: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0.0 <= self.decay < 1.0:
-            raise ValueError(f"decay must be in [0, 1), not {self.decay}")
 
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
         for name in self._masks:

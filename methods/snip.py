@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from .bases.mask_pruner import MaskPruner
@@ -25,19 +26,10 @@ class Snip(MaskPruner):
     needs: ClassVar[str] = "gradients"
 
     start: Literal["trained", "init"] = "init"
-    score_samples: int = 128
-    score_batch: int = 128
+    score_samples: Annotated[int, Field(ge=1)] = 128
+    score_batch: Annotated[int, Field(ge=1)] = 128
     mode: Literal["train", "eval"] = "train"
     _gradients: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.score_samples < 1 or self.score_batch < 1:
-            raise ValueError(
-                f"score_samples and score_batch must be >= 1, not {self.score_samples} and {self.score_batch}"
-            )
-        if self.mode not in ("train", "eval"):
-            raise ValueError(f"mode must be train or eval, not {self.mode!r}")
 
     def prepare_scores(self) -> None:
         batches = self.context.samples(self.score_samples, self.score_batch)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..benchmark.api.masks import Site
@@ -50,19 +51,10 @@ class STR(Pruner):
     reaches_target: ClassVar[bool] = False
 
     start: Literal["trained", "init"] = "init"
-    initial_threshold_logit: float = -3200.0
-    threshold_decay: float | None = None
+    initial_threshold_logit: Annotated[float, Field(ge=-1e6, le=0)] = -3200.0
+    threshold_decay: Annotated[float, Field(ge=0, lt=1)] | None = None
     dense: tuple[str, ...] = ()
     _sites: tuple[Site, ...] = field(init=False, repr=False, default=())
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not -1e6 <= self.initial_threshold_logit <= 0:
-            raise ValueError(f"initial_threshold_logit must be in [-1e6, 0], not {self.initial_threshold_logit}")
-        if self.threshold_decay is not None and not 0 <= self.threshold_decay < 1:
-            raise ValueError(f"threshold_decay must be None or in [0, 1), not {self.threshold_decay}")
-        if isinstance(self.dense, str):
-            self.dense = (self.dense,)
 
     def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
         chosen = select(sites, self.dense)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..benchmark.api.masks import check_finite
 from .bases.dynamic import DynamicPruner, drop_and_grow
+from .parts.allocation import distribute
 from .parts.optimizer_state import momentum, require_momentum
-from .parts.redistribution import distribute
 
 NEARLY_DENSE = 0.2
 """A layer less sparse than this that would still grow drops no larger share than its sparsity (authors' code)."""
@@ -34,16 +35,11 @@ class SparseMomentum(DynamicPruner):
     paper: ClassVar[str] = "arXiv 1907.04840"
     needs: ClassVar[str] = "dense gradients"
 
-    drop_fraction: float = 0.5
-    final_drop_fraction: float = 0.005
-    every: int = 0
-    end: float = 1.0
+    drop_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    final_drop_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.005
+    every: Annotated[int, Field(ge=0)] = 0
+    end: Annotated[float, Field(gt=0, le=1)] = 1.0
     redistribution: Literal["momentum", "none"] = "momentum"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.redistribution not in ("momentum", "none"):
-            raise ValueError(f"redistribution must be momentum or none, not {self.redistribution!r}")
 
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
         require_momentum(optimizer, "sm")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -36,7 +37,7 @@ class SynFlow(MaskPruner):
 
     start: Literal["trained", "init"] = "init"
     schedule: Literal["one_shot", "cubic", "exponential"] = "exponential"
-    prune_rounds: int = 100
+    prune_rounds: Annotated[int, Field(ge=1)] = 100
     _flow: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
 
     def prepare_scores(self) -> None:

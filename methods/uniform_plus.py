@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -30,9 +30,10 @@ class UniformPlusMagnitude(GlobalMagnitude):
     needs: ClassVar[str] = "weights"
     version: ClassVar[int] = 2
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._refuse_changed(("scope", "minimum_threshold"), "has no effect: Uniform+ fixes the budget of every layer")
+    # Uniform+ fixes the budget of every layer
+    scope: Literal["global", "layerwise", "erk"] = field(init=False, default="global")
+    minimum_threshold: float = field(init=False, default=0.0)
+    minimum_threshold_mode: Literal["solve", "rescale", "protect"] = field(init=False, default="solve")
 
     def check_sizes(self, sizes: Sequence[int]) -> None:
         uniform_plus_counts(sizes, self.sparsity)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from .bases.mask_pruner import MaskPruner
@@ -42,22 +43,15 @@ class WoodFisher(MaskPruner):
     needs: ClassVar[str] = "gradients of single samples"
     moves_weights: ClassVar[bool] = True
 
-    fisher_gradients: int = 400
-    fisher_batch: int = 1
-    block_size: int = 2000
-    damping: float = 1e-5
+    fisher_gradients: Annotated[int, Field(ge=1)] = 400
+    fisher_batch: Annotated[int, Field(ge=1)] = 1
+    block_size: Annotated[int, Field(ge=1)] = 2000
+    # few gradients leave the matrix singular, so that it needs some
+    damping: Annotated[float, Field(gt=0)] = 1e-5
     update: bool = True
-    memory_mb: int = 2048
+    memory_mb: Annotated[int, Field(ge=1)] = 2048
     _inverse_diagonal: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
     _stored: list[tuple[Block, InverseBlock]] = field(init=False, repr=False, default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for option in ("fisher_gradients", "fisher_batch", "block_size", "memory_mb"):
-            if getattr(self, option) < 1:
-                raise ValueError(f"{option} must be >= 1, not {getattr(self, option)}")
-        if self.damping <= 0:
-            raise ValueError(f"damping must be > 0, not {self.damping}: few gradients leave the matrix singular")
 
     def prepare_scores(self) -> None:
         self._stored = []
@@ -80,7 +74,7 @@ class WoodFisher(MaskPruner):
                 for name, site in self._masks.sites.items()
             }
             changes = {name: torch.zeros_like(quotient) for name, quotient in quotients.items()}
-            # All changes before the first is made: gradients that are recomputed must be those of these weights.
+            # All changes are computed before one is made: recomputed gradients must be those of these weights.
             for block, inverse in self._inverses():
                 block.of(changes).copy_(-inverse.times(block.of(quotients)))
             for name, site in self._masks.sites.items():

@@ -1,1 +1,1 @@
-"""What a method or a data set is given and owes: errors, sites, masks, the pruner and its context, splits, options."""
+"""What methods and data sets are written against: errors, sites, masks, the pruner, splits of data, options."""

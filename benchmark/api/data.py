@@ -59,8 +59,8 @@ class Split(Protocol):
 class Data:
     """A data set ready for training; `input_shape` has no batch dimension.
 
-    `fingerprint` is a sha256 of the data and of the indices of the training and validation splits. `facts` are noted in
-    results, as plain data: what only the files of one's own data tell.
+    `fingerprint` is a sha256 of the data and of the indices of the training and validation splits. `facts` are recorded
+    in results, as plain data: what is known only from the user's own files.
     """
 
     name: str

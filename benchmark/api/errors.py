@@ -14,7 +14,7 @@ class UserError(Exception):
 
 
 class Damaged(UserError):
-    """A stored file is not what was stored: cut off, overwritten, of another run, or not of the shape it must have."""
+    """A stored file is damaged: cut off, overwritten, of another run, or of the wrong shape."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} is damaged: {reason}")
@@ -22,11 +22,11 @@ class Damaged(UserError):
 
 
 class OnlyRecorded(Damaged):
-    """A dense training of which only the record is here: its result stays, its weights are computed anew if needed."""
+    """Only the record of a dense training is here: its result is kept, its weights are recomputed when needed."""
 
 
 class MachineError(UserError):
-    """The machine lacks what every run needs. A run that meets it has not failed by itself and is tried again."""
+    """The machine lacks what every run needs. The run itself has not failed, so it is retried."""
 
     exit_code = 4
 
@@ -48,9 +48,9 @@ class DataDamaged(MachineError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], elsewhere: str = "") -> UserError:
-    """The one wording for a name that is in no table: nearest name first, then all of them.
+    """The error for an unknown name: it suggests the nearest known one and lists all of them.
 
-    `elsewhere` says how a name that is not in the table can be given.
+    `elsewhere` says how else a name can be given.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""What every pruning method is given: the prunable layers of a network, masks over them, and exact counts.
+"""Masks over the prunable layers of a network, and exact counts of what they keep.
 
 This is the vocabulary that `methods/` and `datasets/` may import. Words: `mask` (True = kept), `density`
 (fraction kept), `sparsity` (fraction removed), `score` (high = kept).
@@ -22,7 +22,7 @@ from .sites import find_sites as find_sites
 def num_kept(total: int, sparsity: float) -> int:
     """Weights left of `total` at `sparsity`: total - floor(sparsity * total).
 
-    The 1e-9 settles products such as 0.29 * 100 = 28.999999999999996, which floats would floor to 28.
+    The 1e-9 corrects products such as 0.29 * 100 = 28.999999999999996, whose floor would be 28.
     """
     return total - math.floor(sparsity * total + 1e-9)
 
@@ -141,7 +141,7 @@ class Masks:
                 )
             # preserve_format keeps channels_last strides, so that the foreach product stays on its fast path
             self._masks[name] = torch.empty_like(self._masks[name]).copy_(mask)
-        # The factors are made at the first `apply`: while methods score in rounds their memory is free.
+        # The next `apply` makes the factors, so that they take no memory while a method scores in rounds.
         self._factors = None
         for name, site in self.sites.items():
             site.weight.mul_(self._masks[name])
@@ -158,7 +158,7 @@ class Masks:
             torch._foreach_mul_(weights, self._factors)
 
     def release(self) -> None:
-        """Free what `apply` keeps from step to step, as large as the weights: it is made again when it is needed."""
+        """Free the factors of `apply`, which are as large as the weights; the next `apply` makes them again."""
         self._factors = None
 
     @property

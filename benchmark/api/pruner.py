@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from .masks import Masks, Site
-from .option_types import check_types
+from .options import check_fields
 
 Batch = tuple[Tensor, Tensor]
 
@@ -28,12 +29,12 @@ class ScoringData(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a method may look at and draw from. Made by the harness, once a run.
+    """What a method is given. The harness makes one for each run.
 
     Attributes:
         model: the network; a method may parametrise it, but `detach` must give a plain one back.
-        sites: all prunable weights that are trained, in traversal order. A frozen weight (without `requires_grad`) is
-            none: it stays as it is, and the sparsity holds over the others.
+        sites: all prunable weights that are trained, in traversal order. Frozen weights (without
+            `requires_grad`) are left out: they stay as they are, and the sparsity holds over the others.
         samples: training samples for scores.
         loss: mean cross-entropy of logits and integer targets.
         macs: dense multiply-adds of each site for one input, by site name.
@@ -72,13 +73,14 @@ class Context:
 
 @dataclass(kw_only=True)
 class Pruner:
-    """Dense training: every hook is empty. Methods override what they need, and the harness never asks which it is.
+    """Dense training: every hook is empty. Methods override what they need; the harness treats all methods alike.
 
-    The dataclass fields are the method's options; a value that makes no sense raises ValueError in `__post_init__`.
+    The dataclass fields are the method's options. Their annotations say type, bounds and choices, and are checked (see
+    options.py); options that do not go together raise ValueError in `__post_init__`.
     The class attributes and the defaults are read by the command line from the source, without importing it, so they
     are literals (or arithmetic on them, or constants of the file), each on a line of its own; creating a pruner fails
-    if the class has other values than its source shows. A registered class has a label of its own, one that no other
-    method has: tables, plots and `--only` know methods by it.
+    if the class has other values than its source shows. A registered class has a label that no other method
+    has: tables, plots and `--only` know methods by it.
     """
 
     label: ClassVar[str] = ""
@@ -91,21 +93,17 @@ class Pruner:
     keeps_network: ClassVar[bool] = True
     # a method with rounds of its own names a function that counts their epochs without torch: see budget.py
     epochs_rule: ClassVar[str] = ""
-    # pruning also changes what stays (second-order updates, a new initialisation); the contract check asks for it
+    # True where pruning also changes weights that stay (second-order updates, a new initialisation)
     moves_weights: ClassVar[bool] = False
     # the option that names another method, whose code and version then count as this one's too (see BorrowedMask)
     borrows: ClassVar[str] = ""
 
-    sparsity: float = 0.0
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0
     start: Literal["trained", "init"] = "trained"
     context: Context = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_types(self)
-        if not 0.0 <= self.sparsity < 1.0:
-            raise ValueError(f"sparsity must be in [0, 1), not {self.sparsity}")
-        if self.start not in ("trained", "init"):
-            raise ValueError(f"start must be 'trained' or 'init', not {self.start!r}")
+        check_fields(self)
 
     @property
     def rounds(self) -> int:
@@ -123,7 +121,7 @@ class Pruner:
         """Raises UserError or ValueError for layers, options or a sparsity that do not go together.
 
         Called before anything runs, on a network without values: its tensors are on the meta device, so only their
-        shapes may be looked at, samples are not there, and the network is left as it is. What depends on weights or
+        shapes may be used, there are no samples, and the network is left as it is. What depends on weights or
         data is left to `attach` and `begin_round`.
         """
         self.check_sites(context.model, context.sites)

@@ -44,7 +44,7 @@ class Site:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the weight takes gradients; one that is computed in the forward pass, whether its module has such."""
+        """Whether the weight takes gradients; if it is computed in the forward pass, whether its module is trained."""
         if isinstance(self.weight, nn.Parameter):
             return self.weight.requires_grad
         return any(parameter.requires_grad for parameter in self.module.parameters())
@@ -78,10 +78,10 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     They are the weights of convolutions (transposed ones too), linear and bilinear layers, torch's recurrent layers
     and cells, and the projections of its attention. A module of another kind takes part by naming its prunable tensors
     in an attribute `prunable_weights` (FastGRNN's low-rank factors do). A tensor that is shared counts once, under its
-    first name; one without entries is no site.
+    first name; an empty one is no site.
     """
     found: dict[int, list[tuple[str, nn.Module, str]]] = {}
-    # The tensors themselves are held: behind a parametrisation each look may make a new one, whose id may be reused.
+    # Keeps the tensors alive: a parametrisation may make a new one at each access, and a freed id may be reused.
     held: list[Tensor] = []
     for path, module in model.named_modules():
         for attribute in prunable_names(module):

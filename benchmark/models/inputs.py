@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ..api.errors import UserError
 
-Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Width = Annotated[float, Field(gt=0)]
 """How wide a network is, in its own unit: the option that makes it smaller. Every layer follows, in whole channels.
 
 The unit is the channels of the first layer (convnet-small), the factor k (WRN), or 1 for the network as published.

@@ -6,12 +6,12 @@ import ast
 import functools
 import importlib
 import inspect
-import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.errors import UserError, unknown
+from ..api.options import WrongOption, check_arguments, checked
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,7 +73,7 @@ def create_model(
     build = _builder(name)
     _check_options(name, build, {**options, "weights": weights})
     if num_classes < 1:
-        raise UserError(f"model {name!r}: num_classes must be at least 1, not {num_classes}")
+        raise UserError(f"model {name!r}: num_classes is {num_classes}; it must be at least 1")
     try:
         model = build(num_classes=num_classes, input_shape=tuple(input_shape), **options)
     except UserError as error:
@@ -141,20 +141,13 @@ def _builder(name: str) -> Builder:
 
 def _check_options(name: str, build: Builder, options: Mapping[str, Any]) -> None:
     """Every option is in the builder's signature, and its value is of the annotated type and bounds."""
-    allowed = model_options(name)
-    hints = {**typing.get_type_hints(build, include_extras=True), "weights": str | None}
-    for option, value in options.items():
-        if option not in allowed:
-            raise unknown(f"option of model {name!r}", option, allowed)
-        _check_value(f"option {option!r} of model {name!r}", hints[option], value)
-
-
-def _check_value(what: str, hint: Any, value: Any) -> None:
-    from pydantic import TypeAdapter, ValidationError
-
+    known = model_options(name)
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of model {name!r}", option, known)
+    own = dict(options)
     try:
-        # strict: "0.3" or True is not a number; a study file that says so is mistaken
-        TypeAdapter(hint).validate_python(value, strict=True)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise UserError(f"{what} is {value!r}: {reason[:1].lower()}{reason[1:]}") from None
+        checked("weights", str | None, own.pop("weights", None))
+        check_arguments(build, own)
+    except WrongOption as error:
+        raise UserError(f"model {name!r}: {error}") from None

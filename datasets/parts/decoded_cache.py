@@ -1,4 +1,4 @@
-"""Decoded images are kept in a file, so that only the first run decodes: beside the data, or in the user's cache."""
+"""Cache of decoded images, beside the data or in the user's cache folder: only the first run decodes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folders(place: Path) -> tuple[Path, Path]:
 
 
 def read_cache(place: Path, key: str) -> dict[str, NDArray] | None:
-    """The arrays by name; None where there are none, or only damaged ones: the images are there to be decoded again."""
+    """The arrays by name; None where there are none or only damaged ones, so that images are decoded again."""
     from safetensors import SafetensorError, safe_open
 
     for folder in folders(place):

@@ -52,7 +52,7 @@ def take(path: Path, remote: Remote) -> Path:
 def download(name: str, remote: Remote, folder: Path, report: Report, *, by_hand: str = "FILE") -> Path:
     """Fetch `remote` into `folder`, from the first of its addresses that answers.
 
-    What a lost connection leaves, <name>.part, is continued by the next call. `by_hand` is what `--from` would take.
+    After a lost connection the next call continues <name>.part. `by_hand` is what `--from` would take.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / remote.name, folder / f"{remote.name}.part"

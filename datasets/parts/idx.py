@@ -1,4 +1,4 @@
-"""The idx files of MNIST and its kin, plain or gzipped. Format: yann.lecun.com/exdb/mnist, section FILE FORMATS."""
+"""Reads idx files such as MNIST's, plain or gzipped. Format: yann.lecun.com/exdb/mnist, section FILE FORMATS."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class _Images(Dataset):
         return len(self._files)
 
     def __getitem__(self, item: tuple[int, int | None]) -> Tensor | UserError:
-        """(3, 224, 224) uint8; an error is returned, as one raised in a worker would arrive as a page of traces."""
+        """(3, 224, 224) uint8; an error is returned: raised in a worker, it would arrive with its whole traceback."""
         index, seed = item
         path = self._folder / os.fsdecode(self._files[index])
         try:
@@ -188,7 +188,7 @@ def torchcodec_opener() -> Callable[[Path], Tensor | Image.Image]:
 
 
 def _open_by_torchcodec(decode: Callable[[Path], Tensor], path: Path) -> Tensor | Image.Image:
-    """What TorchCodec does not take, a format of the odd file or a broken one, goes to Pillow, which says why."""
+    """A file that TorchCodec cannot decode, of another format or broken, goes to Pillow, whose error says why."""
     try:
         return decode(path)
     except (RuntimeError, ValueError):
@@ -205,7 +205,7 @@ def _stack(images: list[Tensor | UserError]) -> Tensor | UserError:
 
 
 def restore_signals(worker: int) -> None:
-    """A forked worker inherits the handlers of a job launcher, which are the main process's to run.
+    """A forked worker inherits the signal handlers of a job launcher, which only the main process must run.
 
     SIGUSR2 goes to every process of a job that is to stop: a worker would checkpoint and requeue the job once more.
     A handler that lets SIGTERM pass would keep workers alive after their job. torch sets its own handler for SIGTERM
@@ -218,7 +218,7 @@ def restore_signals(worker: int) -> None:
 def num_workers() -> int:
     """$PRUNEBENCH_WORKERS, else this process's share of the processors it may use; 0 decodes in this process.
 
-    The environment's, and no option of the data set: it changes no result, so it is no part of a run.
+    An environment variable and no option, because it changes no result.
     """
     setting = os.environ.get(WORKERS_VARIABLE)
     if setting is None:

@@ -6,14 +6,16 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...benchmark.api.data import Data
 from ...benchmark.api.errors import UserError
+from ...benchmark.api.options import check_fields
 from .info import Augmentation, DataSetInfo, Normalisation, Report, check_limit, num_held_out, size_of_cut
 from .install import compare_with_manifest
 
 if TYPE_CHECKING:
+    from pydantic import Field
     from torch import Tensor
 
     from .in_memory_split import ResidentSplit
@@ -47,10 +49,10 @@ class ResidentDataSet(ABC):
     facts: ClassVar[DataSetInfo]
     cuts_by_person: ClassVar[bool] = False
 
-    limit: int | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
 
     def __post_init__(self) -> None:
-        check_count("limit", self.limit)
+        check_fields(self)
 
     @abstractmethod
     def read(self, root: Path) -> Arrays:
@@ -72,7 +74,7 @@ class ResidentDataSet(ABC):
         return self.describe()
 
     def train_size(self, validation: float) -> int | None:
-        """Training samples besides validation; None where that is of whole persons, whose sizes are in the files."""
+        """Training samples besides validation; None if whole persons are held out, whose sizes only the files tell."""
         if self.cuts_by_person and validation > 0:
             return self.limit
         return size_of_cut(self.describe(), validation, self.limit)
@@ -82,7 +84,7 @@ class ResidentDataSet(ABC):
         return None
 
     def measured(self, arrays: Arrays) -> Normalisation | None:
-        """The normalisation, where the training images tell it; `arrays` are those of all training samples."""
+        """The normalisation, measured where it is not fixed; `arrays` hold all training samples."""
         return self.normalisation()
 
     def augmentation(self) -> Augmentation | None:
@@ -117,7 +119,7 @@ class ResidentDataSet(ABC):
         )
 
     def recorded(self, info: DataSetInfo, normalisation: Normalisation | None) -> dict[str, Any]:
-        """What results note of data that no code of ours describes."""
+        """What results record of the user's own data."""
         return {}
 
     def check(self, root: Path) -> list[str]:
@@ -138,12 +140,6 @@ def _split(
     from .in_memory_split import ResidentSplit
 
     return ResidentSplit(inputs, targets, normalisation=normalisation, augmentation=augmentation)
-
-
-def check_count(field: str, value: object, least: int = 1) -> None:
-    """A number of samples is a whole number of at least `least`, or None where there is a default."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-        raise UserError(f"{field} is {value!r}; it must be a whole number of at least {least}")
 
 
 def check_arrays(arrays: Arrays, info: DataSetInfo) -> None:

@@ -1,4 +1,4 @@
-"""A split that lies on the device as one tensor; batches are indexed, augmented and normalised there."""
+"""A split that is kept on the device as one tensor; batches are indexed, augmented and normalised there."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...benchmark.api.data import check_augmenting, check_batching, shares
 from .info import Augmentation, Normalisation
 
 NORMALISED_BYTES = 256 * 2**20
-"""Images that take no more than this as floats are normalised once, where nothing augments them: a batch of MNIST's
-takes two thirds of the time then. What is larger stays bytes."""
+"""Images that take no more than this as floats are normalised once, where nothing augments them: a batch of MNIST
+then takes two thirds of the time. Larger ones stay uint8."""
 GATHERED_BYTES = 2**19
-"""Of floats, the batches that are taken from the data at once: between two steps of a training everything is cold, the
-code as well, and taking the next few small batches costs little more than the next one."""
+"""Of floats, in batches gathered at once: between two training steps the caches are cold, so that gathering a few
+small batches costs little more than gathering one."""
 NORMALISED_ROWS = 1000
 """At a time, so that no second copy of the data is made."""
 
@@ -89,7 +89,7 @@ class ResidentSplit:
     def _shuffled(
         self, bounds: Iterator[tuple[int, int]], permutation: Tensor, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """All that can be done for the whole epoch is done before its first step, while the code for it is warm."""
+        """Do what can be done for the whole epoch before its first step, while the code is in the cache."""
         chosen = [permutation[start:stop] for start, stop in bounds]
         if not chosen:
             return
@@ -100,7 +100,7 @@ class ResidentSplit:
         groups = _grouped(sizes, 4 * math.prod(inputs.shape[1:]), GATHERED_BYTES)
         for group, gathered in zip(groups, indices.split([sum(group) for group in groups]), strict=True):
             batches = self._normalise(inputs.index_select(0, gathered))
-            # not `split`, whose Python takes longer than the splitting
+            # not `split`, which takes longer in Python than the splitting itself
             for batch in batches.split_with_sizes(group) if len(group) > 1 else (batches,):
                 yield batch, next(targets_of)
 
@@ -116,7 +116,7 @@ class ResidentSplit:
     def _normalise(self, inputs: Tensor) -> Tensor:
         """The arithmetic of torchvision's ToTensor and Normalize, in their order: results are bit-equal.
 
-        What is of floats is normalised already.
+        Float inputs are already normalised.
         """
         if self._normalisation is None or inputs.is_floating_point():
             return inputs

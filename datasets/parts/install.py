@@ -1,4 +1,4 @@
-"""Data sets are put in place once, by one process at a time, and never in halves."""
+"""Installs data sets atomically, under a lock."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _all_of(names: Mapping[str, str], unpacked: dict[str, Path], archive: Path) 
 
 
 def write_manifest(folder: Path, name: str, source: str, fingerprint: str) -> None:
-    """Note what was put here: `check` compares."""
+    """Record what was installed here, for `check` to compare."""
     part = folder / f"{MANIFEST}.part"
     content = {"name": name, "source": source, "fingerprint": fingerprint}
     part.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""A user's .npz file: its headers without its contents, its arrays without pickle, and what is wrong."""
+"""Reads a user's .npz file: headers without contents, arrays without pickle; errors name what is wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Header:
 
 
 def read_headers(path: Path) -> dict[str, Header]:
-    """Of all arrays, by key. Raises DataDamaged for a file that is no .npz, and for Python objects in it."""
+    """The headers of all arrays, by key. Raises DataDamaged for what is no .npz file, and for Python objects in it."""
     with _opened(path) as archive:
         return {
             name.removesuffix(".npy"): _header(archive.open(name), path, name.removesuffix(".npy"))

@@ -1,4 +1,4 @@
-"""What the data sets of one's own share: a place under the data root, and facts that only the files tell."""
+"""Base class of the user's own data sets: a path under the data root, and facts read from the files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class OwnData(ResidentDataSet):
-    """Files that nobody published: shape, classes and sizes are read from them, whenever they are asked for.
+    """Unpublished files: shape, classes and sizes are read from them whenever they are needed.
 
     Args:
         path: Relative to the data root, which is therefore no part of a run's id: data may move as a whole.
@@ -43,20 +43,18 @@ class OwnData(ResidentDataSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_path()
-        if not isinstance(self.title, str) or len(self.title.splitlines()) > 1:
+        if len(self.title.splitlines()) > 1:
             raise UserError(f"title is {self.title!r}; it must be one line of text")
-        if not isinstance(self.augment, bool):
-            raise UserError(f"augment is {self.augment!r}; it must be true or false")
 
     def _check_path(self) -> None:
         if self.path == "":
-            raise UserError(f"{self.kind} needs the option path: where the data lie, relative to the data root")
-        parts = PurePosixPath(self.path).parts if isinstance(self.path, str) else ()
+            raise UserError(f"{self.kind} needs the option path: where the data are, relative to the data root")
+        parts = PurePosixPath(self.path).parts
         # one spelling for one place: the path is part of the ids of runs
         if not parts or "/".join(parts) != self.path or ".." in parts or self.path.startswith(("/", "~")):
             raise UserError(
                 f"path is {self.path!r}; it must be relative to the data root, such as flowers or plants/flowers, so "
-                "that runs keep their ids where the data are moved; for another place give --data-root"
+                "that ids of runs stay the same when the data are moved; for another place give --data-root"
             )
 
     @abstractmethod
@@ -101,7 +99,7 @@ class OwnData(ResidentDataSet):
             if lonely:
                 names = some([self.class_name(root, index) for index in lonely])
                 raise DataDamaged(
-                    f"{self.kind}: {self.place(root)}: one training sample only of {names}; "
+                    f"{self.kind}: {self.place(root)}: only one training sample of {names}; "
                     "training and validation need one each (validation: 0 cuts none)"
                 )
         return cut(targets, validation, self.limit, groups)
@@ -141,7 +139,7 @@ class OwnData(ResidentDataSet):
         ]
 
     def prepare(self, root: Path, archive: Path | None, report: Report) -> Path:
-        """Nothing to fetch; `check`, which comes after it, reads all."""
+        """Nothing to fetch; `check` reads the files afterwards."""
         if archive is not None:
             raise UserError(f"{self.kind} takes no archive ({archive}): its files are your own, in {self.place(root)}")
         return self.existing_place(root)

@@ -1,4 +1,4 @@
-"""The images of a folder of one's own: which there are, of which classes, and what does not belong there."""
+"""Lists the images of the user's own folder by class, and names files that do not belong there."""
 
 from __future__ import annotations
 

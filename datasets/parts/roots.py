@@ -1,4 +1,4 @@
-"""Where data lies, and the one wording for data that does not."""
+"""The data root, and the error for data that is missing there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class-stratified subsets that are the same on every machine, in every run, for ever."""
+"""Class-stratified subsets that are the same on every machine and in every run."""
 
 from __future__ import annotations
 

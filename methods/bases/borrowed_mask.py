@@ -1,4 +1,4 @@
-"""The ground of controls that take another method's mask and change one thing about it: positions, or weights."""
+"""Base class of controls that take another method's mask and change one thing: positions or weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from ...benchmark.api.errors import UserError
 from ...benchmark.api.masks import Masks, Site, num_kept
 from ...benchmark.api.pruner import Context, Pruner
-from ..registry import create
+from ..registry import create  # a control builds the method that its option names
 from .fixed_mask import FixedMask
 from .toy_task import toy_context, toy_network
 
 
 @dataclass(kw_only=True)
 class BorrowedMask(FixedMask):
-    """Let another method prune before training and keep only its mask; the network is put back as it was.
+    """Let another method prune before training and keep only its mask; the network is restored.
 
     Options:
         of: the other method; it must set its final mask before training.
@@ -117,7 +117,7 @@ def shuffled(tensor: Tensor, generator: torch.Generator) -> Tensor:
 
 @contextlib.contextmanager
 def _naming_option() -> Iterator[None]:
-    """What the other method refuses is said of the option that names it."""
+    """Name the option `of` in errors of the other method."""
     try:
         yield
     except ValueError as error:

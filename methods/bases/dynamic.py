@@ -1,13 +1,14 @@
-"""Dynamic sparse training: the ground on which drop-and-grow methods stand."""
+"""The base class of dynamic sparse training: methods that drop weights and grow others."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ...benchmark.api.masks import Masks, Site, check_finite, keep_largest
@@ -16,8 +17,6 @@ from ..parts.allocation import layer_counts, masks_by_count
 from ..parts.dense_layers import select
 from ..parts.maskable import check_maskable
 from ..parts.optimizer_state import reset_positions
-
-DISTRIBUTIONS: tuple[str, ...] = ("uniform", "first_dense", "erk")
 
 
 @dataclass(kw_only=True)
@@ -42,27 +41,20 @@ class DynamicPruner(Pruner):
     start: Literal["trained", "init"] = "init"
     distribution: Literal["uniform", "first_dense", "erk"] = "uniform"
     dense: tuple[str, ...] = ()
-    drop_fraction: float = 0.3
-    final_drop_fraction: float = 0.0
-    every: int = 100
-    end: float = 0.75
+    drop_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    final_drop_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    every: Annotated[int, Field(ge=0)] = 100
+    end: Annotated[float, Field(gt=0, le=1)] = 0.75
     num_updates: int = field(init=False, default=0)
     _masks: Masks = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.distribution not in DISTRIBUTIONS:
-            raise ValueError(f"distribution must be one of {', '.join(DISTRIBUTIONS)}, not {self.distribution!r}")
-        if not 0.0 < self.drop_fraction < 1.0:
-            raise ValueError(f"drop_fraction must be in (0, 1), not {self.drop_fraction}")
-        if not 0.0 <= self.final_drop_fraction <= self.drop_fraction:
-            raise ValueError(f"final_drop_fraction must be in [0, drop_fraction], not {self.final_drop_fraction}")
-        if self.every < 0:
-            raise ValueError(f"every must be >= 0, not {self.every}")
-        if not 0.0 < self.end <= 1.0:
-            raise ValueError(f"end must be in (0, 1], not {self.end}")
-        if isinstance(self.dense, str):
-            self.dense = (self.dense,)
+        if self.final_drop_fraction > self.drop_fraction:
+            raise ValueError(
+                f"final_drop_fraction is {self.final_drop_fraction}; it must be at most drop_fraction, "
+                f"{self.drop_fraction}"
+            )
 
     @property
     def masks(self) -> Masks:

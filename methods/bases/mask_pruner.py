@@ -1,205 +1,38 @@
-"""Score x scope x schedule x start: the composition that most methods are."""
+"""The base class of score-based methods that leave the schedule to the user."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field
 
-from ...benchmark.api.masks import Masks, Site, check_finite, num_kept
-from ...benchmark.api.pruner import Context, Pruner
-from ..parts import minimum_threshold as mt
-from ..parts.allocation import SCOPES, global_masks, layer_counts, masks_by_count
-from ..parts.dense_layers import select
-from ..parts.maskable import check_maskable
-from ..parts.schedule import SCHEDULES, Events, cubic, events, exponential
+from ..parts.schedule import Cubic, Exponential, OneShot
+from .score_pruner import ScorePruner
 
 
 @dataclass(kw_only=True)
-class MaskPruner(Pruner, ABC):
+class MaskPruner(ScorePruner, ABC):
     """A method that says how important each weight is; everything else is an option.
 
-    Options:
-        scope: `global` (one threshold), `layerwise` (each layer at the sparsity), `erk`.
-        minimum_threshold: percentage of all prunable weights that every layer keeps at least (0: off).
-        minimum_threshold_mode: `solve`, `rescale` (the authors' procedure) or `protect`; see minimum_threshold.py.
-        dense: layers left dense, by keyword (first, last, depthwise, shortcut) or name pattern; the sparsity then
-            holds over the others.
+    Options, besides those of ScorePruner:
         schedule: `one_shot`; `cubic` (gradual, during training); `exponential` (`prune_rounds` rounds before training).
         begin, end: first and last pruning event of `cubic`, as fractions of the training.
         every: steps between events; 0: once an epoch. power, initial_sparsity: of the ramp.
-
-    An event of `cubic` comes after the backward pass of its step, where scores may use the dense gradients, and before
-    the update: the mask is made of the weights that the step began with, and the one gradient that is then applied to
-    the weights left is that of the network before the event. Zhu & Gupta's code renews masks after the update of a step
-    and AC/DC's before the forward pass, which is the same mask one gradient earlier.
     """
 
-    family: ClassVar[str] = "score"
-    only_for_cubic: ClassVar[tuple[str, ...]] = ("begin", "end", "every", "power", "initial_sparsity")
+    schedules: ClassVar[Mapping[str, type[OneShot]]] = {
+        "one_shot": OneShot,
+        "cubic": Cubic,
+        "exponential": Exponential,
+    }
 
-    scope: Literal["global", "layerwise", "erk"] = "global"
-    minimum_threshold: float = 0.0
-    minimum_threshold_mode: Literal["solve", "rescale", "protect"] = "solve"
-    dense: tuple[str, ...] = ()
     schedule: Literal["one_shot", "cubic", "exponential"] = "one_shot"
-    prune_rounds: int = 1
-    begin: float = 0.0
-    end: float = 0.75
-    every: int = 0
-    power: float = 3.0
-    initial_sparsity: float = 0.0
-    _masks: Masks = field(init=False, repr=False)
-    _events: Events | None = field(init=False, repr=False, default=None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_choice("scope", self.scope, SCOPES)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check_choice("minimum_threshold_mode", self.minimum_threshold_mode, mt.MODES)
-        if not 0.0 <= self.minimum_threshold < 100.0:
-            raise ValueError(f"minimum_threshold is a percentage in [0, 100), not {self.minimum_threshold}")
-        if not 0.0 <= self.begin < self.end <= 1.0:
-            raise ValueError(f"begin and end must satisfy 0 <= begin < end <= 1, not {self.begin} and {self.end}")
-        if not 0.0 <= self.initial_sparsity <= self.sparsity:
-            raise ValueError(f"initial_sparsity must be in [0, sparsity], not {self.initial_sparsity}")
-        if self.prune_rounds < 1 or self.every < 0 or self.power <= 0:
-            raise ValueError(
-                f"prune_rounds must be >= 1, every >= 0 and power > 0, "
-                f"not {self.prune_rounds}, {self.every} and {self.power}"
-            )
-        if self.prune_rounds > 1 and self.schedule != "exponential":
-            raise ValueError(f"prune_rounds = {self.prune_rounds} needs schedule: exponential, not {self.schedule}")
-        if self.schedule != "cubic":
-            self._refuse_changed(self.only_for_cubic, f"needs schedule: cubic, not {self.schedule}")
-        if self.minimum_threshold == 0 or self.scope != "global":
-            self._refuse_changed(("minimum_threshold_mode",), "needs scope: global and a minimum_threshold > 0")
-        if isinstance(self.dense, str):
-            self.dense = (self.dense,)
-
-    def _refuse_changed(self, options: tuple[str, ...], reason: str) -> None:
-        """An option that would have no effect is an error, not a silent no."""
-        defaults = {option.name: option.default for option in fields(self)}
-        for name in options:
-            if getattr(self, name) != defaults[name]:
-                raise ValueError(f"{name} = {getattr(self, name)!r} {reason}")
-
-    @abstractmethod
-    def score(self, name: str, weight: Tensor) -> Tensor:
-        """Importance of each weight of a layer: finite floats in the shape of `weight`; high is kept."""
-
-    def prepare_scores(self) -> None:
-        """Before the scores of all layers are asked for: gradients, random numbers, statistics.
-
-        What is as large as the network is best dropped layer by layer, as `score` uses it: see benchmark/perf/
-        score_methods.md for what each method takes.
-        """
-
-    def compensate(self, masks: Mapping[str, Tensor]) -> None:
-        """Before new masks are set: second-order methods move the weights that stay. State `moves_weights` then."""
-
-    @property
-    def masks(self) -> Masks:
-        return self._masks
-
-    def check_sites(self, model: nn.Module, sites: tuple[Site, ...]) -> None:
-        check_maskable(model, select(sites, self.dense))
-
-    def check(self, context: Context) -> None:
-        super().check(context)
-        self.check_sizes([site.weight.numel() for site in select(context.sites, self.dense)])
-
-    def check_sizes(self, sizes: Sequence[int]) -> None:
-        """Raises ValueError if layers of these sizes cannot share the final budget, whatever the scores are."""
-        total = sum(sizes)
-        mt.check_minimum(sizes, num_kept(total, self.sparsity), mt.threshold_count(total, self.minimum_threshold))
-
-    def attach(self, context: Context) -> nn.Module:
-        model = super().attach(context)
-        self._masks = Masks(select(context.sites, self.dense))
-        if self.schedule == "cubic":
-            self._events = events(context.total_steps, context.steps_per_epoch, self.begin, self.end, self.every)
-            self.check_budget()
-        return model
-
-    def check_budget(self) -> None:
-        """Raises ValueError if layers cannot share the final budget: now, not at an event late in the training."""
-        self.allocate({name: torch.zeros_like(site.weight) for name, site in self._masks.sites.items()}, self.sparsity)
-
-    def begin_round(self, index: int) -> None:
-        if index > 0:
-            return
-        if self.schedule == "one_shot":
-            self.prune_to(self.sparsity)
-        elif self.schedule == "exponential":
-            for step in range(1, self.prune_rounds + 1):
-                self.prune_to(exponential(step / self.prune_rounds, self.sparsity))
-
-    def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
-        """The event of a step, if there is one: after its gradients, before its update."""
-        if self._events is not None and self._events.is_due(step):
-            self.prune_to(cubic(self._events.progress(step), self.sparsity, self.initial_sparsity, self.power))
-        return False
-
-    def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        self._masks.apply()
-
-    def prune_to(self, sparsity: float) -> None:
-        """Score all layers, set masks of exactly num_kept(N, sparsity) weights, zero the rest.
-
-        What was pruned before ranks below everything else, so masks are nested while sparsity rises.
-        """
-        self._masks.release()
-        scores = self.scores()
-        for name, score in scores.items():
-            score.masked_fill_(~self._masks[name], -torch.inf)
-        masks = self.allocate(scores, sparsity)
-        del scores  # the size of the network, and not needed any more
-        self.compensate(masks)
-        self._masks.set(masks)
-        wanted = num_kept(self._masks.num_total, sparsity)
-        assert self._masks.num_kept == wanted, f"{self._masks.num_kept} weights kept, {wanted} wanted"
-
-    @torch.no_grad()
-    def scores(self) -> dict[str, Tensor]:
-        """Finite scores of all layers that are pruned, high is kept."""
-        with torch.enable_grad():
-            self.prepare_scores()
-        scores = {name: self._scored(name, site.weight.detach()) for name, site in self._masks.sites.items()}
-        for name, site in self._masks.sites.items():
-            if scores[name].shape != site.weight.shape:
-                shapes = f"{tuple(scores[name].shape)}; the weight has {tuple(site.weight.shape)}"
-                raise ValueError(f"scores of layer {name!r} have the shape {shapes}")
-        check_finite(scores)
-        return scores
-
-    def _scored(self, name: str, weight: Tensor) -> Tensor:
-        score: object = self.score(name, weight)
-        if not isinstance(score, Tensor):
-            raise TypeError(f"scores of layer {name!r} are a {type(score).__name__}; they must be a tensor of floats")
-        return score.clone()
-
-    def allocate(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-        """From scores to masks, by scope and minimum threshold."""
-        if self.minimum_threshold > 0 and self.scope == "global":
-            return mt.masks_with_minimum(scores, sparsity, self.minimum_threshold, self.minimum_threshold_mode)
-        minimum = mt.threshold_count(self._masks.num_total, self.minimum_threshold)
-        counts = layer_counts(scores, sparsity, self.scope, minimum)
-        if counts is None:
-            return global_masks(scores, num_kept(self._masks.num_total, sparsity))
-        return masks_by_count(scores, counts)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"masks": self._masks.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._masks.load_state_dict(state["masks"])
-
-
-def _check_choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{option} must be one of {', '.join(allowed)}, not {value!r}")
+    prune_rounds: Annotated[int, Field(ge=1)] = 1
+    begin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    end: Annotated[float, Field(gt=0, le=1)] = 0.75
+    every: Annotated[int, Field(ge=0)] = 0
+    power: Annotated[float, Field(gt=0)] = 3.0
+    initial_sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0

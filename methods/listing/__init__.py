@@ -1,1 +1,1 @@
-"""What a method says about itself, read from its source without loading torch."""
+"""Descriptions of methods, read from their source without loading torch."""

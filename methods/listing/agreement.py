@@ -1,4 +1,4 @@
-"""What is read from a method's source must be what its class has: else a listing and a run would be of two methods."""
+"""Checks that a method's class has what is read from its source, so that listings describe what runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ...benchmark.api.errors import UserError
-from .describe import INFO_FIELDS, MethodInfo
+from .class_body import INFO_FIELDS
+from .describe import MethodInfo
 
 
 def check_agreement(kind: type, info: MethodInfo) -> None:
     """Raises UserError naming the first class attribute or option of `kind` that differs from its description."""
     if problem := next(_differences(kind, info), None):
-        raise UserError(f"method {info.name!r}: its file {info.origin} reads otherwise than it runs: {problem}")
+        raise UserError(f"method {info.name!r}: its class is not what its file {info.origin} says: {problem}")
 
 
 def _differences(kind: type, info: MethodInfo) -> Iterator[str]:

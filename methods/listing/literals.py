@@ -17,7 +17,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Pow: operator.pow,
 }
 _MAX_POWER = 1e3
-"""Of base and exponent: no default needs more, and `9 ** 9 ** 9` would not end."""
+"""Of base and exponent: no default needs more, and `9 ** 9 ** 9` would take for ever."""
 
 
 class Unreadable(Exception):

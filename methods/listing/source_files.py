@@ -1,4 +1,4 @@
-"""Where a base class is written: in the same file, or in a module that the file imports. Nothing is imported for it."""
+"""Find the source of a base class, in the same file or in a module that the file imports, without importing it."""
 
 from __future__ import annotations
 

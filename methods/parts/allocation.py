@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
 
 from torch import Tensor
 
 from ...benchmark.api.masks import keep_largest, keep_largest_of, num_kept
-
-Scope = Literal["global", "layerwise", "erk"]
-SCOPES: tuple[str, ...] = ("global", "layerwise", "erk")
 
 
 def apportion(quotas: Sequence[float], sizes: Sequence[int], total: int, minimum: int = 0) -> list[int]:
@@ -39,6 +35,19 @@ def apportion(quotas: Sequence[float], sizes: Sequence[int], total: int, minimum
         counts[chosen] += direction
         difference -= direction
     return counts
+
+
+def distribute(total: int, shares: Sequence[float], room: Sequence[int]) -> list[int]:
+    """Whole counts that add up to `total`, near total * share and at most `room`.
+
+    What does not fit into a layer goes in equal parts to the layers that have room, until all of it fits.
+    """
+    quotas = [total * share for share in shares]
+    while (overflow := sum(max(0.0, q - r) for q, r in zip(quotas, room, strict=True))) > 1e-6:
+        quotas = [min(q, float(r)) for q, r in zip(quotas, room, strict=True)]
+        is_open = [q < r for q, r in zip(quotas, room, strict=True)]
+        quotas = [q + overflow / sum(is_open) if o else q for q, o in zip(quotas, is_open, strict=True)]
+    return apportion(quotas, room, total)
 
 
 def erk_densities(
@@ -75,11 +84,9 @@ def layer_counts(scores: Mapping[str, Tensor], sparsity: float, scope: str, mini
         return None
     if scope == "layerwise":
         quotas = [(1.0 - sparsity) * size for size in sizes]
-    elif scope == "erk":
+    else:
         densities = erk_densities({name: tuple(s.shape) for name, s in scores.items()}, sparsity)
         quotas = [densities[name] * s.numel() for name, s in scores.items()]
-    else:
-        raise ValueError(f"scope must be one of {', '.join(SCOPES)}, not {scope!r}")
     return round_quotas(scores, dict(zip(scores, quotas, strict=True)), total, minimum)
 
 

@@ -26,19 +26,13 @@ def first_epoch(index: int, start: str, rewind_epoch: int) -> int:
     return rewind_epoch if index > 0 or start == "trained" else 0
 
 
-def check_prune_fraction(prune_fraction: float) -> None:
-    if not 0.0 <= prune_fraction < 1.0:
-        raise ValueError(f"prune_fraction must be in [0, 1), not {prune_fraction}")
-
-
 def check_rewind_epoch(rewind_epoch: int, epochs: int) -> None:
-    if not 0 <= rewind_epoch <= max(0, epochs - 1):
-        raise ValueError(f"rewind_epoch must be >= 0 and less than the recipe's {epochs} epochs, not {rewind_epoch}")
+    if rewind_epoch > max(0, epochs - 1):
+        raise ValueError(f"rewind_epoch is {rewind_epoch}; it must be less than the recipe's {epochs} epochs")
 
 
 def trained_epochs(epochs: int, sparsity: float, options: Mapping[str, Any]) -> int:
     """Epochs of all rounds of a recipe of `epochs`. Raises ValueError for options that `imp` refuses too."""
-    check_prune_fraction(options["prune_fraction"])
     check_rewind_epoch(options["rewind_epoch"], epochs)
     start = options["start"]
     rounds = num_rounds(num_prunings(sparsity, options["prune_fraction"], options["prune_rounds"]), start)

@@ -1,4 +1,4 @@
-"""Which layers can be pruned in place, and which through a parametrisation: asked before anything runs."""
+"""Which layers can be pruned in place, and which through a parametrisation, checked before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an optimiser remembers of single weights: methods that bring weights back must know and clear it."""
+"""The optimiser's state of single weights, which methods that bring weights back read and clear."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...benchmark.api.errors import UserError
 
 @torch.no_grad()
 def reset_positions(optimizer: torch.optim.Optimizer, weight: Tensor, positions: Tensor) -> None:
-    """Zero what is remembered of a weight tensor where `positions` (bool, its shape) is True.
+    """Zero the state of a weight tensor where `positions` (bool, its shape) is True.
 
     Masks are applied to weights and not to gradients, so the momentum of a pruned weight goes on collecting dense
     gradients; a weight that comes back must not be moved by it. Scalars such as Adam's step count stay.
@@ -21,12 +21,12 @@ def reset_positions(optimizer: torch.optim.Optimizer, weight: Tensor, positions:
 
 
 def reset_all(optimizer: torch.optim.Optimizer) -> None:
-    """Forget everything, for all parameters: the next step is a first step."""
+    """Clear the state of all parameters, so that the next step is like the first one."""
     optimizer.state.clear()
 
 
 def require_momentum(optimizer: torch.optim.Optimizer, method: str) -> None:
-    """Raises UserError for SGD without momentum, which remembers nothing."""
+    """Raises UserError for SGD without momentum."""
     if any(group.get("momentum", 1.0) == 0 for group in optimizer.param_groups):
         raise UserError(
             f"method {method!r} reads the optimiser's momentum, but momentum is 0; use SGD with > 0 or Adam"

@@ -1,4 +1,4 @@
-"""Gradients for scores, taken so that nothing is left behind."""
+"""Gradients for scores, without side effects on the network."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def untouched(model: nn.Module, *, training: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def differentiable_kernels(model: nn.Module) -> Iterator[None]:
-    """Only kernels with gradients in eval mode and with second ones, which cuDNN's recurrent and fused attention lack.
+    """Use only kernels with gradients in eval mode and with second ones; cuDNN's RNNs and fused attention lack them.
 
     Networks without such layers compute as they do in training.
     """

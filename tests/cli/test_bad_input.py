@@ -130,12 +130,12 @@ def test_one_label_may_hold_several_sparsities_seeds_and_the_same_run_twice(stud
         ("[0.1, 0.2]", "[]", "bad.yaml:11: 'runs.1.grid.minimum_threshold' is []"),
         ("method: global_mp", "method: global_mp\n    seeds: []", "'runs.1.seeds' is []"),
         ("method: global_mp", "method: global_mp\n    label: ' '", "a label is one line of text"),
-        ("[0.1, 0.2]", "[0.1, true]", "option 'minimum_threshold' must be a finite number, not True"),
-        ("[0.1, 0.2]", "[0.1, 1.e]", "option 'minimum_threshold' must be a finite number, not '1.e'"),
+        ("[0.1, 0.2]", "[0.1, true]", "minimum_threshold is True; it must be a finite number"),
+        ("[0.1, 0.2]", "[0.1, 1.e]", "minimum_threshold is '1.e'; it must be a finite number"),
         (
             "method: global_mp",
             "method: global_mp\n    options: {dense: [1]}",
-            "a list of which each is a word, not [1]",
+            "dense is [1]; it must be a list, each a text",
         ),
         (
             "method: global_mp",

@@ -102,7 +102,7 @@ BAD_STUDIES = [
     ("name: bad", "name: bad\nname: bad", "bad.yaml:2: key 'name' stands twice"),
     ("model: convnet-small\n", "", "'model' is missing"),
     ("sparsity: [0.9]", "options: {minimum_treshold: 1}", "did you mean 'minimum_threshold'?"),
-    ("sparsity: [0.9]", "options: {scope: globl}", "option 'scope' must be one of global, layerwise"),
+    ("sparsity: [0.9]", "options: {scope: globl}", "scope is 'globl'; it must be one of global, layerwise"),
     ("runs:", "runs: []\nextra:", "bad.yaml:"),
     ("train: {epochs: 1}", "train: {epochs: 1", "is not valid YAML"),
 ]

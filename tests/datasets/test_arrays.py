@@ -155,7 +155,7 @@ def test_values_that_are_no_float32(value: float, root: Path) -> None:
 def test_one_sample_of_a_class_cannot_be_cut(root: Path) -> None:
     arrays = {**images(), "train_targets": np.array([0, 1, 0, 0, 1, 2])}
     assert len(load(root, arrays).train) == 6
-    with pytest.raises(DataDamaged, match="one training sample only of class 2; training and validation"):
+    with pytest.raises(DataDamaged, match="only one training sample of class 2; training and validation"):
         registry.load("arrays", path="data.npz", validation=0.1)
 
 

@@ -196,7 +196,7 @@ def test_synthetic_can_be_learned() -> None:
         ({"num_samples": 9}, "num_samples is 9; .* at least 10"),
         ({"num_test": 0}, "num_test is 0"),
         ({"seed": -1}, "seed is -1"),
-        ({"num_classes": 1}, "num_classes is 1; it must be a whole number of at least 2"),
+        ({"num_classes": 1}, "num_classes is 1; it must be at least 2"),
         ({"num_classes": 50, "num_samples": 49}, "num_samples is 49; .* at least 50"),
         ({"like": "har2", "image_size": 8}, "image_size is 8, but har2 holds no images"),
     ],

@@ -286,7 +286,7 @@ def test_classes_too_small_to_cut_are_named(flowers: Path, root: Path) -> None:
         registry.train_size,
         lambda name, validation, path: registry.load(name, validation=validation, path=path),
     ):
-        with pytest.raises(DataDamaged, match="one training sample only of rose; training and validation"):
+        with pytest.raises(DataDamaged, match="only one training sample of rose; training and validation"):
             call("image-folder", 0.1, path="flowers")
     assert len(registry.load("image-folder", path="flowers", validation=0).train) == 5
     with pytest.raises(DataDamaged, match="one image only of rose; training and test"):
@@ -308,10 +308,10 @@ def test_classes_too_small_to_cut_are_named(flowers: Path, root: Path) -> None:
         ({"path": 3}, "path is 3"),
         ({"path": "flowers", "size": -1}, "size is -1"),
         ({"path": "flowers", "size": 8.0}, "size is 8.0"),
-        ({"path": "flowers", "channels": 4}, r"channels is 4; it must be 1 \(grey\) or 3 \(colour\)"),
+        ({"path": "flowers", "channels": 4}, "channels is 4; it must be one of 1, 3"),
         ({"path": "flowers", "channels": True}, "channels is True"),
         ({"path": "flowers", "test_fraction": 0.2}, "test_fraction is 0.2, but .* has a folder train"),
-        ({"path": "flowers", "test_fraction": 1}, "test_fraction is 1; it must be a fraction"),
+        ({"path": "flowers", "test_fraction": 1}, "test_fraction is 1; it must be a finite number > 0 and < 1"),
         ({"path": "flowers/train"}, "option test_fraction says how much"),
         ({"path": "flowers", "augment": "yes"}, "augment is 'yes'; it must be true or false"),
         ({"path": "flowers", "augment": True, "size": 4}, r"augment pads by 4 pixels; images of \(4, 4\)"),

@@ -149,7 +149,7 @@ def test_options_are_refused_with_their_place_in_the_study(
 ) -> None:
     for change, message in (
         ("dataset.options.path=/somewhere", "path is '/somewhere'; it must be relative to the data root"),
-        ("dataset.options.channels=2", "channels is 2; it must be 1 (grey) or 3 (colour)"),
+        ("dataset.options.channels=2", "channels is 2; it must be one of 1, 3"),
         ("dataset.name=image_folder", "unknown data set 'image_folder'; did you mean 'image-folder'"),
     ):
         code, _, errors = in_process("show", "own.yaml", "--set", change, monkeypatch=monkeypatch, capsys=capsys)

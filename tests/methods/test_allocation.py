@@ -8,17 +8,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.api.masks import num_kept
 from prunebench.methods.parts.allocation import apportion, erk_densities, global_masks, layer_counts, masks_by_count
 from prunebench.methods.parts.minimum_threshold import (
-    MODES,
     masks_with_minimum,
     rescale_sparsities,
     solve_sparsities,
     threshold_count,
 )
-from prunebench.methods.parts.schedule import cubic, events, exponential
+from prunebench.methods.parts.schedule import Cubic, Exponential, Held, OneShot, cubic, events, exponential
+from prunebench.methods.registry import create
 
+MODES = ("solve", "rescale", "protect")
 TINY = {"a": (16, 3, 3, 3), "b": (32, 16, 3, 3), "c": (10, 32)}
 SIZES = st.lists(st.integers(1, 400), min_size=1, max_size=6)
 
@@ -188,3 +190,30 @@ def test_masks_are_nested_while_the_sparsity_rises(sizes: list[int], scope: str,
         renewed = masks_by_count(live, counts)
         assert all((kept[name] | ~renewed[name]).all() for name in renewed)
         kept = renewed
+
+
+def test_schedules_are_values() -> None:
+    assert OneShot(final=0.75).before_training() == Held(final=0.75, every=16).before_training() == [0.75]
+    assert Exponential(final=0.75, prune_rounds=2).before_training() == [0.5, 0.75]
+    ramp = Cubic(final=0.8, begin=0.1, end=0.5, every=10, initial_sparsity=0.2)
+    assert ramp.before_training() == []
+    assert ramp.events(100, 20) == events(100, 20, 0.1, 0.5, 10)
+    assert (ramp.at(0.0), ramp.at(0.5), ramp.at(1.0)) == (pytest.approx(0.2), 0.8 - 0.6 / 8, 0.8)
+    assert OneShot(final=0.75).events(100, 20) is None
+    with pytest.raises(ValueError, match=r"begin is 0\.5; it must be less than end, 0\.5"):
+        Cubic(final=0.8, begin=0.5, end=0.5)
+    with pytest.raises(ValueError, match=r"initial_sparsity is 0\.9; it must be at most sparsity, 0\.8"):
+        Cubic(final=0.8, initial_sparsity=0.9)
+
+
+def test_a_schedule_takes_its_own_options_only() -> None:
+    assert create("synflow", 0.5, {"schedule": "one_shot"})
+    assert create("synflow", 0.5, {"schedule": "one_shot", "prune_rounds": 1}), "what one_shot does"
+    for name, options, message in (
+        ("synflow", {"schedule": "one_shot", "prune_rounds": 3}, "prune_rounds is 3; it needs schedule: exponential"),
+        ("global_mp", {"prune_rounds": 3}, "prune_rounds is 3; it needs schedule: exponential, not one_shot"),
+        ("global_mp", {"schedule": "exponential", "power": 2.0}, "power is 2.0; it needs schedule: cubic"),
+        ("imp", {"schedule": "cubic"}, "unknown option of method 'imp' 'schedule'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            create(name, 0.5, options)

@@ -77,7 +77,7 @@ def test_a_raised_version_of_the_inner_method_is_another_run(tmp_path: Path, inn
     [
         ("method: shuffled, options: {of: inne}", "unknown method 'inne'; did you mean 'inner'"),
         ("method: shuffled, options: {of: inner, of_options: {scop: global}}", "option of method 'inner' 'scop'"),
-        ("method: shuffled, options: {of: 3}", "option 'of' must be a word, not 3"),
+        ("method: shuffled, options: {of: 3}", "method 'shuffled': of is 3; it must be a text"),
         ("method: selfish", "borrows from 'selfish', which borrows from itself"),
     ],
 )

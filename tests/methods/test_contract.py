@@ -141,7 +141,7 @@ class Maskless(FixedMask):
 def test_what_is_asked_for_is_what_is_checked() -> None:
     with pytest.raises(UserError, match="did you mean 'rigl'"):
         check_method("rigle")
-    with pytest.raises(UserError, match="drop_fraction must be in"):
+    with pytest.raises(UserError, match=r"drop_fraction is 2.0; it must be a finite number > 0 and < 1"):
         check_method("rigl", {"drop_fraction": 2.0})
     state = torch.get_rng_state()
     results = check_method("rigl", {"distribution": "erk"})

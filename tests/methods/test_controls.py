@@ -150,7 +150,7 @@ def test_bad_options_are_refused_at_once() -> None:
 def test_dense_longer_prunes_nothing() -> None:
     model, _ = train_all(DenseLonger(), toy_context(tiny_net()))
     assert all((site.weight != 0).all() for site in find_sites(model))
-    with pytest.raises(ValueError, match="sparsity must be 0"):
+    with pytest.raises(ValueError, match=r"sparsity is 0.5; it must be 0"):
         DenseLonger(sparsity=0.5)
 
 

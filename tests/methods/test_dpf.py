@@ -117,7 +117,7 @@ def test_nan_weights_and_foreign_schedules_are_refused() -> None:
     pruner.attach(toy_context(model))
     with pytest.raises(FloatingPointError, match=r"fc\.weight"):
         pruner.begin_round(0)
-    with pytest.raises(ValueError, match="schedule must be cubic or one_shot"):
+    with pytest.raises(ValueError, match="schedule is 'exponential'; it must be one of one_shot, cubic"):
         DPF(sparsity=0.8, schedule="exponential")
-    with pytest.raises(ValueError, match=r"begin = 0\.1 needs schedule: cubic"):
+    with pytest.raises(ValueError, match=r"begin is 0\.1; it needs schedule: cubic, not one_shot"):
         DNW(sparsity=0.8, begin=0.1)

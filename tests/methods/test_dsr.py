@@ -121,7 +121,7 @@ def test_nan_and_bad_options_are_refused() -> None:
         model.fc.weight.fill_(torch.nan)
     with pytest.raises(FloatingPointError):
         pruner.update(1, make_optimizer(pruner))
-    with pytest.raises(ValueError, match="threshold must be > 0"):
+    with pytest.raises(ValueError, match=r"threshold is 0.0; it must be a finite number > 0"):
         DSR(sparsity=0.8, threshold=0.0)
-    with pytest.raises(ValueError, match="doublings must be fractions"):
+    with pytest.raises(ValueError, match=r"doublings is .*; it must be a list, each a finite number > 0 and < 1"):
         DSR(sparsity=0.8, doublings=(0.5, 2.0))

@@ -202,18 +202,18 @@ def test_nan_gradients_and_weights_are_errors() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"distribution": "er"}, "distribution must be one of"),
-        ({"drop_fraction": 1.0}, r"drop_fraction must be in \(0, 1\)"),
-        ({"drop_fraction": math.nan}, "drop_fraction must be a finite number"),
-        ({"final_drop_fraction": 0.4}, "final_drop_fraction must be in"),
-        ({"every": -1}, "every must be >= 0"),
-        ({"end": 0.0}, r"end must be in \(0, 1\]"),
+        ({"distribution": "er"}, "distribution is 'er'; it must be one of uniform, first_dense, erk"),
+        ({"drop_fraction": 1.0}, "drop_fraction is 1.0; it must be a finite number > 0 and < 1"),
+        ({"drop_fraction": math.nan}, "drop_fraction is nan; it must be a finite number"),
+        ({"final_drop_fraction": 0.4}, "final_drop_fraction is 0.4; it must be at most drop_fraction, 0.3"),
+        ({"every": -1}, "every is -1; it must be an integer >= 0"),
+        ({"end": 0.0}, "end is 0.0; it must be a finite number > 0 and <= 1"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RigL(sparsity=0.9, **options)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="decay must be in"):
+    with pytest.raises(ValueError, match=r"decay is .*; it must be a finite number >= 0 and < 1"):
         SNFS(sparsity=0.9, decay=1.0)
 
 

@@ -147,11 +147,11 @@ def test_extended_trains_to_the_exact_total() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"distribution": "gale"}, "distribution must be one of"),
+        ({"distribution": "gale"}, "distribution is 'gale'; it must be one of uniform, first_dense, extended"),
         ({"distribution": "extended", "scope": "global"}, "distribution: extended needs scope: layerwise"),
         ({"distribution": "extended", "minimum_threshold": 0.1}, "takes no minimum_threshold"),
-        ({"schedule": "one_shot", "end": 0.5}, "end = 0.5 needs schedule: cubic"),
-        ({"minimum_threshold_mode": "protect"}, "minimum_threshold_mode = 'protect' needs scope: global"),
+        ({"schedule": "one_shot", "end": 0.5}, "end is 0.5; it needs schedule: cubic"),
+        ({"minimum_threshold_mode": "protect"}, "minimum_threshold_mode is 'protect'; it needs scope: global"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, object], message: str) -> None:

@@ -63,5 +63,5 @@ def test_once_an_epoch_only_columns_are_masked() -> None:
 
 
 def test_a_ranking_is_refused() -> None:
-    with pytest.raises(ValueError, match="ranking has no effect"):
+    with pytest.raises(TypeError, match="argument 'ranking'"):
         RandomColumns(ranking="product")

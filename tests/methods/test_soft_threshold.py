@@ -84,9 +84,9 @@ def test_training_prunes_and_resumes() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"initial_threshold_logit": 1.0}, "initial_threshold_logit must be in"),
-        ({"initial_threshold_logit": math.nan}, "initial_threshold_logit must be a finite number"),
-        ({"threshold_decay": -0.1}, "threshold_decay must be None or in"),
+        ({"initial_threshold_logit": 1.0}, "initial_threshold_logit is 1.0; .* and <= 0"),
+        ({"initial_threshold_logit": math.nan}, "initial_threshold_logit is nan; it must be a finite number"),
+        ({"threshold_decay": -0.1}, "threshold_decay is -0.1; .* >= 0 and < 1 or null"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, float], message: str) -> None:

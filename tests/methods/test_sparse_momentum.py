@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from prunebench.benchmark.api.errors import UserError
-from prunebench.methods.parts.redistribution import distribute
+from prunebench.methods.parts.allocation import distribute
 from prunebench.methods.sparse_momentum import SparseMomentum, momentum_shares
 from torch import Tensor, nn
 from toys import (
@@ -162,5 +162,5 @@ def test_what_cannot_work_is_refused() -> None:
         pruner.on_gradients(0, torch.optim.SGD(model.parameters(), lr=0.1))
     with pytest.raises(FloatingPointError):
         pruner.update(1, {name: m * torch.nan for name, m in constant_momenta(0.3, 0.1).items()})
-    with pytest.raises(ValueError, match="redistribution must be momentum or none"):
+    with pytest.raises(ValueError, match="redistribution is 'all'; it must be one of momentum, none"):
         SparseMomentum(sparsity=0.5, redistribution="all")  # type: ignore[arg-type]

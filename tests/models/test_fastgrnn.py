@@ -142,9 +142,9 @@ def test_macs_are_one_use_of_each_weight_a_time_step() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"rank_w": 0}, "option 'rank_w' of model 'fastgrnn' is 0: .*greater than or equal to 1"),
-        ({"hidden": 8.5}, "option 'hidden' of model 'fastgrnn' is 8.5: .*integer"),
-        ({"gate": "softsign"}, "'relu', 'sigmoid' or 'tanh'"),
+        ({"rank_w": 0}, "model 'fastgrnn': rank_w is 0; it must be an integer >= 1"),
+        ({"hidden": 8.5}, "hidden is 8.5; it must be an integer >= 1"),
+        ({"gate": "softsign"}, "gate is 'softsign'; it must be one of relu, sigmoid, tanh"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], reason: str) -> None:

@@ -200,7 +200,7 @@ def test_every_layer_follows_the_width(name: str, width: float, channels: list[i
 
 @pytest.mark.parametrize("width", [0, -1.0, float("inf"), "2"])
 def test_a_width_must_be_a_positive_number(width: Any) -> None:
-    with pytest.raises(UserError, match="option 'width' of model 'resnet-18'"):
+    with pytest.raises(UserError, match=r"model 'resnet-18': width is .*; it must be a finite number > 0"):
         create_model("resnet-18", num_classes=10, input_shape=CIFAR, width=width)
 
 
@@ -301,12 +301,12 @@ def test_unknown_model_suggests_the_nearest() -> None:
     ("options", "reason"),
     [
         ({"droput": 0.1}, "unknown option of model 'wrn-16-8' 'droput'; did you mean 'dropout'.*weights"),
-        ({"dropout": 1.0}, "option 'dropout' of model 'wrn-16-8' is 1.0: .*less than 1"),
-        ({"dropout": -0.1}, "greater than or equal to 0"),
-        ({"dropout": "0.3"}, "is '0.3': .*number"),
-        ({"dropout": True}, "is True: .*number"),
+        ({"dropout": 1.0}, "model 'wrn-16-8': dropout is 1.0; it must be a finite number >= 0 and < 1"),
+        ({"dropout": -0.1}, "dropout is -0.1; .* >= 0"),
+        ({"dropout": "0.3"}, "dropout is '0.3'; .*number"),
+        ({"dropout": True}, "dropout is True; .*number"),
         ({"num_blocks": 2}, "unknown option"),
-        ({"weights": 5}, "option 'weights' of model 'wrn-16-8' is 5: .*string"),
+        ({"weights": 5}, "model 'wrn-16-8': weights is 5; it must be a text or null"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], reason: str) -> None:
@@ -315,12 +315,12 @@ def test_options_are_checked(options: dict[str, Any], reason: str) -> None:
 
 
 def test_choices_are_checked() -> None:
-    with pytest.raises(UserError, match=r"option 'shortcut' of model 'resnet-32' is 'C': .*'A' or 'B'"):
+    with pytest.raises(UserError, match="model 'resnet-32': shortcut is 'C'; it must be one of A, B"):
         create_model("resnet-32", num_classes=10, input_shape=CIFAR, shortcut="C")
 
 
 def test_class_count_is_checked() -> None:
-    with pytest.raises(UserError, match="model 'lenet-5': num_classes must be at least 1, not 0"):
+    with pytest.raises(UserError, match="model 'lenet-5': num_classes is 0; it must be at least 1"):
         create_model("lenet-5", num_classes=0, input_shape=(1, 28, 28))
 
 

@@ -42,7 +42,7 @@ REFUSED = [
     (a_run("gmp", 0.999, distribution="extended"), "too high for Uniform+"),
     (a_run("uniform_plus_mp", 0.999), "too high for Uniform+"),
     (a_run("global_mp_flops", 0.1, macs_sparsity=0.99), "macs_sparsity leaves"),
-    (a_run("imp", rewind_epoch=3, epochs=2), "rewind_epoch must be >= 0 and less than the recipe's 2 epochs, not 3"),
+    (a_run("imp", rewind_epoch=3, epochs=2), "rewind_epoch is 3; it must be less than the recipe's 2 epochs"),
     (a_run("imp", rewind_epoch=3, epochs=2, dense=["frist"]), "matches no layer"),
     (a_run("rigl", dense=["frist"]), "matches no layer"),
     (a_run("str", 0.0, dense=["frist"]), "matches no layer"),
@@ -58,10 +58,10 @@ REFUSED = [
     (a_run("shuffled", of="imp"), "of: 'imp' does not set its final mask before training"),
     (a_run("shuffled", of="str"), "of: 'str' does not set its final mask before training"),
     (a_run("snip", score_samples=0), "score_samples"),
-    (a_run(model_options={"width": -1}), "option 'width' of model 'convnet-small' is -1"),
-    (a_run(model_options={"width": "8"}), "option 'width' of model 'convnet-small' is '8'"),
-    (a_run(model_options={"stem_stride": 3}), "option 'stem_stride' of model 'convnet-small' is 3"),
-    (a_run(model_options={"weights": 3}), "option 'weights' of model 'convnet-small' is 3"),
+    (a_run(model_options={"width": -1}), "model 'convnet-small': width is -1"),
+    (a_run(model_options={"width": "8"}), "model 'convnet-small': width is '8'"),
+    (a_run(model_options={"stem_stride": 3}), "model 'convnet-small': stem_stride is 3"),
+    (a_run(model_options={"weights": 3}), "model 'convnet-small': weights is 3"),
     (a_run(model="resnet-50"), "model 'resnet-50': "),
 ]
 
