@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence import ROOT, Evidence
-from prunebench.benchmark.errors import UserError
+from prunebench.benchmark.api.errors import UserError
 
 REFERENCE = ROOT / "results" / "reference"
 MARK = re.compile(

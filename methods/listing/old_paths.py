@@ -34,12 +34,12 @@ _RENAMED = {
     "datasets.splits": "benchmark.api.data",
     "methods.at_initialisation": "methods.magnitude_init methods.random_init",
     "methods.base": "benchmark.api.pruner methods.dense",
-    "methods.option_types": "benchmark.api.option_types",
+    "methods.redistribution": "methods.parts.allocation",
     "methods.selection": "methods.parts.dense_layers",
 }
 _BASES = "borrowed_mask dynamic fixed_mask mask_pruner"
 _METHOD_PARTS = """allocation channel_groups fastfood fisher iterative_epochs maskable minimum_threshold optimizer_state
-    redistribution schedule scoring straight_through"""
+    schedule scoring straight_through"""
 _DATA_PARTS = """cifar decoded_cache download idx idx_images imagenet_archives info install listing npz_file own_data
     own_decode own_listing roots stratify"""
 _SAME_NAME = {("methods", "bases"): _BASES, ("methods", "parts"): _METHOD_PARTS, ("datasets", "parts"): _DATA_PARTS}
