@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..api.errors import UserError
 
@@ -22,6 +22,8 @@ SCHEME = 2
 
 _DESCRIPTIONS = frozenset(("label", "family", "paper", "needs", "version"))
 """Attributes of a class that describe it. `version` is part of the run's id, so it is not needed here."""
+
+SUITE = "prunebench"
 
 Import = ast.ImportFrom | ast.Import
 Resolve = Callable[[Path, Import], Iterator[Path]]
@@ -58,7 +60,8 @@ class SourceFiles:
             except (OSError, SyntaxError, ValueError) as error:
                 raise UserError(f"cannot read source file {path}: {error}") from error
             imports = [node for node in ast.walk(tree) if isinstance(node, Import)]
-            self._known[path] = hashlib.sha256(_said(tree).encode()).hexdigest(), imports
+            text = _said(tree) + " ".join(sorted(_names_of_the_suite(imports)))
+            self._known[path] = hashlib.sha256(text.encode()).hexdigest(), imports
         return self._known[path]
 
 
@@ -120,11 +123,22 @@ def _constant(node: ast.Constant) -> str:
 
 
 def _without_descriptions(node: ast.AST, body: Any) -> Any:
-    """A body without bare strings; the body of a class also without its labels."""
+    """A body without bare strings and the suite's imports; the body of a class also without its labels."""
     if not isinstance(body, list):
         return body
-    kept = [one for one in body if not (isinstance(one, ast.Expr) and _is_text(one.value))]
+    kept = [
+        one for one in body if not (isinstance(one, ast.Expr) and _is_text(one.value)) and not _is_of_the_suite(one)
+    ]
     return [one for one in kept if not _is_description(one)] if isinstance(node, ast.ClassDef) else kept
+
+
+def _is_of_the_suite(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
+    """Whether a statement imports from the suite: what it imports counts by its content, wherever it is."""
+    return isinstance(node, ast.ImportFrom) and (bool(node.level) or (node.module or "").split(".")[0] == SUITE)
+
+
+def _names_of_the_suite(imports: Iterable[Import]) -> set[str]:
+    return {f"{alias.name}:{alias.asname or ''}" for node in imports if _is_of_the_suite(node) for alias in node.names}
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -70,6 +70,19 @@ def test_what_may_change_a_number_changes_the_digest(tmp_path: Path, old: str, n
     assert digest(tmp_path, PLAIN.replace(old, new)) != digest(tmp_path)
 
 
+@pytest.mark.parametrize("new", ["from prunebench.api import MaskPruner, Masks", "from .old import Masks, MaskPruner"])
+def test_where_the_suite_keeps_a_name_changes_no_digest(tmp_path: Path, new: str) -> None:
+    """A file of the suite that moves is the same code, and so is a method that imports it from its new place."""
+    old = "from prunebench.a import Masks\nfrom prunebench.b import MaskPruner\n"
+    assert digest(tmp_path, old + PLAIN) == digest(tmp_path, new + "\n" + PLAIN)
+    assert digest(tmp_path, old + PLAIN) != digest(tmp_path, old.replace("Masks", "Sites") + PLAIN)
+
+
+@pytest.mark.parametrize("new", ["from torch import ceil as whole", "from torch import floor as rounded"])
+def test_another_name_of_a_library_changes_the_digest(tmp_path: Path, new: str) -> None:
+    assert digest(tmp_path, "from torch import floor as whole\n" + PLAIN) != digest(tmp_path, new + "\n" + PLAIN)
+
+
 def test_place_and_name_of_a_file_do_not_count(tmp_path: Path) -> None:
     assert digest(tmp_path / "a") == digest(tmp_path / "b", name="other.py")
 
