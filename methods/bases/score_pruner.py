@@ -48,15 +48,18 @@ class ScorePruner(Pruner, ABC):
     minimum_threshold_mode: Literal["solve", "rescale", "protect"] = "solve"
     dense: tuple[str, ...] = ()
     _masks: Masks = field(init=False, repr=False)
-    _schedule: OneShot = field(init=False, repr=False)
     _events: Events | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.minimum_threshold == 0 or self.scope != "global":
             self._refuse_changed("minimum_threshold_mode", "needs scope: global and a minimum_threshold > 0")
-        chosen: str = getattr(self, "schedule", "one_shot")
-        self._schedule = choose_schedule(chosen, self.schedules, self, self.sparsity)
+        _ = self._schedule  # checks its options
+
+    @property
+    def _schedule(self) -> OneShot:
+        """How the sparsity rises, by the options and the sparsity that the method has now."""
+        return choose_schedule(getattr(self, "schedule", "one_shot"), self.schedules, self, self.sparsity)
 
     def _refuse_changed(self, option: str, reason: str) -> None:
         """Raises ValueError for an option that has another value than its default, where it would have no effect."""
