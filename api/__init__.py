@@ -14,6 +14,7 @@ from ..methods.bases.borrowed_mask import BorrowedMask
 from ..methods.bases.dynamic import DynamicPruner
 from ..methods.bases.fixed_mask import FixedMask
 from ..methods.bases.mask_pruner import MaskPruner
+from ..methods.bases.score_pruner import ScorePruner
 from ..methods.parts.maskable import check_maskable, check_parametrisable
 from ..methods.parts.scoring import mean_gradients
 from ..methods.parts.straight_through import parametrise
@@ -32,6 +33,7 @@ __all__ = [
     "MaskPruner",
     "Masks",
     "Pruner",
+    "ScorePruner",
     "ScoringData",
     "Site",
     "Split",
