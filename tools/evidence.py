@@ -28,7 +28,7 @@ NO_MASK = ("dense", "dense_longer")
 ASKED = (
     "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "rank", "num_rows",
     "num_better", "num_worse", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours",
-    "devices", "versions", "printed",
+    "devices", "versions", "printed", "diverged_seeds",
 )  # fmt: skip
 """The methods of Evidence that an expression may call."""
 
@@ -208,6 +208,12 @@ class Evidence:
         """Runs of the study that are not computed."""
         whole = read_export(self.reference / (study or self.study) / "runs.csv")
         return int((~whole["state"].isin(("done", "not run"))).sum())
+
+    def diverged_seeds(self, label: str, study: str = "") -> list[int]:
+        """The seeds of a row whose training stopped because its loss was not finite."""
+        whole = read_export(self.reference / (study or self.study) / "runs.csv")
+        of_row = whole[(whole["label"] == label) & (whole["state"] == "failed")]
+        return sorted(int(seed) for seed in of_row[of_row["reason"].str.startswith("Diverged")]["seed"])
 
     def hours(self, study: str = "") -> float:
         """Wall time of all runs added up, one core each."""

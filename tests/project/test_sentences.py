@@ -43,6 +43,8 @@ def evidence(sentences: Any, tmp_path: Path) -> Any:
         for seed, value in enumerate(accuracies)
     ]
     rows.append(dict.fromkeys(COLUMNS) | {"study": "own", "id": "x", "label": "Good", "state": "missing"})
+    diverged = {"label": "Bad", "seed": 3, "state": "failed", "reason": "Diverged: training loss is nan in epoch 0"}
+    rows.append(dict.fromkeys(COLUMNS) | {"study": "own", "id": "y"} | diverged)
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "runs.csv").write_bytes(export_bytes(pd.DataFrame(rows, columns=list(COLUMNS)), "csv"))
@@ -59,7 +61,8 @@ def evidence(sentences: Any, tmp_path: Path) -> Any:
         '<!-- value: gap(("Dense",), ("Good", 90)) -->+0.93<!-- /value -->',
         '<!-- value: rank("Bad", 90) -->3<!-- /value --> of <!-- value: num_rows(90) -->3<!-- /value -->',
         '<!-- value: best(90) -->Good<!-- /value -->',
-        '<!-- value: hours() -->7.5<!-- /value --> and <!-- value: num_missing() -->1<!-- /value --> missing',
+        '<!-- value: hours() -->7.5<!-- /value --> and <!-- value: num_missing() -->2<!-- /value --> missing',
+        'Seed<!-- holds: diverged_seeds("Bad") == [3] and diverged_seeds("Good") == [] -->.',
         'x<!-- holds: better(("Good", 90), ("Bad", 90)) -->',
         'x<!-- holds: not differs(("Good", 90), ("Same", 90)) -->',
         'x<!-- holds: worse(of("own", "Bad", 90), of("own", "Good", 90)) -->',
