@@ -8,7 +8,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from ..benchmark.api.errors import UserError, unknown
 from ..benchmark.api.options import WrongOption, checked
 from . import METHODS
+from .listing import old_imports
 from .listing.agreement import check_agreement
 from .listing.annotations import type_of
 from .listing.describe import MethodInfo, describe_class, parse_source
-from .listing.old_paths import MOVED, install, moved_imports
-from .listing.source_files import PUBLIC, definition
+from .listing.old_paths import install
 
 if TYPE_CHECKING:
     from ..benchmark.api.pruner import Pruner
@@ -245,17 +245,6 @@ def plugin_sources() -> dict[str, str]:
 
 
 def old_import_lines() -> list[str]:
-    """A line for each old import path in plug-in files and installed methods, with the path to use instead."""
+    """A line for each old import path in plug-in files and installed methods."""
     sources = {target.source for target in (*_plugins.values(), *_entry_points().values())}
-    return [
-        f"{source.name} imports from {old}, which works in this version only; import from {_place_now(old, names)}"
-        for source in sorted(sources)
-        for old, names in moved_imports(parse_source(source))
-    ]
-
-
-def _place_now(old: str, names: Sequence[str]) -> str:
-    """`prunebench.api` where it has all the names."""
-    if names and all(definition(PUBLIC, name) == definition(old, name) for name in names):
-        return PUBLIC
-    return MOVED[old][0]
+    return [line for source in sorted(sources) for line in old_imports.old_import_lines(source)]

@@ -181,7 +181,7 @@ BETWEEN: tuple[tuple[str, Callable[[Round], str], str], ...] = (
     ("dense weights", damage_dense_weights, f"are refused by their SHA-256; what is bad {ASIDE} and computed first"),
     ("masks", damage_masks, f"are refused by their SHA-256; what is bad {ASIDE}; the run is computed anew"),
     ("stored `history.jsonl`", damage_stored_history, f"{ASIDE}; the run is computed anew"),
-    ("`run.json`", damage_description, f"{ASIDE}, and written anew"),
+    ("`run.json`", damage_description, f"of an unfinished run: {ASIDE}, and written anew"),
     ("attempts", damage_attempts, "count as interrupted; the run is computed"),
     ("`history.jsonl`", damage_history, "is written anew from the checkpoint"),
     ("`checkpoint.pt`", damage_checkpoint, f"{ASIDE}; the run begins anew"),

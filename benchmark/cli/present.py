@@ -107,14 +107,15 @@ def plot(
     results: Path,
 ) -> None:
     """Draw figures as PNG and PDF and print their paths."""
-    from ..plots.kinds import figures, save_figure
+    from ..plots.kinds import check_kind, figures, save_figure
 
+    kind = OLD_PLOT_KINDS.get(kind or "", kind)
+    check_kind(kind)
     opened = [selection.open(name) for name in studies]
     store = open_store(results)
     counts = [completeness(study, store) for study in opened]
     paths = []
     if any(count["done"] for count in counts):
-        kind = OLD_PLOT_KINDS.get(kind or "", kind)
         for (study_name, name), figure in figures(kind, opened, store, accuracy, stat).items():
             paths += save_figure(figure, (output or store.study_folder(study_name) / "plots") / name)
     else:

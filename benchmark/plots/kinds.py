@@ -46,6 +46,12 @@ OF_PRUNED = ("layers", "training", "ranks", "critical")
 """Figures of pruned rows; the others show dense trainings alone as well."""
 
 
+def check_kind(kind: str | None) -> None:
+    """Raises UserError for an unknown kind of plot."""
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of plot", kind, KINDS)
+
+
 def figures(
     kind: str | None, studies: Sequence[Study], store: Store, accuracy: str = "last", stat: str = "std"
 ) -> dict[tuple[str, str], Figure]:
@@ -54,8 +60,7 @@ def figures(
     Raises UserError for an unknown kind, accuracy or stat, and for a kind of OF_PRUNED without pruned rows.
     """
     chosen = check_stat(stat)
-    if kind is not None and kind not in KINDS:
-        raise unknown("kind of plot", kind, KINDS)
+    check_kind(kind)
     results = [read_results(study, store) for study in studies]
     frames = [found.frame for found in results]
     made: dict[tuple[str, str], Figure] = {}

@@ -104,6 +104,12 @@ def test_the_command_lists_and_checks_it_and_names_the_new_paths_once(tmp_path: 
     assert checked.stderr.count("prunebench.methods.mask_pruner") == 1
 
 
+def test_a_name_that_is_gone_is_named(tmp_path: Path) -> None:
+    path = plugin(tmp_path, OLD.replace("mask_pruner import MaskPruner", "mask_pruner import Gone, MaskPruner", 1))
+    line = "mine.py imports Gone from prunebench.methods.mask_pruner, which no longer has it"
+    assert line in prunebench_command("list", "--plugin", str(path)).stderr.splitlines()
+
+
 def test_present_paths_are_silent(tmp_path: Path) -> None:
     assert prunebench_command("list", "--plugin", str(plugin(tmp_path, NEW))).stderr == ""
 

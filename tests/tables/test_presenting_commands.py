@@ -38,6 +38,8 @@ def test_plot_of_nothing_says_so(place: Path) -> None:
     done = run("plot", "study.yaml")
     assert (done.exit_code, done.stdout) == (0, "")
     assert "nothing is stored yet, so nothing is drawn" in done.stderr
+    with pytest.raises(UserError, match="unknown kind of plot 'nosuch'"):
+        run("plot", "study.yaml", "--kind", "nosuch")
 
 
 def test_report_prints_its_path_and_names_the_command_as_given(filled: Path) -> None:
