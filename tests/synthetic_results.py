@@ -37,6 +37,19 @@ runs:
     sparsity: [90%, 95%]
 """
 
+PRINTED_STUDY = """\
+name: beside
+dataset: cifar10
+model: wrn-28-8
+seeds: [0, 1, 2]
+train: {epochs: 2, lr: 0.1}
+published: 2
+runs:
+  - method: dense
+  - {method: [global_mp, snip, grasp], sparsity: [90%, 95%]}
+"""
+"""Of a table that is printed in the paper."""
+
 
 def write_study(folder: Path, text: str = STUDY) -> Study:
     path = folder / "study.yaml"

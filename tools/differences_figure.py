@@ -7,6 +7,7 @@ draws differences-gradual.png from an exported study.
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 UNPRUNED = ("dense", "dense_longer")
 NEAREST, FARTHEST = 2.0, 12.0
-"""Points that a panel shows on either side, at least and at most; what is beyond is cut off."""
+"""Points that a panel shows on either side, at least and at most. A mean beyond is an arrow at the edge."""
 BETTER, WORSE, UNKNOWN = "#009E73", "#D55E00", "0.55"
 
 
@@ -47,7 +48,7 @@ def differences_figure(frame: Frame, reference: str) -> Figure:
         axes[0, 0].set_yticks(range(len(labels)), labels)
         headline(
             figure,
-            f"{subject(frame)}: difference to {reference} and its 95 % interval; grey where it holds zero",
+            f"{subject(frame)}: difference to {reference} and 95 % interval; grey: holds zero; arrows: beyond",
         )
     return figure
 
@@ -63,6 +64,9 @@ def _draw(panel: Axes, rows: Frame, base: Frame, labels: list[str]) -> None:
             continue
         mean, half = 100 * interval.mean, 100 * interval.half_width
         color = UNKNOWN if interval.contains(0.0) else BETTER if mean > 0 else WORSE
+        if abs(mean) > FARTHEST:
+            edge = math.copysign(FARTHEST, mean)
+            panel.plot(edge, place, "<" if mean < 0 else ">", color=color, markersize=5, clip_on=False)
         panel.errorbar(mean, place, xerr=half, fmt="o", color=color, markersize=3, linewidth=1)
         reach = max(reach, abs(mean) + half)
     panel.set_xlim(-min(reach, FARTHEST), min(reach, FARTHEST))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from prunebench.benchmark.analysis.accuracy import SHORT_NAMES, accuracy_column
 from prunebench.benchmark.analysis.frame_type import Frame
 from prunebench.benchmark.analysis.groups import subject
 from prunebench.benchmark.plots.style import headline, legend, new_figure, style
@@ -11,11 +12,8 @@ from prunebench.benchmark.plots.style import headline, legend, new_figure, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PROTOCOLS = {
-    "accuracy_last": ("last epoch", "o", "#0072B2"),
-    "accuracy_selected": ("epoch that validation picks", "s", "#009E73"),
-    "accuracy_best_test": ("best test epoch (the paper's)", "^", "#D55E00"),
-}
+LOOKS = {"last": ("o", "#0072B2"), "selected": ("s", "#009E73"), "best_test": ("^", "#D55E00")}
+"""Marker and colour of each accuracy."""
 
 
 def protocols_figure(frame: Frame) -> Figure:
@@ -25,13 +23,13 @@ def protocols_figure(frame: Frame) -> Figure:
     with style():
         figure, axes = new_figure(7.0, 1.0 + 0.42 * len(labels))
         panel = axes[0, 0]
-        for offset, (column, (name, marker, color)) in zip((0.22, 0.0, -0.22), PROTOCOLS.items(), strict=True):
+        for offset, (accuracy, (marker, color)) in zip((0.22, 0.0, -0.22), LOOKS.items(), strict=True):
             for place, label in enumerate(labels):
-                values = 100 * done[done["label"] == label][column].astype(float)
+                values = 100 * done[done["label"] == label][accuracy_column(accuracy)].astype(float)
                 height = len(labels) - 1 - place + offset
                 panel.plot(values, [height] * len(values), marker, color=color, alpha=0.35, markersize=3.5)
                 panel.plot(values.mean(), height, marker, color=color, markersize=6)
-            panel.plot([], [], marker, color=color, label=name)
+            panel.plot([], [], marker, color=color, label=SHORT_NAMES[accuracy])
         panel.set_yticks(range(len(labels)), labels[::-1])
         panel.set_xlabel("test accuracy (%)")
         headline(figure, f"{subject(done)}: the same trainings, read three ways; faint: single seeds")

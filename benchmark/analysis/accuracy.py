@@ -10,6 +10,13 @@ ACCURACIES: dict[str, str] = {
     "best_test": "best TEST epoch (paper's protocol, selected on test), an optimistic number",
 }
 
+SHORT_NAMES: dict[str, str] = {
+    "last": "last epoch",
+    "selected": "epoch that validation picks",
+    "best_test": "best test epoch (the paper's)",
+}
+"""For legends, which have no room for a sentence."""
+
 
 def accuracy_column(accuracy: str) -> str:
     """The frame's column of an accuracy. Raises UserError for an unknown name."""

@@ -81,14 +81,6 @@ def sparse_macs(macs: Mapping[str, int], densities: Mapping[str, float]) -> floa
     return math.fsum(macs[name] * densities[name] for name in macs)
 
 
-def flops_pruned(macs: Mapping[str, int], densities: Mapping[str, float]) -> float:
-    """The fraction of the dense multiply-adds that is gone, in [0, 1]."""
-    total = sum(macs.values())
-    if total == 0:
-        raise ValueError("a network without multiply-adds has no pruned fraction")
-    return 1 - sparse_macs(macs, densities) / total
-
-
 def _check_countable(layers: Iterable[nn.Module]) -> None:
     for module in layers:
         if not isinstance(module, (*KNOWN_LAYERS, CountsMacs)):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
-from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.accuracy import SHORT_NAMES, accuracy_column
 from ..analysis.frame_type import Frame
 from ..analysis.groups import percent, subject
 from ..analysis.published import PAPER, Published
@@ -26,7 +25,9 @@ def published_figure(
 ) -> Figure:
     """Accuracies in percent with their spread; printed ones are cited and drawn as rings in grey."""
     column = accuracy_column(accuracy)
-    lines = pair_lines(study, frame, printed)
+    lines = [
+        line for line in pair_lines(study, frame, printed) if line.printed or (line.group and line.group.values(column))
+    ]
     blocks = list(dict.fromkeys(line.block for line in lines))
     columns, rows = panel_grid(len(blocks))
     look = looks(frame)
@@ -40,7 +41,7 @@ def published_figure(
         for panel in axes.flat[len(blocks) :]:
             panel.set_visible(False)
         panel = axes[0, 0]
-        panel.plot([], [], marker="o", color="0.2", linestyle="", label=f"ours: {_first_words(ACCURACIES[accuracy])}")
+        panel.plot([], [], marker="o", color="0.2", linestyle="", label=f"ours: {SHORT_NAMES[accuracy]}")
         panel.plot([], [], marker="o", color="0.45", markerfacecolor="none", linestyle="", label="cited")
         figure.suptitle(
             f"{subject(frame)}: ours and table {printed[0].table} of {PAPER}", x=0.01, ha="left", fontsize=9
@@ -55,10 +56,6 @@ def _name(line: Line) -> str:
     if printed is None or printed.sparsity is None or printed.sparsity == printed.target:
         return shorten(line.label)
     return shorten(f"{line.label}, {percent(printed.sparsity)}")
-
-
-def _first_words(text: str) -> str:
-    return textwrap.shorten(text, 60, placeholder="…")
 
 
 def _draw_panel(axes: Axes, lines: list[Line], look: dict[str, Look], column: str, stat: Stat) -> None:

@@ -13,19 +13,8 @@ from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.studies.load import load_study, study_names
 from prunebench.methods.parts.dense_layers import select
 from prunebench.methods.registry import describe
+from synthetic_results import PRINTED_STUDY as STUDY
 from synthetic_results import write_study
-
-STUDY = """\
-name: beside
-dataset: cifar10
-model: wrn-28-8
-seeds: [0, 1, 2]
-train: {epochs: 2, lr: 0.1}
-published: 2
-runs:
-  - method: dense
-  - {method: [global_mp, snip, grasp], sparsity: [90%, 95%]}
-"""
 
 
 def test_the_two_corrections_rest_on_these_numbers() -> None:

@@ -15,6 +15,7 @@ from prunebench.benchmark.studies.load import load_study
 from prunebench.benchmark.tables.accuracy import accuracy_table
 from prunebench.benchmark.tables.kinds import make_table
 from prunebench.benchmark.tables.published import printed_marks
+from synthetic_results import PRINTED_STUDY as STUDY
 from synthetic_results import fill, write_study
 
 # (table, block): best and second best, read off the numbers by hand
@@ -35,18 +36,6 @@ BY_HAND = {
     (6, "ranks 8 and 7"): ("global_mp ranks", "str ranks"),
     (8, "98 %"): ("global_mp one-shot+mt", ""),
 }
-
-STUDY = """\
-name: beside
-dataset: cifar10
-model: wrn-28-8
-seeds: [0, 1, 2]
-train: {epochs: 2, lr: 0.1}
-published: 2
-runs:
-  - method: dense
-  - {method: [global_mp, snip, grasp], sparsity: [90%, 95%]}
-"""
 
 
 def computed() -> dict[tuple[int, str], tuple[str, str]]:
@@ -136,7 +125,10 @@ def test_a_study_without_a_table_or_of_another_network_is_refused(tmp_path: Path
         make_table("accuracy", write_study(tmp_path, STUDY.replace("published: 2\n", "")), store, against="published")
     with pytest.raises(UserError, match="published table 2 is of wrn-28-8 on cifar10, this study is of resnet-32"):
         make_table(
-            "accuracy", write_study(tmp_path, STUDY.replace("wrn-28-8", "resnet-32")), store, against="published"
+            "accuracy",
+            write_study(tmp_path, STUDY.replace("wrn-28-8", "resnet-32")),
+            store,
+            against="published",
         )
     with pytest.raises(UserError, match="value of --against 'paper'"):
         make_table("accuracy", write_study(tmp_path, STUDY), store, against="paper")
