@@ -211,6 +211,7 @@ def test_ctrl_c_while_the_commands_load_is_one_line() -> None:
     # at the n-th import: at a time after the start, the command of a fast machine may have ended
     script = (
         "import itertools, os, signal, sys, prunebench.benchmark.cli as cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests in the background inherit that it is ignored
         "imports = itertools.count(1)\n"
         "def hook(event, arguments):\n"
         "    if event == 'import' and next(imports) == {number}:\n"
