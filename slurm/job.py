@@ -16,7 +16,7 @@ from typing import Any
 from ..benchmark.launch.attempt import Ending
 from ..benchmark.launch.worker_limit import NoWorker
 from ..benchmark.runs.claim import describe, holder
-from ..benchmark.runs.provenance import SUBMITTED_REVISION, revision
+from ..benchmark.runs.provenance import CODE_CHANGED, SUBMITTED_REVISION, revision
 from ..benchmark.runs.recompute import is_done
 from ..benchmark.runs.run import Run, from_dict
 from ..benchmark.runs.settings import THREAD_VARIABLES, Settings, absolute, absolute_path
@@ -107,6 +107,7 @@ class _JobOfRuns:
         code = code_digest(self.settings.plugins)
         changed = code != self.order["code"]
         self.record.note_start(code, code_changed=changed)
+        os.environ[CODE_CHANGED] = str(int(changed))
         if changed:
             say(f"the code has changed since the submission ({self.order['revision']} then, {revision()} now)")
         if self.record.num_requeues > self.order["max_requeues"]:

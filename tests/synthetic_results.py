@@ -144,6 +144,7 @@ def make_result(study: str, run: Run, accuracy: float) -> dict[str, Any]:
         },
         "data": {"fingerprint": "f", "train": 1000, "validation": 100, "test": 500},
         "provenance": {
+            "changed_since_submission": None,
             "prunebench": "0.1.0", "revision": "abc", "python": "3.11", "packages": {"torch": "2"}, "host": "here",
             "platform": "Linux", "command": ["prunebench", "run"], "slurm": {}, "device": "cpu", "device_name": "A CPU",
             "instructions": "AVX2", "cuda": None, "cudnn": None, "tf32": None, "threads": 1, "deterministic": False,

@@ -61,6 +61,8 @@ COLUMNS: dict[str, str] = {
     "code": "digest of the code of method and network, and of a weights file; missing where not recorded",
     "outdated": "what of it is another now: method, network, weights, start (dense training); missing if nothing",
     "data": "fingerprint of the data and its splits",
+    "changed_since_submission": "1: computed by a job whose code had changed since it was submitted, 0: it had not; "
+    "missing if no job computed it",
 }
 """Name and meaning of every column; the export's schema."""
 
@@ -127,4 +129,6 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "revision": result["provenance"]["revision"],
         "code": code_digest(result["provenance"].get("code")),
         "data": result["data"]["fingerprint"],
+        # not in results from before it was recorded
+        "changed_since_submission": result["provenance"].get("changed_since_submission"),
     }

@@ -20,7 +20,7 @@ OTHER_DATA = "of other data than most results of the study"
 
 _KEPT = frozenset(
     ("study", "id", "label", "method", "options", "dataset", "model", "target", "seed", "parent", "state", "reason",
-     "code", "outdated", "data")
+     "code", "outdated", "data", "changed_since_submission")
 )  # fmt: skip
 """Columns that do not depend on the result, and those about its origin."""
 
@@ -73,6 +73,11 @@ def is_older(rows: Frame) -> bool:
     return bool(((rows["state"] == "done") & rows["outdated"].notna()).any())
 
 
+def num_changed(rows: Frame) -> int:
+    """Number of these runs whose job found other code when it started than at its submission."""
+    return int(((rows["state"] == "done") & rows["changed_since_submission"].eq(1)).sum())
+
+
 def age_sentences(frame: Frame) -> list[str]:
     """What a caption says of older results and of those set aside; empty if there are none."""
     done, aside = frame[frame["state"] == "done"], frame[frame["state"] == SET_ASIDE]
@@ -87,6 +92,8 @@ def age_sentences(frame: Frame) -> list[str]:
         sentences.append(
             f"{counted(number, 'result')} left out: of older code or weights than others of the same cell."
         )
+    if number := num_changed(frame):
+        sentences.append(f"{counted(number, 'result')} of jobs whose code had changed since they were submitted.")
     foreign = aside[aside["reason"] == OTHER_DATA]
     if len(foreign):
         sentences.append(_data_sentence(done, foreign))

@@ -16,6 +16,7 @@ from ..runs.store import Store
 from .options import (
     DEFAULT_RESULTS,
     Selection,
+    check_writable,
     results_option,
     say,
     say_older,
@@ -93,6 +94,7 @@ def submit(
     _check_networks(opened.runs)
     if data_check:
         _check_data(opened.file.dataset, where)
+    check_writable(results)
     with submitting(settings.results) as turn:
         say_older(opened.name, opened.runs, Store(settings.results), recompute)
         set_damaged_files_aside(opened.name, opened.runs, Store(settings.results))

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import click
 
+from ..analysis.plain_text import one_line
 from ..api.errors import UserError
 from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
@@ -150,7 +151,7 @@ def _say_failed_before(made: Plan) -> int:
     """Name the runs that failed by their own fault and are not computed again; return their number."""
     failed = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
     for job in failed:
-        say(f"failed before: {describe_run(job.run)}: {job.status.reason} (prunebench retry {job.run.id})")
+        say(f"failed before: {describe_run(job.run)}: {one_line(job.status.reason)} (prunebench retry {job.run.id})")
     return len(failed)
 
 

@@ -17,7 +17,7 @@ from .options import (
     selection_options,
     study_argument,
 )
-from .output import finish, output_option, say_damaged, strict_option, write
+from .output import emit, finish, output_option, say_damaged, strict_option, write
 
 
 @click.command
@@ -78,7 +78,7 @@ def export(
         write(output, content)
         say(f"wrote {output}")
     elif format == "csv":
-        print(content.decode(), end="")
+        emit(content.decode(), None)
     else:
         raise UserError(f"format {format!r} is binary: name a file with --output")
     finish([opened], store, strict)

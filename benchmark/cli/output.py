@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..analysis.plain_text import several_lines
 from .options import say, say_older
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ strict_option = click.option("--strict", is_flag=True, help="Exit with 3 if runs
 def emit(text: str, output: Path | None) -> None:
     """Print text, or write it to a file and name the file on stderr."""
     if output is None:
-        print(text, end="" if text.endswith("\n") else "\n")
+        # A file or a program gets the text as it is.
+        shown = several_lines(text) if sys.stdout.isatty() else text
+        print(shown, end="" if text.endswith("\n") else "\n")
         return
     write(output, text)
     say(f"wrote {output}")

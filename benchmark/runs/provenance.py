@@ -19,6 +19,9 @@ SLURM_VARIABLES = (
     "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_NODELIST",
 )  # fmt: skip
 
+CODE_CHANGED = "PRUNEBENCH_CODE_CHANGED"
+"""Set in jobs of a cluster: 1 if the code is another one than at submission, otherwise 0."""
+
 SUBMITTED_REVISION = "PRUNEBENCH_SUBMITTED_REVISION"
 """Environment variable of SLURM jobs: the revision at the submission. Results note it beside their own revision."""
 

@@ -87,6 +87,7 @@ class _Provenance(TypedDict):
     code: NotRequired[dict[str, Any] | None]
     weights: NotRequired[dict[str, Any] | None]
     data_root: NotRequired[str | None]
+    changed_since_submission: NotRequired[bool | None]
     history: NotRequired[_File]
 
 
@@ -96,6 +97,7 @@ class Result(TypedDict):
     id: str
     run: dict[str, Any]
     accuracy: _Accuracy
+    loss: NotRequired[dict[str, float | None]]
     sparsity: _Sparsity
     macs: _Macs
     cost: _Cost

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, Groups, heading, is_collapsed, percent
-from ..analysis.older import SET_ASIDE, changes, is_older, num_aside
+from ..analysis.older import SET_ASIDE, changes, is_older, num_aside, num_changed
 from ..analysis.spread import Stat, spread
 from ..runs.run import DENSE
 from .table import Cell, Note
@@ -19,6 +19,7 @@ NO_TARGET = "the method sets its own sparsity, so not compared for best"
 UNPRUNED = "not pruned"
 MIXED = "several settings share this row, and are averaged"
 OLDER = "of older code or weights than the present, so not compared for best"
+CODE_CHANGED = "computed by jobs whose code had changed since they were submitted"
 LEFT_OUT = "stored runs are left out, because they are of other code, weights or data than the others"
 
 
@@ -112,6 +113,8 @@ def age_notes(name: str, rows: Frame) -> list[Note]:
     notes = []
     if is_older(rows):
         notes.append(Note("⊖", OLDER, f"{name} ({changes(rows[rows['state'] == 'done'])})"))
+    if number := num_changed(rows):
+        notes.append(Note("⊕", CODE_CHANGED, f"{name}: {number} of {len(rows)}"))
     if number := num_aside(rows):
         notes.append(Note("⊘", LEFT_OUT, f"{name}: {number} of {len(rows)}"))
     return notes

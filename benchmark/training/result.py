@@ -82,11 +82,18 @@ def _provenance(setup: Setup, session: Session) -> dict[str, Any]:
         "weights": {"start": session.start, "stored": None},
         "data_root": setup.origin.root,
         "submitted_revision": os.environ.get(provenance.SUBMITTED_REVISION),
+        "changed_since_submission": _changed_since_submission(),
         "execution": _execution(setup),
         "processes": distributed.world(),
         "plugins": plugin_sources(),
         "finished": now(),
     }
+
+
+def _changed_since_submission() -> bool | None:
+    """None for runs that no job of a cluster computes."""
+    found = os.environ.get(provenance.CODE_CHANGED)
+    return None if found is None else found == "1"
 
 
 def _execution(setup: Setup) -> dict[str, Any]:

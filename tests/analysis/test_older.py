@@ -33,10 +33,20 @@ class Place:
         for run in self.study.runs:
             self.put(run)
 
-    def put(self, run: Run, data: str = "f" * 64, value: float | None = None, **code: Any) -> None:
+    def put(
+        self,
+        run: Run,
+        data: str = "f" * 64,
+        value: float | None = None,
+        changed_since_submission: bool | None = None,
+        **code: Any,
+    ) -> None:
         found = accuracy(run) if value is None else value
         known = None if code.get("scheme", 1) is None else {**self.reader.read(run), **code}
-        store_result(self.store, self.study.name, run, found, provenance__code=known, data__fingerprint=data)
+        store_result(
+            self.store, self.study.name, run, found, provenance__code=known, data__fingerprint=data,
+            provenance__changed_since_submission=changed_since_submission,
+        )  # fmt: skip
 
     def runs(self, method: str) -> list[Run]:
         return [run for run in self.study.runs if run.method == method]
@@ -99,6 +109,17 @@ def test_the_dense_row_is_marked_where_its_network_is_another(place: Place) -> N
     assert symbols(place.cell("Dense")) == "⊖"
     assert symbols(place.cell("Global MP")) == "⊖", "it starts from the dense training"
     assert symbols(place.cell("SNIP")) == "", "it starts from initialisation"
+
+
+def test_jobs_whose_code_had_changed_are_marked_and_compared(place: Place) -> None:
+    for run in place.runs("global_mp")[:2]:
+        place.put(run, changed_since_submission=True)
+    cell = place.cell("Global MP")
+    assert (symbols(cell), cell.mark) == ("⊕", "best")
+    assert [note.detail for note in cell.notes] == ["Global MP at 90 %: 2 of 3"]
+    for kind in KINDS:
+        assert "2 results are of jobs whose code had changed since they were submitted." in place.caption(kind), kind
+    assert r"$\oplus$" in to_latex(make_table("accuracy", place.study, place.store))
 
 
 def test_other_data_are_left_out_and_named(place: Place) -> None:

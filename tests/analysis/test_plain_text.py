@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from prunebench.benchmark.analysis.plain_text import one_line, several_lines
+from prunebench.benchmark.cli.output import emit
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.tables.kinds import render
 from prunebench.benchmark.tables.table import Cell, Column, Table, TableRow
@@ -37,6 +38,16 @@ def test_one_line_shows_every_character(text: str, shown: str) -> None:
 
 def test_several_lines_keep_line_breaks_and_tabs() -> None:
     assert several_lines(f"a\tb\r\n{RED}c\n50%\r60%\n") == "a\tb\n\\x1b[31mc\n50%\n60%\n"
+
+
+@pytest.mark.parametrize(("is_terminal", "shown"), [(True, "\\x1b[31mred\n"), (False, f"{RED}red\n")])
+def test_what_is_printed_is_changed_for_terminals_only(
+    is_terminal: bool, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that reads an export gets the text as it is."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    emit(f"{RED}red", None)
+    assert capsys.readouterr().out == shown
 
 
 def table_of(label: str) -> Table:

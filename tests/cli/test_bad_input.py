@@ -176,6 +176,10 @@ def test_studies_that_extend_each_other_in_a_circle(study: str, chain: str) -> N
         (("table", "study.yaml", "--results", "study.yaml"), "--results study.yaml is a file, not a folder"),
         (("plan", "study.yaml", "--results", "study.yaml/x"), "study.yaml/x/dense: Not a directory"),
         (("run", "study.yaml", "--results", "study.yaml/x"), "the results folder study.yaml/x cannot be written"),
+        (
+            ("submit", "study.yaml", "--profile", "cpu", "--results", "study.yaml/x", "--no-data-check"),
+            "the results folder study.yaml/x cannot be written",
+        ),
         (("run", "study.yaml", "--device", "foo"), "device 'foo' must be auto, cpu, cuda or cuda:N"),
         (("run", "study.yaml", "--threads", "9" * 20), "is not in the range 1<=x<=1024"),
         (("run", "study.yaml", "--device", "cuda:99"), "device 'cuda:99' asked for, but torch sees"),
@@ -208,10 +212,11 @@ def test_letters_that_a_terminal_lacks_are_replaced(study: str) -> None:
 
 def test_ctrl_c_while_the_commands_load_is_one_line() -> None:
     """As soon as the first line of ours runs; before that Python itself answers."""
-    # at the n-th import: at a time after the start, the command of a fast machine may have ended
+    # At the n-th import: at a time after the start, the command of a fast machine may have ended. Python's own handler
+    # is set, because a process in the background inherits that Ctrl-C is ignored.
     script = (
         "import itertools, os, signal, sys, prunebench.benchmark.cli as cli\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests in the background inherit that it is ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "imports = itertools.count(1)\n"
         "def hook(event, arguments):\n"
         "    if event == 'import' and next(imports) == {number}:\n"

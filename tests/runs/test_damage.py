@@ -129,6 +129,9 @@ SPOILT_RESULT: dict[str, Callable[[Path], object]] = {
     "a number": lambda path: path.write_text("3", encoding="utf-8"),
     "empty": lambda path: path.write_text("", encoding="utf-8"),
     "an object": lambda path: path.write_text('{"schema": 1}', encoding="utf-8"),
+    "a loss that is a list": lambda path: path.write_text(
+        path.read_text(encoding="utf-8").replace('"loss":', '"loss": [1, "x"], "was":', 1), encoding="utf-8"
+    ),
     "a part of another type": lambda path: path.write_text(
         path.read_text(encoding="utf-8").replace('"last":', '"last": "0.9", "was":', 1), encoding="utf-8"
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prunebench.slurm import cancel, sbatch, squeue, submit
 from prunebench.slurm.job_arrays import Limits
 from prunebench.slurm.squeue import Queued
 
@@ -35,12 +36,13 @@ class SimulatedQueue:
 
 def simulate(monkeypatch: pytest.MonkeyPatch) -> SimulatedQueue:
     queue = SimulatedQueue()
-    for module in ("squeue", "cancel"):
-        monkeypatch.setattr(f"prunebench.slurm.{module}.ask_queue", lambda: dict(queue.jobs))
-    for module in ("submit", "cancel"):
-        monkeypatch.setattr(f"prunebench.slurm.{module}.call", queue.call)
-    monkeypatch.setattr("prunebench.slurm.squeue.ask_accounting", lambda jobs: {})
-    monkeypatch.setattr("prunebench.slurm.sbatch.send", queue.send)
+    # Modules, not their names: one that is loaded while `squeue` is replaced would keep the replacement.
+    for module in (squeue, cancel):
+        monkeypatch.setattr(module, "ask_queue", lambda: dict(queue.jobs))
+    for module in (submit, cancel):
+        monkeypatch.setattr(module, "call", queue.call)
+    monkeypatch.setattr(squeue, "ask_accounting", lambda jobs: {})
+    monkeypatch.setattr(sbatch, "send", queue.send)
     limits = Limits(runs_per_job=1, max_array_size=1000)
-    monkeypatch.setattr("prunebench.slurm.submit._limits", lambda profile: limits)
+    monkeypatch.setattr(submit, "_limits", lambda profile: limits)
     return queue

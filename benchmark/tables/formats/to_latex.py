@@ -43,6 +43,7 @@ _SPECIAL = {
     "△": r"$\bigtriangleup$",
     "⋆": r"$\star$",
     "⊖": r"$\ominus$",
+    "⊕": r"$\oplus$",
     "⊘": r"$\oslash$",
     "¹": "1",
     "–": "--",
