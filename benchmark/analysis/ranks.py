@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations, count
-from typing import Any
+from typing import Any, TypeVar
 
 from ..runs.run import DENSE
 from .frame_type import Frame
 from .groups import MAX_MISS
 from .paired import MAX_EXACT, sign_flip_p
+
+Key = TypeVar("Key")
 
 MIN_SETTINGS = 6
 """Fewest settings for a test: with five, a Wilcoxon test cannot reach 5 %."""
@@ -141,7 +143,7 @@ def _wilcoxon(scores: Frame, first: str, second: str) -> float:
     return float(tested.pvalue)
 
 
-def holm(p_values: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+def holm(p_values: dict[Key, float]) -> dict[Key, float]:
     """Holm's step-down adjustment: the i-th smallest of m p-values times m - i, never decreasing, at most 1."""
     adjusted, largest = {}, 0.0
     for index, (pair, value) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..api.errors import UserError, unknown
 from ..runs.run import Run
+from .claims import read_claim
 from .expand import expand
 from .rows import Row, choose, distinct
 from .schema import StudyFile
@@ -73,7 +74,10 @@ def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
 
 
 def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
-    """`extends: other` takes all keys from another study; those given here replace them, recipes key by key."""
+    """`extends: other` takes all keys from another study; those given here replace them, recipes key by key.
+
+    Other `runs` replace the claims about the rows as well.
+    """
     if "extends" not in source.data:
         return source
     base_name = source.data.pop("extends")
@@ -82,6 +86,9 @@ def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
     beside = path.parent / f"{base_name}.yaml"
     base = _read(str(beside) if beside.exists() and path.parent not in FOLDERS else base_name, extending)
     merged = dict(base.data)
+    if "runs" in source.data:
+        # Claims are about rows, and these are others.
+        merged.pop("claims", None)
     for key, value in source.data.items():
         below = merged.get(key)
         is_recipe = key in ("train", "finetune", "scratch", "override")
@@ -94,10 +101,20 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
     source = study_source(name_or_path, assignments)
     file = validate(StudyFile, source)
     _check_names(file, source)
-    rows = (
+    placed = (
         (source.place(["runs", index]), row) for index in range(len(file.runs)) for row in expand(file, index, source)
     )
-    return Study(file, source, tuple(choose(distinct(rows), only)))
+    rows = distinct(placed)
+    _check_claims(file, source, rows)
+    return Study(file, source, tuple(choose(rows, only)))
+
+
+def _check_claims(file: StudyFile, source: Source, rows: Sequence[Row]) -> None:
+    for index, text in enumerate(file.claims):
+        try:
+            read_claim(text, rows)
+        except UserError as error:
+            raise UserError(f"{source.place(['claims', index])}: {error}") from error
 
 
 def _check_names(file: StudyFile, source: Source) -> None:

@@ -100,7 +100,7 @@ class StudyFile(_Strict):
 
     `train` is the dense recipe. `finetune` (for methods that start from trained weights) and `scratch` (for those that
     start from initialisation) replace some of its keys, and those of an entry replace keys of both. `override` replaces
-    keys of all recipes: the smoke version of a study sets its epochs there.
+    keys of all recipes: the smoke version of a study sets its epochs there. `claims` are tested by `prunebench claim`.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
@@ -116,6 +116,7 @@ class StudyFile(_Strict):
     override: RecipeFile = RecipeFile()
     runs: list[Entry] = Field(min_length=1)
     published: int | None = None
+    claims: list[str] = []
 
     @model_validator(mode="after")
     def _not_reserved(self) -> StudyFile:

@@ -1,0 +1,50 @@
+"""Claims of a study and whether they hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ..analysis.accuracy import ACCURACIES
+from ..analysis.claims import Finding
+from ..analysis.frame_type import Frame
+from ..analysis.groups import heading, subject
+from .caption import missing_sentence, prunable_sentence, sentences
+from .table import Cell, Column, Table, TableRow
+
+
+def claims_table(findings: Sequence[Finding], frame: Frame, accuracy: str) -> Table:
+    """A row for each claim and sparsity."""
+    return Table(
+        name="claims",
+        title=f"Claims, {subject(frame)}",
+        corner="Claim",
+        columns=tuple(Column(heading=each) for each in ("sparsity", "difference", "p", "verdict")),
+        rows=tuple(TableRow(label=finding.claim.text, cells=_cells(finding)) for finding in findings),
+        caption=sentences(
+            f"By the {ACCURACIES[accuracy]}. Difference in points, the row claimed to be better minus the other: mean "
+            "over pairs of runs with the same seed (number of pairs in brackets), ± half the width of its 95 % "
+            "Student-t interval.",
+            "p is that of a two-sided t-test of the difference that the claim allows, corrected by Holm for "
+            f"{len(findings)} tests; a claim is decided below 0.05. 'Too few seeds' is no evidence for either side.",
+            prunable_sentence(frame),
+            missing_sentence(frame),
+        ),
+        facts={"accuracy": accuracy, "verdicts": dict(Counter(finding.verdict for finding in findings))},
+    )
+
+
+def _cells(finding: Finding) -> tuple[Cell, ...]:
+    interval = finding.interval
+    difference = Cell(text="–")
+    if interval is not None:
+        difference = Cell(
+            value=100 * interval.mean,
+            spread=None if interval.half_width is None else 100 * interval.half_width,
+            count=interval.count,
+            expected=interval.count,
+            shows_count=True,
+            signed=True,
+        )
+    p_value = Cell(text="–") if finding.p_value is None else Cell(value=finding.p_value, digits=4)
+    return Cell(text=heading(finding.target)), difference, p_value, Cell(text=finding.verdict)
