@@ -88,7 +88,7 @@ def _flat_copy(scores: Sequence[Tensor], total: int, dtype: torch.dtype) -> Tens
 def kth_largest(flat: Tensor, k: int) -> Tensor:
     """The k-th largest value, k >= 1. May reorder `flat`: on a CPU it is numpy's introselect in place.
 
-    That is 10 to 30 times faster than torch's ways there (benchmark/perf/selection.py measures it).
+    That is 10 to 30 times faster than torch's ways there (benchmark/perf/NOTES.md, "Selection").
     """
     if flat.device.type == "cpu":
         values = (flat.to(torch.float32) if flat.dtype == torch.bfloat16 else flat).numpy()
