@@ -8,7 +8,7 @@ import pytest
 import torch
 from prunebench.benchmark.analysis.published import published_rows, published_tables, rows_for
 from prunebench.benchmark.analysis.published_lines import stands_beside
-from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.studies.load import load_study, study_names
 from prunebench.methods.parts.dense_layers import select

@@ -9,7 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from prunebench.benchmark.api.masks import Masks, check_finite, find_sites, keep_largest, keep_largest_of, num_kept
+from prunebench.benchmark.api.masks import Masks, check_finite, keep_largest, keep_largest_of, num_kept
+from prunebench.benchmark.api.sites import find_sites
 from torch import nn
 from torch.nn.utils import parametrize
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites, num_kept
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.registry import MODELS, create_model
 from prunebench.benchmark.training.measure import kept_by_layer
 from prunebench.methods.bases.borrowed_mask import shuffled

@@ -7,7 +7,8 @@ from typing import Literal
 
 import pytest
 import torch
-from prunebench.benchmark.api.masks import Masks, find_sites, num_kept
+from prunebench.benchmark.api.masks import Masks, num_kept
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.methods.edge_popup import EdgePopup, Supermask
 from prunebench.methods.parts.straight_through import shadow
 from torch import nn

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites, num_kept
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.training.measure import check_masks
 from prunebench.methods.filter_norm import FilterL1, FilterL2, count_kept, keep_filters, removal_order, slice_scores

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites, num_kept
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.methods.bases.toy_task import ToyNetwork, ToyRecurrentNetwork, toy_network
 from prunebench.methods.checks.run_checks import SPARSITIES, quick_options
 from prunebench.methods.checks.trial import Trial

@@ -25,8 +25,8 @@ from layer_kinds import (
     network_kind,
 )
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites
 from prunebench.benchmark.api.pruner import Pruner
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.training.measure import check_masks, count_layers, kept_by_layer
 from prunebench.methods.bases.toy_task import INPUT_SHAPE, toy_network

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.api.masks import find_sites
 from prunebench.benchmark.api.pruner import Batch
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.fastgrnn import FastGrnn, FastGrnnCell
 from prunebench.benchmark.perf.fastgrnn import LoopCell
 from prunebench.methods.bases.mask_pruner import MaskPruner

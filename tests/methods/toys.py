@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from prunebench.benchmark.api.masks import find_sites
 from prunebench.benchmark.api.pruner import Batch, Context, Pruner
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.training.measure import check_masks
 from prunebench.benchmark.training.step import Step

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.models.registry import MODELS, create_model, model_names, model_options
 from prunebench.benchmark.models.resnet import ScaledResNet

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from prunebench.methods import METHODS
-from rooms import ALLOWED, EVERYTHING, EXCEPTIONS, FOLDERS, MODULES, ROOT, Arrow, arrows, imports, room_of, sources
+from rooms import ALLOWED, EVERYTHING, EXCEPTIONS, FOLDERS, MODULES, ROOT, arrows, imports, room_of, sources
+
 
 def allowed() -> dict[str, set[str]]:
     """The table with its exceptions, and what may import everything."""

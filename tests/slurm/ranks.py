@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import torch
-from prunebench.benchmark.api.masks import Masks, find_sites
+from prunebench.benchmark.api.masks import Masks
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.launch.worker import run_process
 from prunebench.benchmark.runs.run import from_dict
