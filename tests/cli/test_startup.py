@@ -1,4 +1,4 @@
-"""What the quick commands load: every package in this list costs more than they take in all."""
+"""What the quick commands load: each package in this list takes longer to load than the whole command."""
 
 from __future__ import annotations
 

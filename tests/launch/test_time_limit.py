@@ -1,4 +1,4 @@
-"""A limit of time: what cannot be finished does not begin, what still computes stops with a checkpoint."""
+"""A time limit: runs that cannot finish do not begin, runs that still compute stop with a checkpoint."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_what_is_left_is_told_with_what_never_fits(tmp_path: Path) -> None:
 
 
 class OverAfterAnEpoch(TimeLimit):
-    """Over as soon as the first epoch of a run is heard of."""
+    """Over as soon as the first epoch of a run is reported."""
 
     heard = False
 

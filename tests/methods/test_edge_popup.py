@@ -1,4 +1,4 @@
-"""Edge-popup: the forward mask, the gradient that reaches every score, frozen weights, exact counts, folding."""
+"""Edge-popup: the forward mask, the gradient of every score, frozen weights, exact counts, the network at the end."""
 
 from __future__ import annotations
 

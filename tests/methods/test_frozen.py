@@ -51,7 +51,7 @@ def frozen_run(name: str) -> Trial:
 def test_frozen_parameters_stay_under_every_method(name: str) -> None:
     run = frozen_run(name)
     if run.model is not run.network:
-        assert name == "small_dense"  # trains a network of its own, which its builder may freeze
+        assert name == "small_dense"  # trains another network, which its builder may freeze
         return
     frozen = {n: p.detach().clone() for n, p in run.network.named_parameters() if not p.requires_grad}
     frozen = {n: value for n, value in frozen.items() if n in FROZEN[type(run.network)]}

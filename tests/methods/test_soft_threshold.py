@@ -1,4 +1,4 @@
-"""STR: the worked example, thresholds that move by decay alone at first, materialised weights."""
+"""STR: the worked example, thresholds that only weight decay moves at first, weights after `detach`."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ INPUT_SHAPE = (1, 8, 8)
 NUM_CLASSES = 4
 NUM_SAMPLES = 64
 RECIPE = Recipe(epochs=1)
-"""The step reads no more of it than that there is no clipping, no label smoothing and no autocast."""
+"""The step reads only that there is no clipping, no label smoothing and no autocast."""
 
 
 class TwoLayerLinear(nn.Module):

@@ -1,4 +1,4 @@
-"""FastGRNN: the recurrence by hand, the published parameter table, and columns that become inert."""
+"""FastGRNN: the recurrence by hand, the published parameter table, and columns that have no effect any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom, and what must not be named where: read from the sources."""
+"""Which room may import which, and what must not be named where: read from the sources."""
 
 from __future__ import annotations
 

@@ -56,5 +56,5 @@ def main(results: Path) -> None:
 
 
 if __name__ == "__main__":
-    # as workers and followers end: Python's own way waits for gloo's threads, which sometimes abort the process then
+    # as workers and followers end: a normal exit waits for gloo's threads, which sometimes abort the process then
     run_process(main, Path(sys.argv[1]))
