@@ -175,11 +175,15 @@ def recompute(state: Round) -> str:
     return "killed" if was_at_work else "ended"
 
 
-ASIDE = "is set aside under another name, said in one line"
+ASIDE = "is set aside under another name and reported in one line"
 BETWEEN: tuple[tuple[str, Callable[[Round], str], str], ...] = (
     ("`result.json`", damage_result, f"{ASIDE}; the run is computed anew"),
-    ("dense weights", damage_dense_weights, f"are refused by their SHA-256; what is bad {ASIDE} and computed first"),
-    ("masks", damage_masks, f"are refused by their SHA-256; what is bad {ASIDE}; the run is computed anew"),
+    (
+        "dense weights",
+        damage_dense_weights,
+        f"are refused by their SHA-256; the damaged file {ASIDE}, and the run is computed first",
+    ),
+    ("masks", damage_masks, f"are refused by their SHA-256; the damaged file {ASIDE}; the run is computed anew"),
     ("stored `history.jsonl`", damage_stored_history, f"{ASIDE}; the run is computed anew"),
     ("`run.json`", damage_description, f"of an unfinished run: {ASIDE}, and written anew"),
     ("attempts", damage_attempts, "count as interrupted; the run is computed"),
@@ -193,7 +197,11 @@ BETWEEN: tuple[tuple[str, Callable[[Round], str], str], ...] = (
     ),
     ("caches of digests", damage_known_digests, "are not read, and are written anew"),
     ("temporary files", leave_temporary_files, "are removed"),
-    ("killed `run --recompute`", recompute, "leaves the old results until the new ones are there; a plain run goes on"),
+    (
+        "killed `run --recompute`",
+        recompute,
+        "leaves the old results until the new ones are there; a plain run continues",
+    ),
 )
 FILE_FAULTS = (
     *(Fault(name, play, promise, is_between=True) for name, play, promise in BETWEEN),

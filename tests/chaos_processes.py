@@ -90,9 +90,9 @@ def _kill(state: Round, find: Callable[[], set[int]]) -> str:
     return "killed"
 
 
-GOES_ON = "the next run goes on from the last checkpoint"
-REPLACED = "a new worker takes its place, and the same command goes on"
-FULL = "the command ends with the disk's name; with space again the next run goes on from the last checkpoint"
+GOES_ON = "the next run continues from the last checkpoint"
+REPLACED = "a new worker replaces it, and the same command continues"
+FULL = "the command ends and names the disk; when there is space again, the next run continues from the last checkpoint"
 
 PROCESS_FAULTS = (
     Fault("main process", kill_main, f"workers end after their epoch; {GOES_ON}"),
