@@ -13,12 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# All import these four from `sites`. They stay as long as this file does not change otherwise: taking them away would
-# change the digest of every method's code, and mark all stored results as older.
-from .sites import PRUNABLE_LAYERS as PRUNABLE_LAYERS
-from .sites import RECURRENT_LAYERS as RECURRENT_LAYERS
-from .sites import Site as Site
-from .sites import find_sites as find_sites
+from .sites import Site
 
 
 def num_kept(total: int, sparsity: float) -> int:
@@ -90,7 +85,7 @@ def _flat_copy(scores: Sequence[Tensor], total: int, dtype: torch.dtype) -> Tens
 def kth_largest(flat: Tensor, k: int) -> Tensor:
     """The k-th largest value, k >= 1. May reorder `flat`: on a CPU it is numpy's introselect in place.
 
-    That is 10 to 30 times faster than torch's ways there (benchmark/perf/NOTES.md, "Selection").
+    That is 10 to 30 times faster than torch's ways there (benchmark/perf/selection.py measures it).
     """
     if flat.device.type == "cpu":
         values = (flat.to(torch.float32) if flat.dtype == torch.bfloat16 else flat).numpy()
