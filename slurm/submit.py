@@ -89,7 +89,7 @@ def submit(
 
 
 def _take_back(jobs: Sequence[str], say: Callable[[str], None]) -> None:
-    """Cancel jobs that wait in vain and are replaced. One that has just begun finds its runs blocked or done."""
+    """Cancel the jobs that are replaced. One that has just begun finds its runs blocked or done."""
     if not jobs:
         return
     try:

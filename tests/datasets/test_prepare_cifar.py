@@ -118,7 +118,7 @@ def test_another_archive_is_refused_by_its_checksum(cifar_folder: Path, tmp_path
         registry.prepare("cifar10", root=tmp_path / "data", archive=archive)
 
 
-def test_a_second_preparation_at_the_same_time_is_told_so(
+def test_a_second_preparation_at_the_same_time_is_refused(
     cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = pass_off(tar_of(cifar_folder), tmp_path / "cifar.tgz", monkeypatch)

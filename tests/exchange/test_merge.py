@@ -235,7 +235,7 @@ def test_other_data_and_other_code_are_named(tmp_path: Path) -> None:
         (["empty", "--into", "file"], "--into file is a file, not a folder"),
     ],
 )
-def test_what_cannot_be_merged_is_said(
+def test_what_cannot_be_merged_is_reported(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -163,7 +163,7 @@ def test_data_without_a_home_folder_are_missing(monkeypatch: pytest.MonkeyPatch)
         load("mnist")
 
 
-def test_a_full_disk_is_told_in_one_line(
+def test_a_full_disk_is_reported_in_one_line(
     tmp_path: Path, tiny_study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the command itself, when it records that a failed run may be tried again."""

@@ -231,7 +231,7 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_data_that_are_not_there_are_told_once_before_any_run(jobs: str, tmp_path: Path) -> None:
+def test_missing_data_are_reported_once_before_any_run(jobs: str, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(
         STUDY.replace("{name: digits, options: {limit: 400}}", "mnist"), encoding="utf-8"
     )

@@ -160,7 +160,7 @@ def left_behind(cwd: Path) -> list[str]:
 
 @pytest.mark.timeout(100)
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system bounds the address space")
-def test_where_torch_does_not_fit_into_memory_it_is_said(tmp_path: Path) -> None:
+def test_that_torch_does_not_fit_into_memory_is_reported(tmp_path: Path) -> None:
     write_study(tmp_path, "plain")
     done = run(tmp_path, "run", "study.yaml", "--plugin", "odd.py", "--jobs", "2", memory=600 << 20)
     assert done.returncode == 1, done.stderr

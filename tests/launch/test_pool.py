@@ -104,7 +104,7 @@ def test_a_run_whose_worker_is_killed_has_failed_and_the_others_go_on(tmp_path: 
         (fake_workers.dies_early, "killed by SIGABRT"),
     ],
 )
-def test_where_no_worker_starts_the_reason_is_said(target: Any, why: str, tmp_path: Path) -> None:
+def test_the_reason_why_no_worker_starts_is_reported(target: Any, why: str, tmp_path: Path) -> None:
     played = Played(tmp_path, target, make_runs("a", "b"), num_workers=2)
     with pytest.raises(NoWorker, match=f"^no worker process can be started on .*: {why}$"):
         played.play()
@@ -152,9 +152,7 @@ def test_several_processes_of_one_run_are_not_replaced(tmp_path: Path) -> None:
     assert played.outcomes == {"dies": "failed"}
 
 
-def test_a_full_disk_does_not_keep_a_dead_worker_from_being_buried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_does_not_stop_the_pool_when_a_worker_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run,) = make_runs("a")
     folder = Store(tmp_path).folder("s", run)
     folder.write_attempt(1, {"pid": 7, "outcome": None})

@@ -73,7 +73,9 @@ def test_containers_with_one_host_name_do_not_take_runs_from_each_other(containe
     claim.release()
 
 
-def test_who_lost_a_run_keeps_no_claim_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_lost_its_run_does_not_renew_the_new_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its heartbeat runs until it notices, and must not renew the claim of the new holder, which may have died."""
     monkeypatch.setattr("prunebench.benchmark.runs.claim.HEARTBEAT_SECONDS", 0.02)
     claim = Claim.take(tmp_path)
@@ -172,7 +174,7 @@ def test_a_holder_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-def test_who_lost_a_run_writes_nothing_more(tmp_path: Path) -> None:
+def test_a_process_that_lost_its_run_writes_nothing_more(tmp_path: Path) -> None:
     """Another process takes the run over after the first epoch: this one must not write the second epoch."""
     recipe = Recipe(epochs=3, batch_size=50, lr=0.1)
     run = Run(
@@ -236,7 +238,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_a_claim_of_any_content_is_nobodys_after_a_while(name: str, tmp_path: Path) -> None:
+def test_a_claim_of_any_content_is_dead_after_a_while(name: str, tmp_path: Path) -> None:
     """At first it may still be in the middle of being written."""
     path = tmp_path / "claim.json"
     path.write_text(CONTENTS[name], encoding="latin-1")

@@ -73,7 +73,7 @@ def prunebench(*arguments: str, cwd: Path) -> str:
     return done.stdout + done.stderr
 
 
-def test_an_edited_plugin_is_told_and_computed_anew(tmp_path: Path) -> None:
+def test_an_edited_plugin_is_reported_and_computed_again(tmp_path: Path) -> None:
     plugin, line = tmp_path / "mine.py", "1 stored result is of older code or weights (code of the method: 1)"
     plugin.write_text(PLUGIN, encoding="utf-8")
     (tmp_path / "s.yaml").write_text(STUDY, encoding="utf-8")

@@ -137,7 +137,7 @@ def test_a_node_without_the_device_is_named_and_blocks_what_starts_from_its_run(
     assert place.counts() == {"done": 2}
 
 
-def test_damaged_dense_weights_are_healed_in_the_job_that_meets_them(tmp_path: Path) -> None:
+def test_damaged_dense_weights_are_replaced_by_the_job_that_finds_them(tmp_path: Path) -> None:
     """The damaged file has the right size, so only loading it shows the damage. No second submission is needed."""
     place = Place(tmp_path, sparsities="[50%]", study=WITHOUT_EDITED)
     (child,) = (run for run in place.runs if not run.is_dense)

@@ -45,7 +45,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made.command("cancel", chooses=False)
 
 
-def test_a_clock_that_is_set_back_doubles_no_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_back_duplicates_no_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second submission is the newer one, although its clock says that it was an hour earlier."""
     place.submit(sbatch=LATER)
     place.command("cancel", chooses=False)

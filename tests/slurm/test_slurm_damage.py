@@ -75,7 +75,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_manifest_stops_nothing_and_doubles_no_job(place: Place, queue: SimulatedQueue, damage: str) -> None:
+def test_a_damaged_manifest_stops_nothing_and_duplicates_no_job(
+    place: Place, queue: SimulatedQueue, damage: str
+) -> None:
     spoil, reason = DAMAGES[damage]
     (submission,) = find_submissions(place.results)
     spoil(submission / "manifest.json")
