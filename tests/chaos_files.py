@@ -135,7 +135,7 @@ def damage_known_digests(state: Round) -> str:
 
 
 def leave_temporary_files(state: Round) -> str:
-    """Temporary files of various ages, as killed writers leave them."""
+    """Old temporary files, as killed writers leave them."""
     state.need_results()
     for folder in state.run_folders():
         names = ("result.json", "checkpoint.pt", "masks.safetensors", "clock", "claim", "attempts/0001.json")

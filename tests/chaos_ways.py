@@ -24,7 +24,7 @@ def _put(content: bytes) -> Way:
 
 
 def zero_bytes(state: Round, path: Path) -> bool:
-    """512 bytes in the middle, or half of a smaller file, as a disk that lost a block."""
+    """Up to 512 bytes at a random place, or half of a smaller file, as on a disk that lost a block."""
     content = bytearray(path.read_bytes())
     num_zeros = min(512, (len(content) + 1) // 2)
     begin = state.chance.randint(0, len(content) - num_zeros)
