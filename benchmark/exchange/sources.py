@@ -33,6 +33,11 @@ class Source:
     history: Epochs | None = None
 
     @property
+    def files(self) -> Mapping[str, Any]:
+        """What the result says of its weights and masks, by name of the file."""
+        return self.result.get("files", {})
+
+    @property
     def has_files(self) -> bool:
         """Whether weights and masks are stored beside the result."""
         return self.history is None and not self.result.get(FROM_RECORD)
