@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..benchmark.api.masks import Masks, Site, check_finite, keep_largest
+from ..benchmark.api.masks import Masks, check_finite, keep_largest
 from ..benchmark.api.pruner import Context
+from ..benchmark.api.sites import Site
 from .bases.fixed_mask import FixedMask
 
 

@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..benchmark.api.masks import Site, num_kept
+from ..benchmark.api.masks import num_kept
 from ..benchmark.api.pruner import Context
+from ..benchmark.api.sites import Site
 from .bases.score_pruner import ScorePruner
 from .parts.dense_layers import select
 from .parts.maskable import check_parametrisable

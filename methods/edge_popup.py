@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.api.masks import Masks, Site, check_finite, num_kept
+from ..benchmark.api.masks import Masks, check_finite, num_kept
 from ..benchmark.api.pruner import Context, Pruner
+from ..benchmark.api.sites import Site
 from .parts.allocation import global_masks, layer_counts, masks_by_count
 from .parts.dense_layers import select
 from .parts.maskable import check_maskable, check_parametrisable

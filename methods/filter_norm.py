@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ..benchmark.api.errors import UserError
-from ..benchmark.api.masks import Site, check_finite, find_sites, num_kept
+from ..benchmark.api.masks import check_finite, num_kept
 from ..benchmark.api.pruner import Context
+from ..benchmark.api.sites import Site, find_sites
 from .bases.fixed_mask import FixedMask
 from .parts.channel_groups import ChannelGroup, find_channel_groups, kept_weights
 from .parts.dense_layers import select

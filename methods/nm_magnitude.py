@@ -9,7 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..benchmark.api.masks import PRUNABLE_LAYERS, RECURRENT_LAYERS, Site, check_finite
+from ..benchmark.api.masks import check_finite
+from ..benchmark.api.sites import PRUNABLE_LAYERS, RECURRENT_LAYERS, Site
 from .bases.fixed_mask import FixedMask
 from .parts.dense_layers import select
 

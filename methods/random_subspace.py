@@ -35,11 +35,6 @@ class RandomSubspace(Pruner):
     _origin: Tensor = field(init=False, repr=False)
     _projection: Fastfood = field(init=False, repr=False)
 
-    @property
-    def num_trained(self) -> int:
-        """How many numbers are trained: d."""
-        return self._position.numel()
-
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
         if not context.sites:

@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from ..benchmark.api.errors import UserError
-from ..benchmark.api.masks import find_sites, num_kept
+from ..benchmark.api.masks import num_kept
 from ..benchmark.api.pruner import Context, Pruner
+from ..benchmark.api.sites import find_sites
 
 FRACTION = 2.0**-10
 """The step in which widths are searched: for 1,024 channels one channel."""

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..benchmark.api.masks import Site
 from ..benchmark.api.pruner import Context, Pruner
+from ..benchmark.api.sites import Site
 from .parts.dense_layers import select
 from .parts.maskable import check_maskable, check_parametrisable
 from .parts.straight_through import materialise, parametrise

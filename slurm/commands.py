@@ -20,9 +20,9 @@ class SlurmError(Exception):
 def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for SLURM's commands.
 
-    Jobs would inherit the variables of a surrounding job. `SBATCH_TIMELIMIT` and the like override the batch script, so
-    also the profile. `SQUEUE_STATES` would hide jobs, which would then be submitted again. The variables that name the
-    configuration are kept.
+    Jobs would inherit the variables of a surrounding job. `SBATCH_TIMELIMIT` and other variables override the batch
+    script, and so the profile. `SQUEUE_STATES` would hide jobs, which would then be submitted again. The variables that
+    name the configuration are kept.
     """
     given = os.environ if environment is None else environment
     return {

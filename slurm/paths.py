@@ -8,8 +8,8 @@ from pathlib import Path
 from ..benchmark.api.errors import UserError
 
 EXPANDED = {"%": "'%'", "\\": "a backslash", "\n": "a newline"}
-"""sbatch replaces %A and the like in names of logs, submitit %j, and neither can escape them. All other characters,
-also blanks and quotes, are quoted."""
+"""sbatch replaces %A and similar patterns in names of logs, submitit %j, and neither can escape them. All other
+characters, also blanks and quotes, are quoted."""
 
 
 def check_path(results: Path) -> Path:

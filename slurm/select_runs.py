@@ -18,7 +18,7 @@ class Choice:
     Attributes:
         runs: to submit.
         queued: jobs that wait or run already, by run id.
-        replaced: jobs that wait in vain for a dense training that has ended; all their runs are submitted again.
+        replaced: jobs that wait for a dense training that has ended without a result; their runs are submitted again.
         num_active: runs that wait or run already.
         left_out: why others are not submitted, one line each.
         damaged: files that could not be read, with the reason.

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.api.errors import Damaged, DataMissing, UserError
+from ..benchmark.api.errors import DataMissing, UserError
 from ..benchmark.runs.claim import Claim
-from ..benchmark.runs.damage import set_aside
+from ..benchmark.runs.damage import clear_folder
 from ..benchmark.runs.files import now
 from ..benchmark.runs.provenance import revision
 from ..benchmark.runs.run import to_dict
@@ -63,7 +63,7 @@ def submit(
     arrays = arrange(choice.runs, choice.queued, _limits(profile))
     store = Store(settings.results)
     order = next_order(read_submissions(settings.results, store.note))
-    _make_room(submissions_folder(settings.results, study), say)
+    clear_folder(submissions_folder(settings.results, study), say)
     folder = new_submission(settings.results, study)
     manifest = _manifest(study, folder, arrays, settings, profile, order)
     write_manifest(folder, manifest)
@@ -88,13 +88,8 @@ def submit(
     )
 
 
-def _make_room(submissions: Path, say: Callable[[str], None]) -> None:
-    if submissions.exists() and not submissions.is_dir():
-        say(set_aside(Damaged(submissions, "it is a file, not a folder"), "a new folder takes its place"))
-
-
 def _take_back(jobs: Sequence[str], say: Callable[[str], None]) -> None:
-    """Cancel jobs that wait in vain and are replaced. One that has just begun finds its runs blocked or done."""
+    """Cancel the jobs that are replaced. One that has just begun finds its runs blocked or done."""
     if not jobs:
         return
     try:

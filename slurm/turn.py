@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..benchmark.api.errors import Damaged, UserError
+from ..benchmark.api.errors import UserError
 from ..benchmark.runs.claim import Claim, ClaimLost, describe, holder
-from ..benchmark.runs.damage import print_note, set_aside
+from ..benchmark.runs.damage import clear_folder
 
 FOLDER = ".submitting"
 
@@ -20,7 +20,7 @@ def submitting(results: Path) -> Iterator[Claim]:
     Raises UserError if another command has the lock, or took it over meanwhile (see `Claim.check`).
     """
     try:
-        _make_room(results / FOLDER)
+        clear_folder(results / FOLDER)
         claim = Claim.take(results / FOLDER)
     except PermissionError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}") from error
@@ -56,11 +56,6 @@ def clearing(results: Path) -> Iterator[None]:
     finally:
         if claim is not None:
             claim.release()
-
-
-def _make_room(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        print_note(set_aside(Damaged(folder, "it is a file, not a folder"), "a new folder takes its place"))
 
 
 def _busy(results: Path) -> UserError:

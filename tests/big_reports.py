@@ -2,7 +2,7 @@
 
     python tests/big_reports.py [--seeds 5 20] [--repeats 5]
 
-Prints the seconds of processor that pages of 100 runs a seed take to load, in turns, the fastest of each.
+Prints the processor seconds that pages of 100 runs per seed take to load: the fastest of several loads, in turns.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def write_report(folder: Path, seeds: int) -> Path:
         f" grid: {{minimum_threshold: {thresholds}}}}}\n"
     )
     study, store = write_study(folder, text), Store(folder / "results")
-    # the safety of thousands of files is not the point here
+    # fsync of thousands of files would only take time here
     with mock.patch.object(os, "fsync"):
         fill(store, study, lambda run: 0.9 - run.sparsity / 10 + 0.001 * run.seed)
     path = folder / "report.html"
@@ -40,7 +40,7 @@ def write_report(folder: Path, seeds: int) -> Path:
 
 
 def seconds_to_load(page: Page, paths: Sequence[Path], repeats: int) -> list[float]:
-    """Seconds of processor for each page, the fastest of several loads, all pages in turns."""
+    """Processor seconds of each page: the fastest of several loads, all pages in turns."""
     found: list[list[float]] = [[] for _ in paths]
     for _ in range(repeats):
         for path, seconds in zip(paths, found, strict=True):

@@ -24,7 +24,7 @@ def executable() -> str | None:
 
 
 class Page:
-    """One open page. `requests`, `problems` collect what it asked the network for and what it complained about."""
+    """One open page. `requests` collects its network requests, `problems` its errors and warnings."""
 
     def __init__(self, write: int, read: int) -> None:
         self._write, self._read, self._buffer, self._last = write, read, b"", 0
@@ -114,7 +114,7 @@ def _high(pair: tuple[int, int]) -> tuple[int, int]:
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Page]:
-    """A page of a browser of its own, with a fresh profile; ended with all its processes afterwards."""
+    """A page in a new browser with a fresh profile; all processes of the browser are ended afterwards."""
     program = executable()
     assert program is not None, INSTALL
     to_browser, from_browser = os.pipe(), os.pipe()
@@ -123,7 +123,7 @@ def browser(profile: Path) -> Iterator[Page]:
         "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--disable-dev-shm-usage", f"--user-data-dir={profile}",
     ]  # fmt: skip
-    # Chromium reads its commands from descriptor 3 and answers on 4; high numbers cannot be in the way of these two.
+    # Chromium reads its commands from descriptor 3 and answers on 4; high numbers cannot collide with these two.
     to_browser, from_browser = _high(to_browser), _high(from_browser)
     script = f'exec 3<&{to_browser[0]} 4>&{from_browser[1]}; exec "$@"'
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Computes a small study again and again while faults are played on it, and compares with an undisturbed computation.
+"""Computes a small study again and again while faults are injected, and compares with an undisturbed computation.
 
     python tests/chaos.py --seed 3 --rounds 20
 
@@ -38,11 +38,11 @@ FAULTS = (*PROCESS_FAULTS, *FILE_FAULTS)
 STAYS = ("run.json", "attempts", "history.jsonl", "result.json", "masks.safetensors", "model.safetensors", "log.txt")
 
 Played = Counter[tuple[str, str]]
-"""How often, by the name of a fault and the way in which it was played."""
+"""Counts, by the name of a fault and the way in which it was injected."""
 
 
 def play(state: Round, faults: Sequence[Fault], wanted: dict[str, Any]) -> Played:
-    """Play the faults one after the other, complete the study, and compare. How often what was played."""
+    """Inject the faults one after the other, complete the study and compare. Returns how often each was injected."""
     played: Played = Counter()
     for fault in faults:
         if fault.is_between:
@@ -89,7 +89,7 @@ def stored(results: Path) -> dict[str, Any]:
 
 
 def is_left(name: str) -> bool:
-    """Whether a run has no use for a file once its result is there. A claim that was moved is left for a minute."""
+    """Whether a file is of no use once the result of its run is there. A claim that was moved is left for a minute."""
     return name not in STAYS and ".damaged" not in name and not name.startswith(".claim.")
 
 
@@ -117,7 +117,7 @@ def compare(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
-    """A file system of a few MiB on the folder, where this process may mount one; whether it did."""
+    """Mount a file system of a few MiB on the folder, if this process may. Returns whether it did."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
     is_mounted = os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -158,7 +158,7 @@ def play_round(folder: Path, chance: random.Random, begin: Path, faults: Sequenc
         try:
             return play(state, faults, wanted)
         except Difference:
-            # The small disk goes with its content.
+            # Unmounting the small disk removes its content.
             shutil.copytree(folder / "results", folder / "results-kept", dirs_exist_ok=True)
             raise
         finally:
@@ -177,7 +177,7 @@ def markdown(played: Played) -> str:
 
 
 def read_counts(path: Path | None) -> Played:
-    """What earlier calls played."""
+    """The faults that earlier calls injected."""
     if path is None or not path.exists():
         return Counter()
     return Counter({(name, way): number for name, way, number in json.loads(path.read_text(encoding="utf-8"))})
@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so many")
     parser.add_argument("--counts", type=Path, help="add what was played to this file, and print the sum")
     arguments = parser.parse_args()
-    # So that the command at work and the small disk are cleared away.
+    # So that the running command is ended and the small disk unmounted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     end = time.monotonic() + 60 * arguments.minutes
     choice = [fault for fault in FAULTS if arguments.only in fault.name]

@@ -55,7 +55,7 @@ def damage_tensors(state: Round, path: Path, ways: Mapping[str, Way] = TENSORS) 
 
 
 def damage_dense_weights(state: Round) -> str:
-    """Of a dense training that another run has yet to start from."""
+    """Weights of a dense training that another run will start from."""
     state.complete()
     (path,) = state.results.glob("dense/*/result.json")
     way = damage_tensors(state, path.with_name("model.safetensors"))
@@ -65,7 +65,7 @@ def damage_dense_weights(state: Round) -> str:
 
 
 def damage_masks(state: Round) -> str:
-    """Beside their result, which stays."""
+    """Masks or weights beside their result, which stays."""
     state.complete()
     path = state.chance.choice(sorted(state.results.rglob("masks.safetensors")))
     return damage_tensors(state, path, {**TENSORS, "another run's": take_of_another_run, "a folder": put_folder})
@@ -106,12 +106,12 @@ def damage_checkpoint(state: Round) -> str:
 
 
 def damage_claim(state: Round) -> str:
-    """Of a run that nobody computes: nobody can tell, for some seconds."""
+    """A damaged claim of a run that nobody computes: for some seconds nobody can tell."""
     return damage(state, state.need_unfinished() / "claim.json", made(JSON))
 
 
 def damage_wish(state: Round) -> str:
-    """To compute a stored run anew."""
+    """A request to compute a stored run again."""
     state.need_results()
     folder = state.chance.choice(state.run_folders(stored=True))
     if state.chance.random() < 0.3:
@@ -135,7 +135,7 @@ def damage_known_digests(state: Round) -> str:
 
 
 def leave_temporary_files(state: Round) -> str:
-    """As killed writers leave them, some of any age."""
+    """Old temporary files, as killed writers leave them."""
     state.need_results()
     for folder in state.run_folders():
         names = ("result.json", "checkpoint.pt", "masks.safetensors", "clock", "claim", "attempts/0001.json")
@@ -147,7 +147,7 @@ def leave_temporary_files(state: Round) -> str:
 
 
 def damage_under_command(state: Round) -> str:
-    """One file of one run, whatever it is."""
+    """Any file of one run."""
     state.sleep(RANDOM_MOMENT)
     paths = [path for folder in state.run_folders() for path in folder.rglob("[!.]*.*") if ".damaged" not in path.name]
     if not paths or not state.is_at_work():
@@ -160,7 +160,7 @@ def damage_under_command(state: Round) -> str:
 
 
 def recompute(state: Round) -> str:
-    """Some results are of older code, `run --recompute` is killed while it computes them anew."""
+    """Some results are of older code; `run --recompute` is killed while it computes them again."""
     state.complete()
     for folder in state.chance.sample(state.run_folders(), state.chance.randint(1, len(state.run_folders()))):
         result = RunFolder(folder).read_result()
@@ -175,11 +175,15 @@ def recompute(state: Round) -> str:
     return "killed" if was_at_work else "ended"
 
 
-ASIDE = "is set aside under another name, said in one line"
+ASIDE = "is set aside under another name and reported in one line"
 BETWEEN: tuple[tuple[str, Callable[[Round], str], str], ...] = (
     ("`result.json`", damage_result, f"{ASIDE}; the run is computed anew"),
-    ("dense weights", damage_dense_weights, f"are refused by their SHA-256; what is bad {ASIDE} and computed first"),
-    ("masks", damage_masks, f"are refused by their SHA-256; what is bad {ASIDE}; the run is computed anew"),
+    (
+        "dense weights",
+        damage_dense_weights,
+        f"are refused by their SHA-256; the damaged file {ASIDE}, and the run is computed first",
+    ),
+    ("masks", damage_masks, f"are refused by their SHA-256; the damaged file {ASIDE}; the run is computed anew"),
     ("stored `history.jsonl`", damage_stored_history, f"{ASIDE}; the run is computed anew"),
     ("`run.json`", damage_description, f"of an unfinished run: {ASIDE}, and written anew"),
     ("attempts", damage_attempts, "count as interrupted; the run is computed"),
@@ -193,7 +197,11 @@ BETWEEN: tuple[tuple[str, Callable[[Round], str], str], ...] = (
     ),
     ("caches of digests", damage_known_digests, "are not read, and are written anew"),
     ("temporary files", leave_temporary_files, "are removed"),
-    ("killed `run --recompute`", recompute, "leaves the old results until the new ones are there; a plain run goes on"),
+    (
+        "killed `run --recompute`",
+        recompute,
+        "leaves the old results until the new ones are there; a plain run continues",
+    ),
 )
 FILE_FAULTS = (
     *(Fault(name, play, promise, is_between=True) for name, play, promise in BETWEEN),

@@ -1,6 +1,6 @@
-"""Faults of `chaos.py` for a command at work: killed processes and full disks.
+"""Faults of `chaos.py` for a running command: killed processes and full disks.
 
-Each waits for its moment, and plays nothing if the command has ended before.
+Each waits for its moment and does nothing if the command has ended by then.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable
 from chaos_round import Fault, Round
 
 RANDOM_MOMENT = 6.0
-"""Seconds; about what a command takes on two free processors."""
+"""Seconds: about the time of a command on two free processors."""
 
 
 def kill_main(state: Round) -> str:
-    """The command alone is killed; its workers have to notice."""
+    """Only the command is killed; its workers must notice."""
     state.sleep(RANDOM_MOMENT)
     return _kill(state, lambda: {state.command.pid} if state.command else set())
 
@@ -31,7 +31,7 @@ def kill_all(state: Round) -> str:
 
 
 def kill_starting_worker(state: Round) -> str:
-    """Before it is ready."""
+    """A worker is killed before it is ready."""
     state.wait_while(lambda: not state.workers())
     state.sleep(0.5)
     return _kill(state, lambda: state.workers() - state.computing())
@@ -51,7 +51,7 @@ def kill_idle_worker(state: Round) -> str:
 
 
 def interrupt(state: Round) -> str:
-    """Ctrl-C: the whole process group hears it."""
+    """Ctrl-C, which goes to the whole process group."""
     state.sleep(RANDOM_MOMENT)
     if not state.is_at_work():
         return ""
@@ -61,7 +61,7 @@ def interrupt(state: Round) -> str:
 
 
 def fill_disk(state: Round) -> str:
-    """Until the command has ended."""
+    """The disk is full until the command has ended."""
     if not state.is_disk_small:
         return ""
     state.sleep(RANDOM_MOMENT)
@@ -76,7 +76,7 @@ def fill_disk(state: Round) -> str:
 
 
 def fill_disk_and_kill_worker(state: Round) -> str:
-    """What the dead worker began cannot be closed on record."""
+    """The attempt of the dead worker cannot be recorded as ended."""
     state.wait_while(lambda: not state.computing())
     return fill_disk(state) and _kill(state, state.workers)
 
@@ -90,9 +90,9 @@ def _kill(state: Round, find: Callable[[], set[int]]) -> str:
     return "killed"
 
 
-GOES_ON = "the next run goes on from the last checkpoint"
-REPLACED = "a new worker takes its place, and the same command goes on"
-FULL = "the command ends with the disk's name; with space again the next run goes on from the last checkpoint"
+GOES_ON = "the next run continues from the last checkpoint"
+REPLACED = "a new worker replaces it, and the same command continues"
+FULL = "the command ends and names the disk; when there is space again, the next run continues from the last checkpoint"
 
 PROCESS_FAULTS = (
     Fault("main process", kill_main, f"workers end after their epoch; {GOES_ON}"),

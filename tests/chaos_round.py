@@ -1,4 +1,4 @@
-"""One round of `chaos.py`: a results folder, the command that is at work in it, and what is stored there."""
+"""One round of `chaos.py`: a results folder, the command that is running in it, and what is stored there."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ runs:
 NUM_RUNS = 4
 
 COMMAND_SECONDS = 240.0
-"""A command that takes longer hangs."""
+"""Seconds. A command that takes longer counts as hanging."""
 
 
 class Difference(AssertionError):
-    """The disturbed study is not what the undisturbed one is, or a command behaved badly."""
+    """The disturbed study differs from the undisturbed one, or a command hung or printed a traceback."""
 
 
 @dataclass
 class Round:
-    """A study that is computed under faults: its folder, and the command at work, if one is."""
+    """A study that is computed under faults: its folder, and the running command, if there is one."""
 
     folder: Path
     chance: random.Random
@@ -74,7 +74,7 @@ class Round:
         return self.command is not None and self.command.poll() is None
 
     def wait_while(self, condition: Callable[[], bool]) -> bool:
-        """Wait until the condition holds no more; False if the command ended before."""
+        """Wait until the condition no longer holds; False if the command ended before."""
         end = time.monotonic() + COMMAND_SECONDS
         while condition():
             if not self.is_at_work():
@@ -137,25 +137,25 @@ class Round:
         return len(self.run_folders(stored=True)) == NUM_RUNS
 
     def complete(self) -> None:
-        """One plain command computes whatever is not there. Raises Difference if it does not."""
+        """Run one plain command that computes what is missing. Raises Difference if it fails."""
         self.start()
         if self.finish() != 0:
             raise Difference(f"{self.log}: one undisturbed command did not complete the study")
 
     def need_results(self) -> None:
-        """Something is stored from here on."""
+        """Make sure that at least one result is stored."""
         if not self.run_folders(stored=True):
             self.complete()
 
     def need_unfinished(self) -> Path:
-        """The folder of a run that has no result."""
+        """The folder of a run without a result; one is removed if all have theirs."""
         self.need_results()
         if not self.run_folders(stored=False):
             (self.chance.choice(self.run_folders()) / "result.json").unlink()
         return self.chance.choice(self.run_folders(stored=False))
 
     def need_checkpoint(self) -> Path:
-        """The checkpoint of a run that was killed."""
+        """The checkpoint of a killed run; a command is killed if there is none."""
         for _ in range(5):
             found = self.checkpoints()
             if found:
@@ -172,12 +172,12 @@ class Round:
         return [path for folder in self.run_folders(stored=False) for path in folder.glob("checkpoint.pt")]
 
     def forget(self) -> None:
-        """Remove all that is stored; the folder itself may be a disk."""
+        """Remove everything stored, but not the folder itself, which may be a mounted disk."""
         for path in self.results.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def reopen(self) -> None:
-        """Remove all that is stored, or some results."""
+        """Remove everything stored, or some results."""
         if self.chance.random() < 0.5:
             self.forget()
             return
@@ -186,14 +186,14 @@ class Round:
             (path / "result.json").unlink(missing_ok=True)
 
     def sleep(self, seconds: float) -> None:
-        """A random moment, at most so far away."""
+        """Sleep for a random time of at most so many seconds."""
         time.sleep(self.chance.uniform(0.0, seconds))
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of fault. `play` waits for its moment, and says in a word or two what it did: nothing where the command
-    had ended before, or where there was nothing to damage. It is played on a command at work, or between two.
+    """A kind of fault. `play` waits for its moment and returns in a word or two what it did: an empty text if the
+    command had ended before, or if there was nothing to damage. It is injected into a running command, or between two.
 
     `promise`: what the suite does about it, for the table in docs/faults.md.
     """

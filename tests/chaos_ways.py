@@ -11,7 +11,7 @@ from chaos_round import Round
 from safetensors.numpy import load_file, save_file
 
 Way = Callable[[Round, Path], bool]
-"""Damage a file; whether there was something to damage."""
+"""Damage a file. Returns whether there was something to damage."""
 
 
 def _put(content: bytes) -> Way:
@@ -24,7 +24,7 @@ def _put(content: bytes) -> Way:
 
 
 def zero_bytes(state: Round, path: Path) -> bool:
-    """512 bytes in the middle, or half of a smaller file, as a disk that lost a block."""
+    """Up to 512 bytes at a random place, or half of a smaller file, as on a disk that lost a block."""
     content = bytearray(path.read_bytes())
     num_zeros = min(512, (len(content) + 1) // 2)
     begin = state.chance.randint(0, len(content) - num_zeros)
@@ -51,7 +51,7 @@ def delete(state: Round, path: Path) -> bool:
 
 
 def take_of_another_run(state: Round, path: Path) -> bool:
-    """The file of that name of another run."""
+    """The file of the same name of another run."""
     others = [other for other in state.results.rglob(path.name) if other.parent != path.parent]
     if not others:
         return False
@@ -70,7 +70,7 @@ def name_another_run(state: Round, path: Path) -> bool:
 
 
 def take_other_tensors(state: Round, path: Path) -> bool:
-    """As of another seed: of the same layers and the same size."""
+    """As of another seed: the same layers and the same size."""
     before = load_file(path)
     after = {name: np.roll(value, 1) for name, value in before.items()}
     save_file(after, path)
@@ -102,11 +102,11 @@ OTHER: Mapping[str, Way] = {"another run's": take_of_another_run, "deleted": del
 
 
 def damage(state: Round, path: Path, ways: Mapping[str, Way]) -> str:
-    """Damage a file in one of the ways by chance; which."""
+    """Damage a file in one of the ways, chosen at random. Returns its name."""
     name = state.chance.choice(sorted(ways))
     return name if ways[name](state, path) else ""
 
 
 def made(ways: Mapping[str, Way]) -> Mapping[str, Way]:
-    """Those that make a file where none is."""
+    """The ways that create a file where there is none."""
     return {name: way for name, way in ways.items() if name not in ("zeroed", "cut")}

@@ -1,4 +1,4 @@
-"""After `make demo`: the stored results say what a pruning benchmark must find. Exits 1 with the reason otherwise."""
+"""After `make demo`: check that the results are what a pruning benchmark must find. Exits 1 with the reason if not."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""After `make zoo`: every method has a result of the sparsity it was asked for, and beats chance and random pruning.
+"""After `make zoo`: every method must have a result at its requested sparsity, and beat chance and random pruning.
 
-Exits 1 with the reason otherwise. One seed at one sparsity: small differences say nothing, so none are asked for.
+Exits 1 with the reason if not. With one seed at one sparsity small differences mean nothing, so none are checked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BETTER_THAN_RANDOM = (
     "RigL + ERK",
 )
 COLLAPSES = {"Magnitude at init"}
-"""Its single threshold falls between the layers' initial scales: two layers are emptied, and nothing is learned."""
+"""Its threshold lies between the initial scales of the layers: two layers are emptied, and nothing is learned."""
 CHANCE = 0.1
 
 
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def check_sparsity(method: str, sparsity: float, result: dict[str, Any]) -> None:
-    """Counted again from the layers: those left dense stand outside the sparsity."""
+    """Counted again from the layers, because the sparsity does not count those left dense."""
     if sparsity == 0 or not describe(method).reaches_target:
         return
     dense = result["sparsity"]["layers_left_dense"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# How long an example takes says nothing on a machine that does other work too.
+# No deadline: on a busy machine the time of an example means nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 

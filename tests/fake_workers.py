@@ -1,4 +1,4 @@
-"""Workers for the tests of the pool, which load no torch: what they do with a run stands in its method's name."""
+"""Workers for the tests of the pool, which load no torch: the name of a run's method says what they do with it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def only_the_first_starts(pipe: Connection, study: str, settings: Settings, inde
 
 
 def dies_idle(pipe: Connection, study: str, settings: Settings, index: int) -> None:
-    """The first worker of all dies as soon as it is ready, before it looks at its run."""
+    """The very first worker dies as soon as it is ready, before it reads its run."""
     mark = settings.results / "died"
     if not mark.exists():
         mark.touch()

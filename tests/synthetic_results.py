@@ -1,6 +1,6 @@
 """Results for tests of tables and figures: written through the store, of the shape that the harness writes.
 
-A test holds that a real run has all their keys, so that tables read nothing that the harness does not write.
+A test checks that a real run has all their keys, so that tables read nothing that the harness does not write.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def make_result(study: str, run: Run, accuracy: float) -> dict[str, Any]:
 
 
 def invented_keys(synthetic: Mapping[str, Any], real: Mapping[str, Any], place: str = "") -> list[str]:
-    """Keys that only the synthetic result has; free tables (packages, plug-ins, the run) are not compared."""
+    """Keys that only the synthetic result has; mappings with free keys (packages, plug-ins, run) are not compared."""
     invented = [f"{place}{key}" for key in synthetic.keys() - real.keys()]
     for key in synthetic.keys() & real.keys() - {"run", "packages", "plugins", "slurm"}:
         if isinstance(synthetic[key], dict) and isinstance(real[key], dict):

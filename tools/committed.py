@@ -1,4 +1,4 @@
-"""What is committed of a study, read once: its done runs, and the record of each."""
+"""The committed files of a study, read once: its done runs, and the record of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prunebench.benchmark.exchange.records import read_record
 
 
 class Unanswered(ValueError):
-    """The stored results have no answer: a row that is not there, or not complete."""
+    """The stored results give no answer: a row is missing or not complete."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""How far each row is from one of them, with the interval of the paired differences, at every sparsity.
+"""The difference of each row to one of them, with the interval of the paired differences, at every sparsity.
 
     python tools/differences_figure.py RUNS.csv "Global MP (gradual)" differences-gradual
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 UNPRUNED = ("dense", "dense_longer")
 NEAREST, FARTHEST = 2.0, 12.0
-"""Points that a panel shows on either side, at least and at most. A mean beyond is an arrow at the edge."""
+"""The least and the greatest number of points that a panel shows on each side. A mean beyond is drawn as an arrow."""
 BETTER, WORSE, UNKNOWN = "#009E73", "#D55E00", "0.55"
 
 

@@ -1,4 +1,4 @@
-"""What a sentence may ask of committed results: the vocabulary of the expressions that `sentences.py` evaluates.
+"""What a sentence may use of committed results: the vocabulary of the expressions that `sentences.py` evaluates.
 
 Everything is read from results/reference/STUDY: `runs.csv`, and `runs/`, the records, for epochs and layers. A row is
 named by its label and, where the study has several, its sparsity in percent; a row of another study by `of("STUDY",

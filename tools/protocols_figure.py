@@ -1,4 +1,4 @@
-"""A figure for studies without a sparsity axis: each row by each of three ways to read an accuracy off a training."""
+"""A figure for studies without a sparsity axis: the accuracy of each row by three rules of choosing the epoch."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _figures(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, Fi
         if kind in ("accuracy", "pareto", "layers") and not has_sparsities:
             continue
         if kind == "training" and not is_complete:
-            continue  # it would show the epochs of runs that are under way
+            continue  # it would show the epochs of unfinished runs
         # the paper's numbers are those of the best test epoch
         accuracy = "best_test" if kind == "published" else "last"
         yield from ((name, figure) for (_, name), figure in figures(kind, [study], store, accuracy).items())

@@ -1,4 +1,4 @@
-"""Hold the sentences about results to the results: every number and every comparison in marked texts is computed.
+"""Check sentences about results: every number and every comparison in marked texts is computed from the results.
 
     python tools/sentences.py            check README.md, docs/evidence.md and results/reference/*/README.md; exit 1
     python tools/sentences.py --write    put the computed numbers into the texts
@@ -10,8 +10,8 @@ Marks are HTML comments, which readers of the rendered text do not see:
     Random columns do as well.<!-- holds: not differs("Random", "Magnitude") -->
 
 Expressions are Python with the names of `evidence.py` and nothing else. A text with marks may hold no number with a
-decimal point, no number of points and no share that is not in a mark: what nobody checks is not written. In a text
-that speaks of other things too, this holds for the part between `<!-- evidence -->` and `<!-- /evidence -->`.
+decimal point, no number of points and no share that is not in a mark: unchecked numbers are not allowed. In a
+text that also has other subjects, this holds for the part between `<!-- evidence -->` and `<!-- /evidence -->`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PART = re.compile(r"<!-- evidence -->.*?<!-- /evidence -->", re.DOTALL)
 NOT_PROSE = re.compile(r"```.*?```|`[^`\n]*`|^\|.*?$|<!--.*?-->|\]\([^)]*\)", re.DOTALL | re.MULTILINE)
 
 WRONG = (ArithmeticError, AttributeError, LookupError, NameError, SyntaxError, TypeError, ValueError, UserError)
-"""What an expression raises that asks for what is not there, or is no expression."""
+"""The errors of an expression that asks for something missing, or that is not valid."""
 
 
 def texts() -> list[Path]:

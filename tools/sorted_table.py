@@ -1,4 +1,4 @@
-"""One table of a whole study from its tidy export: rows sorted by accuracy, with what their training cost beside it.
+"""One table of a whole study from its tidy export: rows sorted by accuracy, with the cost of their training.
 
 prunebench export zoo-fashion -o runs.csv && python tools/sorted_table.py runs.csv > sorted.md
 """

@@ -49,7 +49,7 @@ def sample_std(values: Sequence[float]) -> float | None:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def t_interval(values: Sequence[float], level: float = LEVEL, smallest_std: float = 0.0) -> Interval:
+def t_interval(values: Sequence[float], smallest_std: float = 0.0) -> Interval:
     """Mean and Student-t interval of independent values.
 
     `smallest_std` is a lower bound of the standard deviation, for rounded values: three equal differences of one test
@@ -64,7 +64,7 @@ def t_interval(values: Sequence[float], level: float = LEVEL, smallest_std: floa
         return Interval(mean, None, count)
     from scipy.special import stdtrit
 
-    quantile = float(stdtrit(count - 1, 0.5 + level / 2))
+    quantile = float(stdtrit(count - 1, 0.5 + LEVEL / 2))
     return Interval(mean, quantile * max(std, smallest_std) / math.sqrt(count), count)
 
 

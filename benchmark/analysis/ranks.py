@@ -152,12 +152,12 @@ def holm(p_values: dict[Key, float]) -> dict[Key, float]:
     return adjusted
 
 
-def cliques(ordered: list[str], pair_p: dict[tuple[str, str], float], alpha: float = ALPHA) -> list[tuple[str, ...]]:
+def cliques(ordered: list[str], pair_p: dict[tuple[str, str], float]) -> list[tuple[str, ...]]:
     """Largest sets of at least two methods adjacent in mean rank without a pair that differs."""
     found: list[tuple[str, ...]] = []
     for start in range(len(ordered)):
         end = start + 1
-        while end < len(ordered) and all(pair_p[ordered[i], ordered[end]] > alpha for i in range(start, end)):
+        while end < len(ordered) and all(pair_p[ordered[i], ordered[end]] > ALPHA for i in range(start, end)):
             end += 1
         members = tuple(ordered[start:end])
         if len(members) > 1 and not any(set(members) <= set(known) for known in found):

@@ -13,10 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .sites import PRUNABLE_LAYERS as PRUNABLE_LAYERS
-from .sites import RECURRENT_LAYERS as RECURRENT_LAYERS
-from .sites import Site as Site
-from .sites import find_sites as find_sites
+from .sites import Site
 
 
 def num_kept(total: int, sparsity: float) -> int:

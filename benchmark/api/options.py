@@ -3,7 +3,7 @@
     prune_rounds: Annotated[int, Field(ge=1)] = 3
     scope: Literal["global", "layerwise"] = "global"
 
-Study files give whatever YAML reads, so types are strict: True is no integer, "3" is no number, and NaN is none either.
+Study files give whatever YAML reads, so types are strict: True is no integer, "3" is no number, and NaN is refused.
 An integer will do for a float, a list for a tuple, and a single text for a tuple of texts.
 """
 

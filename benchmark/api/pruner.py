@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from .masks import Masks, Site
+from .masks import Masks
 from .options import check_fields
+from .sites import Site
 
 Batch = tuple[Tensor, Tensor]
 

@@ -11,13 +11,10 @@ from typing import Any
 
 from ..analysis.paired import MIN_INTERVAL, PairedComparison, compare, differs, resolution
 from ..api.errors import Damaged, UserError
-from ..runs.run import Run, from_dict, to_dict
+from ..runs.run import Run, to_dict, with_options
 from ..runs.run_folder import RunFolder
-
-PROVENANCE = ("prunebench", "revision", "python", "device_name", "instructions", "threads", "deterministic")
-"""What may change a number of the same run; versions of packages are compared as well."""
-
-DATA = "data fingerprint"
+from .provenance import provenance_differences
+from .sources import run_of
 
 
 @dataclass(frozen=True)
@@ -41,18 +38,14 @@ class Stored:
 
     @property
     def row_name(self) -> str:
-        method = _with_options(self.run.method, self.run.method_options)
+        method = with_options(self.run.method, self.run.method_options)
         return f"{self.study}: {method} {self.run.sparsity * 100:g} %"
 
     @property
     def network(self) -> str:
         """The network and the data set, each with its options."""
         run = self.run
-        return f"{_with_options(run.model, run.model_options)} on {_with_options(run.dataset, run.dataset_options)}"
-
-
-def _with_options(name: str, options: tuple[tuple[str, Any], ...]) -> str:
-    return f"{name} ({', '.join(f'{key}={value}' for key, value in options)})" if options else name
+        return f"{with_options(run.model, run.model_options)} on {with_options(run.dataset, run.dataset_options)}"
 
 
 @dataclass(frozen=True)
@@ -138,18 +131,11 @@ def _read_all(folder: Path, note: Callable[[Damaged], None] | None) -> Iterator[
         try:
             result = place.read_result()
             if result is not None:
-                yield Stored(place.study, _described(result, place.result_path), result)
+                yield Stored(place.study, run_of(result, place.result_path), result)
         except Damaged as error:
             if note is None:
                 raise
             note(error)
-
-
-def _described(result: Mapping[str, Any], path: Path) -> Run:
-    try:
-        return from_dict(result["run"])
-    except (TypeError, KeyError, AttributeError) as error:
-        raise Damaged(path, f"it does not describe a run of this version ({error})") from error
 
 
 def compare_stored(first: Iterable[Stored], second: Iterable[Stored]) -> Comparison:
@@ -165,7 +151,7 @@ def compare_stored(first: Iterable[Stored], second: Iterable[Stored]) -> Compari
         rows=tuple(_row_differences([*pairs, *by_row])),
         only_first=tuple(stored for stored in rest_left if id(stored) not in used),
         only_second=tuple(stored for stored in rest_right if id(stored) not in used),
-        provenance=tuple(_provenance([*pairs, *by_row])),
+        provenance=tuple(provenance_differences((p.first.result, p.second.result) for p in (*pairs, *by_row))),
     )
 
 
@@ -213,43 +199,3 @@ def _row_differences(pairs: list[Pair]) -> list[RowDifference]:
         comparison = compare([pair.difference for pair in ordered], smallest_std=step / 2)
         found.append(RowDifference(name, tuple(ordered), comparison, step / 2))
     return found
-
-
-def _provenance(pairs: list[Pair]) -> list[tuple[str, str, str, int]]:
-    counts: dict[tuple[str, str, str], int] = {}
-    for pair in pairs:
-        one, other = (_facts(stored.result["provenance"]) for stored in (pair.first, pair.second))
-        for name in one:
-            if one[name] != other.get(name):
-                key = (name, str(one[name]), str(other.get(name)))
-                counts[key] = counts.get(key, 0) + 1
-        for key in _other_origins(pair):
-            counts[key] = counts.get(key, 0) + 1
-    return [(*key, count) for key, count in counts.items()]
-
-
-def _other_origins(pair: Pair) -> Iterator[tuple[str, str, str]]:
-    """Code, weights file and data that differ, if both results record them in the same way."""
-    schemes = {(stored.result["provenance"].get("code") or {}).get("scheme") for stored in (pair.first, pair.second)}
-    one, other = (_origins(stored) for stored in (pair.first, pair.second))
-    for name, value in one.items():
-        is_comparable = len(schemes) == 1 or name == DATA
-        if name in other and value != other[name] and is_comparable:
-            yield name, value, other[name]
-
-
-def _origins(stored: Stored) -> dict[str, str]:
-    code = stored.result["provenance"].get("code") or {}
-    names = {
-        "method": f"code of method {stored.run.method}",
-        "network": f"code of network {stored.run.model}",
-        "weights": "weights file",
-    }
-    known = {name: code[key] for key, name in names.items() if key in code}
-    packages = {f"package {name}": version for name, version in code.get("packages", {}).items()}
-    data = {DATA: stored.result["data"]["fingerprint"]}
-    return {name: value[:12] for name, value in {**known, **data}.items()} | packages
-
-
-def _facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: provenance.get(name) for name in PROVENANCE}, **provenance["packages"]}

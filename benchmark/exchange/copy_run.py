@@ -57,7 +57,7 @@ def _copy(step: Step) -> list[str]:
         if source.history is None:
             _check_history(source)
             for path in _files(source, target):
-                staged[path] = _staged(source.path / path.name, path, _facts(source, path.name))
+                staged[path] = _staged(source.path / path.name, path, source.files.get(path.name))
         lines = set_aside_damage(target, source.run)
         target.create(source.run)
         for path, temporary in staged.items():
@@ -88,15 +88,7 @@ def _has_result(target: RunFolder) -> bool:
 def _files(source: Source, target: RunFolder) -> list[Path]:
     """Where the large files of the source go."""
     wanted = (target.masks_path, target.model_path) if source.has_files else ()
-    return [path for path in wanted if path.name in _named(source) or (source.path / path.name).exists()]
-
-
-def _named(source: Source) -> Mapping[str, Any]:
-    return source.result.get("files", {})
-
-
-def _facts(source: Source, name: str) -> Mapping[str, Any] | None:
-    return _named(source).get(name)
+    return [path for path in wanted if path.name in source.files or (source.path / path.name).exists()]
 
 
 def _staged(path: Path, target: Path, facts: Mapping[str, Any] | None) -> Path:

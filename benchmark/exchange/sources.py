@@ -33,6 +33,11 @@ class Source:
     history: Epochs | None = None
 
     @property
+    def files(self) -> Mapping[str, Any]:
+        """What the result says of its weights and masks, by name of the file."""
+        return self.result.get("files", {})
+
+    @property
     def has_files(self) -> bool:
         """Whether weights and masks are stored beside the result."""
         return self.history is None and not self.result.get(FROM_RECORD)
@@ -99,12 +104,17 @@ def _read(path: Path, found: Found) -> Source | None:
     return Source("dense" if run.is_dense else folder.study, run, result, path)
 
 
-def _described(result: Mapping[str, Any], path: Path, run_id: str) -> Run:
-    """The run of a result. Raises Damaged if its id is not that of the file's name."""
+def run_of(result: Mapping[str, Any], path: Path) -> Run:
+    """The run of a result. Raises Damaged, naming the result's `path`, where it has fields that are not known here."""
     try:
-        run = from_dict(result["run"])
+        return from_dict(result["run"])
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise Damaged(path, f"it does not describe a run of this version ({error})") from error
+
+
+def _described(result: Mapping[str, Any], path: Path, run_id: str) -> Run:
+    """The run of a result. Raises Damaged if its id is not that of the file's name."""
+    run = run_of(result, path)
     if not run.id == result["id"] == run_id:
         raise Damaged(path, f"it describes run {run.id}, names {result['id']} and lies under {run_id}")
     return run

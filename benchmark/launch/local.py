@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..preflight.rehearsal import representatives
-from ..runs.recompute import can_be_started_from
 from ..runs.run import Run, to_dict
 from ..runs.settings import THREAD_VARIABLES, Settings
 from ..runs.store import Store
@@ -134,7 +133,7 @@ def _separate(jobs: Sequence[Job], study: str, store: Store) -> tuple[list[Job],
     condemned: list[tuple[Run, Ending]] = []
     for job in jobs:
         parent = job.run.parent
-        if parent is None or parent.id in open_ids or can_be_started_from(store.folder(study, parent)):
+        if parent is None or parent.id in open_ids or store.folder(study, parent).is_stored():
             able.append(job)
         else:
             condemned.append((job.run, _blocked(parent, store.folder(study, parent).status().reason)))

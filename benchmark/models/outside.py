@@ -26,7 +26,7 @@ class Sizes:
         prunable: weights that sparsity counts.
         parameters: all of them, each once.
         outside: those that are neither prunable nor biases nor of a normalisation, by what holds them
-            ("Embedding.weight", or "ViT.position" of a parameter that a network of one's own makes).
+            ("Embedding.weight", or "ViT.position" of a parameter that a user's network makes).
     """
 
     prunable: int
@@ -92,5 +92,5 @@ def _sources(module: nn.Module, name: str) -> list[Any]:
 
 
 def _stays_dense_as_said(module: nn.Module, name: str) -> bool:
-    """Biases and normalisation, of torch or of one's own, by their names."""
+    """Biases and normalisation, torch's or the user's, by their names."""
     return "bias" in name or "norm" in type(module).__name__.lower()

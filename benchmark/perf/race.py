@@ -35,10 +35,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.nn.utils import prune
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import transforms
 
@@ -51,6 +48,7 @@ from ..runs.settings import Compile
 from ..training.loop import Training
 from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
+from .plain_loops import Images, plain_epoch, with_masked_layers
 from .side_by_side import OwnProcess, machine, markdown, median_seconds
 from .task import Masked, context_of
 
@@ -122,49 +120,6 @@ class ClockedSplit(ResidentSplit):
             yield batch
 
 
-class Images(Dataset[tuple[Tensor, int]]):
-    """Like torchvision's data sets of small images: an array, an image object for each item, transforms."""
-
-    def __init__(self, images: Tensor, targets: Tensor, transform: Callable[[Any], Tensor]) -> None:
-        self.images = images.permute(0, 2, 3, 1).numpy()
-        self.targets = targets.tolist()
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        pixels = self.images[index]
-        return self.transform(Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)), self.targets[
-            index
-        ]
-
-
-def plain_epoch(
-    network: nn.Module, masks: dict[str, Tensor], recipe: Recipe, loader: DataLoader[Any]
-) -> Callable[[], None]:
-    """An epoch in the usual way, with torch's defaults; gradients are set to None, losses are not synchronised."""
-    parameters = dict(network.named_parameters())
-    optimizer = torch.optim.SGD(
-        parameters.values(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
-    )
-
-    def epoch() -> None:
-        network.train()
-        total = torch.zeros(())
-        for inputs, targets in loader:
-            optimizer.zero_grad()
-            loss = cross_entropy(network(inputs), targets)
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                for name, mask in masks.items():
-                    parameters[name].mul_(mask)
-            total += loss.detach()
-
-    return epoch
-
-
 @dataclass(frozen=True)
 class Entry:
     """One way of training in the race; it is called in a process of its own and returns one epoch of training.
@@ -198,7 +153,7 @@ class Entry:
             samples = Images(images, targets, course.transform)
         loader = DataLoader(samples, course.batch_size, shuffle=True)
         if self.way == "masked layers":
-            return plain_epoch(_with_masked_layers(_network(course), masks), {}, recipe, loader)
+            return plain_epoch(with_masked_layers(_network(course), masks), {}, recipe, loader)
         return plain_epoch(_network(course), masks, recipe, loader)
 
 
@@ -225,13 +180,6 @@ def _our_epoch(training: Training, split: ClockedSplit) -> float:
     split.waited = 0.0
     training.run_round(0, 0)
     return split.waited
-
-
-def _with_masked_layers(network: nn.Module, masks: dict[str, Tensor]) -> nn.Module:
-    for name, mask in masks.items():
-        layer, _, parameter = name.rpartition(".")
-        prune.custom_from_mask(network.get_submodule(layer), parameter, mask)
-    return network
 
 
 def _network(course: Course) -> nn.Module:

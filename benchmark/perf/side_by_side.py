@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -36,15 +34,6 @@ def all_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: 
 
 
 Result = TypeVar("Result")
-
-
-def process_seconds(command: Sequence[str], *, check: bool = True) -> tuple[float, float]:
-    """Wall and processor seconds of a command, its start included. `check`: raise if it fails."""
-    begin, before = time.perf_counter(), os.times()
-    subprocess.run(command, capture_output=True, check=check)
-    after = os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.perf_counter() - begin, used
 
 
 class OwnProcess(Generic[Result]):

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..api.masks import Masks, find_sites, keep_largest_of, num_kept
+from ..api.masks import Masks, keep_largest_of, num_kept
 from ..api.pruner import Context, Pruner
+from ..api.sites import find_sites
 from ..models.count_macs import count_macs
 from ..models.registry import create_model
 from ..runs.run import Recipe

@@ -69,7 +69,7 @@ def save_history(path: Path, epochs: Sequence[Mapping[str, Any]]) -> Facts:
 
 
 def save_masks(path: Path, masks: Mapping[str, Tensor]) -> Facts:
-    """Boolean masks as packed bits, one uint8 tensor a layer; shapes stand in the metadata.
+    """Boolean masks as packed bits, one uint8 tensor a layer; the metadata has the shapes.
 
     One entry of metadata only: the library writes several in an order that changes, and equal masks are equal files.
     """

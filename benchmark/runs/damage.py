@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from ..api.errors import Damaged, OnlyRecorded
 from .claim import Claim
@@ -57,6 +58,12 @@ def set_aside_damage(folder: RunFolder, run: Run) -> list[str]:
     except Damaged as error:
         lines.append(set_aside(error))
     return lines + [set_aside(error) for error in _misplaced(folder)]
+
+
+def clear_folder(folder: Path, say: Callable[[str], None] = print_note) -> None:
+    """Set aside a file in the place of a folder that the launcher needs; `say` gets the line about it."""
+    if folder.exists() and not folder.is_dir():
+        say(set_aside(Damaged(folder, "it is a file, not a folder"), "a new folder takes its place"))
 
 
 def clear_place(folder: RunFolder) -> list[str]:

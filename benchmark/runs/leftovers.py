@@ -7,7 +7,6 @@ import re
 import time
 from pathlib import Path
 
-from ..api.errors import Damaged
 from .claim import Claim
 from .recompute import NEW_HISTORY, REQUEST, is_asked
 from .run_folder import RunFolder
@@ -48,7 +47,8 @@ def tidy(folder: RunFolder) -> None:
     names = {path.name for path in folder.path.iterdir()}
     done_with = {folder.checkpoint_path.name, NEW_HISTORY, REQUEST} & names
     has_leftovers = done_with or any(name.startswith(".") for name in names)
-    claim = Claim.take(folder.path) if has_leftovers and _is_whole(folder) else None
+    # Without result and weights the checkpoint may still be needed.
+    claim = Claim.take(folder.path) if has_leftovers and folder.is_stored() else None
     if claim is not None:
         try:
             remove_leftovers(folder)
@@ -57,14 +57,6 @@ def tidy(folder: RunFolder) -> None:
                 (folder.path / name).unlink(missing_ok=True)
         finally:
             claim.release()
-
-
-def _is_whole(folder: RunFolder) -> bool:
-    """Whether result and weights are stored; otherwise the checkpoint may still be needed."""
-    try:
-        return folder.check_stored()
-    except Damaged:
-        return False
 
 
 def remove_caches(folder: Path) -> None:

@@ -40,18 +40,7 @@ def is_asked(folder: RunFolder) -> bool:
 
 def is_done(folder: RunFolder) -> bool:
     """Whether the run has an undamaged result that is not to be computed again."""
-    try:
-        return folder.check_stored() and not is_asked(folder)
-    except Damaged:
-        return False
-
-
-def can_be_started_from(folder: RunFolder) -> bool:
-    """Whether a dense training has its result and weights, even if they are to be computed again."""
-    try:
-        return folder.check_stored()
-    except Damaged:
-        return False
+    return folder.is_stored() and not is_asked(folder)
 
 
 def fulfil(folder: RunFolder) -> None:

@@ -16,7 +16,6 @@ from typing import Any, Literal
 DENSE = "dense"
 """Method name of plain training without pruning, whose weights other runs may start from."""
 
-Scalar = bool | int | float | str | None
 Options = Mapping[str, Any]
 Precision = Literal["float32", "bfloat16"]
 """Stored runs of earlier versions may also have `auto`: their results are read, but they cannot be computed."""
@@ -93,6 +92,11 @@ def protocol_of(recipe: Recipe) -> int:
 def frozen_options(options: Options) -> tuple[tuple[str, Any], ...]:
     """Options sorted by name and with lists as tuples, so that equal options are equal data."""
     return tuple((key, _frozen(options[key])) for key in sorted(options))
+
+
+def with_options(name: str, options: tuple[tuple[str, Any], ...]) -> str:
+    """`Global MP (start=init)`; only the name where there are no options."""
+    return f"{name} ({', '.join(f'{key}={value}' for key, value in options)})" if options else name
 
 
 def _frozen(value: Any) -> Any:

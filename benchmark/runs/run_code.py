@@ -18,6 +18,7 @@ from typing import Any
 from ...methods.listing.source_files import defining_imports
 from ...methods.registry import borrowed_chain, origin
 from ..models.registry import is_weights_file, source_file
+from .files import digest_of
 from .run import Run
 from .source_code import SCHEME, Import, Resolve, SourceFiles, imported_files
 
@@ -72,8 +73,7 @@ class CodeReader:
             state = path.expanduser().stat()
             key = (str(path), state.st_size, state.st_mtime_ns)
             if key not in self._weights:
-                with path.expanduser().open("rb") as file:
-                    self._weights[key] = hashlib.file_digest(file, "sha256").hexdigest()
+                self._weights[key] = digest_of(path.expanduser())
         except OSError:
             return None
         return self._weights[key]

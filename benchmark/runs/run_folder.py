@@ -126,6 +126,13 @@ class RunFolder:
                     raise Damaged(path, f"it has {size} bytes, its result says {named[path.name]['bytes']}")
         return True
 
+    def is_stored(self) -> bool:
+        """Whether the result and the files that it names are there and undamaged, even if it is to be computed anew."""
+        try:
+            return self.check_stored()
+        except Damaged:
+            return False
+
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts, oldest first; of a damaged record only that it is damaged."""
         return [_read_attempt(path) for path in self._attempt_paths()]

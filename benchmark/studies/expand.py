@@ -8,7 +8,7 @@ from typing import Any
 
 from ...methods.registry import borrowed_versions, check_options, describe, method_names, unknown_method
 from ..api.errors import UserError
-from ..runs.run import DENSE, Recipe, Run, frozen_options, protocol_of
+from ..runs.run import DENSE, Recipe, Run, frozen_options, protocol_of, with_options
 from .rows import Row
 from .schema import Entry, RecipeFile, StudyFile
 from .yaml_source import Source
@@ -59,7 +59,7 @@ def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, A
     info = describe(method)
     # An option that has its default is the same run as one without it.
     given = frozen_options({key: value for key, value in options.items() if value != info.options[key].default})
-    label = entry.label or _label(info.label, given)
+    label = entry.label or with_options(info.label, given)
     starts_trained = _recipe_of(method, options) == "finetune"
     parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
     dense_recipe = _merged(file.train, file.override)
@@ -102,10 +102,6 @@ def _make_run(file: StudyFile, method: str, recipe: Recipe, seed: int, **rest: A
         seed=seed,
         **rest,
     )
-
-
-def _label(label: str, options: tuple[tuple[str, Any], ...]) -> str:
-    return f"{label} ({', '.join(f'{key}={value}' for key, value in options)})" if options else label
 
 
 def _merged(*parts: RecipeFile) -> Recipe:

@@ -14,7 +14,7 @@ from ...datasets.registry import dataset_names, train_size
 from ...datasets.registry import describe as describe_dataset
 from ...methods.listing.budget import trained_epochs
 from ...methods.registry import describe
-from ..runs.run import Run
+from ..runs.run import Run, with_options
 
 MACS_TABLE = Path(__file__).parents[1] / "models" / "macs.json"
 """Multiply-adds of one input, by model and data set: made by `python -m prunebench.benchmark.models.macs_table`."""
@@ -69,8 +69,7 @@ def run_cost(run: Run, count: CountMacs | None = None) -> RunCost:
         macs = None
         unknown.append(f"multiply-adds of {run.method}: it trains another network than {run.model}")
     elif macs is None:
-        options = ", ".join(f"{key}={value}" for key, value in _architecture(run.model_options))
-        network = f"{run.model} ({options})" if options else run.model
+        network = with_options(run.model, _architecture(run.model_options))
         unknown.append(f"multiply-adds of {network} on {run.dataset}: --calibrate counts them")
     return RunCost(epochs, samples, macs, tuple(unknown))
 

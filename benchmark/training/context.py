@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..api.data import Data, Split
-from ..api.masks import find_sites
 from ..api.pruner import Context
+from ..api.sites import find_sites
 from ..models.count_macs import count_macs
 from ..runs.run import Recipe, derive_seed
 from . import distributed

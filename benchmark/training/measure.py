@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..api.masks import find_sites, num_kept
+from ..api.masks import num_kept
 from ..api.pruner import Pruner
+from ..api.sites import find_sites
 from ..models.count_macs import count_macs
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.api.errors import UserError
-from ...benchmark.api.masks import Masks, Site, num_kept
+from ...benchmark.api.masks import Masks, num_kept
 from ...benchmark.api.pruner import Context, Pruner
+from ...benchmark.api.sites import Site
 from ..registry import create  # a control builds the method that its option names
 from .fixed_mask import FixedMask
 from .toy_task import toy_context, toy_network

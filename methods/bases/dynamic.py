@@ -11,8 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...benchmark.api.masks import Masks, Site, check_finite, keep_largest
+from ...benchmark.api.masks import Masks, check_finite, keep_largest
 from ...benchmark.api.pruner import Context, Pruner
+from ...benchmark.api.sites import Site
 from ..parts.allocation import layer_counts, masks_by_count
 from ..parts.dense_layers import select
 from ..parts.maskable import check_maskable

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...benchmark.api.masks import Masks, Site
+from ...benchmark.api.masks import Masks
 from ...benchmark.api.pruner import Context, Pruner
+from ...benchmark.api.sites import Site
 from ..parts.maskable import check_maskable
 
 

@@ -11,8 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...benchmark.api.masks import Masks, Site, check_finite, num_kept
+from ...benchmark.api.masks import Masks, check_finite, num_kept
 from ...benchmark.api.pruner import Context, Pruner
+from ...benchmark.api.sites import Site
 from ..parts import minimum_threshold as mt
 from ..parts.allocation import global_masks, layer_counts, masks_by_count
 from ..parts.dense_layers import select

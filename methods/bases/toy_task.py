@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...benchmark.api.masks import find_sites
 from ...benchmark.api.pruner import Batch, Context
+from ...benchmark.api.sites import find_sites
 
 INPUT_SHAPE = (3, 8, 8)
 NUM_CLASSES = 4

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ...benchmark.api.errors import UserError
-from ...benchmark.api.masks import check_finite, find_sites, num_kept
+from ...benchmark.api.masks import check_finite, num_kept
+from ...benchmark.api.sites import find_sites
 from ..bases.toy_task import INPUT_SHAPE
 from ..listing.budget import trained_epochs
 from ..listing.describe import Option

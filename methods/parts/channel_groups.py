@@ -11,7 +11,7 @@ from torch import fx, nn
 from torch.fx.proxy import TraceError
 
 from ...benchmark.api.errors import UserError
-from ...benchmark.api.masks import PRUNABLE_LAYERS, Site
+from ...benchmark.api.sites import PRUNABLE_LAYERS, Site
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CHANNELWISE = (

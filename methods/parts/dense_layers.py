@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from ...benchmark.api.masks import Site
+from ...benchmark.api.sites import Site
 
 KEYWORDS: tuple[str, ...] = ("first", "last", "depthwise", "shortcut")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...benchmark.api.masks import Site
 from ...benchmark.api.pruner import Context
+from ...benchmark.api.sites import Site
 from .scoring import untouched
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ...benchmark.api.errors import UserError
-from ...benchmark.api.masks import Site
+from ...benchmark.api.sites import Site
 
 
 def check_maskable(model: nn.Module, sites: Iterable[Site]) -> None:

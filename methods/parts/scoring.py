@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...benchmark.api.errors import UserError
-from ...benchmark.api.masks import Site
 from ...benchmark.api.pruner import Batch, Context
+from ...benchmark.api.sites import Site
 
 
 @contextlib.contextmanager

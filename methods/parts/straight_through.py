@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ...benchmark.api.masks import Masks, Site
+from ...benchmark.api.masks import Masks
+from ...benchmark.api.sites import Site
 
 
 class MaskedForward(nn.Module):

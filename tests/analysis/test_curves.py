@@ -1,4 +1,4 @@
-"""Numbers of curves by hand."""
+"""The numbers of curves, computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The export: documented columns, one type each, read back as it was, other versions refused."""
+"""The export: documented columns of one type each, equal when read back; other versions are refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def write(folder: Path, name: str, content: bytes) -> Path:
 def test_a_csv_is_read_back_as_it_was(frame: pd.DataFrame, tmp_path: Path) -> None:
     back = read_export(write(tmp_path, "e.csv", export_bytes(frame, "csv")))
     wanted = export_frame(frame).drop(columns="schema")
-    # an empty reason and none are both an empty cell
+    # an empty reason and a missing one both become an empty cell
     wanted["reason"] = wanted["reason"].replace("", pd.NA)
     pd.testing.assert_frame_equal(back, wanted, check_exact=True)
 

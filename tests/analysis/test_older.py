@@ -25,7 +25,7 @@ def accuracy(run: Run) -> float:
 
 
 class Place:
-    """A study with the code of all results recorded; it is the present code unless a test changes it."""
+    """A study whose results all record their code: the present code, unless a test changes it."""
 
     def __init__(self, folder: Path) -> None:
         self.study: Study = write_study(folder, STUDY.replace("[90%, 95%]", "[90%]"))

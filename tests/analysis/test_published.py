@@ -1,4 +1,4 @@
-"""The paper's printed rows: where they are off their block, and which row of a study they belong beside."""
+"""The paper's printed rows: which are off the sparsity of their block, and which row of a study each belongs to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from prunebench.benchmark.analysis.published import published_rows, published_tables, rows_for
 from prunebench.benchmark.analysis.published_lines import stands_beside
-from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.studies.load import load_study, study_names
 from prunebench.methods.parts.dense_layers import select
@@ -57,7 +57,7 @@ def test_the_suites_study_of_a_table_has_a_row_beside_every_row_of_global_mp(tab
 
 
 def test_rows_that_leave_layers_dense_remove_what_is_printed() -> None:
-    """A study has the sparsity of the layers it prunes; the printed one follows from it and the network."""
+    """A study gives the sparsity of the layers it prunes; the printed sparsity follows from it and the network."""
     found = {}
     for table, shape in ((4, (3, 224, 224)), (5, (3, 224, 224))):
         study = load_study(f"table{table}")

@@ -71,7 +71,7 @@ def test_there_is_no_test_below_six_settings_and_the_words_say_so() -> None:
 
 
 def test_mean_ranks_are_not_ranked_again() -> None:
-    # a wins four of five sparsities of d, and b wins both of e: a 1.2 and 2, b 1.8 and 1
+    # a wins four of five sparsities of d, b wins both of e: mean ranks 1.2 and 2 for a, 1.8 and 1 for b
     cells = {("d", t, label): 0.9 for t in (0.5, 0.6, 0.7, 0.8, 0.9) for label in "ab"}
     cells |= {("d", t, "b"): 0.8 for t in (0.5, 0.6, 0.7, 0.8)} | {("d", 0.9, "a"): 0.8}
     cells |= {("e", 0.5, "a"): 0.7, ("e", 0.5, "b"): 0.8, ("e", 0.9, "a"): 0.7, ("e", 0.9, "b"): 0.8}
@@ -97,7 +97,7 @@ def test_runs_beside_their_target_and_without_one_are_not_ranked() -> None:
 
 
 def test_without_a_friedman_difference_no_pair_is_called_different() -> None:
-    # a and b swap places; no pair differs, and neither does c, which is always between them
+    # a and b swap places and c is always between them: no pair differs
     scores = pd.DataFrame({"a": [1.0, 3.0] * 6, "b": [3.0, 1.0] * 6, "c": [2.0] * 12})
     test = rank_test(scores)
     assert test.friedman_p == pytest.approx(1.0)

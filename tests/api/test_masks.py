@@ -1,4 +1,4 @@
-"""Counts, selection by index and mask upkeep: the arithmetic everything else rests on."""
+"""Counts, selection by index and mask upkeep: the arithmetic that everything else is built on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from prunebench.benchmark.api.masks import Masks, check_finite, find_sites, keep_largest, keep_largest_of, num_kept
+from prunebench.benchmark.api.masks import Masks, check_finite, keep_largest, keep_largest_of, num_kept
+from prunebench.benchmark.api.sites import find_sites
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -98,7 +99,7 @@ def test_sites_are_conv_and_linear_weights_in_order_and_shared_tensors_count_onc
 
 
 def test_sites_behind_a_parametrisation_are_all_found() -> None:
-    """Each look at such a weight makes a new tensor; one that reuses a dead one's memory must not count as shared."""
+    """Each access to such a weight makes a new tensor; one that reuses freed memory must not count as shared."""
     model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(6)))
     for layer in model:
         parametrize.register_parametrization(layer, "weight", nn.ReLU())
@@ -158,7 +159,7 @@ def test_masks_are_exact_under_momentum_and_weight_decay(optimizer: str) -> None
         memory_format=torch.channels_last
     )
     masks = Masks(find_sites(model))
-    # Momentum is built up before the pruning, so stale buffers push on pruned weights.
+    # Momentum is built up before the pruning, so old buffers move pruned weights.
     make = {"sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-2),
             "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)}[optimizer]  # fmt: skip
     optim = make(model.parameters())

@@ -1,4 +1,4 @@
-"""Whatever a user gives, the answer is one line and exit code 2 before anything runs, and what is meant is done."""
+"""Bad input of any kind gives one line and exit code 2 before anything runs; good input does what was meant."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def refused(text: str, *arguments: str) -> str:
-    """The message about a study of this text."""
+    """The error message for a study file with this text."""
     Path("bad.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as caught:
         load_study("bad.yaml", arguments)
@@ -104,7 +104,7 @@ def test_two_different_runs_in_one_cell_are_refused(study: str, entries: str, di
 
 def test_a_pruned_row_with_the_label_of_the_dense_one_is_refused(study: str) -> None:
     head = STUDY.split("  - method")[0]
-    # also where only tables show the dense training that runs start from
+    # also where the dense training that runs start from appears in tables only
     for listed in (head, head.split("runs:")[0] + "runs:\n"):
         message = refused(listed + "  - {method: snip, sparsity: 90%, label: Dense}\n")
         assert "label 'Dense' of method 'snip' is that of the dense row" in message
@@ -211,9 +211,9 @@ def test_letters_that_a_terminal_lacks_are_replaced(study: str) -> None:
 
 
 def test_ctrl_c_while_the_commands_load_is_one_line() -> None:
-    """As soon as the first line of ours runs; before that Python itself answers."""
+    """Interrupt as soon as our first line runs; before that Python itself handles Ctrl-C."""
     # At the n-th import: at a time after the start, the command of a fast machine may have ended. Python's own handler
-    # is set, because a process in the background inherits that Ctrl-C is ignored.
+    # is set, because a background process inherits that Ctrl-C is ignored.
     script = (
         "import itertools, os, signal, sys, prunebench.benchmark.cli as cli\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -1,4 +1,4 @@
-"""What the quick commands load: every package in this list costs more than they take in all."""
+"""What the quick commands load: each package in this list takes longer to load than the whole command."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_quick_commands_load_nothing_slow(arguments: tuple[str, ...], tmp_path: 
     assert output
 
 
-def test_a_mistake_is_told_as_quickly_and_in_one_line(tmp_path: Path) -> None:
+def test_a_mistake_is_reported_as_quickly_and_in_one_line(tmp_path: Path) -> None:
     code, loaded, output, errors = probe("list", "method", cwd=tmp_path)
     assert (code, loaded, output) == ("2", [], "")
     assert errors == [

@@ -1,4 +1,4 @@
-"""`arrays`: inputs and classes of one's own in an .npz file, and what is refused."""
+"""`arrays`: the user's own inputs and classes in an .npz file, and what is refused."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_described_by_headers(root: Path) -> None:
     ],
 )
 def test_arrays_that_do_not_fit(changes: dict, message: str, root: Path) -> None:
-    """Found by headers and targets alone: `plan` says it."""
+    """`plan` reports it from headers and targets alone."""
     arrays = {key: value for key, value in {**images(), **changes}.items() if value is not None}
     np.savez(root / "data.npz", **arrays)
     with pytest.raises(DataDamaged, match=message) as caught:

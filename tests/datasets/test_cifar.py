@@ -26,7 +26,7 @@ KINDS: dict[str, type[Cifar]] = {"cifar10": Cifar10, "cifar100": Cifar100}
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes both kinds of strings as Python 2 wrote its byte strings."""
+    """Writes str and bytes as Python 2 wrote its byte strings."""
 
     dispatch: ClassVar[dict[type, Any]] = {**pickle._Pickler.dispatch}
     write: Any  # known to the pure Python class only
@@ -51,7 +51,7 @@ def pickled(entry: dict[str, Any]) -> bytes:
 
 
 def write_set(root: Path, kind: type[Cifar], *, per_file: int = 200) -> dict[str, dict[str, Any]]:
-    """The files of `kind`, with random images; labels go round the classes."""
+    """The files of `kind` with random images; labels go through the classes in turn."""
     random = np.random.default_rng(0)
     folder = root / kind.folder
     folder.mkdir(parents=True)
@@ -67,7 +67,7 @@ def write_set(root: Path, kind: type[Cifar], *, per_file: int = 200) -> dict[str
 
 
 def accept(kind: type[Cifar], folder: Path, monkeypatch: pytest.MonkeyPatch, *, per_file: int = 200) -> None:
-    """Take the files in `folder` for the published ones."""
+    """Accept the files in `folder` as the published ones."""
     checksums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     monkeypatch.setattr(kind, "checksums", checksums)
     counts = {"num_train": per_file * len(kind.train_files), "num_test": per_file}
@@ -76,7 +76,7 @@ def accept(kind: type[Cifar], folder: Path, monkeypatch: pytest.MonkeyPatch, *, 
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with a small CIFAR-10 that passes for the published one; returns its folder."""
+    """A data root with a small CIFAR-10 that is accepted as the published one; returns its folder."""
     write_set(tmp_path, Cifar10)
     accept(Cifar10, tmp_path / Cifar10.folder, monkeypatch)
     return tmp_path / Cifar10.folder

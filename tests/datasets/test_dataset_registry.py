@@ -120,7 +120,7 @@ def test_digits_splits() -> None:
 
 
 def test_digits_fingerprint_is_fixed() -> None:
-    """A change of the data, of the order or of a split would orphan every stored result: it must be meant."""
+    """A change of the data, of the order or of a split would orphan every stored result, so it must be deliberate."""
     assert registry.load("digits").fingerprint == DIGITS
 
 

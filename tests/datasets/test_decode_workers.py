@@ -1,4 +1,4 @@
-"""The worker processes of ImageNet: how many, and whose signals they answer."""
+"""The worker processes of ImageNet: how many there are, and which signals they react to."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def survives(split: Split, number: signal.Signals) -> bool:
         assert isinstance(split, ImageFolderSplit)
         worker = split._loaders[True, False][1]._iterator._workers[0]  # type: ignore[union-attr]
         os.kill(worker.pid, number)
-        with suppress(RuntimeError):  # by which torch reports the death of a worker
+        with suppress(RuntimeError):  # torch raises this when a worker dies
             worker.join(1.0 if number == signal.SIGUSR2 else 20.0)
         return worker.is_alive()
     finally:

@@ -24,7 +24,7 @@ def everything(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def write_set(folder: Path) -> dict[str, np.ndarray]:
-    """60 training windows of ten persons and 24 test windows; the activity goes round 1..6. Column 0 never varies."""
+    """60 training windows of ten persons and 24 test windows; activities 1..6 in turn. Column 0 never varies."""
     random = np.random.default_rng(0)
     windows = {}
     for part, count in (("train", TRAIN), ("test", TEST)):
@@ -92,7 +92,7 @@ def test_limit_takes_equally_of_both_classes(small: Path) -> None:
 
 
 def test_fingerprint_is_of_what_the_files_hold(small: Path) -> None:
-    """Not of standardised inputs: the last bits of a mean differ between processors."""
+    """The fingerprint is not of standardised inputs: the last bits of a mean differ between processors."""
     before = registry.load("har2", root=small).fingerprint
     arrays = Har2().read(small)
     assert arrays.train_groups is not None

@@ -27,7 +27,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
 
 
 def write_set(folder: Path, *, compress: bool = True) -> dict[str, np.ndarray]:
-    """The four files with 60 + 20 random images; labels go round the ten classes."""
+    """The four files with 60 + 20 random images; labels go through the ten classes in turn."""
     random = np.random.default_rng(0)
     arrays = {}
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`image-folder`: class folders of one's own, what is made of them, and what is refused."""
+"""`image-folder`: the user's own class folders, what is read from them, and what is refused."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_normalised_by_the_training_images_which_results_note(flowers: Path) -> 
     noted = data.facts["normalisation"]
     assert noted["mean"][0] == pytest.approx(red.mean())
     assert noted["std"][0] == pytest.approx(red.std())
-    assert noted["std"][2] == 1.0  # no blue at all: centred only
+    assert noted["std"][2] == 1.0  # there is no blue, so the channel is only centred
     assert data.facts["num_classes"] == 2
     inputs, _ = data.train.sample(torch.arange(8), device=CPU)
     assert inputs[:, :2].mean(dim=(0, 2, 3)).abs().max() < 1e-6
@@ -105,7 +105,7 @@ def test_test_split_cut_by_class_is_fixed(root: Path) -> None:
 
 
 TEST_IMAGES = [1, 4, 5, 2, 3, 8]
-"""Which images of elm and of oak are the test: another cut would orphan every stored result."""
+"""Which images of elm and oak are in the test split: another cut would orphan every stored result."""
 
 
 def test_largest_centred_square_is_resized(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_grey_turned_and_transparent(tmp_path: Path) -> None:
     assert decode(tmp_path / "red.png", 1, 0).tolist() == [[[76] * 8] * 8]  # ITU-R 601: 0.299 * 255
     upright = Image.new("RGB", (4, 2))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x0112] = 6  # EXIF: rotate by 90 degrees
     upright.save(tmp_path / "turned.jpg", exif=exif)
     assert decode(tmp_path / "turned.jpg", 3, 0).shape == (3, 4, 2)
     Image.new("RGBA", (1, 1), (1, 2, 3, 0)).save(tmp_path / "clear.png")
@@ -132,7 +132,7 @@ def test_grey_turned_and_transparent(tmp_path: Path) -> None:
 
 
 def test_same_pixels_by_another_way_have_one_fingerprint(flowers: Path) -> None:
-    """From the cache or decoded; touched, moved, or linked."""
+    """Images are read from the cache or decoded again after files were touched, moved or linked."""
     first = registry.load("image-folder", path="flowers").fingerprint
     assert registry.load("image-folder", path="flowers").fingerprint == first
     os.utime(flowers / "train" / "rose" / "0.png", (1, 1))

@@ -25,7 +25,7 @@ NORMALISE = transforms.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 
 
 
 def write_image(path: Path, seed: int, *, grey: bool = False) -> None:
-    """A small JPEG of random colour fields; sizes differ, upright and lying."""
+    """A small JPEG of random colour fields, portrait or landscape, of various sizes."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (5, 4, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize((40 + seed % 7, 30 + seed % 30))
@@ -107,7 +107,7 @@ def test_training_images_are_those_of_torchvision_for_the_same_draws(small: Path
 
 
 def test_torchcodec_decodes_the_same_images(small: Path) -> None:
-    """Its own kernels round differently; and what is no JPEG, as a few files of ImageNet are not, is read too."""
+    """TorchCodec rounds differently, and also reads files that are no JPEG, of which ImageNet has a few."""
     odd = small / "imagenet" / "val" / CLASSES[0] / "val_2.JPEG"
     Image.open(odd).convert("CMYK").save(odd, "JPEG")
     Image.open(odd.with_name("val_1.JPEG")).save(odd.with_name("val_1.JPEG"), "PNG")
@@ -136,7 +136,7 @@ def test_workers_and_ranks_change_nothing(small: Path, monkeypatch: pytest.Monke
     assert torch.equal(before, torch.get_rng_state())
     monkeypatch.setenv("PRUNEBENCH_WORKERS", "2")
     split = registry.load("imagenet", root=small, validation=0).train
-    for _ in range(2):  # the second pass is by the same workers
+    for _ in range(2):  # the second pass uses the same workers
         order = torch.Generator().manual_seed(3)
         together = [*split.batches(10, device=CPU, order=order, augment=True)]
         assert all(

@@ -1,4 +1,4 @@
-"""Studies of one's own data: their ids, their names in tables, and what is said before anything runs."""
+"""Studies of the user's own data: their ids, their names in tables, and the messages before anything runs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ __all__ = ["server"]
 
 
 def tar_of(folder: Path, names: list[str] | None = None) -> bytes:
-    """A tar.gz with the folder's files under its name, and a member that tries to climb out."""
+    """A tar.gz with the files of the folder under its name, and a member whose path leaves the folder."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for path in sorted(folder.iterdir()):
@@ -41,7 +41,7 @@ def cifar_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pass_off(content: bytes, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write an archive and take it for the published CIFAR-10."""
+    """Write an archive and accept it as the published CIFAR-10."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     monkeypatch.setattr(Cifar10, "archive", replace(Cifar10.archive, checksums=(md5(content),)))
@@ -118,7 +118,7 @@ def test_another_archive_is_refused_by_its_checksum(cifar_folder: Path, tmp_path
         registry.prepare("cifar10", root=tmp_path / "data", archive=archive)
 
 
-def test_a_second_preparation_at_the_same_time_is_told_so(
+def test_a_second_preparation_at_the_same_time_is_refused(
     cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = pass_off(tar_of(cifar_folder), tmp_path / "cifar.tgz", monkeypatch)

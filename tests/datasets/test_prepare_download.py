@@ -156,5 +156,5 @@ def test_a_file_taken_by_hand_is_compared(server: Server, tmp_path: Path) -> Non
 
 
 def left_behind(root: Path) -> list[str]:
-    """What a preparation leaves in the root besides the data: should be nothing."""
+    """What a preparation leaves in the root besides the data; it should leave nothing."""
     return [path.name for path in root.iterdir() if path.name.startswith(".") and path.name != ".downloads"]

@@ -57,7 +57,7 @@ def write_archives(folder: Path, scratch: Path) -> None:
 
 
 def accept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the archives in `folder` for the published ones."""
+    """Accept the archives in `folder` as the published ones."""
     for part, (name, _) in [*reader.ARCHIVE_META.items()]:
         digest = hashlib.md5((folder / name).read_bytes()).hexdigest()
         monkeypatch.setitem(reader.ARCHIVE_META, part, (name, digest))

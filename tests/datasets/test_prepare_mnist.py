@@ -19,7 +19,7 @@ __all__ = ["server"]
 
 @pytest.fixture
 def mnist_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with four small files that pass for MNIST's."""
+    """A folder with four small files that are accepted as MNIST's."""
     folder = tmp_path / "by hand"
     write_set(folder)
     monkeypatch.setattr(Mnist, "checksums", {path.name: (md5(path.read_bytes()),) for path in folder.iterdir()})

@@ -33,7 +33,7 @@ def images(count: int, size: int = 32) -> Tensor:
 
 
 def numbered(count: int) -> ResidentSplit:
-    """Sample i is the number i, its target as well."""
+    """Sample i and its target are the number i."""
     return ResidentSplit(torch.arange(count, dtype=torch.float32).view(-1, 1), torch.arange(count))
 
 
@@ -222,7 +222,7 @@ def test_augmenting_needs_a_generator() -> None:
 def test_allocation_by_hand() -> None:
     # quotas 5.5, 3.3, 1.1, 0.1: floors 5, 3, 1 and at least 1, which adds up to the 10 wanted
     assert allocate_within([55, 33, 11, 1], 10).tolist() == [5, 3, 1, 1]
-    # quotas 3.33, 3.33, 3.33: the one that is left goes to the lowest class
+    # quotas 3.33, 3.33, 3.33: the remaining one goes to the lowest class
     assert allocate_within([7, 7, 7], 10).tolist() == [4, 3, 3]
 
 
@@ -251,7 +251,7 @@ def test_choice_is_stratified_disjoint_fixed_and_nested() -> None:
     assert np.array_equal(chosen, choose(targets, 20, seed=1, keep_rest=True)[0])
     assert not np.array_equal(chosen, choose(targets, 20, seed=2, keep_rest=True)[0])
     assert set(chosen) <= set(choose(targets, 40, seed=1, keep_rest=True)[0])
-    # written out, so that another version of numpy that draws otherwise is noticed: results would not compare
+    # written out, to notice a version of numpy that draws other numbers: results would not be comparable
     assert chosen[:8].tolist() == [2, 3, 21, 22, 27, 29, 31, 39]
 
 

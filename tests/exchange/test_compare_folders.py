@@ -1,4 +1,4 @@
-"""Two results folders against each other: equal, noisy, really different, with other recipes, and one-sided."""
+"""Two results folders compared: equal, within noise, really different, with other recipes, and one-sided."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_processors_of_one_name_are_told_apart_by_what_they_compute_with(tmp_pat
     store_result(Store(second), "small", older, accuracy(older))
     path = Store(second).folder("small", older).result_path
     result = json.loads(path.read_text(encoding="utf-8"))
-    del result["provenance"]["instructions"]  # older results do not have them
+    del result["provenance"]["instructions"]  # older results lack these keys
     write_json(path, result)
     found = compare_folders(first, second)
     assert set(found.provenance) == {("instructions", "AVX2", "AVX512", 1), ("instructions", "AVX2", "None", 1)}

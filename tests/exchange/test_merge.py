@@ -1,4 +1,4 @@
-"""Results of several machines in one folder: copied whole, skipped where equal, named where they contradict."""
+"""Results of several machines in one folder: copied completely, skipped if equal, reported if they contradict."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_only_times_and_circumstances_may_differ(tmp_path: Path) -> None:
 def test_damaged_sources_are_named_and_left_out(tmp_path: Path) -> None:
     runs = write(tmp_path / "a", tmp_path)
     store = Store(tmp_path / "a")
-    # as many bytes as there were: only the digest tells, while they are copied
+    # the same number of bytes: only the digest shows the damage, when the file is copied
     store.folder("small", runs["dense"]).model_path.write_bytes(WEIGHTS.upper())
     store.folder("small", runs["snip"]).result_path.write_text("{", encoding="utf-8")
     shutil.copytree(store.folder("small", runs["random"]).path, tmp_path / "a/small/runs/0123456789ab")
@@ -235,7 +235,7 @@ def test_other_data_and_other_code_are_named(tmp_path: Path) -> None:
         (["empty", "--into", "file"], "--into file is a file, not a folder"),
     ],
 )
-def test_what_cannot_be_merged_is_said(
+def test_what_cannot_be_merged_is_reported(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Records: small files of stable bytes from which another machine has the results and goes on."""
+"""Records: small files of stable bytes that give another machine the results, so that it can continue."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ runs: [{method: dense}, {method: global_mp, sparsity: [80%, 90%]}]
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the first machine has computed: a dense training and a run that starts from it. Records lie in `records`."""
+    """What the first machine has computed: a dense training and a run that starts from it. Records are in `records`."""
     results = tmp_path_factory.mktemp("first")
     for run in (DENSE, PRUNED):
         assert attempt(run, "s", Settings(results=results)).outcome == "done"
@@ -98,7 +98,7 @@ def test_the_bytes_are_stable_and_survive_the_way_through_another_machine(first:
         assert (target / f"{run.id}.json").read_bytes() == (first / f"records/{run.id}.json").read_bytes()
     again = command("record", second.parent / "s.yaml", "--results", second)
     assert "0 new records, 0 changed, 2 there already" in again.stderr
-    # the folder that is committed, whole
+    # all of the folder that is committed
     assert command("merge", second / "reference", "--into", second.parent / "third").exit_code == 0
     assert result_of(second.parent / "third", PRUNED) == result_of(second, PRUNED)
 
@@ -172,7 +172,7 @@ def test_the_dense_training_is_computed_anew_when_a_run_starts_from_it(first: Pa
         "s: only the record of 1 dense training is here; the weights are computed anew, for 1 run that starts from it"
     ]
     assert lines_after("s", recorded, Store(second)) == []
-    # without a plan, as in a job of a cluster whose task holds this run only
+    # without a plan, as in a cluster job that has only this run
     notes: list[str] = []
     assert compute(SECOND, second, Watch(on_note=notes.append)) == "done"
     assert notes == [f"only the record of dense training {DENSE.id} is here; its weights are computed anew"]
@@ -187,7 +187,7 @@ def test_the_dense_training_is_computed_anew_when_a_run_starts_from_it(first: Pa
 
 
 def test_tables_have_the_recorded_result_until_the_new_one_is_there(second: Path) -> None:
-    """Stopped in the middle: the result stays, and the training goes on from its checkpoint, which nobody tidies."""
+    """Stopped midway: the result stays, and the training continues from its checkpoint, which nothing removes."""
     assert compute(DENSE, second, Watch(stop=lambda: True)) == "interrupted"
     assert folder(second, DENSE).checkpoint_path.exists()
     tidy(folder(second, DENSE))
@@ -200,7 +200,7 @@ def test_tables_have_the_recorded_result_until_the_new_one_is_there(second: Path
 
 
 def test_runs_from_other_weights_are_marked(first: Path, second: Path) -> None:
-    """A machine that rounds otherwise, played by a record that names other weights."""
+    """A machine that rounds differently, simulated by a record that names other weights."""
     for run, key in ((DENSE, "stored"), (PRUNED, "start")):
         result = result_of(second, run)
         result["provenance"]["weights"][key] = "f" * 64

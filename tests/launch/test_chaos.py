@@ -1,4 +1,4 @@
-"""A short play of `chaos.py`: a killed worker, a full disk and damaged files change no number of a study."""
+"""A short run of `chaos.py`: a killed worker, a full disk and damaged files change no number of a study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from chaos_round import NUM_RUNS
 
 SEED = 1
-"""With it the round begins with stored results."""
+"""With this number the round begins with stored results."""
 
 
 def test_a_difference_is_found(tmp_path: Path) -> None:
@@ -55,5 +55,5 @@ def test_faults_change_no_result(tmp_path: Path) -> None:
     names = ("dense weights", "`result.json`", "temporary files", "full disk and killed worker", "`checkpoint.pt`")
     faults = [next(fault for fault in chaos.FAULTS if fault.name == name) for name in names]
     played = chaos.play_round(tmp_path / "disturbed", random.Random(SEED), begin, faults)
-    # Whether a command at work is disturbed before it ends depends on the machine.
+    # Whether a running command is disturbed before it ends depends on the machine.
     assert {name for name, _ in played} >= {*names} - {"full disk and killed worker"}, played

@@ -1,4 +1,4 @@
-"""Whose fault an error is, and what `attempt` makes of it."""
+"""Whether an error is the fault of the run or of the machine, and what `attempt` does with it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_method_that_exits_has_failed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_disk_that_is_full_for_the_record(
     place: str, error: Exception | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever became of the run, nothing is raised; what is on no record is tried again."""
+    """Nothing is raised whatever happened to the run, and a run whose outcome was not recorded is tried again."""
     if error is None:
         monkeypatch.setattr(harness, "execute", lambda *_: None)
     else:
@@ -163,10 +163,10 @@ def test_data_without_a_home_folder_are_missing(monkeypatch: pytest.MonkeyPatch)
         load("mnist")
 
 
-def test_a_full_disk_is_told_in_one_line(
+def test_a_full_disk_is_reported_in_one_line(
     tmp_path: Path, tiny_study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the command itself, which notes that a failed run may be tried again."""
+    """In the command itself, when it records that a failed run may be tried again."""
     run = load_study(str(tiny_study)).runs[0]
     folder = Store(tmp_path / "results").folder("tiny", run)
     folder.create(run)
@@ -187,7 +187,7 @@ def test_a_full_disk_is_told_in_one_line(
 
 
 def test_a_claim_that_does_not_fit_on_the_disk_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is made, then there is no room for its content."""
+    """The file is created, then there is no room for its content."""
     run, settings = make_run(), Settings(results=tmp_path, device="cpu")
     folder = Store(tmp_path).folder("s", run).path
 

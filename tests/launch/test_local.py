@@ -75,7 +75,7 @@ def outcome(folder: RunFolder) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study computed without trouble; all others are compared with it."""
+    """The study computed without faults; all others are compared with it."""
     cwd = tmp_path_factory.mktemp("undisturbed")
     (cwd / "study.yaml").write_text(STUDY, encoding="utf-8")
     done = run(cwd, "run", "study.yaml", "--jobs", "2")
@@ -98,13 +98,13 @@ def test_status_json_counts(undisturbed: Path) -> None:
 
 @pytest.mark.parametrize("victim", ["dense", "global_mp"])
 def test_kill_minus_nine_loses_nothing(victim: str, undisturbed: Path, tmp_path: Path) -> None:
-    """Killed in the middle of a dense training or of a fine-tuning: the next run ends with the same results."""
+    """Killed in the middle of a dense training or of a fine-tuning: the next command gives the same results."""
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     process = start(tmp_path, "run", "study.yaml", "--jobs", "1", "--checkpoint-every", "2")
     folder = folders(tmp_path)[victim]
     wait_for(lambda: len(folder.history()) >= 3)
     kill_group(process)
-    # a killed process is there until the kernel has taken it down
+    # a killed process exists until the kernel has removed it
     wait_for(lambda: folder.status().state != "running", 60)
     assert folder.status().state == "interrupted"
     assert not folder.result_path.exists()
@@ -137,7 +137,7 @@ def test_interrupting_stops_after_the_epoch_and_loses_nothing(undisturbed: Path,
 
 
 def test_two_processes_that_want_the_same_share_it(undisturbed: Path, tmp_path: Path) -> None:
-    """Started together on one results folder: each run is computed once, by one of them."""
+    """Two commands started together on one results folder: each run is computed once, by one of them."""
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     processes = [start(tmp_path, "run", "study.yaml", "--jobs", "1") for _ in range(2)]
     for process in processes:
@@ -221,7 +221,7 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     as_json = json.loads(run(tmp_path, "logs", failed["raises"]["id"], "--json").stdout)
     assert as_json["attempts"][-1]["outcome"] == "failed"
 
-    # trouble of the machine is tried again, trouble of the run only when asked
+    # machine failures are tried again, failures of the run only when asked
     again = run(tmp_path, "run", "study.yaml", "--plugin", "broken.py", "--jobs", "1")
     assert again.returncode == 1
     assert "2 runs to compute" in again.stderr
@@ -231,7 +231,7 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_data_that_are_not_there_are_told_once_before_any_run(jobs: str, tmp_path: Path) -> None:
+def test_missing_data_are_reported_once_before_any_run(jobs: str, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(
         STUDY.replace("{name: digits, options: {limit: 400}}", "mnist"), encoding="utf-8"
     )
@@ -296,7 +296,7 @@ class Loads(MaskPruner):
 
 
 def test_a_run_may_start_processes_of_its_own(tmp_path: Path) -> None:
-    """As ImageNet's loader does: daemonic workers could not."""
+    """As ImageNet's loader does; daemonic workers could not start processes."""
     (tmp_path / "loads.py").write_text(LOADER, encoding="utf-8")
     (tmp_path / "study.yaml").write_text(
         STUDY.replace("epochs: 6", "epochs: 1").replace("[global_mp, snip]", "[loads]"), encoding="utf-8"
@@ -306,7 +306,7 @@ def test_a_run_may_start_processes_of_its_own(tmp_path: Path) -> None:
 
 
 def test_workers_whose_parent_is_killed_stop_with_a_checkpoint(undisturbed: Path, tmp_path: Path) -> None:
-    """Only the parent is killed: its worker stops after the epoch, and the run counts as interrupted, not failed."""
+    """Only the parent is killed: its worker stops after the epoch, and the run counts as interrupted, not as failed."""
     (tmp_path / "study.yaml").write_text(STUDY.replace("epochs: 6", "epochs: 60"), encoding="utf-8")
     process = start(tmp_path, "run", "study.yaml", "--jobs", "1", "--checkpoint-every", "1000")
     folder = folders(tmp_path)["dense"]

@@ -1,4 +1,4 @@
-"""Methods that do things to their process: other runs and the end of the study do not suffer from them."""
+"""Methods that change their process: other runs and the end of the study are not affected."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_no_run_suffers_from_what_another_does_to_the_process(tmp_path: Path) ->
 
 
 def left_behind(cwd: Path) -> list[str]:
-    """Processes that still work in the folder of the test."""
+    """Processes that still have the folder of the test as working directory."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -160,7 +160,7 @@ def left_behind(cwd: Path) -> list[str]:
 
 @pytest.mark.timeout(100)
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system bounds the address space")
-def test_where_torch_does_not_fit_into_memory_it_is_said(tmp_path: Path) -> None:
+def test_that_torch_does_not_fit_into_memory_is_reported(tmp_path: Path) -> None:
     write_study(tmp_path, "plain")
     done = run(tmp_path, "run", "study.yaml", "--plugin", "odd.py", "--jobs", "2", memory=600 << 20)
     assert done.returncode == 1, done.stderr

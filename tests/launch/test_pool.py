@@ -1,4 +1,4 @@
-"""The pool of workers with workers that die, cannot start, or find their machine at fault."""
+"""The worker pool, with workers that die, cannot start, or fail because of their machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_runs(*methods: str) -> list[Run]:
 
 
 class Played:
-    """A pool that is given runs until all have ended, and what was heard."""
+    """A pool that gets runs until all have ended, and the calls that it made."""
 
     def __init__(self, results: Path, target: Any, runs: list[Run], num_workers: int = 1, **changes: Any) -> None:
         self.endings: dict[str, Ending] = {}
@@ -67,7 +67,7 @@ class Played:
 
 @pytest.mark.timeout(60)
 def test_a_worker_that_dies_idle_is_replaced(tmp_path: Path) -> None:
-    """It had been given a run that it never began: the run goes to another worker."""
+    """It had been given a run and had not begun it: the run goes to another worker."""
     played = Played(tmp_path, fake_workers.dies_idle, make_runs("a", "b")).play()
     assert played.outcomes == {"a": "done", "b": "done"}
     assert (tmp_path / "died").exists()
@@ -104,7 +104,7 @@ def test_a_run_whose_worker_is_killed_has_failed_and_the_others_go_on(tmp_path: 
         (fake_workers.dies_early, "killed by SIGABRT"),
     ],
 )
-def test_where_no_worker_starts_the_reason_is_said(target: Any, why: str, tmp_path: Path) -> None:
+def test_the_reason_why_no_worker_starts_is_reported(target: Any, why: str, tmp_path: Path) -> None:
     played = Played(tmp_path, target, make_runs("a", "b"), num_workers=2)
     with pytest.raises(NoWorker, match=f"^no worker process can be started on .*: {why}$"):
         played.play()
@@ -152,9 +152,7 @@ def test_several_processes_of_one_run_are_not_replaced(tmp_path: Path) -> None:
     assert played.outcomes == {"dies": "failed"}
 
 
-def test_a_full_disk_does_not_keep_a_dead_worker_from_being_buried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_does_not_stop_the_pool_when_a_worker_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run,) = make_runs("a")
     folder = Store(tmp_path).folder("s", run)
     folder.write_attempt(1, {"pid": 7, "outcome": None})
@@ -200,7 +198,7 @@ def test_a_worker_that_hangs_ends_after_its_parent(tmp_path: Path) -> None:
 
 def test_the_end_of_a_process_is_seen_where_others_keep_its_pipes_open() -> None:
     class Dead:
-        """As multiprocessing's, whose join(timeout) waits for a pipe that a grandchild has inherited."""
+        """Like a process of multiprocessing, whose join(timeout) waits for a pipe that a grandchild has inherited."""
 
         killed = joined = False
 

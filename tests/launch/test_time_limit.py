@@ -1,4 +1,4 @@
-"""A limit of time: what cannot be finished does not begin, what still computes stops with a checkpoint."""
+"""A time limit: runs that cannot finish do not begin, runs that still compute stop with a checkpoint."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_is_no_duration_is_refused_by_name(text: str) -> None:
         parse_duration(text)
 
 
-def test_durations_are_told_as_they_are_given() -> None:
+def test_durations_are_shown_as_they_are_given() -> None:
     told = [spelled_duration(seconds) for seconds in (0.2, 45, 60, 9000, 3600, 3601, 5399)]
     assert told == ["1s", "45s", "1m", "2h30m", "1h", "1h", "1h30m"]
 
@@ -88,7 +88,7 @@ def test_a_run_that_goes_on_needs_its_missing_epochs_only(tmp_path: Path) -> Non
     assert not limit.can_finish(replace(DENSE, seed=5))
 
 
-def test_what_is_left_is_told_with_what_never_fits(tmp_path: Path) -> None:
+def test_what_is_left_is_reported_with_what_never_fits(tmp_path: Path) -> None:
     store = Store(tmp_path)
     limit = TimeLimit(3600, "s", store)
     assert limit.left_line([SNIP, PRUNED]) == "time limit of 1h: 2 left"
@@ -100,7 +100,7 @@ def test_what_is_left_is_told_with_what_never_fits(tmp_path: Path) -> None:
 
 
 class OverAfterAnEpoch(TimeLimit):
-    """Over as soon as the first epoch of a run is heard of."""
+    """Over as soon as the first epoch of a run is reported."""
 
     heard = False
 

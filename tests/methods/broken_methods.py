@@ -227,7 +227,7 @@ class Replacing(GlobalMagnitude):
 
 @dataclass(kw_only=True)
 class Unplanned(IterativeMagnitude):
-    """Trains once more than its rule says."""
+    """Trains one round more than its rule says."""
 
     label: ClassVar[str] = "Unplanned"
     epochs_rule: ClassVar[str] = "iterative_epochs:trained_epochs"
@@ -239,7 +239,7 @@ class Unplanned(IterativeMagnitude):
 
 @dataclass(kw_only=True)
 class TrustingLater(GlobalMagnitude):
-    """Prunes while it trains, and ranks whatever it finds."""
+    """Prunes while it trains, and ranks weights without checking that they are finite."""
 
     label: ClassVar[str] = "TrustingLater"
 

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
 
 class Middle(nn.Module):
-    """Sequences (batch, 8, hidden) to (batch, 8, hidden) by what a subclass makes of `hidden`, an even number."""
+    """Maps sequences (batch, 8, hidden) to the same shape, by layers that a subclass makes; `hidden` is even."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Tied(Middle):
 
 
 class TiedToEmbedding(Middle):
-    """The embedding comes first, so the model knows the tensor by its name."""
+    """The embedding comes first, so the tensor has its name in the model."""
 
     def make(self, hidden: int) -> None:
         self.embed = nn.Embedding(hidden, hidden)
@@ -46,7 +46,7 @@ class TiedToEmbedding(Middle):
 
 
 class View(Middle):
-    """A second parameter in the memory of the first."""
+    """A second parameter that shares the memory of the first."""
 
     def make(self, hidden: int) -> None:
         super().make(hidden)

@@ -12,9 +12,9 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """While it is entered: the bytes of all tensors that operators have made and nobody has let go, and their peak.
+    """While active: the bytes of all tensors that operators have made and that are not freed, and their peak.
 
-    Tensors that were there before do not count; neither does what an operator takes for itself while it runs.
+    Tensors from before do not count, nor does the working memory inside an operator.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""AC/DC: the published table of phases, weights that restart from zero, momentum, the exact end."""
+"""AC/DC: the published table of phases, weights that restart from zero, momentum, the exact final sparsity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structured Global MP on FastGRNN: which ranks stay, that removed ones are inert, and when masks are applied."""
+"""Structured Global MP on FastGRNN: which ranks stay, that removed ranks have no effect, when masks are applied."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_columns_stay_zero_or_grow_back_within_an_epoch() -> None:
         prune_now(pruners[apply], context_of(model))
     assert train_epoch(pruners["step"], models["step"]) == [2, 2, 2, 2]
     assert train_epoch(pruners["epoch"], models["epoch"]) == [4, 4, 4, 2]
-    # the paired rows trained along; they go at the end, without changing the outputs
+    # the paired rows were trained too; they are removed at the end, without changing the outputs
     assert models["epoch"].cell.U2.all()
     inputs = torch.randn(4, 6, 3)
     before = models["epoch"](inputs)

@@ -25,7 +25,7 @@ NOT_ON_TWO_RANKS: dict[str, str] = {
     "small_dense": "needs a network that takes a width",
 }
 WITHOUT_MASKS = ("dense", "dense_longer", "str", "random_subspace")
-ONLY_DENSE = ("dense_longer",)  # refuse a sparsity
+ONLY_DENSE = ("dense_longer",)  # methods that refuse a sparsity
 
 
 @pytest.mark.parametrize("name", method_names())
@@ -93,7 +93,7 @@ def test_a_broken_method_is_found(name: str, check: str, detail: str) -> None:
 
 @pytest.mark.usefixtures("broken_methods")
 def test_every_check_finds_a_broken_method() -> None:
-    """The list above has every check and every broken method."""
+    """Every check and every broken method is in the list above."""
     assert {check for _, check, _ in BROKEN} == set(CHECKS)
     assert {name for name, _, _ in BROKEN} | {"good"} == set(registry._plugins)
 

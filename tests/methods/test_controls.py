@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites, num_kept
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.registry import MODELS, create_model
 from prunebench.benchmark.training.measure import kept_by_layer
 from prunebench.methods.bases.borrowed_mask import shuffled
@@ -182,7 +183,7 @@ IMAGES = sorted(set(MODELS) - {"fastgrnn"})
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_small_dense_meets_the_budget_of_every_network(name: str) -> None:
-    """One step wider is too wide, and what whole channels leave unused is at most an eighth of the budget."""
+    """One step wider is too wide, and whole channels leave at most an eighth of the budget unused."""
     shape = (1, 28, 28) if name.startswith("lenet") or name.endswith("-small") else (3, 32, 32)
 
     def rebuild(**options: Any) -> nn.Module:

@@ -36,7 +36,7 @@ def _no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plugin(folder: Path, lines: str = "", head: str = "", body: str = BODY) -> Path:
-    """A plug-in whose class has these lines as well; `head` stands before the class."""
+    """A plug-in whose class has these additional lines; `head` is the text before the class."""
     path = folder / "mine.py"
     path.write_text(HEAD + head + body + "".join(f"    {line}\n" for line in lines.splitlines()), encoding="utf-8")
     return path

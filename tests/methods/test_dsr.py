@@ -1,4 +1,4 @@
-"""DSR: the adaptive threshold, the last weight of a layer, regrowth by survivors at fresh positions, the period."""
+"""DSR: the adaptive threshold, the last weight of a layer, regrowth at new positions by survivors, the period."""
 
 from __future__ import annotations
 

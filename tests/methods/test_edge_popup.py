@@ -1,4 +1,4 @@
-"""Edge-popup: the forward mask, the gradient that reaches every score, frozen weights, exact counts, folding."""
+"""Edge-popup: the forward mask, the gradient of every score, frozen weights, exact counts, the network at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Literal
 
 import pytest
 import torch
-from prunebench.benchmark.api.masks import Masks, find_sites, num_kept
+from prunebench.benchmark.api.masks import Masks, num_kept
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.methods.edge_popup import EdgePopup, Supermask
 from prunebench.methods.parts.straight_through import shadow
 from torch import nn

@@ -1,4 +1,4 @@
-"""Filter pruning: which channels may go, counts, inert leftovers, and the smaller network that is left."""
+"""Filter pruning: which channels may be removed, counts, leftovers without effect, and the smaller network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites, num_kept
+from prunebench.benchmark.api.masks import num_kept
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.training.measure import check_masks
 from prunebench.methods.filter_norm import FilterL1, FilterL2, count_kept, keep_filters, removal_order, slice_scores
@@ -51,7 +52,7 @@ def test_flattened_planes_take_several_columns_a_channel() -> None:
 
 
 class Odd(nn.Module):
-    """Channels that must stay: concatenated, called twice, reshaped, and read by a grouped convolution."""
+    """Channels that must stay: concatenated, of a layer called twice, reshaped, or read by a grouped convolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,7 +231,7 @@ def test_real_networks_come_near_the_target_and_stay_zero(name: str) -> None:
     prune_now(pruner, toy_context(model))
     check_masks(pruner, at_end=False)
     assert abs(pruner.masks.num_kept / pruner.masks.num_total - 0.5) < 0.01
-    # garbage in the removed readers changes nothing: what they read is what no filter writes
+    # garbage in the removed input channels changes nothing: no filter writes what they read
     model.eval()
     images = torch.randn(2, 1, 8, 8)
     before = model(images)

@@ -1,4 +1,4 @@
-"""Gradual pruning: the ramp's values and steps, nested masks, the exact end, GMP's distributions."""
+"""Gradual pruning: the ramp's values and steps, nested masks, the exact final sparsity, GMP's distributions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every method on every kind of layer: it prunes exactly, in all places that hold a weight, or refuses by name."""
+"""Every method on every kind of layer: it prunes exactly wherever a weight is held, or refuses and names the layer."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from layer_kinds import (
     network_kind,
 )
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites
 from prunebench.benchmark.api.pruner import Pruner
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.training.measure import check_masks, count_layers, kept_by_layer
 from prunebench.methods.bases.toy_task import INPUT_SHAPE, toy_network
@@ -172,7 +172,7 @@ def test_nm_prunes_recurrent_and_attention_matrices_along_their_inputs() -> None
 
 
 def test_a_recurrent_layer_computes_with_the_pruned_weights() -> None:
-    """torch's layer keeps a list of its weights beside its parameters: a stale one would hide what is pruned."""
+    """torch's layer keeps a list of its weights besides its parameters: an outdated list would hide the pruning."""
     network = toy_network(kind=network_kind(Recurrent))
     run = Trial(make("global_mp"), network, ToyTask(epochs=1)).train()
     run.pruner.detach()

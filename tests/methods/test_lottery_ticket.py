@@ -25,7 +25,7 @@ from toys import (
 
 
 class Recorder(IterativeMagnitude):
-    """Notes the network before and after every begin of a round."""
+    """Records the network before and after every `begin_round`."""
 
     def begin_round(self, index: int) -> None:
         before = {name: tensor.clone() for name, tensor in self.context.model.state_dict().items()}
@@ -65,8 +65,8 @@ def test_three_rounds_of_half_end_at_the_target_and_return_to_the_initial_weight
     for before, after, masks in noted[1:]:
         scores = torch.cat([before[name].abs().flatten() for name in masks])
         chosen = torch.cat([mask.flatten() for mask in masks.values()])
-        assert scores[chosen].min() >= scores[~chosen].max()  # by the trained weights
-        for name, tensor in after.items():  # all the rest as it was at first, statistics of batch norm included
+        assert scores[chosen].min() >= scores[~chosen].max()  # chosen by the trained weights
+        for name, tensor in after.items():  # everything else is as at the start, batch-norm statistics included
             assert torch.equal(tensor, initial[name] * masks[name] if name in masks else initial[name])
     for (_, _, earlier), (_, _, later) in zip(noted, noted[1:], strict=False):  # noqa: RUF007
         assert all(not (later[name] & ~earlier[name]).any() for name in later)
@@ -102,7 +102,7 @@ def test_rewinding_to_an_epoch_restores_its_weights_and_starts_there() -> None:
     pruner = Recorder(sparsity=0.5, prune_fraction=0.5, rewind_epoch=1)
     assert [pruner.first_epoch(index) for index in range(2)] == [0, 1]
     train_all(pruner, context)
-    # the first epoch of round 0, once more
+    # the first epoch of round 0 again
     model, dense = tiny_net(), IterativeMagnitude()
     prune_now(dense, toy_context(model, epochs=3))
     optimizer = make_optimizer(dense)

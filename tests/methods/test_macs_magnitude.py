@@ -43,7 +43,7 @@ def test_power_moves_the_budget_to_cheap_layers() -> None:
 
 
 def test_bound_finds_the_power() -> None:
-    # 22 of 44 are kept at power 0; 13 at the next swap
+    # 22 of 44 are kept at power 0; 13 after the next swap
     assert masks_of(macs_sparsity=0.5) == GLOBAL
     assert masks_of(macs_sparsity=0.51) == masks_of(macs_sparsity=1 - 13 / 44) == CHEAPER
     assert masks_of(macs_sparsity=0.9) == {"0.weight": [[0, 0, 0, 0]], "1.weight": [[1, 1, 1, 1]]}

@@ -1,4 +1,4 @@
-"""Global and layer-wise MP against the worked examples, and what must hold of any magnitude ranking."""
+"""Global and layer-wise MP against the worked examples, and what must hold for any magnitude ranking."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_minimum_of_one_weight_repairs_it(mode: str) -> None:
 
 
 def test_ties_at_the_cut_do_not_change_the_count() -> None:
-    """The released code asked for 50 % here removes one weight of six."""
+    """At 50 % the released code removes one weight of six here."""
     assert masks(GlobalMagnitude(sparsity=0.5), network([[1, -2], [3, 0.5]], [[2, -1]])) == ([[0, 1], [1, 0]], [[1, 0]])
 
 

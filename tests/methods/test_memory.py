@@ -22,7 +22,7 @@ from torch import Tensor, nn
 SHAPE = (3, 32, 32)
 TIMES_THE_MODEL = 3
 GRADIENTS_MB = 1
-"""What WoodFisher stores of gradients is an option of its own, `memory_mb`, and comes on top."""
+"""The gradients that WoodFisher stores are bounded by its option `memory_mb` and are added to this."""
 
 
 class SmallBatches(ToyTask):
@@ -44,14 +44,14 @@ class SmallBatches(ToyTask):
 
 
 def network(**options: Any) -> nn.Module:
-    """Seventeen layers, none with more than an eighth of the weights: what is done layer by layer takes little."""
+    """Seventeen layers, none with more than an eighth of the weights: work layer by layer takes little memory."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return create_model("vgg-19-bn", num_classes=10, input_shape=SHAPE, **{"width": 0.125, **options})
 
 
 def peak(method: str) -> int:
-    """Bytes of all tensors but the first network's, at most, over a whole training with SGD and momentum."""
+    """Peak bytes of all tensors except the first network's, over a whole training with SGD and momentum."""
     options = quick_options(describe(method))
     if method == "woodfisher":
         options |= {"memory_mb": GRADIENTS_MB}
@@ -95,7 +95,7 @@ def test_dense_training_takes_gradients_and_momentum() -> None:
 
 
 def test_scores_beyond_float32_take_no_more_than_a_copy() -> None:
-    """They are all infinite in float32: one tie of the size of the network."""
+    """All scores are infinite in float32: one tie as large as the network."""
     scores = [torch.rand(1000, dtype=torch.float64) * 1e300 for _ in range(10)]
     with LiveBytes() as counted:
         keep_largest_of(scores, 100)
@@ -104,7 +104,7 @@ def test_scores_beyond_float32_take_no_more_than_a_copy() -> None:
 
 @pytest.mark.parametrize("method", [name for name in method_names() if not name.endswith("_columns")])
 def test_within_the_bound(method: str) -> None:
-    """Measured over the whole training; those of columns prune recurrent cells, which are small."""
+    """Measured over the whole training. Methods that prune columns are left out: recurrent cells are small."""
     size = sum(parameter.numel() * 4 for parameter in network().parameters())
     bound = TIMES_THE_MODEL * size + (GRADIENTS_MB * 2**20 if method == "woodfisher" else 0)
     assert peak(method) - dense_peak() <= bound

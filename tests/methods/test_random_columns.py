@@ -38,7 +38,7 @@ def kept(seed: int, first_columns: float = 1.0) -> list[bool]:
 
 
 def test_the_draw_does_not_see_the_weights() -> None:
-    """Every pair of columns comes up over forty seeds, also where two columns are a thousand times as large."""
+    """Forty seeds draw every pair of columns, also if two columns are a thousand times as large."""
     drawn = {tuple(kept(seed, first_columns=1e3)) for seed in range(40)}
     wanted = {tuple(index in pair for index in range(4)) for pair in itertools.combinations(range(4), 2)}
     assert drawn == wanted

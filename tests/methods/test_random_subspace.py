@@ -60,7 +60,7 @@ def test_columns_have_norm_one_and_are_nearly_orthogonal() -> None:
 def test_as_many_numbers_are_trained_as_pruning_would_keep(sparsity: float, trained: int) -> None:
     pruner = RandomSubspace(sparsity=sparsity)
     model, _ = train_all(pruner, toy_context(tiny_net()))
-    assert pruner.num_trained == trained
+    assert pruner.state_dict()["position"].numel() == trained
     assert sum(p.numel() for group in pruner.param_groups(0.0, True) for p in group["params"]) == trained
     moved = torch.cat([p.detach().flatten() for p in model.parameters()]) - pruner._origin
     rank = torch.linalg.lstsq(as_matrix(pruner._projection), moved[:, None])

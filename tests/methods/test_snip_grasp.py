@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.api.masks import find_sites
 from prunebench.benchmark.api.pruner import Batch
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.fastgrnn import FastGrnn, FastGrnnCell
 from prunebench.benchmark.perf.fastgrnn import LoopCell
 from prunebench.methods.bases.mask_pruner import MaskPruner
@@ -108,7 +108,7 @@ def test_grasp_removes_what_the_gradient_norm_needs_least() -> None:
 
 @pytest.mark.parametrize("pruner", [Snip(sparsity=0.9, score_samples=32), GraSP(sparsity=0.9, samples_per_class=4)])
 def test_scores_do_not_depend_on_the_state_around_them(pruner: Snip | GraSP) -> None:
-    """Mode, random state and earlier gradients of the model make no difference, and stay as they were."""
+    """Mode, random state and earlier gradients of the model do not matter, and stay as they were."""
     found = []
     for noise in (False, True):
         model = tiny_net()

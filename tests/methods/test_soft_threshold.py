@@ -1,4 +1,4 @@
-"""STR: the worked example, thresholds that move by decay alone at first, materialised weights."""
+"""STR: the worked example, thresholds that only weight decay moves at first, weights after `detach`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.methods.soft_threshold import STR, SoftThreshold
 from torch import nn
 from toys import resume_equals_uninterrupted, tiny_net, toy_context, train_all

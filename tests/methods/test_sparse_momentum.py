@@ -79,7 +79,7 @@ def test_what_does_not_fit_goes_to_the_others_in_equal_parts() -> None:
     assert distribute(8, [0.75, 0.25], [20, 20]) == [6, 2]
     # 30 * (0.8, 0.1, 0.1) = 24, 3, 3: 14 too many for the first, 7 more for each of the others
     assert distribute(30, [0.8, 0.1, 0.1], [10, 40, 40]) == [10, 10, 10]
-    # then the second is full as well: 5 of its 10 go on to the third
+    # then the second is full too: 5 of its 10 go to the third
     assert distribute(30, [0.8, 0.1, 0.1], [10, 5, 40]) == [10, 5, 15]
     assert distribute(3, [1.0, 0.0], [1, 2]) == [1, 2]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from prunebench.benchmark.api.masks import find_sites
 from prunebench.benchmark.api.pruner import Batch, Context, Pruner
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.training.measure import check_masks
 from prunebench.benchmark.training.step import Step
@@ -21,7 +21,7 @@ INPUT_SHAPE = (1, 8, 8)
 NUM_CLASSES = 4
 NUM_SAMPLES = 64
 RECIPE = Recipe(epochs=1)
-"""The step reads no more of it than that there is no clipping, no label smoothing and no autocast."""
+"""The step reads only that there is no clipping, no label smoothing and no autocast."""
 
 
 class TwoLayerLinear(nn.Module):

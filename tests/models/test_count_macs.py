@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.count_macs import count_macs, sparse_macs
 from prunebench.benchmark.models.registry import create_model
 from prunebench.methods.parts.allocation import erk_densities
@@ -131,7 +131,7 @@ def test_a_module_of_another_kind_that_cannot_count_is_refused() -> None:
 
 
 def test_a_layer_that_forward_passes_by_is_refused() -> None:
-    """A weight that is used without calling its layer: zero would be a wrong count."""
+    """A weight that is used without calling its layer; a count of zero would be wrong."""
 
     class Passing(nn.Module):
         def __init__(self) -> None:
@@ -181,7 +181,7 @@ def test_a_bilinear_layer_uses_each_weight_once_a_pair() -> None:
 
 
 SEQUENCE = (7, 3)
-"""Time steps and features; a batch of one is put before it."""
+"""Time steps and features; a batch dimension of one is added in front."""
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
@@ -287,7 +287,7 @@ def test_counting_leaves_no_trace() -> None:
     assert [len(module._forward_hooks) for module in model.modules()] == hooks
     assert torch.equal(torch.get_rng_state(), random_state)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
-    assert seen == [1]  # the user's own hooks saw one call and are still there
+    assert seen == [1]  # the user's own hooks saw one call and still exist
 
 
 def test_hooks_and_flags_are_restored_when_forward_fails() -> None:
@@ -323,7 +323,7 @@ def test_cpu_and_meta_agree() -> None:
     ],
 )
 def test_torchs_counter_agrees(name: str, shape: tuple[int, ...], num_classes: int) -> None:
-    """FlopCounterMode counts a multiply-add as two and, like us, nothing but convolutions and matrix products."""
+    """FlopCounterMode counts a multiply-add as two and, like us, only convolutions and matrix products."""
     model = on_meta(name, shape, num_classes).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, *shape, device="meta"))

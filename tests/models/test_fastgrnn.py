@@ -1,4 +1,4 @@
-"""FastGRNN: the recurrence by hand, the published parameter table, and columns that become inert."""
+"""FastGRNN: the recurrence by hand, the published parameter table, and columns that have no effect any more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.models.fastgrnn import FastGrnn, FastGrnnCell, effective_parameters
 from prunebench.benchmark.models.registry import create_model

@@ -45,7 +45,7 @@ def tensors_of(inputs: Inputs) -> tuple[Tensor, ...]:
 
 
 def with_tensors(tensors: Sequence[Tensor]) -> Inputs:
-    """The reverse of `tensors_of`."""
+    """The inverse of `tensors_of`."""
     driven, *factors, bias_gate, bias_update, zeta, nu, initial = tensors
     return Inputs(
         driven, factors[0] if len(factors) == 2 else None, factors[-1], bias_gate, bias_update, zeta, nu, initial
@@ -89,7 +89,7 @@ def test_the_backward_pass_runs_as_often_as_it_is_asked_and_leaves_its_inputs() 
 
 
 def test_gradients_of_gradients_count_an_input_made_of_another_once() -> None:
-    """As two cells with the same weights have it, one on top of the other."""
+    """As in two stacked cells with the same weights."""
     inputs = random_inputs(4, 3, 3, None)
 
     def penalty(way: Recurrence) -> Tensor:
@@ -102,7 +102,7 @@ def test_gradients_of_gradients_count_an_input_made_of_another_once() -> None:
 
 
 def test_the_cell_learns_as_a_loop_of_single_operations_does() -> None:
-    """In float32, over a window of HAR-2's length; `LoopCell` multiplies by each factor in its turn."""
+    """In float32, over a window of HAR-2's length; `LoopCell` multiplies by one factor after the other."""
     torch.manual_seed(0)
     for rank_u in (20, 3):
         ours, loop = FastGrnnCell(9, 20, 9, rank_u), LoopCell(9, 20, 9, rank_u)
@@ -135,7 +135,7 @@ def test_transforms_of_torch_func_work() -> None:
 
 
 def test_autocast_reaches_the_products() -> None:
-    """As torch has it: products in bfloat16, sums and the hidden state in float32."""
+    """As in torch: products in bfloat16, sums and the hidden state in float32."""
     torch.manual_seed(0)
     cell, windows = FastGrnnCell(3, 6, 3, 2), torch.randn(4, 5, 3)
     exact = cell(windows)
@@ -156,7 +156,7 @@ def test_tanh_by_sigmoid_is_tanh_to_rounding() -> None:
 
 
 def test_torch_counts_the_multiply_adds_of_the_loop() -> None:
-    """The operation may multiply the factors first; a weight counts once a time step all the same."""
+    """Even if the operation multiplies the factors first, a weight counts once a time step."""
     cell, windows = LoopCell(9, 80, 9, 80), torch.zeros(1, 128, 9)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         cell(windows)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from prunebench.benchmark.api.errors import UserError
-from prunebench.benchmark.api.masks import find_sites
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.models.registry import MODELS, create_model, model_names, model_options
 from prunebench.benchmark.models.resnet import ScaledResNet
@@ -67,7 +67,7 @@ SMALL_INPUTS = {
     "resnet-50": (3, 32, 32),
     "vgg-19-bn": (3, 32, 32),
 }
-"""The least input of each network that does not take (3, 8, 8)."""
+"""The smallest input of each network that does not take (3, 8, 8)."""
 
 
 def on_meta(name: str, input_shape: tuple[int, ...], num_classes: int = 10, **options: Any) -> nn.Module:
@@ -105,7 +105,7 @@ def test_every_image_network_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("name", model_names())
 def test_trains_and_its_sites_get_gradients(name: str) -> None:
-    """Batch norm over one value is an error in training: the least input must be large enough for it."""
+    """Batch norm over one value is an error in training, so the smallest input must give it more than one."""
     shape = SMALL_INPUTS.get(name, (3, 8, 8))
     torch.manual_seed(0)
     model = create_model(name, num_classes=7, input_shape=shape).train()
@@ -255,7 +255,7 @@ def test_vgg_features_are_torchvisions() -> None:
 
 
 def test_global_magnitude_empties_layers_of_mobilenet_small_only() -> None:
-    """One threshold over all weights at initialisation: the mobile network is the suite's small case of collapse."""
+    """One threshold over all weights at initialisation: the mobile network is a small example of layer collapse."""
 
     def emptied(name: str, sparsity: float) -> set[str]:
         torch.manual_seed(0)

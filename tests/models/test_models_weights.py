@@ -29,7 +29,7 @@ def state() -> dict[str, Tensor]:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """torch's hub cache in an empty folder, and no way to the network."""
+    """torch's hub cache in an empty folder, without access to the network."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -161,7 +161,7 @@ def test_a_damaged_cache_is_refused(hub: Path) -> None:
 
 
 def test_fetch_downloads_once_with_the_hash(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The content stands in for the download; its name carries its own hash, as the publisher's do."""
+    """The content replaces the download; its name carries its hash, as the publisher's files do."""
     content = b"weights"
     prefix = hashlib.sha256(content).hexdigest()[:8]
     url = f"https://example.org/models/small-{prefix}.pth"

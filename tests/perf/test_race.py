@@ -1,4 +1,4 @@
-"""The script of the README's race: every way trains an epoch, in a process of its own."""
+"""The script of the README's race: every way trains an epoch in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of any text in every kind of figure: each is shown as it is written."""
+"""Labels of any text in every kind of figure: each is shown literally."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABELS = {
     "方法": "\\u65b9\\u6cd5",
     "W" * 300: "W" * 13,
 }
-"""Labels and how they are shown; of the longest the beginning."""
+"""Labels and how they are shown; the longest one is shortened."""
 
 
 def accuracy(run: Run) -> float:
@@ -55,7 +55,7 @@ def draw(kind: str, study: Study, store: Store) -> Any:
 
 
 def texts(figure: Any) -> list[str]:
-    """What is drawn, one line each."""
+    """The texts that are drawn, one a line."""
     from matplotlib.text import Text
 
     return [text.get_text().replace("\n", " ") for text in figure.findobj(Text) if text.get_text()]
@@ -85,7 +85,7 @@ def test_every_label_is_shown_as_it_is_written(tmp_path: Path, kind: str) -> Non
     for label, text in LABELS.items():
         assert any(entry.strip().startswith(text) or text in entry for entry in shown), (label, shown)
     if figure.legends:
-        # dense training and the front have entries too, and nothing else has
+        # only dense training and the front have entries as well
         assert len(shown) - len(LABELS) == {"accuracy": 1, "pareto": 2, "layers": 0, "training": 0}[kind]
         assert len(figure.legends[0].legend_handles) == len(shown)
 

@@ -1,4 +1,4 @@
-"""Figures: what they draw, for studies of every size and state, and that their files depend on results alone."""
+"""Figures: what they draw for studies of every size and state, and that their files depend on results only."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_every_kind_draws_every_state(tmp_path: Path, state: str) -> None:
 
 @pytest.mark.parametrize("kind", ["accuracy", "pareto", "layers", "training", "ranks", "critical"])
 def test_nothing_is_cut_off_at_the_edge_of_a_file(tmp_path: Path, kind: str) -> None:
-    """Long names on every side; the outermost dots of the picture are all white."""
+    """Long names on every side: the outermost pixels of the picture are all white."""
     from matplotlib.image import imread
 
     long = "a method that its authors gave a very long name, W W W W W W W"

@@ -21,7 +21,7 @@ from torch.nn.utils import parametrizations
 
 
 class RowScale(nn.Module):
-    """A parameter of one's own, without a known layer."""
+    """A parameter of the user's own, outside of any known layer."""
 
     def __init__(self) -> None:
         super().__init__()

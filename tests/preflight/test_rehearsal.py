@@ -128,8 +128,8 @@ def test_option_names_are_those_of_the_builders() -> None:
         assert sorted(option_names(name)) == sorted(model_options(name))
 
 
-def test_an_error_that_is_no_refusal_is_said_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs then fail by themselves; that nothing was looked at before is not hidden."""
+def test_an_error_that_is_no_refusal_is_reported_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs are tried nevertheless; that nothing was checked before them is reported."""
 
     def fail(runs: object) -> None:
         raise ZeroDivisionError("by a fault\nof the suite")

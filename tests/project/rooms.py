@@ -57,7 +57,7 @@ ALLOWED: dict[str, str] = {
         "methods.registry datasets.parts"
     ),
 }
-"""Each room and the rooms that it may import. The command line and the measurements are missing: see EVERYTHING."""
+"""Each room and the rooms that it may import; for the command line and the measurements see EVERYTHING."""
 
 EXCEPTIONS = {
     ("benchmark.runs", "methods.registry"): "a run's record holds a digest of its method's code",
@@ -65,7 +65,7 @@ EXCEPTIONS = {
     ("methods.bases", "methods.registry"): "a control builds the method that it borrows from",
 }
 EVERYTHING = {"benchmark.cli": set[str](), "benchmark.perf": {"benchmark.cli", "slurm"}}
-"""Rooms that nothing imports, which may import all others, but for these."""
+"""Rooms that nothing imports and that may import all others, except these."""
 
 Arrow = tuple[str, str]
 
@@ -111,11 +111,11 @@ def imports(module: str) -> Iterator[str]:
 
 
 def arrows() -> dict[Arrow, list[str]]:
-    """Who imports whom between rooms, and the modules that do so."""
+    """Which room imports which, and the modules that do it."""
     found: dict[Arrow, list[str]] = {}
     for module in MODULES:
         for target in imports(module):
             arrow = room_of(module), room_of(target)
-            if arrow[0] != arrow[1] and arrow[1] != "benchmark":  # only the version stands in benchmark/__init__.py
+            if arrow[0] != arrow[1] and arrow[1] != "benchmark":  # benchmark/__init__.py holds the version only
                 found.setdefault(arrow, []).append(module)
     return found

@@ -33,7 +33,7 @@ from prunebench.methods import schedule
 """
 NEW = "from prunebench.api import MaskPruner\n"
 
-# What plug-ins were told to import, or would find in the suite's own methods.
+# What the documentation told plug-ins to import, or what they could copy from the suite's own methods.
 NAMES = {
     "prunebench.benchmark.errors": "UserError DataMissing unknown",
     "prunebench.benchmark.pruning": "Site Masks find_sites num_kept keep_largest check_finite PRUNABLE_LAYERS",
@@ -118,7 +118,7 @@ def test_present_paths_are_silent(tmp_path: Path) -> None:
 def test_the_code_of_a_plugin_holds_its_base_class(
     imports: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A change of the base class makes its results older, wherever it is imported from."""
+    """A change of the base class marks results as older, wherever the class is imported from."""
     registry.add_plugin(plugin(tmp_path, imports))
     run = Run(dataset="digits", model="convnet-small", method="mine", recipe=Recipe(epochs=1), seed=0)
     before = CodeReader().read(run)["method"]

@@ -1,4 +1,4 @@
-"""Files, modules and commands that the documents name exist."""
+"""The files, modules and commands that the documents name exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rooms import MODULES, ROOT
 FOLDERS = ("api", "benchmark", "methods", "datasets", "slurm", "tests", "tools", "docs", "results/published",
            "results/reference")  # fmt: skip
 COMING = {"docs/evidence.md"}  # written on a branch of its own
-HISTORY = {"CHANGELOG.md"}  # names files as they were called then
+HISTORY = {"CHANGELOG.md"}  # names files by their names at that time
 DOCUMENTS = sorted(
     path
     for folder in (".", *FOLDERS)
@@ -23,7 +23,7 @@ SOURCE_NAMES = {path.name for path in MODULES.values()} | {path.name for path in
 
 
 def missing(path: Path) -> set[str]:
-    """What a document names and the project does not have; a path with a word in capitals stands for many."""
+    """What a document names and the project lacks; a path with a word in capitals is a pattern."""
     text = path.read_text(encoding="utf-8")
     quoted = set(re.findall(r"`([\w./-]+)`", text))
     places = {word for word in quoted if word.startswith(tuple(f"{folder}/" for folder in FOLDERS))}

@@ -1,4 +1,4 @@
-"""The script that makes a study's reference folder: all its files, from a study that is stored in part."""
+"""The script that makes a study's reference folder: all its files, from a study that is partly stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom, and what must not be named where: read from the sources."""
+"""Which room may import which, and what must not be named where: read from the sources."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from pathlib import Path
 
 import pytest
 from prunebench.methods import METHODS
-from rooms import ALLOWED, EVERYTHING, EXCEPTIONS, FOLDERS, MODULES, ROOT, Arrow, arrows, imports, room_of, sources
-
-# Arrows that are not allowed and are being removed. One that is gone must leave this list.
-KNOWN: set[Arrow] = {
-    ("benchmark.perf", "slurm"),
-}
+from rooms import ALLOWED, EVERYTHING, EXCEPTIONS, FOLDERS, MODULES, ROOT, arrows, imports, room_of, sources
 
 
 def allowed() -> dict[str, set[str]]:
@@ -29,8 +24,7 @@ def allowed() -> dict[str, set[str]]:
 def test_rooms_import_only_what_the_table_allows() -> None:
     table = allowed()
     wrong = {arrow: who for arrow, who in arrows().items() if arrow[1] not in table[arrow[0]]}
-    assert {arrow: who for arrow, who in wrong.items() if arrow not in KNOWN} == {}
-    assert sorted(KNOWN - wrong.keys()) == [], "these arrows are gone; take them from KNOWN"
+    assert wrong == {}
 
 
 def test_the_table_has_no_circle() -> None:

@@ -1,4 +1,4 @@
-"""Sentences about results are held to the results: right ones pass, wrong, unanswered and unmarked ones are named."""
+"""Sentences about results are checked: right ones pass; wrong, unanswered and unmarked ones are reported."""
 
 from __future__ import annotations
 

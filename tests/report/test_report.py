@@ -1,4 +1,4 @@
-"""The HTML report: what it holds, and that names cannot break it."""
+"""The HTML report: what it contains, and that no name can break it."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_hostile_names_and_reasons_stay_text(page: Page, tmp_path: Path) -> None
 
 @needs_browser
 def test_four_times_the_runs_take_four_times_as_long_to_load_at_most(page: Page, tmp_path: Path) -> None:
-    """16 times would be quadratic. Seconds are what `python tests/big_reports.py` prints."""
+    """16 times would be quadratic. `python tests/big_reports.py` prints the seconds."""
     few, many = write_report(tmp_path / "few", 5), write_report(tmp_path / "many", 20)
     seconds = seconds_to_load(page, [few, many], repeats=3)
     assert page.run("document.querySelectorAll('#run-table tbody tr').length") == 20 * RUNS_A_SEED

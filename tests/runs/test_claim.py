@@ -1,4 +1,4 @@
-"""Who holds a run, where pids and clocks mislead: containers with one host name, clocks that differ, full disks."""
+"""Who holds a run when pids and clocks mislead: containers with one host name, clocks that differ, full disks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CONTAINERS = {
 
 @pytest.fixture(params=CONTAINERS)
 def container(request: pytest.FixtureRequest) -> list[str]:
-    """Puts a command into a namespace of pids of its own, under this machine's name."""
+    """Runs a command in a new pid namespace, under this machine's name."""
     command = CONTAINERS[request.param]
     if shutil.which("unshare") is None or subprocess.run([*command, "true"], check=False).returncode:
         pytest.skip("to make a namespace of pids takes root")
@@ -55,7 +55,7 @@ def take_in(container: list[str], folder: Path) -> Iterator[str]:
 
 
 def test_containers_with_one_host_name_do_not_take_runs_from_each_other(container: list[str], tmp_path: Path) -> None:
-    """The pid of the one is no pid, or that of another process, for the other. A silent one is taken over."""
+    """A pid of one container is missing in the other, or is another process there. A silent claim is taken over."""
     inside = take_in(container, tmp_path)
     assert next(inside) == "held"
     assert Claim.take(tmp_path) is None
@@ -73,8 +73,10 @@ def test_containers_with_one_host_name_do_not_take_runs_from_each_other(containe
     claim.release()
 
 
-def test_who_lost_a_run_keeps_no_claim_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its heart still beats until it notices: the claim of who took over, should that one die, must grow old."""
+def test_a_process_that_lost_its_run_does_not_renew_the_new_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heartbeat runs until it notices, and must not renew the claim of the new holder, which may have died."""
     monkeypatch.setattr("prunebench.benchmark.runs.claim.HEARTBEAT_SECONDS", 0.02)
     claim = Claim.take(tmp_path)
     assert claim is not None
@@ -106,7 +108,7 @@ def claim_from(folder: Path, host: str) -> None:
 def test_a_heartbeat_is_not_compared_with_a_wrong_clock(
     hours: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server of files has stamped the heartbeat; this machine's clock is two hours off."""
+    """The file server has stamped the heartbeat; this machine's clock is two hours off."""
     wrong = time.time() + 3600.0 * hours
     monkeypatch.setattr("prunebench.benchmark.runs.claim.time.time", lambda: wrong)
     claim_from(tmp_path, "elsewhere")
@@ -120,7 +122,7 @@ def test_a_heartbeat_is_not_compared_with_a_wrong_clock(
 
 
 def test_a_full_disk_leaves_no_empty_claim(tmp_path: Path) -> None:
-    """No file may grow: the claim can be created, and not be filled in."""
+    """No file may grow: the claim can be created, but not written."""
     _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
@@ -172,8 +174,8 @@ def test_a_holder_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-def test_who_lost_a_run_writes_nothing_more(tmp_path: Path) -> None:
-    """Another process takes the run over after the first epoch: the second one's line is not this one's to write."""
+def test_a_process_that_lost_its_run_writes_nothing_more(tmp_path: Path) -> None:
+    """Another process takes the run over after the first epoch: this one must not write the second epoch."""
     recipe = Recipe(epochs=3, batch_size=50, lr=0.1)
     run = Run(
         dataset="digits",
@@ -199,7 +201,7 @@ def test_who_lost_a_run_writes_nothing_more(tmp_path: Path) -> None:
 
 
 def test_run_says_which_process_it_waits_for(tmp_path: Path, tiny_study: Path) -> None:
-    """One that hangs keeps its run for ever: the user is told how to end it, once."""
+    """A process that hangs keeps its run for ever: the user is told once how to end it."""
     from prunebench.benchmark.studies.load import load_study
 
     text = tiny_study.read_text(encoding="utf-8").replace("epochs: 3", "epochs: 1").split("  - method: [")[0]
@@ -236,8 +238,8 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_a_claim_of_any_content_is_nobodys_after_a_while(name: str, tmp_path: Path) -> None:
-    """At first it may be one that is being written."""
+def test_a_claim_of_any_content_is_dead_after_a_while(name: str, tmp_path: Path) -> None:
+    """At first it may still be in the middle of being written."""
     path = tmp_path / "claim.json"
     path.write_text(CONTENTS[name], encoding="latin-1")
     held = holder(tmp_path)

@@ -1,4 +1,4 @@
-"""Files that were changed behind the suite's back: nothing wrong is stored, and all of it is computed again."""
+"""Files that something else has changed: nothing wrong is stored, and everything damaged is computed again."""
 
 from __future__ import annotations
 
@@ -259,14 +259,14 @@ def test_run_removes_what_a_killed_process_left_beside_results(results: Path, mo
     for path in left:
         path.write_bytes(b"half")
     left += [place.path / REQUEST]
-    write_json(place.path / REQUEST, {"finished": 1.0, "asked": 2.0})  # about the result before
+    write_json(place.path / REQUEST, {"finished": 1.0, "asked": 2.0})  # about the earlier result
     assert CliRunner().invoke(app, ["run", "s.yaml"]).exit_code == 0
     assert not any(path.exists() for path in left)
     assert place.check_stored()
 
 
 def test_no_command_takes_a_version_that_it_does_not_know_for_damage(results: Path) -> None:
-    """A newer version's results must neither be set aside nor overwritten."""
+    """Results of a newer version must be neither set aside nor overwritten."""
     path = folder(results, PRUNED).result_path
     text = path.read_text(encoding="utf-8").replace('"schema": 1', '"schema": 2')
     path.write_text(text, encoding="utf-8")
@@ -292,7 +292,7 @@ FILES = ("result.json", "run.json", "attempts/0001.json", "history.jsonl", "mask
          "recompute.json")  # fmt: skip
 
 
-# nobody but Claim writes a claim, and never a link
+# only Claim writes a claim, and it never writes a link
 @pytest.mark.parametrize(
     ("name", "is_loop"), [*((name, True) for name in FILES), *((name, False) for name in (*FILES, "claim.json"))]
 )

@@ -1,4 +1,4 @@
-"""Results of older code: said by every command, never averaged with others, computed anew without a loss."""
+"""Results of older code: reported by every command, never averaged with others, computed again without losing any."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ PRUNED = replace(DENSE, method="global_mp", sparsity=0.9, parent=DENSE)
 
 
 def prunebench(*arguments: str, cwd: Path) -> str:
-    """Both outputs of a command on the study, which must succeed."""
+    """Stdout and stderr of a command on the study, which must succeed."""
     command = [sys.executable, "-m", "prunebench.benchmark.cli", *arguments, "--plugin", "mine.py"]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
 
-def test_an_edited_plugin_is_told_and_computed_anew(tmp_path: Path) -> None:
+def test_an_edited_plugin_is_reported_and_computed_again(tmp_path: Path) -> None:
     plugin, line = tmp_path / "mine.py", "1 stored result is of older code or weights (code of the method: 1)"
     plugin.write_text(PLUGIN, encoding="utf-8")
     (tmp_path / "s.yaml").write_text(STUDY, encoding="utf-8")
@@ -130,7 +130,7 @@ def results(computed: Path, tmp_path: Path) -> Path:
 
 
 def change(run: Run, results: Path, **code: Any) -> None:
-    """Write into a stored result that it was computed with other code."""
+    """Change a stored result so that it was computed with other code."""
     result = result_of(run, results)
     result["provenance"]["code"] |= code
     write_json(folder(run, results).result_path, result)

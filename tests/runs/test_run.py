@@ -1,4 +1,4 @@
-"""Ids are for ever: a change of them orphans every stored result."""
+"""Ids never change: another id would orphan every stored result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRUNED = Run(
 
 
 def test_ids_are_pinned() -> None:
-    """If this fails, a default changed its meaning or a field lost its default: stored results would be lost."""
+    """If this fails, a default has changed or a field has lost its default: stored results would be orphaned."""
     assert DENSE.id == "45229167e2d5"
     assert PRUNED.id == "d7b590f39199"
 

@@ -1,4 +1,4 @@
-"""What a digest of source code sees, and what it does not."""
+"""Which changes of source code change its digest, and which do not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def digest(folder: Path, text: str = PLAIN, name: str = "mine.py", **beside: str
 
 
 def test_the_digest_of_a_file_is_pinned(tmp_path: Path) -> None:
-    """Another value on purpose raises SCHEME, or every stored result would be called older."""
+    """A deliberate change of this value must raise SCHEME, or every stored result would be marked as older."""
     assert digest(tmp_path) == "cc0aa1f513cacddb"
 
 
@@ -72,7 +72,7 @@ def test_what_may_change_a_number_changes_the_digest(tmp_path: Path, old: str, n
 
 @pytest.mark.parametrize("new", ["from prunebench.api import MaskPruner, Masks", "from .old import Masks, MaskPruner"])
 def test_where_the_suite_keeps_a_name_changes_no_digest(tmp_path: Path, new: str) -> None:
-    """A file of the suite that moves is the same code, and so is a method that imports it from its new place."""
+    """A moved file of the suite is the same code, and so is a method that imports it from its new place."""
     old = "from prunebench.a import Masks\nfrom prunebench.b import MaskPruner\n"
     assert digest(tmp_path, old + PLAIN) == digest(tmp_path, new + "\n" + PLAIN)
     assert digest(tmp_path, old + PLAIN) != digest(tmp_path, old.replace("Masks", "Sites") + PLAIN)
@@ -122,7 +122,7 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_code_of_a_method_is_what_computes_its_masks() -> None:
-    """Without what only finds, lists or checks methods, though `shuffled` imports some of it."""
+    """Files that only find, list or check methods do not count, though `shuffled` imports some of them."""
     files = SourceFiles()
     run = Run(
         dataset="digits", model="convnet-small", method="shuffled", method_options=(("of", "rigl"),), seed=0,

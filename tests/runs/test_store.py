@@ -205,7 +205,7 @@ def test_checkpoints_never_run_code(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple:
             return (os.mkdir, (str(marker),))
 
-    # as somebody would write it who knows the format
+    # as someone who knows the format would write it
     save_checkpoint(tmp_path / "bad.pt", "a", {"bomb": Bomb()})
     with pytest.raises(Damaged, match="UnpicklingError"):
         load_checkpoint(tmp_path / "bad.pt", "a")

@@ -1,4 +1,4 @@
-"""Masks, kept weights and epochs beside a stored result: `run` notices what is not theirs, and computes it anew."""
+"""Masks, kept weights and epochs of a stored result: `run` notices files of other content, and computes it again."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def results(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy, from whose parent the commands are given."""
+    """A copy; commands run in its parent folder."""
     monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(STUDY, encoding="utf-8")
     return Path(shutil.copytree(whole, tmp_path / "results"))
@@ -77,7 +77,7 @@ def run_study() -> Result:
 
 
 def contents(results: Path, run: Run) -> dict[str, Any]:
-    """What a computation anew must give again: all numbers but times, and the bytes of masks and weights."""
+    """What a second computation must reproduce: all numbers except times, and the bytes of masks and weights."""
     place = folder(results, run)
     result = place.read_result()
     assert result is not None
@@ -161,7 +161,7 @@ def test_run_computes_anew_what_has_another_file(damage: str, results: Path, who
 
 
 def test_the_result_stays_until_the_new_one_is_there(results: Path) -> None:
-    """Where its data are gone, for example, tables go on to show it."""
+    """Tables still show the result, for example if its data are gone."""
     place = folder(results, PRUNED)
     before = place.result_path.read_bytes()
     place.masks_path.unlink()
@@ -187,7 +187,7 @@ def test_all_damaged_files_of_a_run_are_named(results: Path) -> None:
 
 
 def test_results_without_digests_and_from_records_are_accepted(results: Path) -> None:
-    """The first are of older versions, the files of the second are on another machine."""
+    """The first results are of older versions; the files of the second are on another machine."""
     for run, change in ((PRUNED, {"files": {}}), (OTHER, {"from_record": True})):
         place = folder(results, run)
         result = place.read_result()
@@ -248,7 +248,7 @@ def test_a_file_is_read_once_until_it_changes(results: Path, monkeypatch: pytest
 
 
 def test_young_files_are_not_remembered(results: Path) -> None:
-    """Changed again within one tick of the clock, they would look the same."""
+    """A file that changes again within one tick of the clock would look the same."""
     digests = KnownDigests(results / "dense")
     digests.read(folder(results, DENSE).model_path)
     digests.save()
@@ -256,7 +256,7 @@ def test_young_files_are_not_remembered(results: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a folder has its name, which stays."""
+    """Also if a folder has its name; the folder stays."""
     monkeypatch.setattr(known_digests, "SETTLED_NS", 0)
     path = digests_path(results / "dense")
     path.unlink(missing_ok=True)
@@ -284,7 +284,7 @@ def change_time(path: Path) -> None:
 
 
 def test_readers_name_a_history_that_is_not_whole(results: Path) -> None:
-    """Of results of older versions the number of epochs tells."""
+    """For results of older versions the number of epochs is compared."""
     for run in (PRUNED, OTHER):
         lose_last_line(folder(results, run).history_path)
     place = folder(results, OTHER)
@@ -365,7 +365,7 @@ def test_caches_of_older_versions_and_old_temporary_files_are_removed(results: P
 
 
 def test_the_wish_of_damaged_weights_outlives_a_stop(results: Path, whole: Path) -> None:
-    """The dense training is computed anew though the command that has set its weights aside was interrupted."""
+    """The dense training is computed again although the command that set its weights aside was interrupted."""
     zero_bytes(folder(results, DENSE).model_path)
     from prunebench.benchmark.runs.damage import set_aside_files
 
@@ -397,7 +397,7 @@ def test_epochs_that_are_damaged_while_their_run_is_computed_are_stored_whole(re
 def test_what_may_not_be_read_is_named_and_nothing_is_set_aside(
     closed: str, words: str, whole: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    # pytest's own folders are closed to others
+    # other users cannot read pytest's own folders
     place = Path(tempfile.mkdtemp())
     request.addfinalizer(lambda: shutil.rmtree(place))
     place.chmod(0o755)
@@ -405,7 +405,7 @@ def test_what_may_not_be_read_is_named_and_nothing_is_set_aside(
     Path("s.yaml").write_text(STUDY, encoding="utf-8")
     results = Path(shutil.copytree(whole, "results"))
     results.chmod(0o755)
-    # Once as root: Python itself may be closed to others, and is loaded then.
+    # Once as root, to load all modules: the other user may not be able to read their files.
     CliRunner().invoke(app, words.split())
     path = Path(os.path.normpath(folder(results, PRUNED).path / closed))
     before, mode = sorted(results.rglob("*")), path.stat().st_mode

@@ -1,4 +1,4 @@
-"""One user's place on the test cluster: a results folder, a study, profiles, and the commands as a user types them."""
+"""One user on the test cluster: a results folder, a study, profiles, and the commands as a user types them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Place:
         return done.exit_code, done.stdout, done.stderr
 
     def submit(self, *arguments: str, **changes: Any) -> str:
-        """Submit with a profile; returns what was said."""
+        """Submit with a profile; returns the output."""
         code, _, said = self.command("submit", "--profile", self.profile(**changes), "--no-data-check", *arguments)
         assert code == 0, said
         return said
@@ -118,7 +118,7 @@ class Place:
         return len(Store(self.results).folder(self.name, run).history())
 
     def record(self, run: Run) -> TaskRecord:
-        """What the newest job of a run has noted."""
+        """The record of the newest job of a run."""
         submissions = [(path, read_manifest(path)) for path in find_submissions(self.results)]
         shared = {run.parent.id for run in self.runs if run.parent}
         return newest_task_by_run(submissions, self.name, shared)[run.id].record()

@@ -1,4 +1,4 @@
-"""The numbers of a run's result: everything in it that must not depend on where and how often it was started."""
+"""The numbers of a run's result that must not depend on where and how often the run was started."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Tests marked `slurm` need a running cluster; without one they are skipped with the command that helps.
+"""Tests marked `slurm` need a running cluster; without one they are skipped, with the command that starts one.
 
-Where a test cluster was started for them, its silence is an error: a run that skips them all would be green.
+If a test cluster was started for them and does not answer, that is an error: a run that skips all would be green.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scenarios import Scenario, play
 from tool import why_no_cluster
 
 
-@pytest.hookimpl(trylast=True)  # when what `-m` leaves out is gone
+@pytest.hookimpl(trylast=True)  # after `-m` has deselected tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("slurm")]
     reason = why_no_cluster() if marked else ""
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Where the undisturbed results come to lie; `played` computes them while its first jobs run."""
+    """The folder of the undisturbed results; `played` computes them while its first jobs run."""
     return Place(tmp_path_factory.mktemp("reference"), seeds="[0, 1]")
 
 
@@ -37,5 +37,5 @@ def started_jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
 
 @pytest.fixture(scope="session")
 def played(tmp_path_factory: pytest.TempPathFactory, reference: Place, started_jobs: Jobs) -> dict[str, Scenario]:
-    """Those jobs are computed meanwhile."""
+    """All faults, played while the jobs of `started_jobs` are computed."""
     return play(tmp_path_factory.mktemp("faults"), reference)

@@ -1,4 +1,4 @@
-"""Methods for the tests of faults: Global MP that takes its time, and one that dies. Used as a plug-in."""
+"""Methods for the tests of faults: a slow Global MP, and one that dies. Used as a plug-in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METHODS = {"slow_mp": "SlowMagnitude", "deadly_mp": "DeadlyMagnitude"}
 
 @dataclass(kw_only=True)
 class SlowMagnitude(GlobalMagnitude):
-    """Sleeps after every epoch as long as the environment says, which changes no number."""
+    """Sleeps after every epoch, for as long as the environment says; this changes no number."""
 
     label: ClassVar[str] = "Slow MP"
 
@@ -27,7 +27,7 @@ class SlowMagnitude(GlobalMagnitude):
 
 @dataclass(kw_only=True)
 class DeadlyMagnitude(GlobalMagnitude):
-    """Its process is killed in the first epoch, as by the kernel when memory runs out."""
+    """Its process is killed in the first epoch, as the kernel does when memory runs out."""
 
     label: ClassVar[str] = "Deadly MP"
 

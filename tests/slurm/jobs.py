@@ -1,4 +1,4 @@
-"""Jobs of other shapes than one run each: packed, changed before the start, badly set up. Seen late."""
+"""Jobs other than one run each: several runs, code changed before the start, a bad set-up, a result seen late."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import torch
-from prunebench.benchmark.api.masks import Masks, find_sites
+from prunebench.benchmark.api.masks import Masks
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.launch.worker import run_process
 from prunebench.benchmark.runs.run import from_dict
@@ -55,5 +56,5 @@ def main(results: Path) -> None:
 
 
 if __name__ == "__main__":
-    # as workers and followers end: Python's own way waits for gloo's threads, which sometimes abort the process then
+    # as workers and followers end: a normal exit waits for gloo's threads, which sometimes abort the process then
     run_process(main, Path(sys.argv[1]))

@@ -1,6 +1,6 @@
-"""All faults side by side, on two clusters: submit, disturb, wait; look; repair, submit again, wait.
+"""All faults at the same time, on two clusters: submit, disturb, wait; look; repair, submit again, wait.
 
-They take half a minute to three minutes each, nearly all of it waiting, so they are played together.
+Each takes half a minute to three minutes, nearly all of it waiting, so they run together.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PATIENCE = 400.0
 SLOW = {"SLOW_SECONDS": "1"}
 NEEDS_ROOT = ("full disk", "closed folder")
 LAST = ("node lost", "time limit")
-"""These take longest to come to rest."""
+"""These take longest until nothing is queued or running."""
 
 
 @dataclass
 class Scenario:
-    """A place with a fault: what was seen right after it, and after everything came to rest."""
+    """A fault in a results folder: the states right after it, and when nothing was queued or running any more."""
 
     place: Place
     disturb: Callable[[Scenario], None]
@@ -148,7 +148,7 @@ class SecondCluster:
         self.environment = {"SLURM_CONF": str(self.folder / "etc" / "slurm.conf")}
 
     def scenarios(self) -> dict[str, Scenario]:
-        """The lost node must not take the others' jobs along, so they have the first one."""
+        """The lost node must not end the jobs of the others, so these use the first node."""
         first_node: dict[str, object] = {"sbatch": {"nodelist": "node1"}}
         made = {"vanished": Scenario(self.place("vanished"), kill_process, profile=first_node)}
         large = {**first_node, "partition": "preempt", "memory": "40G"}
@@ -167,7 +167,7 @@ class SecondCluster:
         return Place(self.root / name, sparsities="[50%]", environment=self.environment, results_folder=results)
 
     def take_its_memory(self, scenario: Scenario) -> None:
-        """A job of a higher partition, which finds room on the node only in place of this one."""
+        """A job of a higher partition, which fits on the node only if this job leaves."""
         scenario.wait_for_epochs(2)
         urgent = ["sbatch", "--partition=debug", "--nodelist=node1", "--mem=30G", "--output=/dev/null"]
         environment = {**os.environ, **self.environment}
@@ -182,7 +182,7 @@ class SecondCluster:
         slurm_local("node-up", "node2", **self.settings)
 
     def stop(self) -> None:
-        """Leave nothing behind, also when a scenario was cut short."""
+        """Leave nothing behind, even if a scenario was interrupted."""
         slurm_local("stop", **self.settings)
         shutil.rmtree(self.folder)
         is_allowed("chattr", "-R", "-i", str(self.root / "closed"))
@@ -191,7 +191,7 @@ class SecondCluster:
 
 
 def is_allowed(*command: str) -> bool:
-    """Whether a command that needs root works here; tests run without root as well."""
+    """Whether a command that needs root works here; the tests also run without root."""
     if shutil.which(command[0]) is None:
         return False
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -229,7 +229,7 @@ def kill_process(scenario: Scenario) -> None:
 
 
 def warn(scenario: Scenario) -> None:
-    """SLURM's warning, to all processes of the step as SLURM sends it."""
+    """Send SLURM's warning to all processes of the step, as SLURM does."""
     scenario.wait_for_epochs(2)
     subprocess.run(["scancel", "--signal=USR2", scenario.place.state(scenario.first).job], check=True)
 
@@ -242,19 +242,19 @@ def preempt(scenario: Scenario) -> None:
 
 
 def cancel(scenario: Scenario) -> None:
-    """The other studies' jobs go on."""
+    """Cancels this study only; the jobs of the other studies continue."""
     scenario.wait_for_epochs(2)
     assert "cancelled 1 jobs" in scenario.place.command("cancel", chooses=False)[2]
 
 
 def requeue_by_hand(scenario: Scenario) -> None:
-    """As an administrator does, and as a preemption does where no warning is sent."""
+    """Requeue as an administrator does, and as a preemption without a warning does."""
     scenario.wait_for_epochs(2)
     subprocess.run(["scontrol", "requeue", scenario.place.state(scenario.first).job], check=True)
 
 
 def hold(scenario: Scenario) -> None:
-    """Another process holds the run when its job starts, and lets it go some time after the job has noticed."""
+    """Another process holds the run when its job starts, and releases it some time after the job has noticed."""
     folder = Store(scenario.place.results).folder("fault", scenario.first)
     claim = Claim.take(folder.path)
     assert claim is not None, "a job needs seconds to load torch before it claims its run"

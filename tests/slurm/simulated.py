@@ -1,4 +1,4 @@
-"""A queue of jobs that never start, in place of SLURM: for what the commands do with their files."""
+"""A queue of jobs that never start, in place of SLURM: for tests of what the commands do with their files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prunebench.slurm.squeue import Queued
 
 @dataclass
 class SimulatedQueue:
-    """`jobs` as `ask_queue` returns them; `scancel` takes arrays and single jobs out."""
+    """`jobs` as `ask_queue` returns them; `scancel` removes arrays and single jobs."""
 
     jobs: dict[str, Queued] = field(default_factory=dict)
     arrays: int = 0

@@ -1,4 +1,4 @@
-"""Runs that are computed once more on a real cluster: older code, damaged weights, a node without the device."""
+"""Runs that are computed again on a real cluster: older code, damaged weights, a node without the device."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WITHOUT_EDITED = STUDY[: STUDY.index("  - method: anew_mp")]
 
 @dataclass(frozen=True)
 class User:
-    """Types commands, each in a process of its own, which reads the plug-in as it is then."""
+    """Runs commands, each in a new process that reads the present plug-in file."""
 
     place: Place
 
@@ -70,7 +70,7 @@ def edit(plugin: Path, name: str) -> None:
 def test_results_of_older_code_are_computed_anew_in_jobs(tmp_path: Path) -> None:
     """First the plug-in changes between submission and start, then after the result."""
     plugin = tmp_path / "anew.py"
-    # a name of its own: plug-ins stay registered in the process of the tests
+    # a new name, because plug-ins stay registered in the process of the tests
     text = Path(__file__).with_name("edited.py").read_text(encoding="utf-8")
     plugin.write_text(text.replace("edited_mp", "anew_mp").replace("Edited MP", "Anew MP"), encoding="utf-8")
     place = Place(tmp_path / "here", sparsities="[50%]", study=STUDY, plugin=plugin)
@@ -126,7 +126,7 @@ def test_a_node_without_the_device_is_named_and_blocks_what_starts_from_its_run(
     assert (failed.state, failed.retryable) == ("interrupted", True)
     assert place.record(child.parent).starts[0]["host"] in failed.reason
     assert "cuda" in failed.reason.lower()
-    # it is blocked for `status` before its own job has found out
+    # `status` shows it as blocked before its own job has noticed
     wait_until(lambda: child.id in place.record(child).outcomes, PATIENCE, "the job of the blocked run")
     assert place.record(child).outcomes[child.id]["outcome"] == "blocked"
     assert blocked.state == "blocked"
@@ -137,8 +137,8 @@ def test_a_node_without_the_device_is_named_and_blocks_what_starts_from_its_run(
     assert place.counts() == {"done": 2}
 
 
-def test_damaged_dense_weights_are_healed_in_the_job_that_meets_them(tmp_path: Path) -> None:
-    """Of the right size, so that only who loads them finds it: no second submission is needed."""
+def test_damaged_dense_weights_are_replaced_by_the_job_that_finds_them(tmp_path: Path) -> None:
+    """The damaged file has the right size, so only loading it shows the damage. No second submission is needed."""
     place = Place(tmp_path, sparsities="[50%]", study=WITHOUT_EDITED)
     (child,) = (run for run in place.runs if not run.is_dense)
     assert child.parent is not None

@@ -1,4 +1,4 @@
-"""Which jobs belong to which run, where clocks, names and other studies confuse: on a real controller.
+"""Which jobs belong to which run, whatever clocks, names and other studies say: on a real controller.
 
 The jobs are to begin in an hour, so that none of them computes anything.
 """
@@ -45,7 +45,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made.command("cancel", chooses=False)
 
 
-def test_a_clock_that_is_set_back_doubles_no_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_back_duplicates_no_job(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second submission is the newer one, although its clock says that it was an hour earlier."""
     place.submit(sbatch=LATER)
     place.command("cancel", chooses=False)
@@ -165,7 +165,7 @@ def test_nothing_is_cancelled_or_cleaned_while_a_submission_is_at_work(place: Pl
 
 
 def test_a_submission_that_lost_its_turn_queues_no_more(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stood still for so long that it was taken for dead: after its first array, another command has the turn."""
+    """It hung for so long that it looked dead: after its first array, another command has taken the lock."""
     claim = place.results / FOLDER / "claim.json"
 
     def send(*arguments: Any) -> ArrayRecord:

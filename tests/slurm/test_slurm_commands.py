@@ -1,4 +1,4 @@
-"""What a user looks at: doctor, logs, status --watch."""
+"""Commands that show something: doctor, logs, status --watch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_doctor_finds_what_the_cluster_refuses(tmp_path: Path, changes: dict[str
 @pytest.mark.timeout(200)
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the nodes of the test cluster are this machine, which has a GPU")
 def test_doctor_misses_a_gpu(tmp_path: Path) -> None:
-    """The controller grants a pretended one; torch sees none."""
+    """The controller grants a pretended GPU; torch sees none."""
     code, shown = doctor(Place(tmp_path), gpus_per_run=1, device="auto")
     assert code == 4
     assert "FAILED  CUDA: GPUs that torch sees on the node: none" in shown
@@ -66,7 +66,7 @@ def test_doctor_misses_a_gpu(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(200)
 def test_doctor_finds_a_results_folder_that_nodes_do_not_see(tmp_path: Path) -> None:
-    """This process alone has a disk mounted there."""
+    """Only this process has a disk mounted there."""
     place = Place(tmp_path)
     place.results.mkdir()
     mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(place.results)]
@@ -82,7 +82,7 @@ def test_doctor_finds_a_results_folder_that_nodes_do_not_see(tmp_path: Path) -> 
 
 @pytest.fixture
 def account() -> Iterator[str]:
-    """Seven jobs at once, says the accounting; this controller does not enforce it."""
+    """The accounting allows seven jobs at once; this controller does not enforce it."""
     user = getpass.getuser()
     change_accounting("add", "account", "lab")
     change_accounting("add", "user", user, "account=lab", "MaxSubmitJobs=7")

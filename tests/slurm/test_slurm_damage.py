@@ -1,4 +1,4 @@
-"""The launcher's own files, changed behind its back: they are named and read past, and no job is queued twice."""
+"""Damaged files of the launcher: they are reported and skipped, and no job is queued twice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> SimulatedQueue:
 
 @pytest.fixture
 def place(tmp_path: Path, queue: SimulatedQueue) -> Place:
-    """Three jobs are in the queue: a dense training, and two runs that wait for it."""
+    """Three jobs are queued: a dense training, and two runs that wait for it."""
     made = Place(tmp_path / "here")
     assert "submitted 3 runs as 3 jobs" in made.submit()
     return made
@@ -75,7 +75,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_manifest_stops_nothing_and_doubles_no_job(place: Place, queue: SimulatedQueue, damage: str) -> None:
+def test_a_damaged_manifest_stops_nothing_and_duplicates_no_job(
+    place: Place, queue: SimulatedQueue, damage: str
+) -> None:
     spoil, reason = DAMAGES[damage]
     (submission,) = find_submissions(place.results)
     spoil(submission / "manifest.json")
@@ -103,7 +105,7 @@ def test_a_damaged_manifest_stops_nothing_and_doubles_no_job(place: Place, queue
 
 
 def test_all_damaged_files_are_named_in_one_message(place: Place, queue: SimulatedQueue) -> None:
-    """Two manifests and the record of a job; what can be read still counts."""
+    """Two manifests and the record of a job are damaged; what can be read still counts."""
     for sparsities in ("[80%]", "[90%]"):
         another_study(place, sparsities).submit()
     (first,) = find_submissions(place.results, "fault")
@@ -136,7 +138,7 @@ def test_only_dense_trainings_of_another_study_are_in_the_way(place: Place, queu
 
 
 def test_a_submission_that_is_about_to_begin_is_not_damaged(place: Place) -> None:
-    """Between its folder and its manifest."""
+    """Killed between making its folder and writing its manifest."""
     (place.results / "fault" / "submissions" / "0002-abcdef").mkdir()
     (place.results / "fault" / "submissions" / "0002-abcdef" / ".manifest.json.x").touch()
     assert "damaged" not in place.command("status")[1]
@@ -217,7 +219,7 @@ def test_a_damaged_result_whose_job_waits_is_not_queued_twice(place: Place, queu
 
 
 def test_logs_and_retry_go_on_past_damaged_records(place: Place) -> None:
-    """One submission of the run can be read, the other cannot; and one of its logs is a folder."""
+    """One of two submissions of the run cannot be read, and one of its logs is a folder."""
     place.command("cancel", chooses=False)
     place.submit()
     first, second = find_submissions(place.results)

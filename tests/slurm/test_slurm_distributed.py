@@ -80,7 +80,7 @@ def check_equal(together: RunFolder, alone: RunFolder) -> None:
 
 @pytest.mark.timeout(280)
 def test_two_processes_train_to_the_numbers_of_one(tmp_path: Path) -> None:
-    """Dense training and magnitude; scores from gradients, by samples shared out; masks that move with gradients."""
+    """Dense training and magnitude; scores from gradients of shared samples; masks that move with gradients."""
     runs = [DENSE, pruned("global_mp", DENSE), pruned("snip"), pruned("grasp"), pruned("rigl", every=2)]
     orders = tmp_path / "runs.json"
     orders.write_text(json.dumps([to_dict(run) for run in runs]), encoding="utf-8")
@@ -113,7 +113,7 @@ runs:
 def test_two_nodes_train_to_the_numbers_of_one_process(tmp_path: Path) -> None:
     """One task on each of two nodes, through the command line; warned, requeued and resumed on the way.
 
-    Then the worker that does not lead is killed: the job ends at once, and a second submission completes the run.
+    Then the worker that is not the leader is killed: the job ends at once, and a second submission completes the run.
     """
     place = Place(tmp_path, sparsities="[50%]", study=STUDY)
     two_nodes = {"gpus_per_run": 2, "nodes_per_run": 2, "environment": {"SLOW_SECONDS": "1"}}
@@ -130,7 +130,7 @@ def test_two_nodes_train_to_the_numbers_of_one_process(tmp_path: Path) -> None:
         os.kill(int(child), signal.SIGKILL)
     wait_until(place.is_idle, 60, "the end of the job")
     state = place.state(run)
-    # whether the leader hears of it before SLURM ends it, too, is a race
+    # whether the leader notices before SLURM ends it too is a race
     assert state.state in ("failed", "lost", "interrupted")
     assert state.can_be_submitted, state
     submissions = read_submissions(place.results, Store(place.results).note)

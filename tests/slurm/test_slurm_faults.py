@@ -40,7 +40,7 @@ def get(played: Played, name: str) -> Scenario:
 def test_in_the_end_all_is_as_if_nothing_had_happened(name: str, played: Played, reference: Place) -> None:
     place = get(played, name).place
     if name != "full disk":
-        # the small disk is gone with its cluster
+        # the small disk was removed with its cluster
         assert place.counts().keys() == {"done"}
     found, wanted = get(played, name).numbers, reference.numbers()
     assert {run.id for run in place.runs} <= found.keys()
@@ -83,7 +83,7 @@ def test_without_accounting_a_killed_task_is_lost_all_the_same(played: Played) -
 
 @pytest.mark.parametrize("name", ["time limit", "preempted", "no grace", "requeued", "node lost"])
 def test_a_run_that_loses_its_node_is_requeued_and_resumes(name: str, played: Played) -> None:
-    """No second submission was needed; every start went on from the epoch where the one before had stopped."""
+    """No second submission was needed; every start continued from the epoch where the one before had stopped."""
     scenario = played[name]
     place = scenario.place
     assert all(state.state == "done" for state in scenario.at_rest.values())
@@ -133,7 +133,7 @@ def test_a_run_that_another_process_computes_is_waited_for(played: Played) -> No
 
 
 def test_on_a_full_disk_status_says_so(played: Played) -> None:
-    """A page that the run itself gave back may have sufficed for the record of what happened, or not."""
+    """Space that the run itself freed may or may not have been enough for the record of what happened."""
     scenario = get(played, "full disk")
     state = scenario.at_rest[scenario.first.id]
     assert state.retryable

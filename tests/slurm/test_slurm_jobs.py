@@ -1,4 +1,4 @@
-"""What became of jobs of other shapes than one run each."""
+"""The outcome of jobs other than one run each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_packed_runs_share_a_job_at_once_and_fail_alone(jobs: Jobs) -> None:
 
 
 def test_code_that_changes_before_the_start_is_marked(jobs: Jobs) -> None:
-    """Also where both revisions are the same text, because the changes are not committed."""
+    """Also if both revisions are the same text, because the changes are not committed."""
     place = jobs.changed
     (run,) = place.runs
     assert place.state(run).state == "done"

@@ -1,4 +1,4 @@
-"""submitit's own executor on this machine runs the same function to the same numbers."""
+"""submitit's local executor runs the same function on this machine, with the same numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths and names that SLURM, submitit or a terminal would change; a user without a name; a job that wanders off."""
+"""Paths and names that SLURM, submitit or a terminal would change; a nameless user; a job that changes folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_job_computes_in_a_place_that_a_shell_would_take_apart(tmp_path: Path)
     assert place.counts() == {"done": 1}
     (submission,) = find_submissions(results)
     (log,) = submission.rglob("*_log.out")
-    # The result is there before the line in the log.
+    # The result is stored before the log line is written.
     wait_until(lambda: "done" in log.read_text(encoding="utf-8"), 30.0, "the log to say so")
 
 
@@ -88,7 +88,7 @@ class Foreign(GlobalMagnitude):
 
 
 def test_a_method_that_leaves_the_folder_or_speaks_another_language_harms_no_other_run(tmp_path: Path) -> None:
-    """Three runs in one process of a job, whose results folder is a relative path and whose log knows ASCII only."""
+    """Three runs in one process of a job, with a results folder given by a relative path and a log in ASCII."""
     plugin = tmp_path / "methods.py"
     plugin.write_text(METHODS, encoding="utf-8")
     runs = [make_run("wandering_mp", 1), make_run("foreign_mp", 1), make_run("wandering_mp", 1, seed=1)]
@@ -123,13 +123,13 @@ def test_a_terminal_without_the_letters_of_a_path_shows_others(encoding: str, tm
 @pytest.mark.slurm
 @pytest.mark.timeout(200)
 def test_a_user_without_a_name_has_all_commands(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """As in a container: neither the password file nor the environment has one, nor a home."""
+    """As in a container: neither the password file nor the environment has a name or a home folder."""
     rights = "+dac_override,+dac_read_search"
     nobody = ["setpriv", "--reuid=54321", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}"]
     if shutil.which("setpriv") is None or not is_allowed(*nobody, "true"):
         pytest.skip("to become another user takes root")
     place = Place(tmp_path / "here")
-    # pytest's own folders are closed to others
+    # other users cannot read pytest's own folders
     folder = Path(tempfile.mkdtemp())
     request.addfinalizer(lambda: shutil.rmtree(folder))
     os.chown(folder, 54321, -1)

@@ -1,4 +1,4 @@
-"""Profiles: what is accepted, and how a mistake is named."""
+"""Profiles: what is accepted, and the error messages for mistakes."""
 
 from __future__ import annotations
 

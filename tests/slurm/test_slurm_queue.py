@@ -1,4 +1,4 @@
-"""What is made of the answers of squeue and sacct, and of none."""
+"""How answers of squeue and sacct are read, and what happens without an answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_ranges_of_arrays(shown: str, jobs: list[str]) -> None:
 
 @pytest.fixture
 def no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without SLURM: nothing of it on the path."""
+    """A machine without SLURM: none of its commands is on the path."""
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
 
 

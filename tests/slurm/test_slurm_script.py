@@ -1,4 +1,4 @@
-"""The batch script, word for word: nothing of it may be a default of submitit's."""
+"""The batch script, word for word: none of it may be a default of submitit."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_script(tmp_path: Path) -> None:
 
 
 def test_every_default_of_submitit_is_answered(tmp_path: Path) -> None:
-    """A parameter that submitit gives a value of its own is either set by us or harmless."""
+    """Each parameter that has a default in submitit is either set by us or harmless."""
     specs = inspect.signature(_make_sbatch_string).parameters.values()
     defaults = {spec.name for spec in specs if spec.default not in (None, False, inspect.Parameter.empty)}
     answered = parameters_of(PROFILE, "name", None).keys()

@@ -1,4 +1,4 @@
-"""Handing arrays to a controller that is away for a moment, or whose answer gets lost."""
+"""Submitting arrays to a controller that is unreachable for a moment, or whose answer is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOBODY = "ClusterName=local\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort=1
 
 @pytest.fixture
 def name(tmp_path: Path) -> Iterator[str]:
-    """A job name of this test alone."""
+    """A job name that only this test uses."""
     chosen = f"send.{tmp_path.name}.{os.getpid()}"
     yield chosen
     subprocess.run(["scancel", f"--name={chosen}"], check=True)
@@ -42,7 +42,7 @@ def elements(name: str) -> list[str]:
 def test_a_controller_that_comes_back_gets_the_array(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first attempt meets a port where nobody listens."""
+    """The first attempt uses a port on which nothing listens."""
     away = tmp_path / "slurm.conf"
     away.write_text(NOBODY, encoding="utf-8")
     there = os.environ["SLURM_CONF"]

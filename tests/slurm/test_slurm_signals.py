@@ -1,4 +1,4 @@
-"""Signals inside a job: who swallows them, who dies of them, and that nothing is lost when a worker starts."""
+"""Signals inside a job: which processes ignore them or die of them, and that none is lost when a worker starts."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ child.kill()
 
 @pytest.mark.parametrize(("handlers", "answer"), [("submitit's", "True True"), ("ours", "True False")])
 def test_what_a_worker_forks_dies_of_terminate(handlers: str, answer: str) -> None:
-    """With a plain handler that swallows SIGTERM, as submitit installs it, the fork survives; with ours it does not.
-
-    The worker itself lives through both signals, and its fork through SLURM's warning to the whole step.
+    """With a plain handler that ignores SIGTERM, as submitit installs it, the fork survives; with ours it does not. The
+    worker itself survives both signals, and its fork survives SLURM's warning to the whole step.
     """
     command = [sys.executable, "-c", LOADER, handlers]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)

@@ -32,7 +32,7 @@ def in_queue(state: str, reason: str = "") -> Queued:
 
 
 CASES = {
-    # a result counts, whatever SLURM says of the job
+    # a result counts, whatever SLURM says about the job
     "result": (Status("done"), evidence(ended=Ended("TIMEOUT", "0:1", "node1", "n")), "done", ""),
     "never submitted": (Status("missing"), Evidence(), "missing", ""),
     "waits": (Status("missing"), evidence(queued=in_queue("PENDING", "Priority")), "queued", "Priority"),
@@ -50,7 +50,7 @@ CASES = {
         Status("failed", "Diverged: x", False), evidence(queued=in_queue("RUNNING"), record=record("failed", "y")),
         "failed", "Diverged: x",
     ),
-    # an earlier failure that is tried again is not this job's
+    # an earlier failure that is being retried is not this job's
     "tried again": (Status("failed", "x"), evidence(queued=in_queue("PENDING")), "queued", ""),
     "failed": (Status("failed", "x", False), evidence(), "failed", "x"),
     "failed where nothing could be written": (
@@ -133,7 +133,7 @@ def test_a_run_whose_dense_training_is_over_without_result_is_blocked(dead: str,
 
 
 def test_what_is_submitted() -> None:
-    """Lost runs again; nothing that is queued; nothing that can only fail again, nor what depends on it."""
+    """Submits lost runs again, but nothing that is queued, that can only fail again, or that depends on such a run."""
     lost = overview_of(RunState(state="lost"), RunState(state="missing"))
     assert [run.id for run in choose(lost).runs] == [DENSE.id, CHILD.id]
     queued = overview_of(RunState(state="queued", job="7_0", is_in_queue=True), RunState(state="missing"))
@@ -149,7 +149,7 @@ def test_what_is_submitted() -> None:
 
 
 def test_a_run_does_not_wait_for_a_job_that_is_not_in_the_queue() -> None:
-    """Somebody computes the dense training outside the cluster: there is no job that a dependency could name."""
+    """The dense training is computed outside the cluster, so there is no job that a dependency could name."""
     found = choose(overview_of(RunState(state="running", job="7_0"), RunState(state="missing")))
     assert found.runs == ()
     assert found.queued == {}

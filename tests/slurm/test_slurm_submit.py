@@ -125,7 +125,7 @@ def test_a_waiting_job_that_is_cancelled_alone_is_found(place: Place) -> None:
 
 
 def test_what_is_stored_is_not_submitted_and_not_waited_for(place: Place) -> None:
-    """One dense training is there, and one run."""
+    """One dense training and one run are stored."""
     dense = next(run.parent for run in place.runs if run.seed == 0)
     stored = next(run for run in place.runs if run.seed == 1 and not run.is_dense)
     assert dense is not None
@@ -156,7 +156,7 @@ def test_a_job_that_can_never_start_shows_why(place: Place) -> None:
     place.submit(partition="short", time="10m")
     code, shown, _ = place.command("status")
     assert code == 0
-    # which of the two the scheduler says depends on how far it has got
+    # which of the two the scheduler reports depends on how far it is
     assert re.search("PartitionConfig|PartitionTimeLimit", shown), shown
 
 
@@ -205,7 +205,7 @@ def test_folders_with_pickles_are_private(place: Place) -> None:
 
 
 class Names(pickle.Unpickler):
-    """Notes which names a pickle refers to."""
+    """Records the names that a pickle refers to."""
 
     def __init__(self, path: Path) -> None:
         self.found: set[str] = set()
@@ -217,7 +217,7 @@ class Names(pickle.Unpickler):
 
 
 def test_pickles_hold_text_and_one_name_of_the_suite(place: Place) -> None:
-    """The text says what the profile says about how to compute."""
+    """The job's order has the settings of the profile."""
     chosen = {"device": "cpu", "threads": 2, "checkpoint_every": 3, "memory_format": "contiguous", "compile": "default"}
     place.submit(sbatch=LATER, cpus_per_task=2, **chosen)
     for path in find_submissions(place.results)[0].glob("*/*.pkl"):
@@ -232,7 +232,7 @@ def test_pickles_hold_text_and_one_name_of_the_suite(place: Place) -> None:
 
 
 def test_the_users_sbatch_variables_do_not_replace_the_profile(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An SBATCH_ variable wins over the batch script; one of squeue would hide jobs, which then went twice."""
+    """An SBATCH_ variable overrides the batch script; one of squeue would hide jobs, and they were submitted twice."""
     monkeypatch.setenv("SBATCH_PARTITION", "short")
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
@@ -274,7 +274,7 @@ def num_accounting_questions() -> int:
 
 
 def test_status_asks_the_queue_once_and_the_accounting_once(place: Place) -> None:
-    """Jobs of three arrays, none of which is in the queue any more."""
+    """Jobs of three arrays, all of which have left the queue."""
     place.submit(sbatch=LATER, max_array_size=2)
     jobs = list(jobs_of(place))
     assert len({job.split("_")[0] for job in jobs}) == 3
@@ -309,7 +309,7 @@ def test_arrays_are_split_at_the_controllers_own_limit(place: Place, tmp_path: P
 
 @pytest.mark.timeout(200)
 def test_a_thousand_runs_within_a_minute(tmp_path: Path) -> None:
-    """One command; then `status` asks the controller once, and not again for half a minute."""
+    """Submitting takes one command; then `status` asks the controller once, and not again for half a minute."""
     sparsities = [round(0.5 + 0.004 * index, 3) for index in range(100)]
     place = Place(tmp_path, seeds=str(list(range(10))), sparsities=str(sparsities))
     begin = time.monotonic()

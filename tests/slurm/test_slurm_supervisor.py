@@ -63,7 +63,7 @@ def supervise(runs: list[Run], settings: Settings, notice: Notice, num_workers: 
 
 @pytest.mark.timeout(120)
 def test_one_run_that_dies_takes_no_other_with_it(tmp_path: Path) -> None:
-    """Two runs at once in one job: one worker is killed, the other goes on, and the death is on record."""
+    """Two runs at once in one job: one worker is killed, the other continues, and the death is recorded."""
     deadly, sound = make_run("deadly_mp", 2), make_run("snip", 2)
     endings = supervise([deadly, sound], settings_for(tmp_path), Notice(60.0), num_workers=2)
     assert endings[sound.id].outcome == "done"
@@ -73,7 +73,7 @@ def test_one_run_that_dies_takes_no_other_with_it(tmp_path: Path) -> None:
 
 
 def test_workers_of_a_job_are_numbered_without_gaps() -> None:
-    """By this number each takes one of the job's GPUs."""
+    """This number decides which of the job's GPUs each takes."""
     assert [smallest_free([]), smallest_free([0, 1]), smallest_free([0, 2, 3])] == [0, 2, 1]
 
 
@@ -100,7 +100,7 @@ def test_a_stopped_run_resumes_from_its_last_epoch_to_the_same_numbers(
 
 
 def test_a_worker_past_the_deadline_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An epoch that is longer than the warning: the job leaves in time, without that epoch."""
+    """An epoch that is longer than the warning: the job ends in time, without that epoch."""
     monkeypatch.setenv("SLOW_SECONDS", "60")
     notice = Notice(warning_seconds=2.0)
     run = make_run("slow_mp", 8)
@@ -151,7 +151,7 @@ def test_a_run_without_its_dense_training_is_blocked_and_loads_nothing(
 
 
 def test_the_outcome_of_an_earlier_start_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Should this start be killed, `status` must not say how the one before had ended."""
+    """If this start is killed, `status` must not report how the one before ended."""
     run = make_run("snip", 1)
     path = task_record_path(tmp_path, 0, 0)
     earlier = {"outcome": "interrupted", "reason": "stopped after epoch 1 of 2"}
@@ -164,7 +164,7 @@ def test_the_outcome_of_an_earlier_start_is_forgotten(tmp_path: Path, monkeypatc
 
 
 def test_requeues_are_bounded_also_where_nobody_asked_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Node failures requeue a job without its help: the start itself counts."""
+    """Node failures requeue a job without its asking, so the start itself is counted."""
     monkeypatch.setenv("SLURM_RESTART_COUNT", "4")
     with pytest.raises(RequeuedTooOften, match="requeued 4 times"):
         RunTask(order_for(tmp_path, [make_run("snip", 1)], max_requeues=3))()
@@ -206,7 +206,7 @@ def test_a_record_that_cannot_be_written_does_not_fail_the_job(
 def test_a_job_whose_machine_cannot_compute_leaves_its_runs_to_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It must not end as if all were well: the run has no outcome, the job says why, and `submit` takes it again."""
+    """It must not end as a success: the run has no outcome, the job says why, and `submit` takes the run again."""
     run = make_run("snip", 1)
     monkeypatch.setattr("prunebench.slurm.supervisor.work_in_job", fake_workers.cannot)
     why = "no worker process can be started on .*: ImportError: libtorch.so: failed to map segment"

@@ -1,4 +1,4 @@
-"""The throw-away cluster of tools/slurm-local, from inside its `run`."""
+"""The temporary cluster of tools/slurm-local, from inside its `run`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUN = "tools/slurm-local run 2 8 -- pytest -m slurm"
 
 
 def why_no_cluster() -> str:
-    """Empty if a test cluster answers; otherwise what to type."""
+    """Empty if a test cluster answers; otherwise the command that starts one."""
     if shutil.which("sinfo") is None or shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin") is None:
         return f"SLURM is missing: apt-get install --no-install-recommends $(tools/slurm-local packages), then {RUN}"
     answer = subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=60, check=False)

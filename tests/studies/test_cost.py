@@ -1,4 +1,4 @@
-"""What a plan says of cost is what the runs then record; what it cannot know it says."""
+"""The cost that a plan states is what the runs then record; what it cannot know is stated as unknown."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_a_plan_of_rounds_loads_no_torch_and_does_not_guess_those_of_a_plug_in(t
 
 
 def test_a_dense_training_that_no_run_needs_any_more_is_still_saved(tmp_path: Path) -> None:
-    """Its children are stored, it is not: it is not in the plan, and each child would have trained it."""
+    """Its children are stored and it is not, so it is not in the plan; each child would have trained its own."""
     from synthetic_results import store_result
 
     study = write(tmp_path, "method: global_mp, sparsity: [50%, 90%]")

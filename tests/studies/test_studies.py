@@ -23,7 +23,7 @@ def recipes() -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("row", recipes(), ids=lambda row: f"{row['table']} {row['stage']} {row['sparsity_pct']}")
 def test_recipes_are_those_of_the_paper(row: dict[str, str]) -> None:
-    """Every printed hyper-parameter of the supplement is found in the run that it belongs to."""
+    """Every hyper-parameter printed in the supplement is set in the run that it belongs to."""
     study = load_study(f"table{row['table']}")
     if row["stage"] == "train":
         candidates = [run for run in study.runs if run.is_dense]

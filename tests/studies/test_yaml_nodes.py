@@ -1,4 +1,4 @@
-"""Studies and profiles are plain data of bounded size; whatever else a file holds is refused in one line."""
+"""Studies and profiles are plain data of bounded size; anything else in a file is refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four formats of one table: same numbers, and names that are text in all of them."""
+"""The four formats of one table: the same numbers, and names that stay text in all of them."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_json_says_whether_a_cell_could_be_told_from_the_best() -> None:
 
 
 def test_the_sign_of_indistinct_cells_is_no_symbol_of_a_note() -> None:
-    """Every symbol that is given to a note, anywhere in the suite."""
+    """Every symbol that a note has anywhere in the suite."""
     folder = Path(__file__).parents[2] / "benchmark"
     used = {symbol for path in folder.rglob("*.py") for symbol in re.findall(r'Note\("(.)"', path.read_text("utf-8"))}
     assert {"†", "‡", "§"} < used
@@ -148,7 +148,7 @@ def test_all_formats_and_json_show_the_same_numbers() -> None:
 
 
 class _Tags(HTMLParser):
-    """Collects the tags and the text of a fragment."""
+    """Collects the tags and the text of an HTML fragment."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The paper's numbers in tables: marks computed from them, where print is wrong, and the difference to ours."""
+"""The paper's numbers in tables: marks computed from them, errors of the print, and the difference to ours."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_accuracy_stands_beside_the_multiply_adds_left_and_the_front_is_marked(t
             assert [(cell.mark, cell.is_indistinct) for cell in row.cells[1::2]] == marks
             assert not any(cell.mark for cell in row.cells[::2])
     assert table.marks.startswith("Accuracies are marked, multiply-adds are not.")
-    # all rows have the same multiply-adds at a sparsity, so its best accuracy alone is not beaten there
+    # all rows have the same multiply-adds at a sparsity, so only the best accuracy is on the front
     best = max((row for row in table.rows if not row.is_reference), key=lambda row: row.cells[1].value or 0).label
     assert fronts == {label: [False, label == best, False, label == best] for label in accuracies}
 
@@ -150,7 +150,7 @@ def test_methods_without_a_mean_rank_say_why(tmp_path: Path) -> None:
     rows = {row.label: row.cells for row in table.rows}
     assert [note.symbol for note in rows["LAMP"][0].notes] == ["†"]
     assert rows["LAMP"][2].value == 1.0
-    # LAMP takes a place in the second column alone: the mean ranks are of the other three
+    # LAMP has a rank in the second column only: the mean ranks are of the other three
     assert sum(rows[label][0].value or 0 for label in ("Global MP", "SNIP", "Random")) == pytest.approx(6.0)
     assert [note.symbol for note in rows["STR"][0].notes] == ["◦"]
     assert [cell.text for cell in rows["STR"]] == ["–", "–", "–"]

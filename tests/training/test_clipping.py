@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from prunebench.benchmark.api.masks import Masks, find_sites
+from prunebench.benchmark.api.masks import Masks
 from prunebench.benchmark.api.pruner import Pruner
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.runs.run import Recipe, protocol_of
 from prunebench.benchmark.studies.load import load_study
 from prunebench.benchmark.training.clipping import clip_gradients

@@ -83,7 +83,7 @@ def test_a_result_holds_what_it_must(shared: Path) -> None:
 
 @pytest.mark.parametrize("method", ["snip", "iterative_snip", "force", "grasp"])
 def test_scores_of_a_rest_of_one_sample_are_computed_with_batch_norm(method: str, tmp_path: Path) -> None:
-    """The network's last feature maps are one pixel, so batch norm has no variance for a single sample."""
+    """The network's last feature maps have one pixel, so batch norm has no variance for a single sample."""
     options = (
         {"samples_per_class": 5, "score_batch": 7} if method == "grasp" else {"score_samples": 8, "score_batch": 7}
     )
@@ -226,7 +226,7 @@ def test_the_test_set_decides_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
     run = pruned("snip", parent=None)
     expected = compute(run, tmp_path / "a", keep_weights=True)
-    read = run_data._read.__wrapped__  # behind the cache, in which other tests' data may lie
+    read = run_data._read.__wrapped__  # past the cache, which may hold data of other tests
 
     def shuffled(*args: Any) -> Any:
         data = read(*args)

@@ -45,7 +45,7 @@ def test_auto_in_a_study_is_one_line_that_names_the_values(tmp_path: Path) -> No
 
 
 def test_a_stored_run_with_auto_is_not_computed(tmp_path: Path) -> None:
-    """It would be float32 under an id that may have meant bfloat16."""
+    """It would compute float32 under an id that may have meant bfloat16."""
     ending = attempt(OLD, "s", Settings(results=tmp_path, device="cpu"))
     assert (ending.outcome, ending.retryable) == ("failed", False)
     assert ending.reason == (

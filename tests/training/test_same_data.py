@@ -1,4 +1,4 @@
-"""Other data with the same name: no run starts from weights trained on them, and no table mixes results of both."""
+"""Other data of the same name: no run starts from weights trained on them, and no table mixes results of both."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_compare_names_the_data(tmp_path: Path, roots: tuple[Path, Path]) -> Non
 
 
 def test_the_launcher_refuses_before_anything_runs(tmp_path: Path) -> None:
-    """In a worker of its own, which knows the published sizes only: the digits, with another fingerprint stored."""
+    """In a worker process, which knows the published sizes only: the digits, with another stored fingerprint."""
     from prunebench.benchmark.runs.files import write_json
 
     dense = replace(DENSE, dataset="digits", model="convnet-small", recipe=Recipe(epochs=1, batch_size=100))

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from prunebench.benchmark.api.masks import Masks, find_sites
+from prunebench.benchmark.api.masks import Masks
+from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.launch.worker import own_gpu
 from prunebench.benchmark.models.registry import create_model

@@ -1,0 +1,66 @@
+"""The plain training loops of the race: what the suite replaces, written well and with torch's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import prune
+from torch.utils.data import DataLoader, Dataset
+
+from ..runs.run import Recipe
+
+
+class Images(Dataset[tuple[Tensor, int]]):
+    """Like torchvision's data sets of small images: an array, an image object for each item, transforms."""
+
+    def __init__(self, images: Tensor, targets: Tensor, transform: Callable[[Any], Tensor]) -> None:
+        self.images = images.permute(0, 2, 3, 1).numpy()
+        self.targets = targets.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        pixels = self.images[index]
+        return self.transform(Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)), self.targets[
+            index
+        ]
+
+
+def plain_epoch(
+    network: nn.Module, masks: dict[str, Tensor], recipe: Recipe, loader: DataLoader[Any]
+) -> Callable[[], None]:
+    """An epoch in the usual way, with torch's defaults; gradients are set to None, losses are not synchronised."""
+    parameters = dict(network.named_parameters())
+    optimizer = torch.optim.SGD(
+        parameters.values(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
+    )
+
+    def epoch() -> None:
+        network.train()
+        total = torch.zeros(())
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            loss = cross_entropy(network(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                for name, mask in masks.items():
+                    parameters[name].mul_(mask)
+            total += loss.detach()
+
+    return epoch
+
+
+def with_masked_layers(network: nn.Module, masks: dict[str, Tensor]) -> nn.Module:
+    """The network, whose layers multiply weight and mask in every forward pass."""
+    for name, mask in masks.items():
+        layer, _, parameter = name.rpartition(".")
+        prune.custom_from_mask(network.get_submodule(layer), parameter, mask)
+    return network
