@@ -90,6 +90,12 @@ def table(
 @click.option("--kind", help="accuracy, pareto, layers, training, ranks, critical or published; else those that fit.")
 @accuracy_option
 @stat_option
+@click.option(
+    "--highlight",
+    multiple=True,
+    metavar="METHOD",
+    help="A method or the label of a row, in colour before all others in grey; may be given several times.",
+)
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Not RESULTS/STUDY/plots.")
 @strict_option
 @json_option
@@ -100,6 +106,7 @@ def plot(
     kind: str | None,
     accuracy: str,
     stat: str,
+    highlight: tuple[str, ...],
     output: Path | None,
     strict: bool,
     as_json: bool,
@@ -116,7 +123,7 @@ def plot(
     counts = [completeness(study, store) for study in opened]
     paths = []
     if any(count["done"] for count in counts):
-        for (study_name, name), figure in figures(kind, opened, store, accuracy, stat).items():
+        for (study_name, name), figure in figures(kind, opened, store, accuracy, stat, highlight).items():
             paths += save_figure(figure, (output or store.study_folder(study_name) / "plots") / name)
     else:
         say("nothing is stored yet, so nothing is drawn")

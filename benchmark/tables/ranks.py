@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
-from ..analysis.groups import percent
+from ..analysis.groups import percent, setting
 from ..analysis.ranks import CELL, cell_ranks, rank_test, rankable, setting_scores
 from ..runs.run import DENSE
 from .caption import missing_sentence, prunable_sentence, seeds_sentence, sentences
@@ -48,7 +48,7 @@ def rank_table(frame: Frame, accuracy: str = "last") -> Table:
         corner="Method",
         columns=(
             Column(heading="mean rank"),
-            *(Column(heading=percent(target), group=f"{model} on {dataset}") for dataset, model, target in places),
+            *(Column(heading=percent(target), group=setting(dataset, model)) for dataset, model, target in places),
         ),
         rows=tuple(rows),
         caption=sentences(
