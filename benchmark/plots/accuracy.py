@@ -11,7 +11,7 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned, split_groups, subject
 from ..analysis.spread import Stat
 from .accuracy_panels import Content, Level, accuracy_panels
-from .panels import behind_first
+from .panels import behind_first, draw_other
 from .sparsity_axis import sparsity_axis
 from .style import DENSE_COLOR, Look, looks, style
 from .text import artist_label
@@ -45,7 +45,7 @@ def accuracy_figure(
         colored = [label for label in look if not look[label].is_other]
         for label in behind_first(look):
             if look[label].is_other:
-                _draw_other(panel, curves[label], look[label])
+                draw_other(panel, [(1 - point.target, point.mean) for point in curves[label]], look[label])
                 continue
             moved = _moved(panel, colored.index(label) - (len(colored) - 1) / 2, len(colored))
             _draw_curve(panel, label, curves[label], look[label], moved)
@@ -80,12 +80,6 @@ def _moved(axes: Axes, place: float, count: int) -> Transform:
 
     step = SPACE / max(count - 1, 4)
     return axes.transData + ScaledTranslation(place * step / 72, 0, axes.get_figure().dpi_scale_trans)  # pyright: ignore[reportOptionalMemberAccess]
-
-
-def _draw_other(axes: Axes, points: list[Point], look: Look) -> None:
-    axes.plot(
-        [1 - p.target for p in points], [p.mean for p in points], color=look.color, linewidth=look.width, zorder=1
-    )
 
 
 def _draw_curve(axes: Axes, label: str, points: list[Point], look: Look, moved: Transform) -> None:

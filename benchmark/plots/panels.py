@@ -37,6 +37,12 @@ def behind_first(look: Mapping[str, Look]) -> list[str]:
     return sorted(look, key=lambda label: (not look[label].is_other, look[label].color == OWN_COLOR))
 
 
+def draw_other(axes: Axes, points: list[tuple[float, float]], look: Look) -> None:
+    """A grey row: a thin line, or a dot if it has one point."""
+    axes.plot([x for x, _ in points], [y for _, y in points], color=look.color, linewidth=look.width,
+              marker="." if len(points) == 1 else "", zorder=1)  # fmt: skip
+
+
 def name_others(axes: Axes, look: Mapping[str, Look]) -> None:
     """One entry of the legend for all grey rows."""
     if number := sum(each.is_other for each in look.values()):

@@ -12,7 +12,7 @@ from ..analysis.groups import subject
 from ..analysis.spread import Stat
 from .accuracy import dense_level, spread_words
 from .accuracy_panels import Content, accuracy_panels
-from .panels import behind_first
+from .panels import behind_first, draw_other
 from .style import DENSE_COLOR, Look, looks, style
 from .text import artist_label
 
@@ -48,7 +48,7 @@ def pareto_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std", high
 
 def _draw_curve(axes: Axes, label: str, points: list[Point], look: Look) -> None:
     if look.is_other:
-        axes.plot([p.macs for p in points], [p.mean for p in points], color=look.color, linewidth=look.width)
+        draw_other(axes, [(p.macs, p.mean) for p in points], look)
         return
     axes.plot([p.macs for p in points], [p.mean for p in points], color=look.color, linestyle=look.line,
               linewidth=look.width - 0.4, marker=look.marker, markersize=look.size, markeredgecolor="white",

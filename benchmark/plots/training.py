@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..analysis.frame_type import Frame
 from ..runs.run import DENSE
-from .panels import behind_first, name_others, panels_of
+from .panels import behind_first, draw_other, name_others, panels_of
 from .style import Look, beside, headline, looks, new_figure, panel_title, style
 from .text import artist_label
 
@@ -105,7 +105,7 @@ def _draw_row(panels: Iterable[Axes], row: _Row, means: Frame) -> None:
 
 def _draw(axes: Axes, label: str, means: Frame, kind: str, look: Look, index: int) -> None:
     if look.is_other:
-        axes.plot(means["epoch"], means[kind], color=look.color, linewidth=look.width)
+        draw_other(axes, list(zip(means["epoch"], means[kind], strict=True)), look)
         return
     # Markers of different rows are at different epochs, so that equal curves are seen.
     step = max(1, len(means) // 4)
