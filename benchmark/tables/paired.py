@@ -85,7 +85,7 @@ def _caption(accuracy: str, found: Sequence[PairedComparison], frame: Frame) -> 
         test = f"There are at most {most} pairs: below {MIN_TEST} no p-value is given, it could not reach 5 %."
     return sentences(
         f"By the {ACCURACIES[accuracy]}. "
-        "Mean over pairs of runs with the same seed and the same dense training (number of pairs in brackets), ± half "
+        "Mean over pairs of runs with the same seed and the same dense training (their number is given with it), ± half "
         "the width of its 95 % Student-t interval.",
         test,
         prunable_sentence(frame),

@@ -108,6 +108,7 @@ class Table:
         caption: sentences.
         marks: how the marks were found; follows the legend of the marks.
         untold: sentences on what could not be compared.
+        study: its name, or those of several; for labels and files.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Table:
     marks: str = ""
     untold: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    study: str = ""
 
     @property
     def has_marks(self) -> bool:
