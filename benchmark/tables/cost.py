@@ -9,7 +9,7 @@ from ..analysis.groups import subject
 from .caption import missing_sentence, prunable_sentence, seeds_sentence, sentences
 from .cell import missing_note
 from .multiply_adds import best_unit
-from .table import Cell, Column, Table, TableRow
+from .table import Cell, Column, Roles, Table, TableRow
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def cost_table(frame: Frame) -> Table:
         corner="Method",
         columns=(Column(heading="runs"), *(Column(heading=each.heading, group=each.group) for each in measures)),
         rows=tuple(rows),
+        roles=Roles(heading="measure"),
         caption=sentences(
             "Means over stored runs of all sparsities and seeds; device-hours are their sum, wall time of the run "
             "itself times the processes that share it. Epochs and multiply-adds count the dense "

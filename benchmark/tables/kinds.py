@@ -50,7 +50,12 @@ OF_PRUNED = ("rank", "paired")
 """Tables that compare pruned rows; the others show dense trainings alone as well."""
 MEASURES: dict[str, Measure] = {"accuracy": "accuracy", "macs": "macs_pruned"}
 """The tables that the paper prints numbers for."""
-FORMATS: dict[str, Callable[[Table], str]] = {"md": to_markdown, "latex": to_latex, "csv": to_csv, "html": to_html}
+FORMATS: dict[str, Callable[[Table], str]] = {
+    "md": to_markdown,
+    "latex": to_latex,
+    "csv": lambda table: to_csv([table]),
+    "html": to_html,
+}
 SUFFIXES = {"md": ".md", "latex": ".tex", "csv": ".csv", "html": ".html"}
 
 
@@ -58,6 +63,13 @@ def render(table: Table, format: str, caption: str | None = None, label: str | N
     """The table as text; `caption` and `label` are those of LaTeX. Raises UserError for an unknown format."""
     check_format(format)
     return to_latex(table, caption, label) if format == "latex" else FORMATS[format](table)
+
+
+def render_all(tables: Sequence[Table], format: str, caption: str | None = None, label: str | None = None) -> str:
+    """Tables one after the other; in CSV one table with the lines of all. Raises UserError for an unknown format."""
+    if format == "csv":
+        return to_csv(tables)
+    return "\n".join(render(table, format, caption, label) for table in tables)
 
 
 def check_format(format: str) -> None:

@@ -78,10 +78,14 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A heading; columns beside each other with the same `group` share a heading above."""
+    """A heading; columns beside each other with the same `group` share a heading above.
+
+    `measure` is what the column shows, if that is not what the table's roles say.
+    """
 
     heading: str
     group: str = ""
+    measure: str = ""
 
     @property
     def title(self) -> str:
@@ -98,6 +102,21 @@ class TableRow:
     block: str = ""
     cited: bool = False
     is_reference: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """What the names of rows, blocks and columns are, for formats with a line for each cell.
+
+    One of `sparsity`, `method`, `layer`, `setting`, `row` and `measure`, or empty if there are none. `measure` is what
+    all cells show, if no name says it.
+    """
+
+    row: str = "method"
+    block: str = ""
+    group: str = ""
+    heading: str = "sparsity"
+    measure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +140,7 @@ class Table:
     untold: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     study: str = ""
+    roles: Roles = field(default_factory=Roles)
 
     @property
     def has_marks(self) -> bool:

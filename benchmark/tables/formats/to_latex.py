@@ -56,9 +56,11 @@ def to_latex(table: Table, caption: str | None = None, label: str | None = None)
 
 def _label(table: Table) -> str:
     """`tab:STUDY-KIND`, with what else tells it from other tables of the study."""
+    usual = (
+        {"accuracy": "last", "reference": None} if "reference" in table.facts else {"accuracy": "last", "stat": "std"}
+    )
     told = [table.study, table.name]
-    told += [str(value) for key, usual in (("accuracy", "last"), ("stat", "std"), ("reference", None))
-             if (value := table.facts.get(key, usual)) != usual]  # fmt: skip
+    told += [str(table.facts[key]) for key, value in usual.items() if table.facts.get(key, value) != value]
     return "tab:" + "-".join(part for each in told if (part := re.sub(r"[^A-Za-z0-9]+", "-", each).strip("-")))
 
 
