@@ -64,6 +64,11 @@ def shown_name(name: str, options: Mapping[str, Any]) -> str:
     return (options.get("title") or options["path"]) if name in OWN else name
 
 
+def dataset_title(shown: str) -> str:
+    """The title for a name of `shown_name`: `CIFAR-10`. Made-up data and the user's own keep what they are called."""
+    return _class(shown)().describe().title if shown in DATASETS and shown != "synthetic" else shown
+
+
 def _class(name: str) -> Any:
     known = {**DATASETS, **OWN}
     if name not in known:

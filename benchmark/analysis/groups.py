@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ...datasets.registry import dataset_title
 from ..api.errors import UserError
+from ..models.registry import model_title
 from ..runs.run import DENSE
 from .frame_type import Frame
 from .older import is_older
@@ -123,10 +125,15 @@ def heading(target: float) -> str:
     return percent(target) if target > 0 else "own sparsity"
 
 
+def setting(dataset: str, model: str) -> str:
+    """`ResNet-20 on CIFAR-10`: titles of a network and of data, as a paper names them."""
+    return f"{model_title(model)} on {dataset_title(dataset)}"
+
+
 def subject(frame: Frame) -> str:
-    """`convnet-small on digits`."""
-    pairs = frame[["model", "dataset"]].drop_duplicates()
-    return ", ".join(f"{model} on {dataset}" for model, dataset in pairs.itertuples(index=False))
+    """The settings of a frame."""
+    pairs = frame[["dataset", "model"]].drop_duplicates()
+    return ", ".join(setting(dataset, model) for dataset, model in pairs.itertuples(index=False))
 
 
 def is_collapsed(done: Frame, chance: float | None) -> Frame:

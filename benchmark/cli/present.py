@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,13 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @click.command
 @studies_argument
 @click.option("--kind", help="accuracy, macs, pareto, layers, cost, rank or paired; else the first two.")
-@click.option("--format", default="md", help="md, latex, csv or html.")
+@click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")
 @accuracy_option
 @stat_option
 @click.option("--against", help="published: our numbers beside the paper's.")
 @click.option("--reference", metavar="LABEL", help="For --kind paired: the row to compare with; default: the first.")
+@click.option("--caption", metavar="LATEX", help="With --format latex, for one table: LaTeX source of its caption.")
+@click.option("--label", metavar="NAME", help="With --format latex, for one table; default: tab:STUDY-KIND.")
 @output_option
 @strict_option
 @json_option
@@ -58,6 +61,8 @@ def table(
     stat: str,
     against: str | None,
     reference: str | None,
+    caption: str | None,
+    label: str | None,
     output: Path | None,
     strict: bool,
     as_json: bool,
@@ -65,24 +70,42 @@ def table(
     results: Path,
 ) -> None:
     """Print tables of results. Without --kind: accuracy and multiply-adds, also written to RESULTS/STUDY/tables."""
-    from ..tables.kinds import render
+    from ..tables.kinds import check_format, render_all
     from ..tables.table import table_as_dict
 
+    check_format(format)
     if kind == "macs":
         say("--kind macs shows multiply-adds; the Pareto table, which had this name before, is --kind pareto")
     kind = OLD_TABLE_KINDS.get(kind or "", kind)
+    is_partial = bool(selection.assignments or selection.only)
+    files_only = format == "csv" and kind is None and against is None and not as_json
+    if files_only and (output is not None or is_partial):
+        raise UserError("a CSV file holds one table: --format csv needs --kind, with --output, --set and --only too")
     opened = [selection.open(name) for name in studies]
     store = open_store(results)
     tables = _make_tables(kind, opened, store, accuracy, stat, against, reference)
+    _check_latex(format, caption, label, len(tables))
     if as_json:
         content = {"studies": [completeness(study, store) for study in opened]}
         print_json({**content, "tables": [table_as_dict(made) for _, made in tables]})
+    elif files_only:
+        say("a CSV file holds one table: --kind chooses one to print; without it, only files are written")
     else:
-        text = "\n".join(render(made, format) for _, made in tables)
-        emit(text, output)
+        emit(render_all([made for _, made in tables], format, caption, label), output)
     if kind is None and output is None and not as_json:
-        _keep(tables, store, is_partial=bool(selection.assignments or selection.only))
+        _keep(tables, store, is_partial)
     finish(opened, store, strict)
+
+
+def _check_latex(format: str, caption: str | None, label: str | None, num_tables: int) -> None:
+    """Raises UserError for a caption or label of another format or of several tables, and for characters of labels."""
+    given = [name for name, value in (("--caption", caption), ("--label", label)) if value is not None]
+    if given and format != "latex":
+        raise UserError(f"{given[0]} goes with --format latex, not {format!r}")
+    if given and num_tables > 1:
+        raise UserError(f"{given[0]} is of one table, and these are {num_tables}: choose one with --kind")
+    if label is not None and not re.fullmatch(r"[A-Za-z0-9:._/-]+", label):
+        raise UserError(f"--label {label!r}: it must be of letters, digits and : . _ / -")
 
 
 @click.command
@@ -90,6 +113,12 @@ def table(
 @click.option("--kind", help="accuracy, pareto, layers, training, ranks, critical or published; else those that fit.")
 @accuracy_option
 @stat_option
+@click.option(
+    "--highlight",
+    multiple=True,
+    metavar="METHOD",
+    help="A method or the label of a row, in colour before all others in grey; may be given several times.",
+)
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Not RESULTS/STUDY/plots.")
 @strict_option
 @json_option
@@ -100,6 +129,7 @@ def plot(
     kind: str | None,
     accuracy: str,
     stat: str,
+    highlight: tuple[str, ...],
     output: Path | None,
     strict: bool,
     as_json: bool,
@@ -116,7 +146,7 @@ def plot(
     counts = [completeness(study, store) for study in opened]
     paths = []
     if any(count["done"] for count in counts):
-        for (study_name, name), figure in figures(kind, opened, store, accuracy, stat).items():
+        for (study_name, name), figure in figures(kind, opened, store, accuracy, stat, highlight).items():
             paths += save_figure(figure, (output or store.study_folder(study_name) / "plots") / name)
     else:
         say("nothing is stored yet, so nothing is drawn")

@@ -40,6 +40,17 @@ MODELS: dict[str, str] = {
 }
 """Name -> "module:function" here; the function takes num_classes, input_shape and the network's options."""
 
+TITLES = {
+    "convnet": "ConvNet",
+    "fastgrnn": "FastGRNN",
+    "lenet": "LeNet",
+    "mobilenet": "MobileNet",
+    "resnet": "ResNet",
+    "vgg": "VGG",
+    "wrn": "WRN",
+}
+"""How papers write the first part of a name; the rest is kept."""
+
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 Builder = Callable[..., "nn.Module"]
@@ -48,6 +59,12 @@ Builder = Callable[..., "nn.Module"]
 def model_names() -> list[str]:
     """Every registered name, sorted."""
     return sorted(MODELS)
+
+
+def model_title(name: str) -> str:
+    """`ResNet-20` for `resnet-20`, for tables and figures; a name that is not in TITLES is kept."""
+    family, dash, rest = name.partition("-")
+    return f"{TITLES.get(family, family)}{dash}{rest.replace('bn', 'BN') if family == 'vgg' else rest}"
 
 
 def model_options(name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from textwrap import wrap
@@ -31,16 +32,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf")
-OF_ONE_STUDY: dict[str, Callable[[StudyResults, str, Stat], Figure]] = {
-    "accuracy": lambda found, accuracy, stat: accuracy_figure(found.frame, accuracy, stat),
-    "pareto": lambda found, accuracy, stat: pareto_figure(found.frame, accuracy, stat),
-    "layers": lambda found, *_: layers_figure(found.layers, subject(found.frame)),
-    "training": lambda found, *_: training_figure(found.epochs, subject(found.frame)),
-    "published": lambda found, accuracy, stat: published_figure(
-        found.study, found.frame, rows_for(found.study, "published"), accuracy, stat
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user chooses about a figure; `highlight` are labels, of which the others are grey if there are any."""
+
+    accuracy: str
+    stat: Stat
+    highlight: frozenset[str]
+
+
+OF_ONE_STUDY: dict[str, Callable[[StudyResults, Choices], Figure]] = {
+    "accuracy": lambda found, asked: accuracy_figure(found.frame, asked.accuracy, asked.stat, asked.highlight),
+    "pareto": lambda found, asked: pareto_figure(found.frame, asked.accuracy, asked.stat, asked.highlight),
+    "layers": lambda found, asked: layers_figure(found.layers, subject(found.frame), asked.highlight),
+    "training": lambda found, asked: training_figure(found.epochs, subject(found.frame), asked.highlight),
+    "published": lambda found, asked: published_figure(
+        found.study, found.frame, rows_for(found.study, "published"), asked.accuracy, asked.stat, asked.highlight
     ),
 }
-OF_ALL_STUDIES: dict[str, Callable[[Frame, str], Figure]] = {"ranks": ranks_figure, "critical": critical_figure}
+OF_ALL_STUDIES: dict[str, Callable[[Frame, Choices], Figure]] = {
+    "ranks": lambda frame, asked: ranks_figure(frame, asked.accuracy, asked.highlight),
+    "critical": lambda frame, asked: critical_figure(frame, asked.accuracy, asked.highlight),
+}
 KINDS = ("accuracy", "pareto", "layers", "training", "ranks", "critical", "published")
 OF_PRUNED = ("layers", "training", "ranks", "critical")
 """Figures of pruned rows; the others show dense trainings alone as well."""
@@ -53,29 +68,47 @@ def check_kind(kind: str | None) -> None:
 
 
 def figures(
-    kind: str | None, studies: Sequence[Study], store: Store, accuracy: str = "last", stat: str = "std"
+    kind: str | None,
+    studies: Sequence[Study],
+    store: Store,
+    accuracy: str = "last",
+    stat: str = "std",
+    highlight: Sequence[str] = (),
 ) -> dict[tuple[str, str], Figure]:
     """Figures by (name of the study, kind); without a kind those that the studies have results for.
 
-    Raises UserError for an unknown kind, accuracy or stat, and for a kind of OF_PRUNED without pruned rows.
+    `highlight` names labels or methods, the rows of which are in colour before the others in grey.
+
+    Raises UserError for an unknown kind, accuracy, stat or row, and for a kind of OF_PRUNED without pruned rows.
     """
-    chosen = check_stat(stat)
     check_kind(kind)
     results = [read_results(study, store) for study in studies]
     frames = [found.frame for found in results]
+    asked = Choices(accuracy, check_stat(stat), labels_named(frames, highlight) if highlight else frozenset())
     made: dict[tuple[str, str], Figure] = {}
     for found in results:
         for name in [kind] if kind else standard_kinds(found.study):
             if name in OF_ONE_STUDY:
                 _check_pruned(name, [found.frame])
-                figure = OF_ONE_STUDY[name](found, accuracy, chosen)
+                figure = OF_ONE_STUDY[name](found, asked)
                 made[found.study.name, name] = _with_age(figure, [found.frame])
     for name in [kind] if kind else ["ranks"]:
         if name in OF_ALL_STUDIES and (kind or any(map(has_pruned, frames))):
             _check_pruned(name, frames)
-            figure = OF_ALL_STUDIES[name](_joined(frames), accuracy)
+            figure = OF_ALL_STUDIES[name](_joined(frames), asked)
             made["+".join(study.name for study in studies), name] = _with_age(figure, frames)
     return made
+
+
+def labels_named(frames: Sequence[Frame], names: Sequence[str]) -> frozenset[str]:
+    """The labels of pruned rows that are named, or whose method is. Raises UserError for a name of neither."""
+    rows = _joined(frames)[["label", "method"]].drop_duplicates()
+    pruned = [(str(label), str(method)) for label, method in rows.itertuples(index=False) if method != DENSE]
+    known = {name for pair in pruned for name in pair}
+    for name in names:
+        if name not in known:
+            raise unknown("row to highlight", name, known)
+    return frozenset(label for label, method in pruned if {label, method} & set(names))
 
 
 def _joined(frames: Sequence[Frame]) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ..analysis.accuracy import SHORT_NAMES, accuracy_column
@@ -10,7 +11,7 @@ from ..analysis.groups import percent, subject
 from ..analysis.published import PAPER, Published
 from ..analysis.published_lines import Line, pair_lines
 from ..analysis.spread import Stat, spread
-from .style import DENSE_LOOK, Look, legend, looks, new_figure, panel_grid, shorten, style
+from .style import DENSE_LOOK, Look, headline, legend, looks, new_figure, panel_grid, shorten, style
 from .text import plain
 
 if TYPE_CHECKING:
@@ -21,16 +22,24 @@ if TYPE_CHECKING:
 
 
 def published_figure(
-    study: Study, frame: Frame, printed: list[Published], accuracy: str = "last", stat: Stat = "std"
+    study: Study,
+    frame: Frame,
+    printed: list[Published],
+    accuracy: str = "last",
+    stat: Stat = "std",
+    highlight: Collection[str] = (),
 ) -> Figure:
-    """Accuracies in percent with their spread; printed ones are cited and drawn as rings in grey."""
+    """Accuracies in percent with their spread; printed ones are cited and drawn as rings in grey.
+
+    With `highlight`, labels that are not in it are grey.
+    """
     column = accuracy_column(accuracy)
     lines = [
         line for line in pair_lines(study, frame, printed) if line.printed or (line.group and line.group.values(column))
     ]
     blocks = list(dict.fromkeys(line.block for line in lines))
     columns, rows = panel_grid(len(blocks))
-    look = looks(frame)
+    look = looks(frame, highlight)
     largest = max((sum(line.block == block for line in lines) for block in blocks), default=1)
     with style():
         figure, axes = new_figure(1.2 + 3.4 * columns, 0.9 + rows * (0.7 + 0.2 * largest), columns, rows)
@@ -43,9 +52,7 @@ def published_figure(
         panel = axes[0, 0]
         panel.plot([], [], marker="o", color="0.2", linestyle="", label=f"ours: {SHORT_NAMES[accuracy]}")
         panel.plot([], [], marker="o", color="0.45", markerfacecolor="none", linestyle="", label="cited")
-        figure.suptitle(
-            f"{subject(frame)}: ours and table {printed[0].table} of {PAPER}", x=0.01, ha="left", fontsize=9
-        )
+        headline(figure, f"{subject(frame)}: ours and table {printed[0].table} of {PAPER}")
         legend(figure, panel)
     return figure
 
@@ -67,8 +74,8 @@ def _draw_panel(axes: Axes, lines: list[Line], look: dict[str, Look], column: st
         if values:
             # dense trainings of other networks than the study's are rows of a paper too
             shown = look.get(line.label, DENSE_LOOK)
-            axes.errorbar(sum(values) / len(values), place - 0.12, xerr=spread(values, stat), marker=shown.marker,
-                          color=shown.color, linewidth=1.1, capsize=2, zorder=3)  # fmt: skip
+            axes.errorbar(sum(values) / len(values), place - 0.12, xerr=spread(values, stat), color=shown.color,
+                          marker=shown.marker or "o", linewidth=1.1, capsize=2, zorder=3)  # fmt: skip
     names = [_name(line) for line in lines]
     axes.set_yticks(range(len(lines)), names)
     axes.set_ylim(len(lines) - 0.4, -0.6)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
-from ..analysis.groups import percent
+from ..analysis.groups import percent, setting
 from ..analysis.ranks import (
     ALPHA,
     MIN_METHODS,
@@ -20,7 +21,7 @@ from ..analysis.ranks import (
     smallest_adjusted,
 )
 from ..api.errors import UserError
-from .style import new_figure, shorten, style
+from .style import headline, new_figure, shorten, style
 from .text import plain, width_of, wrapped
 
 if TYPE_CHECKING:
@@ -36,14 +37,15 @@ def _ranks(frame: Frame, accuracy: str) -> Frame:
     return cell_ranks(rankable(frame), accuracy_column(accuracy))
 
 
-def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
-    """Rank of each label (rows) in each setting and sparsity (columns).
+def ranks_figure(frame: Frame, accuracy: str = "last", highlight: Collection[str] = ()) -> Figure:
+    """Rank of each label (rows) in each setting and sparsity (columns); labels in `highlight` are bold.
 
     The best mean rank is on top. Labels that are not in all columns have no mean rank and are at the bottom.
     """
     ranks = _ranks(frame, accuracy)
     with style():
         import seaborn as sns
+        from matplotlib.ticker import MaxNLocator
 
         if ranks.empty:
             return _empty("no stored run to rank")
@@ -63,28 +65,30 @@ def ranks_figure(frame: Frame, accuracy: str = "last") -> Figure:
         sns.heatmap(wide, annot=True, fmt=".3g", cmap="cividis", ax=panel, linewidths=0.6, vmin=1,
                     vmax=max(2, len(wide)),
                     xticklabels=False, yticklabels=False,
-                    annot_kws={"size": 8}, cbar_kws={"label": "rank, 1 is best", "pad": 0.02})  # fmt: skip
+                    annot_kws={"size": 8},
+                    cbar_kws={"label": "rank, 1 is best", "pad": 0.02,
+                              "ticks": MaxNLocator(8, integer=True)})  # fmt: skip
         panel.grid(visible=False)
         turn = {} if len(settings) == 1 else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
         panel.set_xticks([place + 0.5 for place in range(len(names))], names, **turn)
         panel.set_yticks([place + 0.5 for place in range(len(labels))], labels, fontsize=TICK_SIZE)
         panel.set(xlabel="", ylabel="")
-        where = f", {_setting(*settings.pop())}" if len(settings) == 1 else ""
-        panel.set_title(f"Ranks by {ACCURACIES[accuracy]}{where}")
+        where = f", {setting(*settings.pop())}" if len(settings) == 1 else ""
+        for tick, label in zip(panel.get_yticklabels(), wide.index, strict=True):
+            tick.set_fontweight("bold" if label in highlight else "normal")
+        headline(figure, f"Ranks by {ACCURACIES[accuracy]}{where}", legend_width=0.0)
     return figure
-
-
-def _setting(dataset: str, model: str) -> str:
-    return f"{model} on {dataset}"
 
 
 def _place(place: tuple[str, str, float], *, is_only: bool) -> str:
     dataset, model, target = place
-    return percent(target) if is_only else f"{_setting(dataset, model)}, {percent(target)}"
+    return percent(target) if is_only else f"{setting(dataset, model)}, {percent(target)}"
 
 
-def critical_figure(frame: Frame, accuracy: str = "last") -> Figure:
+def critical_figure(frame: Frame, accuracy: str = "last", highlight: Collection[str] = ()) -> Figure:
     """Mean ranks over settings on a line; bars join methods that the tests do not tell apart.
+
+    Labels in `highlight` are bold.
 
     Raises UserError if there are too few settings to tell any pair apart: a bar over all methods would not mean that
     they are alike.
@@ -97,7 +101,7 @@ def critical_figure(frame: Frame, accuracy: str = "last") -> Figure:
     with style():
         side = -(-len(test.mean_ranks) // 2)
         figure, axes = new_figure(7.0, 1.3 + 0.2 * (side + len(bars)))
-        _draw_critical(axes[0, 0], test, bars)
+        _draw_critical(axes[0, 0], test, bars, highlight)
         axes[0, 0].set_title(textwrap.fill(_critical_words(test, accuracy), 110), fontsize=7.5)
     return figure
 
@@ -127,7 +131,7 @@ def _critical_words(test: RankTest, accuracy: str) -> str:
     )
 
 
-def _draw_critical(axes: Axes, test: RankTest, bars: list[tuple[str, ...]]) -> None:
+def _draw_critical(axes: Axes, test: RankTest, bars: list[tuple[str, ...]], highlight: Collection[str]) -> None:
     """The usual layout: the better half is named on the left, the other on the right."""
     names = list(test.mean_ranks)
     count, left = len(names), -(-len(names) // 2)
@@ -150,7 +154,8 @@ def _draw_critical(axes: Axes, test: RankTest, bars: list[tuple[str, ...]]) -> N
         axes.plot([rank, rank, end], [0, depth, depth], color="0.35", linewidth=0.8)
         text = shorten(name)
         axes.text(end, depth, f"{text} {rank:.2f} " if is_left else f" {rank:.2f} {text}",
-                  ha="right" if is_left else "left", va="center", fontsize=8)  # fmt: skip
+                  ha="right" if is_left else "left", va="center", fontsize=8,
+                  fontweight="bold" if name in highlight else "normal")  # fmt: skip
 
 
 def _empty(message: str) -> Figure:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,38 +32,63 @@ COLUMN_WIDTH = 2.6
 """Width of a column of a legend in inches."""
 
 
+OWN_COLOR = "#DC143C"
+"""Of methods that are not in the suite's registry: a plug-in is seen at once among the others."""
+
+
 @dataclass(frozen=True)
 class Look:
-    """Colour, marker and line of one row of the study."""
+    """Colour, marker and line of one row of the study.
+
+    Attributes:
+        width: of the line, in points.
+        is_other: one of the rows that are grey behind those that a figure or a panel is about.
+    """
 
     color: str
     marker: str
     line: Any
+    width: float = 1.4
+    is_other: bool = False
+
+    @property
+    def size(self) -> float:
+        """Of the marker, in points; a star of the usual size looks small."""
+        return 7.5 if self.marker == "*" else 5.0
 
 
 DENSE_LOOK = Look(DENSE_COLOR, "o", "-")
+OTHER_LOOK = Look("0.78", "", "-", 0.8, is_other=True)
 
 
-def looks(frame: Frame) -> dict[str, Look]:
-    """A look for each label of a study's frame.
+def looks(frame: Frame, highlight: Collection[str] = ()) -> dict[str, Look]:
+    """A look for each label of a study's frame; with `highlight`, a grey one for every label that is not in it.
 
     The colour depends on the method's place in the registry, so that it is the same in all studies. If two methods of
-    a study would share a colour, the later one takes the next that is free. Labels of one method share the colour and
-    differ in marker and line.
+    a study would share a colour, the later one takes the next that is free. Methods of one's own have OWN_COLOR.
+    Labels of one method share the colour. No two labels share colour and marker before all markers of the colour are
+    used, and markers are used evenly, so that labels are told apart in grey too.
     """
     pairs = frame.loc[frame["method"] != DENSE, ["label", "method"]].drop_duplicates("label")
     by_label = {str(label): str(method) for label, method in pairs.itertuples(index=False)}
-    places = _places()
-    methods = sorted(dict.fromkeys(by_label.values()), key=lambda name: places.get(name, len(places)))
-    colors = _choose(methods, places, len(PALETTE))
-    markers = _choose(by_label, {label: colors[method] for label, method in by_label.items()}, len(MARKERS))
-    used: dict[int, int] = {}
+    colors = _method_colors(set(by_label.values()))
+    used: dict[str, list[str]] = {}
     found = {}
     for label, method in by_label.items():
         color = colors[method]
-        found[label] = Look(PALETTE[color], MARKERS[markers[label]], LINES[used.get(color, 0) % len(LINES)])
-        used[color] = used.get(color, 0) + 1
-    return found
+        taken = used.setdefault(color, [])
+        marker = _next_marker(used, color)
+        found[label] = Look(color, marker, LINES[len(taken) % len(LINES)], 2.0 if color == OWN_COLOR else 1.4)
+        taken.append(marker)
+    return {label: look if not highlight or label in highlight else OTHER_LOOK for label, look in found.items()}
+
+
+def _method_colors(methods: Collection[str]) -> dict[str, str]:
+    """The colour of each method: that of its place in the registry, or the next one that is free."""
+    places = _places()
+    known = sorted((name for name in methods if name in places), key=places.__getitem__)
+    slots = _choose(known, places, len(PALETTE))
+    return {name: PALETTE[slots[name]] if name in slots else OWN_COLOR for name in methods}
 
 
 def _places() -> dict[str, int]:
@@ -72,14 +97,14 @@ def _places() -> dict[str, int]:
     return {name: index for index, name in enumerate(name for name in METHODS if name != DENSE)}
 
 
-def _choose(names: Iterable[str], preferred: Mapping[str, int], size: int) -> dict[str, int]:
-    """A slot below `size` for each name: the preferred or the next free one; once all are taken, all are free."""
+def _choose(names: Iterable[str], places: Mapping[str, int], size: int) -> dict[str, int]:
+    """A slot below `size` for each name: that of its place or the next free one; once all are taken, all are free."""
     chosen: dict[str, int] = {}
     taken: set[int] = set()
     for name in names:
         if len(taken) == size:
             taken.clear()
-        slot = preferred.get(name, len(chosen)) % size
+        slot = places[name] % size
         while slot in taken:
             slot = (slot + 1) % size
         chosen[name] = slot
@@ -87,8 +112,18 @@ def _choose(names: Iterable[str], preferred: Mapping[str, int], size: int) -> di
     return chosen
 
 
+def _next_marker(used: Mapping[str, Sequence[str]], color: str) -> str:
+    """The marker that this colour, and then all colours, have used least; the colours begin at different markers."""
+    start = [*PALETTE, OWN_COLOR].index(color)
+    order = [MARKERS[(start + step) % len(MARKERS)] for step in range(len(MARKERS))]
+    every = [marker for markers in used.values() for marker in markers]
+    return min(order, key=lambda marker: (used[color].count(marker), every.count(marker)))
+
+
 HEADLINE_LETTERS = 14
 """Letters of a headline per inch."""
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 LEGEND_WIDTH = 2.0
 """Inches that a legend beside the panels may take."""
@@ -145,10 +180,11 @@ def panel_title(target: float) -> str:
     return f"sparsity {percent(target)}" if target > 0 else heading(target)
 
 
-def headline(figure: Figure, text: str) -> None:
-    """A title over all panels, wrapped so that it does not reach a legend beside them."""
-    width = int(HEADLINE_LETTERS * (figure.get_figwidth() - LEGEND_WIDTH))
-    figure.suptitle(textwrap.fill(plain(text), width), x=0.01, ha="left", fontsize=9)
+def headline(figure: Figure, text: str, legend_width: float = LEGEND_WIDTH) -> None:
+    """A title over all panels, wrapped so that it does not reach a legend beside them; `n = 3` is kept together."""
+    width = int(HEADLINE_LETTERS * (figure.get_figwidth() - legend_width))
+    kept = re.sub(r"n = (\d+)(?: to (\d+))?", lambda found: found[0].replace(" ", NO_BREAK), plain(text))
+    figure.suptitle(textwrap.fill(kept, width), x=0.01, ha="left", fontsize=9)
 
 
 def legend(figure: Figure, axes: Axes) -> None:
@@ -159,17 +195,25 @@ def legend(figure: Figure, axes: Axes) -> None:
     texts = [legend_text(label) for label in labels]
     num_lines = sum(text.count("\n") + 1 for text in texts)
     if num_lines * LINE_HEIGHT < figure.get_figheight():
-        _draw_legend(figure, handles, texts, loc="outside right upper")
+        named(figure, handles, texts, loc="outside right upper")
         return
     columns = max(1, int(figure.get_figwidth() / COLUMN_WIDTH))
     tallest = max(text.count("\n") + 1 for text in texts)
     figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * tallest * -(-len(labels) // columns))
-    _draw_legend(figure, handles, texts, loc="outside lower left", ncols=columns, columnspacing=1.0)
+    named(figure, handles, texts, loc="outside lower left", ncols=columns, columnspacing=1.0)
 
 
-def _draw_legend(figure: Figure, handles: Sequence[Artist], texts: Sequence[str], **options: Any) -> None:
+def beside(axes: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> None:
+    """A legend right of a row of panels, whose last panel is given."""
+    if handles:
+        named(axes, handles, [legend_text(label) for label in labels], loc="upper left", bbox_to_anchor=(1.02, 1.02),
+              borderaxespad=0.0, fontsize=7)  # fmt: skip
+
+
+def named(place: Figure | Axes, handles: Sequence[Artist], texts: Sequence[str], **options: Any) -> None:
+    """A legend of these artists with these texts."""
     # Numbers first: a legend leaves out entries whose text begins with an underscore.
-    drawn = figure.legend(handles, [str(index) for index in range(len(texts))], handlelength=2.6, **options)
+    drawn = place.legend(handles, [str(index) for index in range(len(texts))], **{"handlelength": 2.6, **options})
     for entry, text in zip(drawn.get_texts(), texts, strict=True):
         entry.set_text(text)
 
@@ -177,40 +221,3 @@ def _draw_legend(figure: Figure, handles: Sequence[Artist], texts: Sequence[str]
 def shorten(name: str, width: int = MAX_LABEL) -> str:
     """A name in one line of at most `width` characters."""
     return without_middle(plain(name), width)
-
-
-def sparsity_axis(axes: Axes, targets: Iterable[float]) -> None:
-    """A logarithmic axis of density, denser to the left, labelled with the sparsities of the study."""
-    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
-
-    ordered = sorted(target for target in targets if target < 1)
-    axes.set_xlim(*_limits(ordered))
-    axes.set_xscale("log")
-    shown = _spaced(ordered)
-    axes.xaxis.set_major_locator(FixedLocator([1 - target for target in shown]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xticklabels([_name(target) for target in shown])
-    axes.set_xlabel("sparsity (%), density on a logarithmic scale")
-
-
-def _limits(ordered: list[float]) -> tuple[float, float]:
-    if not ordered:
-        return 1.0, 0.01
-    margin = 1.12 if len(ordered) == 1 else ((1 - ordered[0]) / (1 - ordered[-1])) ** 0.05
-    return (1 - ordered[0]) * margin, (1 - ordered[-1]) / margin
-
-
-def _name(target: float) -> str:
-    return f"{round(target * 100, 6):g}"
-
-
-def _spaced(ordered: list[float], smallest_gap: float = 0.045) -> list[float]:
-    """Sparsities whose labels do not touch, rounder ones first: of 79.55 and 80, 80. The gap is a share of the axis."""
-    span = math.log((1 - ordered[0]) / (1 - ordered[-1])) if len(ordered) > 1 else 1.0
-    places = {target: math.log((1 - ordered[0]) / (1 - target)) / span for target in ordered}
-    shown: list[float] = []
-    for target in sorted(ordered, key=lambda target: len(_name(target))):
-        if all(abs(places[target] - places[other]) >= smallest_gap for other in shown):
-            shown.append(target)
-    return sorted(shown)

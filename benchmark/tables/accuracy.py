@@ -13,7 +13,7 @@ from ..analysis.spread import Stat
 from .caption import common_caption, has_uneven_counts
 from .cell import age_notes, headings, mean_cell, measured_cell
 from .marks import RULE, ColumnMarks, marks_by_seed, untold
-from .table import Cell, Column, Table, TableRow
+from .table import Cell, Column, Roles, Table, TableRow
 
 
 def accuracy_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chance: float | None = None) -> Table:
@@ -34,6 +34,7 @@ def accuracy_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", cha
         marks=RULE,
         untold=untold({heading(target): found for target, found in marks.items()}),
         facts={"accuracy": accuracy, "protocol": protocol, "stat": stat},
+        roles=Roles(measure="accuracy (%)"),
     )
 
 

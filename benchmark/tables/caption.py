@@ -17,7 +17,7 @@ def spread_sentence(frame: Frame, stat: Stat) -> str:
         return "No runs."
     if counts[-1] == 1:
         return "Single runs (n = 1): no spread is known."
-    number = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, in brackets"
+    number = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, given with each"
     return f"Mean ± {STATS[stat]} over seeds ({number})."
 
 

@@ -9,7 +9,7 @@ from ..analysis.groups import subject
 from .caption import missing_sentence, prunable_sentence, seeds_sentence, sentences
 from .cell import missing_note
 from .multiply_adds import best_unit
-from .table import Cell, Column, Table, TableRow
+from .table import Cell, Column, Roles, Table, TableRow
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class _Measure:
 
     heading: str
     column: str
+    group: str = ""
     is_sum: bool = False
     scale: float = 1.0
     digits: int = 0
@@ -36,13 +37,15 @@ def cost_table(frame: Frame) -> Table:
         name="cost",
         title=f"Cost of training and pruning, {subject(frame)}",
         corner="Method",
-        columns=tuple(Column(heading=measure.heading) for measure in measures),
+        columns=(Column(heading="runs"), *(Column(heading=each.heading, group=each.group) for each in measures)),
         rows=tuple(rows),
+        roles=Roles(heading="measure"),
         caption=sentences(
             "Means over stored runs of all sparsities and seeds; device-hours are their sum, wall time of the run "
             "itself times the processes that share it. Epochs and multiply-adds count the dense "
             "training a run starts from, which the runs of a seed share; device-hours do not. "
-            "Forward and backward together count as three forward passes.",
+            "Forward and backward together count as three forward passes. Without zeros, multiply-adds with pruned "
+            "weights do not count.",
             seeds_sentence(frame),
             prunable_sentence(frame),
             f"Measured on {', '.join(devices)}." if devices else "",
@@ -54,11 +57,12 @@ def cost_table(frame: Frame) -> Table:
 def _measures(frame: Frame) -> list[_Measure]:
     macs = frame["train_macs"].dropna()
     size, unit = best_unit(float(macs.max())) if len(macs) else (1.0, "")
+    training = f"training MACs ({unit})"
     return [
-        _Measure("epochs, own", "epochs", digits=1),
-        _Measure("with dense", "epochs_total", digits=1),
-        _Measure(f"training MACs ({unit})", "train_macs", scale=1 / size, digits=3),
-        _Measure(f"if zeros were skipped ({unit})", "train_macs_sparse", scale=1 / size, digits=3),
+        _Measure("own", "epochs", "epochs", digits=1),
+        _Measure("with dense", "epochs_total", "epochs", digits=1),
+        _Measure("computed", "train_macs", training, scale=1 / size, digits=3),
+        _Measure("without zeros", "train_macs_sparse", training, scale=1 / size, digits=3),
         _Measure("device-hours", "device_seconds", is_sum=True, scale=1 / 3600, digits=3),
         _Measure("scoring (s)", "prune_seconds", digits=3),
         _Measure("mask upkeep (s)", "mask_seconds", digits=3),
@@ -67,25 +71,16 @@ def _measures(frame: Frame) -> list[_Measure]:
 
 
 def _row(label: str, group: Frame, measures: list[_Measure]) -> TableRow:
+    """The number of stored runs, and a cell for each measure."""
     expected, num_done = len(group), int((group["state"] == "done").sum())
-    cells = []
-    for index, measure in enumerate(measures):
-        # The count and the note are the same in all cells of a row, so the first one has them.
-        is_first = index == 0
-        notes = (missing_note(label, group),) if is_first and num_done < expected else ()
-        values = group[measure.column].dropna().astype(float)
-        if values.empty:
-            cells.append(Cell(text="–", notes=notes))
-            continue
-        value = float(values.sum() if measure.is_sum else values.mean())
-        cells.append(
-            Cell(
-                value=value * measure.scale,
-                digits=measure.digits,
-                count=len(values) if is_first else None,
-                expected=expected if is_first else None,
-                shows_count=True,
-                notes=notes,
-            )
-        )
-    return TableRow(label=label, cells=tuple(cells))
+    notes = (missing_note(label, group),) if num_done < expected else ()
+    runs = Cell(value=float(num_done), digits=0, count=num_done, expected=expected, notes=notes)
+    return TableRow(label=label, cells=(runs, *(_cell(group, measure) for measure in measures)))
+
+
+def _cell(group: Frame, measure: _Measure) -> Cell:
+    values = group[measure.column].dropna().astype(float)
+    if values.empty:
+        return Cell(text="–")
+    value = float(values.sum() if measure.is_sum else values.mean())
+    return Cell(value=value * measure.scale, digits=measure.digits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned
@@ -50,15 +50,32 @@ OF_PRUNED = ("rank", "paired")
 """Tables that compare pruned rows; the others show dense trainings alone as well."""
 MEASURES: dict[str, Measure] = {"accuracy": "accuracy", "macs": "macs_pruned"}
 """The tables that the paper prints numbers for."""
-FORMATS: dict[str, Callable[[Table], str]] = {"md": to_markdown, "latex": to_latex, "csv": to_csv, "html": to_html}
+FORMATS: dict[str, Callable[[Table], str]] = {
+    "md": to_markdown,
+    "latex": to_latex,
+    "csv": lambda table: to_csv([table]),
+    "html": to_html,
+}
 SUFFIXES = {"md": ".md", "latex": ".tex", "csv": ".csv", "html": ".html"}
 
 
-def render(table: Table, format: str) -> str:
-    """The table as text. Raises UserError for an unknown format."""
+def render(table: Table, format: str, caption: str | None = None, label: str | None = None) -> str:
+    """The table as text; `caption` and `label` are those of LaTeX. Raises UserError for an unknown format."""
+    check_format(format)
+    return to_latex(table, caption, label) if format == "latex" else FORMATS[format](table)
+
+
+def render_all(tables: Sequence[Table], format: str, caption: str | None = None, label: str | None = None) -> str:
+    """Tables one after the other; in CSV one table with the lines of all. Raises UserError for an unknown format."""
+    if format == "csv":
+        return to_csv(tables)
+    return "\n".join(render(table, format, caption, label) for table in tables)
+
+
+def check_format(format: str) -> None:
+    """Raises UserError for an unknown format."""
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    return FORMATS[format](table)
 
 
 def make_table(
@@ -83,9 +100,9 @@ def make_table(
     check_reference(kind, reference)
     found = read_results(study, store, frame)
     if against is not None:
-        return _against(kind, found, choices, against)
+        return replace(_against(kind, found, choices, against), study=study.name)
     _check_pruned(kind, [found.frame])
-    return KINDS[kind](found, choices)
+    return replace(KINDS[kind](found, choices), study=study.name)
 
 
 def _against(kind: str, found: StudyResults, choices: Choices, against: str) -> Table:
@@ -116,4 +133,5 @@ def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -
 
     frames = [read_results(study, store).frame for study in studies]
     _check_pruned("rank", frames)
-    return rank_table(pd.concat(frames, ignore_index=True), accuracy)
+    made = rank_table(pd.concat(frames, ignore_index=True), accuracy)
+    return replace(made, study="+".join(study.name for study in studies))

@@ -8,7 +8,7 @@ from ..analysis.spread import Stat
 from ..runs.run import DENSE
 from .caption import common_caption
 from .cell import mean_cell
-from .table import Cell, Column, Note, Table, TableRow
+from .table import Cell, Column, Note, Roles, Table, TableRow
 
 EMPTY = "no weight left in at least one run"
 
@@ -29,8 +29,10 @@ def layers_table(layers: Frame, frame: Frame, stat: Stat = "std") -> Table:
         name="layers",
         title=f"Weights left in each layer (%), {subject(frame)}",
         corner="Layer",
-        columns=(Column(heading="weights"), *(Column(heading=label) for label in labels)),
+        columns=(Column(heading="weights", measure="weights"), *(Column(heading=label) for label in labels)),
         rows=tuple(rows),
+        facts={"stat": stat},
+        roles=Roles(row="layer", block="sparsity", heading="method", measure="weights left (%)"),
         caption=("Density of each layer in percent; layers in the order of the network.", *common_caption(frame, stat)),
     )
 

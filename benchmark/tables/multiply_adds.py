@@ -8,7 +8,7 @@ from ..analysis.spread import Stat
 from ..runs.run import DENSE
 from .caption import common_caption
 from .cell import headings, measured_cell
-from .table import Cell, Column, Table, TableRow
+from .table import Cell, Column, Roles, Table, TableRow
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
@@ -48,6 +48,7 @@ def macs_table(frame: Frame, stat: Stat = "std", chance: float | None = None) ->
             *common_caption(frame, stat),
         ),
         facts={"macs_dense": dense, "unit": unit, "stat": stat},
+        roles=Roles(block="measure"),
     )
 
 

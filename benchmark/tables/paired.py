@@ -10,7 +10,7 @@ from ..analysis.groups import Group, Groups, heading, split_groups, subject
 from ..analysis.paired import MIN_TEST, PairedComparison, compare, paired_differences, resolution
 from ..api.errors import unknown
 from .caption import missing_sentence, prunable_sentence, sentences
-from .table import Cell, Column, Table, TableRow
+from .table import Cell, Column, Roles, Table, TableRow
 
 
 def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = None) -> Table:
@@ -35,7 +35,8 @@ def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = N
             for label, row in found.items()
         ),
         caption=_caption(accuracy, every, frame),
-        facts={"reference": base, "accuracy": accuracy},
+        facts={"reference": base, "accuracy": accuracy, "stat": "ci"},
+        roles=Roles(group="sparsity", heading="measure") if has_tests else Roles(measure="difference"),
     )
 
 
@@ -85,8 +86,8 @@ def _caption(accuracy: str, found: Sequence[PairedComparison], frame: Frame) -> 
         test = f"There are at most {most} pairs: below {MIN_TEST} no p-value is given, it could not reach 5 %."
     return sentences(
         f"By the {ACCURACIES[accuracy]}. "
-        "Mean over pairs of runs with the same seed and the same dense training (number of pairs in brackets), ± half "
-        "the width of its 95 % Student-t interval.",
+        "Mean over pairs of runs with the same seed and the same dense training (their number is given with it), ± "
+        "half the width of its 95 % Student-t interval.",
         test,
         prunable_sentence(frame),
         missing_sentence(frame),

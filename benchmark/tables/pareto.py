@@ -13,7 +13,7 @@ from .accuracy import accuracy_rows, dense_rows, marks_by_target
 from .caption import common_caption
 from .cell import headings, measured_cell
 from .marks import RULE, untold
-from .table import Cell, Column, Note, Table, TableRow
+from .table import Cell, Column, Note, Roles, Table, TableRow
 
 FRONT = "on the Pareto front of the means: no other row and sparsity has at least its accuracy with fewer multiply-adds"
 
@@ -50,6 +50,7 @@ def pareto_table(frame: Frame, accuracy: str = "last", stat: Stat = "std", chanc
         marks=f"Accuracies are marked, multiply-adds are not. {RULE}",
         untold=untold({heading(target): found for target, found in marks.items()}),
         facts={"accuracy": accuracy, "stat": stat},
+        roles=Roles(group="sparsity", heading="measure"),
     )
 
 

@@ -18,7 +18,7 @@ from .accuracy import dense_rows, group_marks
 from .caption import common_caption, has_uneven_counts
 from .cell import NO_TARGET, measured_cell
 from .marks import PRINTED_RULE, RULE, ColumnMarks, marks_by_value, untold
-from .table import Cell, Column, Mark, Note, Table, TableRow
+from .table import Cell, Column, Mark, Note, Roles, Table, TableRow
 
 if TYPE_CHECKING:
     from ..studies.load import Study
@@ -63,7 +63,14 @@ def published_table(
         caption=(*_protocol(measure, accuracy), *common_caption(frame, stat)),
         marks=f"Ours: {RULE[0].lower()}{RULE[1:]} Cited: {PRINTED_RULE[0].lower()}{PRINTED_RULE[1:]}",
         untold=untold(marks),
-        facts={"published_table": printed[0].table, "source": PAPER, "measure": measure, "accuracy": accuracy},
+        facts={
+            "published_table": printed[0].table,
+            "source": PAPER,
+            "measure": measure,
+            "accuracy": accuracy,
+            "stat": stat,
+        },
+        roles=Roles(block="sparsity", heading="measure"),
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
-from ..analysis.groups import percent
+from ..analysis.groups import percent, setting
 from ..analysis.ranks import CELL, cell_ranks, rank_test, rankable, setting_scores
 from ..runs.run import DENSE
 from .caption import missing_sentence, prunable_sentence, seeds_sentence, sentences
-from .table import Cell, Column, Note, Table, TableRow
+from .table import Cell, Column, Note, Roles, Table, TableRow
 
 PARTIAL = (
     "not ranked in every setting and sparsity, so without a mean rank; the mean ranks are among the other methods, the "
@@ -47,10 +47,11 @@ def rank_table(frame: Frame, accuracy: str = "last") -> Table:
         title="Ranks by test accuracy, 1 is best",
         corner="Method",
         columns=(
-            Column(heading="mean rank"),
-            *(Column(heading=percent(target), group=f"{model} on {dataset}") for dataset, model, target in places),
+            Column(heading="mean rank", measure="mean rank"),
+            *(Column(heading=percent(target), group=setting(dataset, model)) for dataset, model, target in places),
         ),
         rows=tuple(rows),
+        roles=Roles(group="setting", measure="rank"),
         caption=sentences(
             DEFINITION.format(accuracy=ACCURACIES[accuracy]),
             seeds_sentence(frame),

@@ -78,10 +78,14 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A heading; columns beside each other with the same `group` share a heading above."""
+    """A heading; columns beside each other with the same `group` share a heading above.
+
+    `measure` is what the column shows, if that is not what the table's roles say.
+    """
 
     heading: str
     group: str = ""
+    measure: str = ""
 
     @property
     def title(self) -> str:
@@ -101,6 +105,21 @@ class TableRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Roles:
+    """What the names of rows, blocks and columns are, for formats with a line for each cell.
+
+    One of `sparsity`, `method`, `layer`, `setting`, `row` and `measure`, or empty if there are none. `measure` is what
+    all cells show, if no name says it.
+    """
+
+    row: str = "method"
+    block: str = ""
+    group: str = ""
+    heading: str = "sparsity"
+    measure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A whole table.
 
@@ -108,6 +127,7 @@ class Table:
         caption: sentences.
         marks: how the marks were found; follows the legend of the marks.
         untold: sentences on what could not be compared.
+        study: its name, or those of several; for labels and files.
     """
 
     name: str
@@ -119,6 +139,8 @@ class Table:
     marks: str = ""
     untold: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    study: str = ""
+    roles: Roles = field(default_factory=Roles)
 
     @property
     def has_marks(self) -> bool:

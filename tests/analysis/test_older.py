@@ -158,7 +158,7 @@ def test_training_curves_are_means_without_results_that_are_set_aside(place: Pla
 def test_a_figure_has_the_sentences_of_the_caption_below(place: Place) -> None:
     def below(kind: str) -> str:
         figure = figures(kind, [place.study], place.store)[place.study.name, kind]
-        return " ".join(text.get_text() for text in figure.texts)
+        return " ".join(text.get_text() for text in figure.texts if text is not figure._suptitle)
 
     assert below("accuracy") == ""
     place.put(place.runs("snip")[0], method="older")

@@ -21,3 +21,18 @@ def line(axes: Any, label: str) -> tuple[list[float], list[float]]:
 def over_settings(frame: pd.DataFrame, number: int) -> pd.DataFrame:
     """The same results on `number` data sets."""
     return pd.concat([frame.assign(dataset=f"data {i}") for i in range(number)], ignore_index=True)
+
+
+def title(figure: Any) -> str:
+    """The title over all panels in one line."""
+    return figure.get_suptitle().replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def all_legends(figure: Any) -> list[Any]:
+    """Those of the figure and of its panels."""
+    return [*figure.legends, *(legend for axes in figure.axes if (legend := axes.get_legend()))]
+
+
+def legend_names(figure: Any) -> list[str]:
+    """Every entry of every legend in one line."""
+    return [entry.get_text().replace("\n", " ") for legend in all_legends(figure) for entry in legend.get_texts()]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from drawing import all_legends, legend_names
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.plots.kinds import KINDS, figures, save_figure
 from prunebench.benchmark.plots.ranks import critical_figure
@@ -78,16 +79,16 @@ def test_every_label_is_shown_as_it_is_written(tmp_path: Path, kind: str) -> Non
     study, store = with_labels(tmp_path, list(LABELS))
     figure = draw(kind, study, store)
     save_figure(figure, tmp_path / kind)
-    shown = [entry.get_text().replace("\n", " ") for legend in figure.legends for entry in legend.get_texts()]
-    if kind in ("ranks", "critical"):
+    shown = legend_names(figure)
+    if kind in ("layers", "ranks", "critical"):
         assert not shown
         shown = texts(figure)
     for label, text in LABELS.items():
         assert any(entry.strip().startswith(text) or text in entry for entry in shown), (label, shown)
-    if figure.legends:
-        # only dense training and the front have entries as well
-        assert len(shown) - len(LABELS) == {"accuracy": 1, "pareto": 2, "layers": 0, "training": 0}[kind]
-        assert len(figure.legends[0].legend_handles) == len(shown)
+    if legends := all_legends(figure):
+        # dense training and the front have entries too, those of gradual rows have a second one for their sparsity
+        assert len(shown) - len(LABELS) == {"accuracy": 1, "pareto": 2, "training": 0}[kind]
+        assert sum(len(legend.legend_handles) for legend in legends) == len(shown)
 
 
 @pytest.mark.usefixtures("no_mathematics")
@@ -110,9 +111,12 @@ def test_labels_beside_printed_numbers_are_shown_as_they_are_written(tmp_path: P
 @pytest.mark.filterwarnings("error")
 def test_no_legend_loses_an_entry_at_any_size(tmp_path: Path, count: int) -> None:
     study, store = with_labels(tmp_path, [f"_method ${index}$" for index in range(count)])
-    for kind in ("accuracy", "pareto", "layers", "training"):
-        shown = [entry.get_text() for entry in draw(kind, study, store).legends[0].get_texts()]
-        assert [text for text in shown if text.startswith("_")] == [f"_method ${index}$" for index in range(count)]
+    names = [f"_method ${index}$" for index in range(count)]
+    for kind in ("accuracy", "pareto", "training"):
+        assert [text for text in legend_names(draw(kind, study, store)) if text.startswith("_")] == names
+    layers = draw("layers", study, store)
+    rows = [tick.get_text() for tick in layers.axes[0].get_yticklabels()] if count > 5 else legend_names(layers)
+    assert rows == names
 
 
 def test_long_labels_keep_both_ends_in_few_lines() -> None:

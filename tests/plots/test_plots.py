@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from drawing import accuracy, line, over_settings
+from drawing import accuracy, line, over_settings, title
 from prunebench.benchmark.analysis.curves import curves_of
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.analysis.long_frames import layer_frame
@@ -41,7 +41,7 @@ def test_dense_trainings_alone_are_a_level_and_a_point(made: tuple[Study, Store]
     assert [kind for _, kind in drawn] == ["accuracy", "pareto"] == standard_kinds(study)
     axes = drawn["small", "accuracy"].axes[0]
     assert line(axes, "Dense")[1] == pytest.approx([98.2, 98.2])
-    assert axes.get_title(loc="left").endswith("mean and standard deviation, n = 3")
+    assert title(drawn["small", "accuracy"]) == "ConvNet-small on Digits (8x8), mean and standard deviation, n = 3"
     assert line(drawn["small", "pareto"].axes[0], "Dense") == ([100], [pytest.approx(98.2)])
 
 
@@ -169,11 +169,11 @@ def test_nothing_is_cut_off_at_the_edge_of_a_file(tmp_path: Path, kind: str) -> 
 
 def test_titles_have_the_number_of_runs_of_a_point(made: tuple[Study, Store], tmp_path: Path) -> None:
     study, store = made
-    assert accuracy_figure(study_frame(study, store)).axes[0].get_title("left").endswith("standard deviation, n = 3")
-    assert figures("pareto", [study], store)[study.name, "pareto"].axes[0].get_title("left").endswith("n = 3")
+    assert title(accuracy_figure(study_frame(study, store))).endswith("standard deviation, n = 3")
+    assert title(figures("pareto", [study], store)[study.name, "pareto"]).endswith("n = 3")
     part = Store(tmp_path / "part")
     fill(part, study, lambda run: None if (run.method, run.seed) == ("snip", 0) else accuracy(run))
-    assert accuracy_figure(study_frame(study, part)).axes[0].get_title("left").endswith("n = 2 to 3")
+    assert title(accuracy_figure(study_frame(study, part))).endswith("n = 2 to 3")
 
 
 def test_epochs_are_whole_numbers(made: tuple[Study, Store]) -> None:

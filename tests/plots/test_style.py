@@ -6,17 +6,16 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from drawing import accuracy
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.plots.accuracy import accuracy_figure
-from prunebench.benchmark.plots.kinds import figures
-from prunebench.benchmark.plots.style import LINES, MARKERS, PALETTE, looks, shorten
+from prunebench.benchmark.plots.style import LINES, MARKERS, OTHER_LOOK, OWN_COLOR, PALETTE, looks, shorten
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study
 from prunebench.methods import METHODS
 from prunebench.methods.registry import describe
-from synthetic_results import STUDY, fill, write_study
+from synthetic_results import STUDY, write_study
 
 
 def test_a_method_keeps_its_colour_over_studies(tmp_path: Path) -> None:
@@ -64,45 +63,49 @@ COLOUR_BLINDNESS = {
 
 
 @pytest.mark.parametrize("kind", COLOUR_BLINDNESS)
-def test_the_first_colours_are_told_apart_by_colour_blind_readers(kind: str) -> None:
+def test_all_colours_are_told_apart_by_colour_blind_readers(kind: str) -> None:
     def seen(color: str) -> np.ndarray:
         red_green_blue = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
         return np.clip(np.array(COLOUR_BLINDNESS[kind]) @ red_green_blue**2.2, 0, 1) ** (1 / 2.2)
 
-    distances = [np.linalg.norm(seen(a) - seen(b)) for a, b in itertools.combinations(PALETTE[:8], 2)]
+    distances = [np.linalg.norm(seen(a) - seen(b)) for a, b in itertools.combinations([*PALETTE, OWN_COLOR], 2)]
     # 0.1 is 25 steps of 255 in one channel
     assert min(distances) > 0.1
 
 
-def test_forty_methods_with_long_names_have_forty_looks_and_a_legend_that_fits(tmp_path: Path) -> None:
-    grid = ", ".join(str(round(0.01 * i, 2)) for i in range(1, 41))
-    text = STUDY.split("runs:")[0] + (
-        f"runs:\n  - {{method: global_mp, sparsity: [90%, 95%], grid: {{minimum_threshold: [{grid}]}}}}\n"
-    )
-    study, store = write_study(tmp_path, text), Store(tmp_path / "results")
-    fill(store, study, accuracy)
-    frame = study_frame(study, store)
-    found = looks(frame)
-    assert len({(look.color, look.marker, str(look.line)) for look in found.values()}) == 40
-    figure = accuracy_figure(frame)
-    figure.draw_without_rendering()
-    box = figure.legends[0].get_window_extent()
-    assert box.y1 <= figure.axes[0].get_window_extent().y0
-    assert (box.x0, box.y0) >= (0, 0)
-    assert box.x1 <= figure.bbox.x1
-    assert len(figure.legends[0].get_texts()) == 41
-    (protocol,) = figure.axes[0].texts
-    assert protocol.get_window_extent().y0 >= box.y1
+def frame_of(methods: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"label": [f"{name} {i}" for i, name in enumerate(methods)], "method": methods})
 
 
-def test_a_headline_stays_clear_of_the_legend(tmp_path: Path) -> None:
-    study, store = write_study(tmp_path, STUDY.replace("[90%, 95%]", "[90%]")), Store(tmp_path / "results")
-    fill(store, study, accuracy)
-    for kind in ("training", "layers"):
-        figure = figures(kind, [study], store)[study.name, kind]
-        figure.draw_without_rendering()
-        (title,) = figure.texts
-        assert title.get_window_extent().x1 < figure.legends[0].get_window_extent().x0
+@pytest.mark.parametrize("count", [13, 40, 99])
+def test_no_two_rows_share_colour_and_marker(count: int) -> None:
+    names = [name for name in METHODS if name != "dense"]
+    for methods in ([*names, *["global_mp"] * 8, "mine"][:count], ["global_mp"] * 12, names[-13:]):
+        found = looks(frame_of(methods)).values()
+        assert len({(look.color, look.marker) for look in found}) == len(methods)
+
+
+def test_markers_are_used_evenly() -> None:
+    found = looks(frame_of([name for name in METHODS if name != "dense"][:24]))
+    counts = [[look.marker for look in found.values()].count(marker) for marker in MARKERS]
+    assert (min(counts), max(counts)) == (2, 2)
+
+
+def test_methods_of_ones_own_have_a_colour_that_no_other_has() -> None:
+    found = looks(frame_of([*(name for name in METHODS if name != "dense"), "mine", "also_mine"]))
+    assert {label for label, look in found.items() if look.color == OWN_COLOR} == {
+        label for label in found if "mine" in label
+    }
+    own = [look for look in found.values() if look.color == OWN_COLOR]
+    assert len({look.marker for look in own}) == len(own) == 2
+
+
+def test_rows_that_are_not_highlighted_are_grey_and_thin() -> None:
+    frame = frame_of(["global_mp", "snip", "grasp"])
+    usual, found = looks(frame), looks(frame, {"snip 1"})
+    assert found["snip 1"] == usual["snip 1"]
+    assert found["grasp 2"] == found["global_mp 0"] == OTHER_LOOK
+    assert usual["snip 1"].width > OTHER_LOOK.width
 
 
 def test_a_long_name_keeps_what_tells_it_apart() -> None:

@@ -42,7 +42,9 @@ ALLOWED: dict[str, str] = {
         "benchmark.api benchmark.runs benchmark.studies benchmark.training benchmark.preflight "
         "methods.registry datasets.parts"
     ),
-    "benchmark.analysis": "benchmark.api benchmark.runs benchmark.studies methods.registry datasets.registry",
+    "benchmark.analysis": (
+        "benchmark.api benchmark.runs benchmark.models benchmark.studies methods.registry datasets.registry"
+    ),
     "benchmark.exchange": "benchmark.api benchmark.runs benchmark.analysis",
     "benchmark.tables": (
         "benchmark.api benchmark.runs benchmark.models benchmark.studies benchmark.analysis "

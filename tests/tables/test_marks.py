@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -178,7 +179,7 @@ def test_the_reference_tables_have_the_marks_of_their_runs() -> None:
     frame = read_export(zoo / "runs.csv")
     table = accuracy_table(frame, chance=0.1)
     assert _lines(to_markdown(table)) == _lines((zoo / "accuracy.md").read_text(encoding="utf-8"))
-    assert to_csv(table) == (zoo / "accuracy.csv").read_text(encoding="utf-8")
+    assert to_csv([replace(table, study="zoo-fashion")]) == (zoo / "accuracy.csv").read_text(encoding="utf-8")
     for folder in (zoo, REFERENCE / "flops-pareto"):
         made = pareto_table(read_export(folder / "runs.csv"), chance=0.1)
         assert _lines(to_markdown(made)) == _lines((folder / "pareto.md").read_text(encoding="utf-8"))

@@ -87,13 +87,13 @@ def test_the_cost_table_counts_dense_training_once_a_run(tmp_path: Path) -> None
     study, store = made(tmp_path)
     fill(store, study, by_seed)
     table = make_table("cost", study, store)
-    cells = {row.label: dict(zip([c.heading for c in table.columns], row.cells, strict=True)) for row in table.rows}
-    assert cells["Global MP"]["epochs, own"].value == 3
-    assert cells["Global MP"]["with dense"].value == 5
-    assert cells["SNIP"]["with dense"].value == 2
+    cells = {row.label: dict(zip([c.title for c in table.columns], row.cells, strict=True)) for row in table.rows}
+    assert cells["Global MP"]["epochs: own"].value == 3
+    assert cells["Global MP"]["epochs: with dense"].value == 5
+    assert cells["SNIP"]["epochs: with dense"].value == 2
     # six runs of 36 seconds
     assert cells["SNIP"]["device-hours"].value == pytest.approx(0.06)
-    assert cells["SNIP"]["epochs, own"].runs == "6"
+    assert cells["SNIP"]["runs"].value == 6
 
 
 def test_device_hours_count_every_process_of_a_run(tmp_path: Path) -> None:

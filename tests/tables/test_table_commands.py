@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from command_line import accuracy, run
 from prunebench.benchmark.api.errors import UserError
@@ -16,8 +18,8 @@ from synthetic_results import STUDY, fill, write_study
 def test_table_prints_two_tables_and_writes_four_files(filled: Path) -> None:
     done = run("table", "study.yaml")
     assert done.exit_code == 0
-    assert done.stdout.startswith("**Test accuracy (%) of convnet-small on digits by sparsity**\n")
-    assert "**Multiply-adds of convnet-small on digits by sparsity**" in done.stdout
+    assert done.stdout.startswith("**Test accuracy (%) of ConvNet-small on Digits (8x8) by sparsity**\n")
+    assert "**Multiply-adds of ConvNet-small on Digits (8x8) by sparsity**" in done.stdout
     assert "wrote" not in done.stdout
     names = sorted(path.name for path in (filled / "results/small/tables").iterdir())
     assert names == ["accuracy.csv", "accuracy.md", "macs.csv", "macs.md"]
@@ -60,7 +62,9 @@ def test_json_is_one_document_with_its_version(filled: Path) -> None:
     assert not (filled / "results/small/tables").exists()
 
 
-@pytest.mark.parametrize(("format", "beginning"), [("latex", "% needs"), ("csv", "Method,90 %"), ("html", "<figure")])
+@pytest.mark.parametrize(
+    ("format", "beginning"), [("latex", "% needs"), ("csv", "study,method,sparsity,"), ("html", "<figure")]
+)
 def test_formats_go_to_stdout_or_to_a_file(filled: Path, format: str, beginning: str) -> None:
     assert run("table", "study.yaml", "--kind", "accuracy", "--format", format).stdout.startswith(beginning)
     done = run("table", "study.yaml", "--kind", "accuracy", "--format", format, "--output", "out/t")
@@ -107,12 +111,14 @@ def test_a_reference_that_has_no_effect_or_is_no_row_is_refused(
 
 def test_the_kind_macs_says_what_had_its_name_before(filled: Path) -> None:
     done = run("table", "study.yaml", "--kind", "macs")
-    assert done.stdout.startswith("**Multiply-adds of convnet-small")
+    assert done.stdout.startswith("**Multiply-adds of ConvNet-small")
     assert (
         "--kind macs shows multiply-adds; the Pareto table, which had this name before, is --kind pareto\n"
     ) in done.stderr
     pareto = run("table", "study.yaml", "--kind", "pareto")
-    assert pareto.stdout.startswith("**Test accuracy (%) of convnet-small on digits beside multiply-adds left (%)**")
+    assert pareto.stdout.startswith(
+        "**Test accuracy (%) of ConvNet-small on Digits (8x8) beside multiply-adds left (%)**"
+    )
     assert "--kind" not in pareto.stderr
 
 
@@ -120,3 +126,51 @@ def test_the_former_kind_flops_is_macs(filled: Path) -> None:
     done = run("table", "study.yaml", "--kind", "flops")
     assert done.stdout == run("table", "study.yaml", "--kind", "macs").stdout
     assert "--kind" not in done.stderr
+
+
+def test_csv_is_one_table_and_without_a_kind_only_files(filled: Path) -> None:
+    (filled / "b").mkdir()
+    other = write_study(filled / "b", STUDY.replace("name: small", "name: other").replace("digits", "mnist"))
+    fill(Store(filled / "results"), other, accuracy)
+    both = run("table", "study.yaml", "b/study.yaml", "--kind", "accuracy", "--format", "csv").stdout
+    frame = pd.read_csv(io.StringIO(both))
+    # three methods at two sparsities and dense training, of two studies
+    assert frame.groupby("study").size().to_dict() == {"small": 7, "other": 7}
+    snip = frame[(frame["study"] == "small") & (frame["method"] == "SNIP")]
+    assert snip["mean"].tolist() == pytest.approx([94.2, 94.2])
+    assert snip["n"].tolist() == [3, 3]
+    files = run("table", "study.yaml", "--format", "csv")
+    assert files.stdout == ""
+    assert "--kind chooses one to print" in files.stderr
+    assert len(pd.read_csv(filled / "results/small/tables/macs.csv")) == 2 * 7
+
+
+def test_a_caption_and_a_label_are_those_of_latex(filled: Path) -> None:
+    latex = ("table", "study.yaml", "--format", "latex")
+    text = run(*latex).stdout
+    assert re.findall(r"label\{(.*)\}", text) == ["tab:small-accuracy", "tab:small-macs"]
+    assert re.findall(r"label\{(.*)\}", run(*latex, "--kind", "accuracy", "--accuracy", "best_test").stdout) == [
+        "tab:small-accuracy-best-test"
+    ]
+    text = run(*latex, "--kind", "cost", "--caption", r"What it costs \cite{me}", "--label", "tab:mine").stdout
+    assert r"\caption{What it costs \cite{me}}" in text
+    assert r"\label{tab:mine}" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--caption", "x"), "--caption goes with --format latex, not 'md'"),
+        (("--format", "html", "--kind", "cost", "--label", "x"), "--label goes with --format latex, not 'html'"),
+        (("--format", "latex", "--label", "x"), "--label is of one table, and these are 2: choose one with --kind"),
+        (("--format", "latex", "--kind", "cost", "--label", "a}b"), "--label 'a}b': it must be of letters, digits"),
+        (("--format", "csv", "-o", "x.csv"), "--format csv needs --kind"),
+        (("--format", "csv", "--only", "seed=0"), "--format csv needs --kind"),
+    ],
+)
+def test_options_of_formats_that_have_no_effect_are_refused(
+    filled: Path, options: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        run("table", "study.yaml", *options)
+    assert not (filled / "x.csv").exists()
