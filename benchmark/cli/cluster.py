@@ -81,7 +81,7 @@ def submit(
         compile=chosen.compile,
         keep_weights=keep_weights,
         deterministic=deterministic,
-        plugins=selection.plugin_paths,
+        plugins=selection.plugin_paths(opened),
     )
     if dry_run and recompute:
         raise UserError("--recompute cannot be combined with --dry-run: it marks runs in the results folder")
@@ -137,7 +137,7 @@ def _explain(study: str, found: Choice) -> None:
     for line in found.left_out:
         say(f"not submitted: {line}")
     if found.left_out:
-        say("prunebench retry RUN... allows failed runs again")
+        say("why: prunebench logs RUN; prunebench retry RUN... allows failed runs again")
     if found.num_active:
         say(f"{study}: {found.num_active} runs are queued or running")
     if not found.runs:

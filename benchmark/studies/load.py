@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ...methods.registry import add_plugin
 from ..api.errors import UserError, unknown
 from ..runs.run import Run
 from .expand import expand
@@ -36,6 +37,11 @@ class Study:
     def runs(self) -> list[Run]:
         """Each run once, in the order of the file."""
         return list({row.run.id: row.run for row in self.rows if row.run is not None}.values())
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Absolute paths of its plug-in files."""
+        return tuple(str(Path(path).resolve()) for path in self.file.plugins)
 
     @property
     def labels(self) -> list[str]:
@@ -69,7 +75,17 @@ def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
     if len(extending) == MAX_EXTENDS:
         raise UserError(f"{extending[0]}: extends more than {MAX_EXTENDS} studies, one after the other")
     source = read_yaml(path, path.name if path.parent in FOLDERS else None)
+    _locate_plugins(source, path.parent)
     return _extend(source, path, (*extending, path.absolute()))
+
+
+def _locate_plugins(source: Source, folder: Path) -> None:
+    """Paths of `plugins` are relative to the study's folder; those of `--set plugins=...` are to the working folder."""
+    if "plugins" in source.data:
+        given = source.data["plugins"]
+        paths = given if isinstance(given, list) else [given]
+        folder = folder.resolve()
+        source.data["plugins"] = [str(folder / path) if isinstance(path, str) else path for path in paths]
 
 
 def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
@@ -93,11 +109,21 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
     """Read, validate and expand a study. Raises UserError naming the place of the first problem."""
     source = study_source(name_or_path, assignments)
     file = validate(StudyFile, source)
+    _add_plugins(file, source)
     _check_names(file, source)
     rows = (
         (source.place(["runs", index]), row) for index in range(len(file.runs)) for row in expand(file, index, source)
     )
     return Study(file, source, tuple(choose(distinct(rows), only)))
+
+
+def _add_plugins(file: StudyFile, source: Source) -> None:
+    """Register the methods of the study's plug-in files."""
+    for index, path in enumerate(file.plugins):
+        try:
+            add_plugin(path)
+        except UserError as error:
+            raise UserError(f"{source.place(['plugins', index])}: {error}") from error
 
 
 def _check_names(file: StudyFile, source: Source) -> None:

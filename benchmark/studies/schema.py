@@ -104,6 +104,7 @@ class StudyFile(_Strict):
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
+    plugins: Annotated[list[str], BeforeValidator(_as_list)] = []
     title: str = ""
     question: str = ""
     dataset: Named
