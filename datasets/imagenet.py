@@ -36,6 +36,7 @@ class ImageNet:
     are cropped at random to 224x224 and flipped, the others are resized to 256 and cropped in the centre.
 
     Args:
+        limit: Number of training samples to keep, with the same class shares; null keeps all.
         decoder: `pillow`, as torchvision's ImageNet recipes; or `torchcodec` (`pip install prunebench[images]`): it
             decodes to tensors, whose resizing is faster and rounds differently, by a grey level or two.
     """

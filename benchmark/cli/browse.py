@@ -1,4 +1,4 @@
-"""Commands that read: list, show, plan."""
+"""Commands that read: list, plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 
 from ..analysis.plain_text import one_line
 from ..api.errors import UserError, unknown
-from ..runs.run import to_dict
 from ..runs.run_folder import RunFolder
 from ..studies.plan import make_plan
 from .options import (
@@ -39,18 +38,24 @@ def _complete_kind(_context: click.Context, _parameter: click.Parameter, incompl
 @json_option
 @plugin_option
 def list_names(kind: str, as_json: bool, plugins: tuple[str, ...]) -> None:
-    """List methods, models, data sets, studies or cluster profiles.
+    """List methods, models, data sets, studies or cluster profiles; with --json also the options of the first three.
 
-    KIND is methods (unless given), models, datasets, studies or profiles.
+    KIND is methods (unless given), models, datasets, studies or profiles. `show NAME` prints the options of one.
     """
     add_plugins(plugins)
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     rows = _LISTS[kind]()
     if as_json:
-        print_json({kind: rows})
+        print_json({kind: [_with_options(kind, row) for row in rows]})
         return
     _print_columns(rows)
+
+
+def _with_options(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    from .option_facts import KINDS_WITH_OPTIONS
+
+    return {**row, "options": KINDS_WITH_OPTIONS[kind](row["name"])} if kind in KINDS_WITH_OPTIONS else row
 
 
 def _methods() -> list[dict[str, Any]]:
@@ -116,35 +121,6 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-@click.command
-@study_argument
-@selection_options
-@json_option
-def show(study: str, selection: Selection, as_json: bool) -> None:
-    """Print the resolved configuration, and where each value comes from."""
-    opened = selection.open(study)
-    if as_json:
-        print_json({"study": opened.name, "runs": [{"id": r.id, **to_dict(r)} for r in opened.runs]})
-        return
-    for key, value in _flatten(opened.source.data):
-        place = opened.source.place(tuple(int(part) if part.isdecimal() else part for part in key))
-        print(f"{'.'.join(key)} = {value!r}    # {place}")
-    recipes = {repr(run.recipe): run.recipe for run in opened.runs}
-    for recipe in recipes.values():
-        used = sorted({run.method for run in opened.runs if run.recipe == recipe})
-        print(f"\nrecipe of {', '.join(used)} (defaults included):")
-        for key, value in vars(recipe).items():
-            print(f"  {key} = {value!r}")
-
-
-def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    if isinstance(data, dict) and data:
-        return [item for name, value in data.items() for item in _flatten(value, (*key, str(name)))]
-    if isinstance(data, list) and any(isinstance(value, dict) for value in data):
-        return [item for index, value in enumerate(data) for item in _flatten(value, (*key, str(index)))]
-    return [(key, data)]
 
 
 @click.command
@@ -225,4 +201,4 @@ def find_one(results: Any, run_id: str) -> RunFolder:
     return found[0]
 
 
-COMMANDS = (list_names, show, plan)
+COMMANDS = (list_names, plan)

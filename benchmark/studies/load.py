@@ -57,8 +57,15 @@ def study_source(name_or_path: str, assignments: Sequence[str] = ()) -> Source:
     """The plain data of a study with `--set` applied. A name is looked up in the suite's studies, a path is read."""
     source = _read(name_or_path, ())
     for assignment in assignments:
+        _write_out(source, assignment.partition(".")[0])
         override(source, assignment)
     return source
+
+
+def _write_out(source: Source, key: str) -> None:
+    """`dataset: digits` is `dataset: {name: digits}`, where `--set dataset.options.limit=100` can add to it."""
+    if key in ("dataset", "model") and isinstance(source.data.get(key), str):
+        source.data[key] = {"name": source.data[key]}
 
 
 def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
@@ -128,21 +135,28 @@ def _add_plugins(file: StudyFile, source: Source) -> None:
 
 def _check_names(file: StudyFile, source: Source) -> None:
     """Check the names of data set and model and their options, without torch."""
-    from ...datasets.registry import all_names, create
-    from ..models.registry import model_names, option_names
+    from ...datasets.registry import all_names, check_option, create
+    from ..models.registry import model_names
+    from .model_options import check_model_option
 
     if file.dataset.name not in all_names():
         raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, all_names())}")
+    for option, value in file.dataset.options.items():
+        try:
+            check_option(file.dataset.name, option, value)
+        except UserError as error:
+            raise UserError(f"{source.place(['dataset', 'options', option])}: {error}") from error
     try:
         create(file.dataset.name, **file.dataset.options)
     except (UserError, TypeError) as error:
         raise UserError(f"{source.place(['dataset', 'options'])}: {error}") from error
     if file.model.name not in model_names():
         raise UserError(f"{source.place(['model'])}: {unknown('model', file.model.name, model_names())}")
-    known = option_names(file.model.name)
     given: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("model", "options"), file.model.options)]
     given += [(("runs", index, "model_options"), entry.model_options) for index, entry in enumerate(file.runs)]
     for key, options in given:
-        for option in options.keys() - known:
-            error = unknown(f"option of model {file.model.name!r}", option, known)
-            raise UserError(f"{source.place([*key, option])}: {error}")
+        for option, value in options.items():
+            try:
+                check_model_option(file.model.name, option, value)
+            except UserError as error:
+                raise UserError(f"{source.place([*key, option])}: {error}") from error

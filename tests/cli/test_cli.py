@@ -45,6 +45,11 @@ def run_probe(*arguments: str, cwd: Path) -> tuple[bool, int, str]:
         ("list", "studies"),
         ("list", "profiles"),
         ("show", "demo"),
+        ("show", "rigl"),
+        ("show", "resnet-50", "--json"),
+        ("show", "arrays"),
+        ("list", "models", "--json"),
+        ("list", "datasets", "--json"),
         ("plan", "demo"),
         ("plan", "demo", "--json"),
         ("status", "demo"),
@@ -169,6 +174,8 @@ def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> Non
             "cifar10",
         ),
         (("run", "demo", "--jobs", "-1"), 2, "jobs"),
+        (("show", "rigle"), 2, "unknown name 'rigle'; did you mean 'rigl'?"),
+        (("show", "rigl", "--set", "every=1"), 2, "--set and --only select values and runs of a study; 'rigl' is none"),
         (("tabel", "demo"), 2, "unknown command 'tabel'; did you mean 'table'?"),
         (("table",), 2, "Missing argument 'STUDY...' (see prunebench table --help)"),
         (("table", "demo", "--knd", "cost"), 2, "--kind"),
@@ -317,6 +324,20 @@ def test_a_study_names_its_plugins_relative_to_its_folder(tmp_path: Path) -> Non
     (folder / "mine.yaml").write_text(text.replace("crashing.py", "[none.py]"))
     shown = prunebench("plan", "studies/mine.yaml", cwd=tmp_path)
     assert shown.stderr.startswith("prunebench: studies/mine.yaml:2: plug-in ")
+
+
+def test_show_prints_the_options_of_a_method(tmp_path: Path) -> None:
+    shown = json.loads(prunebench("show", "rigl", "--json", cwd=tmp_path).stdout)
+    assert (shown["kind"], shown["label"], shown["start"]) == ("method", "RigL", "init")
+    assert shown["options"]["drop_fraction"] == {
+        "default": 0.3, "type": "a finite number > 0 and < 1", "bounds": {"gt": 0, "lt": 1}, "choices": [],
+        "meaning": "share of a layer's weights that is replaced in an update, annealed by a cosine from the first to "
+        "the second; equal values keep it constant.",
+    }  # fmt: skip
+    listed = json.loads(prunebench("list", "--json", cwd=tmp_path).stdout)["methods"]
+    assert next(row for row in listed if row["name"] == "rigl")["options"] == shown["options"]
+    text = prunebench("show", "convnet-small", cwd=tmp_path).stdout
+    assert "  stem_stride = 1    # one of 1, 2, 4\n      Stride of the first convolution.\n" in text
 
 
 def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
