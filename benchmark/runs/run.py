@@ -18,6 +18,7 @@ DENSE = "dense"
 
 Scalar = bool | int | float | str | None
 Options = Mapping[str, Any]
+Optimizer = Literal["sgd", "adam", "adamw"]
 Precision = Literal["float32", "bfloat16"]
 """Stored runs of earlier versions may also have `auto`: their results are read, but they cannot be computed."""
 
@@ -33,7 +34,7 @@ class Recipe:
 
     epochs: int
     batch_size: int = 128
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Optimizer = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
     nesterov: bool = False

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..runs.run import Precision
+from ..runs.run import Optimizer, Precision
 from ..runs.store import RESERVED
 
 
@@ -27,7 +27,15 @@ def _label_text(value: str) -> str:
     return value
 
 
-Sparsity = Annotated[float, BeforeValidator(_fraction), Field(ge=0, lt=1)]
+def _share(value: float) -> float:
+    """A percentage without its sign would be a share of many times all weights."""
+    if not 0 <= value < 1:
+        meant = f"; write {value:g}% or {value / 100:g}" if 1 < value < 100 else ""
+        raise ValueError(f"a sparsity is a share >= 0 and < 1, or a percentage such as 90%, not {value:g}{meant}")
+    return value
+
+
+Sparsity = Annotated[float, BeforeValidator(_fraction), AfterValidator(_share), Field(ge=0, lt=1)]
 
 Seed = Annotated[int, Field(ge=0)]
 
@@ -43,7 +51,7 @@ class RecipeFile(_Strict):
     """Passes over the training set."""
     batch_size: int | None = Field(default=None, ge=1)
     """Samples of a step, over all processes."""
-    optimizer: Literal["sgd", "adam"] | None = None
+    optimizer: Optimizer | None = None
     """SGD with momentum, Adam, or AdamW (decoupled weight decay)."""
     lr: float | None = Field(default=None, gt=0)
     """Learning rate after warm-up."""

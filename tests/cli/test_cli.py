@@ -92,14 +92,20 @@ BAD_STUDIES = [
     ),
     ("dataset: digits", "dataset: {name: digits, options: {limit: -3}}", "limit"),
     ("model: convnet-small", "model: convnet", "unknown model 'convnet'; did you mean"),
-    ("sparsity: [0.9]", "sparsity: [1.0]", "bad.yaml:7: 'runs.0.sparsity.0' is 1.0: input should be less than 1"),
-    ("sparsity: [0.9]", "sparsity: [-10%]", "input should be greater than or equal to 0"),
+    (
+        "sparsity: [0.9]",
+        "sparsity: [1.0]",
+        "bad.yaml:7: runs.0.sparsity.0: a sparsity is a share >= 0 and < 1, or a percentage such as 90%, not 1",
+    ),
+    ("sparsity: [0.9]", "sparsity: 80", "not 80; write 80% or 0.8"),
+    ("sparsity: [0.9]", "sparsity: [-10%]", "not -0.1"),
     ("sparsity: [0.9]", "sparsty: [0.9]", "bad.yaml:7: unknown key 'sparsty'; did you mean 'sparsity'?"),
     ("epochs: 1", "epochs: 1, learning_rate: 0.1", "unknown key 'learning_rate'"),
     ("epochs: 1", "epochs: two", "'train.epochs' is 'two'"),
     ("epochs: 1", "epochs: 1, lr: -1", "'train.lr' is -1"),
     ("epochs: 1", "epochs: 1, schedule: cosin", "'train.schedule' is 'cosin': input should be 'cosine', 'step'"),
     ("epochs: 1", "epochs: 1, schedule: step", "schedule: step needs step_epochs or milestones"),
+    ("epochs: 1", "epochs: 1, optimizer: adamw, momentum: 0.5", "have no effect with optimizer: adamw"),
     ("epochs: 1", "epochs: 1, step_epochs: 3", "have no effect with schedule: cosine"),
     ("epochs: 1", "epochs: 1, warmup_epochs: 5", "warmup_epochs = 5 is more than epochs = 1"),
     ("epochs: 1", "lr: 0.1", "train.epochs is missing"),
@@ -324,6 +330,20 @@ def test_a_study_names_its_plugins_relative_to_its_folder(tmp_path: Path) -> Non
     (folder / "mine.yaml").write_text(text.replace("crashing.py", "[none.py]"))
     shown = prunebench("plan", "studies/mine.yaml", cwd=tmp_path)
     assert shown.stderr.startswith("prunebench: studies/mine.yaml:2: plug-in ")
+
+
+def test_without_a_terminal_each_run_is_told_with_its_accuracy(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        BASE.replace("dataset: digits", "dataset: {name: digits, options: {limit: 99}}").replace("bad", "mine")
+    )
+    done = prunebench("run", "mine.yaml", "--jobs", "1", "--set", "seeds=[0]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    stored = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("results/**/result.json")}
+    told = [line for line in done.stderr.splitlines() if line.startswith("[")]
+    assert len(told) == len(stored) == 2
+    for line in told:
+        accuracy = stored[line.split()[1]]["accuracy"]["last"]
+        assert line.endswith(f": test accuracy {accuracy:.2%}")
 
 
 def test_show_prints_the_options_of_a_method(tmp_path: Path) -> None:
