@@ -75,6 +75,8 @@ class Profile(BaseModel):
     """Jobs that you may queue, if fewer than the cluster allows."""
     modules: list[str] = []
     """Modules to load before the run starts."""
+    python: str | None = None
+    """The Python of the jobs, with the suite installed, if it is not the one that submits: an absolute path."""
     setup: list[str] = []
     """Shell lines before the run starts."""
     environment: dict[str, Text] = {}
@@ -105,6 +107,14 @@ class Profile(BaseModel):
             if name in THREAD_VARIABLES:
                 raise ValueError(f"{name} is set from the key threads, so it would have no effect here")
         return environment
+
+    @field_validator("python")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        """Jobs begin in a folder of their own. The path may exist on the nodes only, so it is not looked up here."""
+        if path is not None and not (path.startswith("/") and path.isprintable()):
+            raise ValueError(f"{path!r} is not an absolute path")
+        return path
 
     @field_validator("partition", "account", "qos", "constraint", "gres", "sbatch")
     @classmethod

@@ -133,6 +133,8 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
     help="Training images a second on one device.",
 )  # fmt: skip
 @click.option("--calibrate", is_flag=True, help="Measure the throughput and count multiply-adds here (loads torch).")
+@click.option("--device-name", metavar="NAME", help="Take the speed of a common device; a wrong name lists them.")
+@click.option("--gpus", type=click.IntRange(min=1), default=1, help="Devices that compute at once, for the wall time.")
 @json_option
 def plan(
     study: str,
@@ -141,10 +143,19 @@ def plan(
     data_root: Path | None,
     images_per_second: float | None,
     calibrate: bool,
+    device_name: str | None,
+    gpus: int,
     as_json: bool,
 ) -> None:
-    """Print the runs, the shared dense trainings, what is done, and what it costs."""
-    from ..preflight.networks import sizes_by_network, warnings
+    """Print the runs, the shared dense trainings, what is done, and what it costs in time, disk and memory."""
+    given = {"--throughput": images_per_second, "--calibrate": calibrate, "--device-name": device_name}
+    if len(both := [option for option, value in given.items() if value]) > 1:
+        raise UserError(f"{' and '.join(both)} exclude each other: each gives a speed")
+    from ..studies.devices import find_device
+    from ..studies.footprint import footprint
+
+    device = None if device_name is None else find_device(device_name)
+    from ..preflight.networks import network_name, sizes_by_network, warnings
     from ..studies.cost import estimate
 
     opened = selection.open(study)
@@ -159,16 +170,19 @@ def plan(
         source = f"{images_per_second:.0f} images a second in training steps, measured here"
         if len({run.model_options for run in opened.runs}) > 1:
             source += " with the first of several networks"
-    figures = estimate(opened, made, open_store(results), images_per_second, source, count)
+    figures = estimate(opened, made, open_store(results), images_per_second, source, count, device, gpus)
     sizes = sizes_by_network(job.run for job in made.jobs)
+    needs = footprint(made.to_do, lambda run: (sizes[network_name(run)].parameters, sizes[network_name(run)].prunable))
     for line in warnings(sizes):
         say(one_line(line))
     if as_json:
         networks = {name: vars(each) for name, each in sizes.items()}
         jobs = [_job(job) for job in made.jobs]
-        print_json({"study": opened.name, **figures.as_dict(), "networks": networks, "jobs": jobs})
+        print_json(
+            {"study": opened.name, **figures.as_dict(), "bytes": vars(needs), "networks": networks, "jobs": jobs}
+        )
         return
-    for line in figures.lines():
+    for line in (*figures.lines(), *needs.lines()):
         print(one_line(line))
     for name, each in sizes.items():
         print(one_line(f"network        {name}: {each.describe()}"))
