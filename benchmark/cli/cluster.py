@@ -13,7 +13,6 @@ from ...datasets.parts.roots import ENVIRONMENT_VARIABLE, reading_from
 from ..api.errors import UserError
 from ..runs.settings import Settings
 from ..runs.store import Store
-from ..studies.age import counted
 from .browse import describe_run
 from .options import (
     DEFAULT_RESULTS,
@@ -124,8 +123,8 @@ def _print_planned(study: str, arrays: Sequence[Planned], profile: Profile) -> N
         for index, runs in enumerate(array.elements):
             say(f"{array.name}[{index}]: {'; '.join(describe_run(run) for run in runs)}")
     elements = [runs for array in arrays for runs in array.elements]
-    runs, jobs = counted(sum(map(len, elements)), "run"), counted(len(elements), "job")
-    say(f"{study}: {runs} as {jobs} in {counted(len(arrays), 'array')}")
+    runs, jobs = _counted(sum(map(len, elements)), "run"), _counted(len(elements), "job")
+    say(f"{study}: {runs} as {jobs} in {_counted(len(arrays), 'array')}")
     if elements:
         hours = len(elements) * profile.minutes / 60
         say(f"each job asks for {_asked(profile)}; all together for at most {hours:.3g} job-hours, requeues apart")
@@ -133,12 +132,14 @@ def _print_planned(study: str, arrays: Sequence[Planned], profile: Profile) -> N
 
 def _asked(profile: Profile) -> str:
     """What one job of a profile requests."""
-    gpus = profile.gres or counted(profile.gpus_per_run, "GPU")
+    gpus = profile.gres or _counted(profile.gpus_per_run, "GPU")
     memory = f", {profile.memory} of memory on each node" if profile.memory else ""
-    cpus = profile.num_tasks * profile.cpus_per_task
-    return (
-        f"{counted(profile.nodes_per_run, 'node')}, {counted(cpus, 'CPU')}, {gpus}{memory}, {profile.minutes} minutes"
-    )
+    cpus = _counted(profile.num_tasks * profile.cpus_per_task, "CPU")
+    return f"{_counted(profile.nodes_per_run, 'node')}, {cpus}, {gpus}{memory}, {profile.minutes} minutes"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _spelled(options: Mapping[str, Sequence[str]]) -> list[str]:
