@@ -231,6 +231,7 @@ def test_hours_of_a_device_are_split_by_method_and_spread_over_devices(tmp_path:
         "method: dpf, sparsity: [95%], not_run: its settings are not known",
     )  # fmt: skip
     said = planned(study, tmp_path, device=Device(1.0, 2_000_000 // 3, "a test"), gpus=2)
+    assert said.macs_per_second is not None
     epoch = 3 * 60 * 50_200 / said.macs_per_second / 3600  # hours; 64 x 300 + 300 x 100 + 100 x 10 multiply-adds
     assert said.training_macs_to_do == (2 + 9 + 4) * 3 * 60 * 50_200
     hours = {name: said.hours_of(share) for name, share in said.methods.items()}
