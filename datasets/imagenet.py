@@ -15,7 +15,6 @@ from .parts.in_memory import cut
 from .parts.info import DataSetInfo, Decoder, Normalisation, Report, size_of_cut
 from .parts.install import compare_with_manifest, installing, is_ready, write_manifest
 from .parts.listing import Listing, list_images
-from .parts.roots import missing
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -36,6 +35,7 @@ class ImageNet:
     are cropped at random to 224x224 and flipped, the others are resized to 256 and cropped in the centre.
 
     Args:
+        limit: Number of training samples to keep, with the same class shares; null keeps all.
         decoder: `pillow`, as torchvision's ImageNet recipes; or `torchcodec` (`pip install prunebench[images]`): it
             decodes to tensors, whose resizing is faster and rounds differently, by a grey level or two.
     """
@@ -87,7 +87,7 @@ class ImageNet:
         for part, count in (("train", self.facts.num_train), ("val", self.facts.num_test)):
             folder = place / part
             if not folder.is_dir():
-                raise missing(self.facts.name, f"{part}/", place, "FOLDER")
+                raise _missing(f"{part}/ is missing in {place}")
             listing = list_images(folder)
             if len(listing.classes) != self.facts.num_classes:
                 raise DataDamaged(f"{folder} has {len(listing.classes)} class folders, not {self.facts.num_classes}")
@@ -120,10 +120,7 @@ class ImageNet:
         if is_ready(lambda: self.verified(self.place(root))):
             return self.place(root)
         if archive is None:
-            raise DataMissing(
-                f"imagenet: not in {self.place(root)}, and its authors ask for an account: get the archives from "
-                "image-net.org and run `prunebench prepare imagenet --from FOLDER`"
-            )
+            raise _missing(f"not in {self.place(root)}")
         if not archive.is_dir():
             raise UserError(f"imagenet: {archive} is not a folder; expected one with train/ and val/, or with archives")
         target = root / FOLDER
@@ -143,6 +140,14 @@ class ImageNet:
                 write_manifest(whole, self.facts.name, str(archive), listing_fingerprint(train, test))
                 whole.replace(target)
         return target
+
+
+def _missing(what: str) -> DataMissing:
+    """No machine fetches ImageNet by itself: its authors ask for an account."""
+    return DataMissing(
+        f"imagenet: {what}; its authors ask for an account: get the archives from image-net.org and run "
+        "`prunebench prepare imagenet --from FOLDER`"
+    )
 
 
 def _split(

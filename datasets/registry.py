@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..benchmark.api.errors import UserError, unknown
-from ..benchmark.api.options import WrongOption, checked
+from ..benchmark.api.options import WrongOption, _field_types, checked
 from .parts.info import DataSet, DataSetInfo, Report
 from .parts.roots import data_root
 
@@ -55,7 +55,7 @@ def determining(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are part of a run's id: of the user's own data, those that differ from their defaults."""
     if not is_own(name):
         return dict(options)
-    defaults = {field.name: field.default for field in fields(_class(name))}
+    defaults = {field.name: field.default for field in fields(dataset_class(name))}
     return {key: value for key, value in options.items() if key not in NO_EFFECT and value != defaults.get(key)}
 
 
@@ -66,10 +66,11 @@ def shown_name(name: str, options: Mapping[str, Any]) -> str:
 
 def dataset_title(shown: str) -> str:
     """The title for a name of `shown_name`: `CIFAR-10`. Made-up data and the user's own keep what they are called."""
-    return _class(shown)().describe().title if shown in DATASETS and shown != "synthetic" else shown
+    return dataset_class(shown)().describe().title if shown in DATASETS and shown != "synthetic" else shown
 
 
-def _class(name: str) -> Any:
+def dataset_class(name: str) -> Any:
+    """The class whose fields are the options of a data set. Raises UserError for an unknown name."""
     known = {**DATASETS, **OWN}
     if name not in known:
         raise unknown("data set", name, known)
@@ -79,13 +80,27 @@ def _class(name: str) -> Any:
 
 def create(name: str, **options: object) -> DataSet:
     """The data set with its options set; a misspelt name or option is a `UserError`."""
-    kind = _class(name)
-    known = [field.name for field in fields(kind)]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of data set {name!r}", option, known)
+    for option, value in options.items():
+        check_option(name, option, value)
     try:
-        return kind(**options)
+        return dataset_class(name)(**options)
+    except WrongOption as error:
+        raise UserError(f"data set {name!r}: {error}") from None
+
+
+def field_types(name: str) -> dict[str, Any]:
+    """The declared type of each option of a data set. Imports pydantic."""
+    return _field_types(dataset_class(name))
+
+
+def check_option(name: str, option: str, value: object) -> None:
+    """Raises UserError for an option that the data set does not have, or a value that is not of its type."""
+    kind = dataset_class(name)
+    known = [field.name for field in fields(kind)]
+    if option not in known:
+        raise unknown(f"option of data set {name!r}", option, known)
+    try:
+        checked(option, field_types(name)[option], value)
     except WrongOption as error:
         raise UserError(f"data set {name!r}: {error}") from None
 

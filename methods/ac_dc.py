@@ -27,8 +27,9 @@ class AcDc(ScorePruner):
     They keep one weight fewer. Their uniform variant is `scope: layerwise, dense: [first, last]`.
 
     Options:
-        begin, end: first pruning, and the last one, whose mask stays.
-        sparse_phase, dense_phase: lengths of the alternating phases; last_dense_phase: of the one before `end`.
+        begin, end: first pruning, and the last one, whose mask stays; fractions of the training.
+        sparse_phase, dense_phase: lengths of the alternating phases, as fractions of the training.
+        last_dense_phase: length of the dense phase before `end`.
         reset_momentum: forget the optimiser's state when weights are restored.
     """
 

@@ -38,7 +38,9 @@ class DPF(ScorePruner):
 
     Options:
         schedule: `cubic`; or `one_shot`, which holds the sparsity from the first step.
-        begin, end: of the ramp, as fractions of the training. power, initial_sparsity: its shape and its start.
+        begin, end: of the ramp, as fractions of the training.
+        power: exponent of the ramp.
+        initial_sparsity: where the ramp starts.
         every: steps between new masks; 0: once an epoch.
     """
 

@@ -23,6 +23,12 @@ class IterativeSnip(ScorePruner):
     arXiv 2006.09081. The score is |w * dL/dw| at the pruned network. 60 rounds with exponentially falling density, one
     batch each, are those of the authors' CIFAR-10 example. Their threshold keeps everything where too few scores are
     not zero; here the count is exact.
+
+    Options:
+        schedule: `exponential` (`prune_rounds` rounds of falling density) or `one_shot`.
+        prune_rounds: rounds, each with other samples.
+        score_samples: training samples of a round.
+        score_batch: samples of a pass.
     """
 
     label: ClassVar[str] = "Iterative SNIP"

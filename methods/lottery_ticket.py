@@ -36,6 +36,7 @@ class IterativeMagnitude(ScorePruner):
 
     Options:
         prune_fraction: share of the surviving weights that a round removes; 0: `prune_rounds` rounds by equal factors.
+        prune_rounds: their number with `prune_fraction: 0`.
         output_rate: of the network's last layer with `scope: layerwise`: the `same`, or `half` of `prune_fraction`. The
             rounds are counted by the other layers, and the last one meets the sparsity over all of them.
         rewind: before the next round, weights and batch norm go back to those at `rewind_epoch` (`weights`), or only

@@ -21,7 +21,8 @@ class DiagonalFisher(MaskPruner):
     of the original. Weights that stay are not moved.
 
     Options:
-        fisher_gradients: how many gradients are averaged; fisher_batch: samples behind each (1: the definition).
+        fisher_gradients: how many gradients are averaged.
+        fisher_batch: samples behind each gradient (1: the definition).
         damping: added to F. 0 leaves the weights of dead units tied at 0; large values rank by magnitude.
     """
 

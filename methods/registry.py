@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..benchmark.api.errors import UserError, unknown
+from ..benchmark.api.errors import UserError, raised_at, unknown
 from ..benchmark.api.options import WrongOption, checked
 from . import METHODS
 from .listing import old_imports
@@ -54,12 +54,12 @@ def add_plugin(path: str | Path) -> list[str]:
     """
     source = Path(path).resolve()
     if not source.is_file():
-        raise UserError(f"--plugin {path}: no such file")
+        raise UserError(f"plug-in {path}: no such file")
     table = _plugin_table(source)
     for name, class_name in table.items():
         known = _targets().get(name)
         if known is not None and known.source != source:
-            raise UserError(f"--plugin {path}: method {name!r} exists already, in {known.source}")
+            raise UserError(f"plug-in {path}: method {name!r} exists already, in {known.source}")
         info = describe_class(name, source, None, class_name)
         _refuse_taken_label(info, {**_targets(), **{each: _Target(source, None, table[each]) for each in table}})
     _plugins.update({name: _Target(source, None, class_name) for name, class_name in table.items()})
@@ -123,7 +123,7 @@ def method_names() -> list[str]:
 
 def unknown_method(name: str) -> UserError:
     """A name that no table, entry point or plug-in has."""
-    return unknown("method", name, _targets(), "a method of your own needs --plugin FILE")
+    return unknown("method", name, _targets(), "a method of your own needs --plugin FILE, or plugins: in its study")
 
 
 def describe(name: str) -> MethodInfo:
@@ -225,7 +225,8 @@ def _load_file(source: Path) -> Any:
         _loaded[source] = hashlib.sha256(content).hexdigest()
     except Exception as error:
         del sys.modules[name]
-        raise UserError(f"plug-in {source} does not load: {type(error).__name__}: {error}") from error
+        place = raised_at(error, source) or source
+        raise UserError(f"plug-in {place} does not load: {type(error).__name__}: {error}") from error
     return module
 
 

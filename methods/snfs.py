@@ -20,6 +20,9 @@ class SNFS(DynamicPruner):
     Sparse Networks From Scratch (Dettmers & Zettlemoyer, arXiv 1907.04840) without its moving of budgets between
     layers: ERK budgets, RigL's update times and drop fractions, and a mean of its own with decay 0.9 that does not
     depend on the optimiser. The original algorithm is `sm`. The mask moves after the optimiser's step.
+
+    Options:
+        decay: of the running mean of gradients.
     """
 
     label: ClassVar[str] = "SNFS"

@@ -19,6 +19,11 @@ class Snip(MaskPruner):
     The score |w * dL/dw| is dL/dm at m = 1 in absolute value; its normalisation does not change the order. Differences
     to the authors' code: biases stay dense (theirs masks them), the weights scored are those that are trained (theirs
     are drawn anew), batch norm uses batch statistics unless `mode: eval`.
+
+    Options:
+        score_samples: training samples of which the gradients are taken.
+        score_batch: samples of a pass.
+        mode: of batch norm while scoring: `train` (batch statistics) or `eval` (running ones).
     """
 
     label: ClassVar[str] = "SNIP"

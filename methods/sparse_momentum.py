@@ -29,6 +29,9 @@ class SparseMomentum(DynamicPruner):
     total are exact (theirs are drawn weight by weight, and a smoothed correction steers the total), a layer never
     loses its last weight, and may become dense (theirs stops at 99 %). `redistribution: none` keeps each layer's
     count; with `distribution: erk` that is the variant of the RigL paper, up to its update times (see `snfs`).
+
+    Options:
+        redistribution: `momentum` (layers gain or lose weights by their momentum) or `none`.
     """
 
     label: ClassVar[str] = "SM"

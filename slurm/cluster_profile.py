@@ -45,30 +45,58 @@ class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     partition: str | None = None
+    """As for sbatch; default: the cluster's."""
     account: str | None = None
+    """As for sbatch; default: the cluster's."""
     qos: str | None = None
+    """As for sbatch; default: the cluster's."""
     constraint: str | None = None
+    """As for sbatch; default: none."""
     gres: str | None = None
+    """Requests GPUs as your site wants it, such as `gpu:a100:1`, instead of `--gpus-per-node`."""
     time: Seconds = Field(ge=60)
+    """Limit of one job: `90m`, `4h`, `1d12h`, `'04:00:00'`. A run that takes longer is requeued and resumes."""
     memory: str | None = Field(default=None, pattern=r"^[1-9]\d*[KMGT]?$")
+    """Of a job on each node, such as `16G`; default: the cluster's."""
     cpus_per_task: int = Field(default=1, ge=1)
+    """Processors of each process that SLURM starts."""
     gpus_per_run: int = Field(default=1, ge=0)
+    """0: none. More than 1: one process for each GPU trains the run (DistributedDataParallel)."""
     nodes_per_run: int = Field(default=1, ge=1)
+    """Number of nodes over which these processes are spread."""
     runs_per_job: int = Field(default=1, ge=1)
+    """Several small runs at once on the same GPU, each in its own process, each failing alone."""
     array_parallelism: int = Field(default=16, ge=1)
+    """Jobs of one array that may run at once. The runs of each shared dense training are an array of their
+    own, so more may run in total."""
     max_array_size: int | None = Field(default=None, ge=1)
+    """A limit below that of the cluster."""
     max_submit: int | None = Field(default=None, ge=1)
+    """Jobs that you may queue, if fewer than the cluster allows."""
     modules: list[str] = []
+    """Modules to load before the run starts."""
+    python: str | None = None
+    """The Python of the jobs, with the suite installed, if it is not the one that submits: an absolute path."""
     setup: list[str] = []
+    """Shell lines before the run starts."""
     environment: dict[str, Text] = {}
+    """Variables to set before the run starts."""
     sbatch: dict[str, Text | bool] = {}
+    """Any other option of sbatch: `{mail-type: FAIL}`."""
     signal_before: Seconds = Field(default=120, ge=10)
+    """How long before the limit SLURM sends its warning. If longer than an epoch, no epoch is lost."""
     max_requeues: int = Field(default=10, ge=0)
+    """After so many requeues a job ends; submit again to go on."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """As in `prunebench run`."""
     threads: int = Field(default=1, ge=1, le=MAX_THREADS)
+    """As in `prunebench run`."""
     checkpoint_every: int = Field(default=1, ge=1)
+    """As in `prunebench run`: epochs between checkpoints."""
     memory_format: MemoryFormat = "auto"
+    """As in `prunebench run`."""
     compile: Compile = "none"
+    """As in `prunebench run`."""
 
     @field_validator("environment")
     @classmethod
@@ -79,6 +107,14 @@ class Profile(BaseModel):
             if name in THREAD_VARIABLES:
                 raise ValueError(f"{name} is set from the key threads, so it would have no effect here")
         return environment
+
+    @field_validator("python")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        """Jobs begin in a folder of their own. The path may exist on the nodes only, so it is not looked up here."""
+        if path is not None and not (path.startswith("/") and path.isprintable()):
+            raise ValueError(f"{path!r} is not an absolute path")
+        return path
 
     @field_validator("partition", "account", "qos", "constraint", "gres", "sbatch")
     @classmethod

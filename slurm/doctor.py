@@ -207,7 +207,7 @@ def _ask_node(profile: Profile, token: Path) -> dict[str, Any]:
     flags = [f"--{key.replace('_', '-')}={parameters[key]}" for key in known if key in parameters]
     for key, value in profile.sbatch.items():
         flags.append(f"--{key}" if value is True else f"--{key}={value}")
-    probe = shlex.join([sys.executable, "-m", f"{__package__}.probe", str(token)])
+    probe = shlex.join([profile.python or sys.executable, "-m", f"{__package__}.probe", str(token)])
     lines = "; ".join([*profile.shell_lines, probe])
     command = ["srun", "--quiet", "--nodes=1", "--ntasks=1", "--time=2", f"--immediate={PROBE_SECONDS}"]
     with submission_environment():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -89,7 +90,7 @@ class ArrayExecutor(SlurmExecutor):
 
 
 def make_executor(folder: Path, profile: Profile, name: str, after: str | None) -> ArrayExecutor:
-    executor = ArrayExecutor(folder)
+    executor = ArrayExecutor(folder, python=None if profile.python is None else shlex.quote(profile.python))
     executor.parameters = parameters_of(profile, name, after)
     return executor
 

@@ -113,8 +113,17 @@ def _send(
     return replace(record, job=job, after=after)
 
 
-def dry_run(study: str, choice: Choice, settings: Settings, profile: Profile) -> list[str]:
-    """The batch scripts that `submit` would send; nothing is written or submitted."""
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """An array that `submit` would send: the runs of each element by index, and its batch script."""
+
+    name: str
+    elements: tuple[Element, ...]
+    script: str
+
+
+def dry_run(study: str, choice: Choice, settings: Settings, profile: Profile) -> list[Planned]:
+    """The arrays that `submit` would send; nothing is written or submitted."""
     from .executor import make_executor
 
     try:
@@ -128,14 +137,15 @@ def dry_run(study: str, choice: Choice, settings: Settings, profile: Profile) ->
         )
     arrays = arrange(choice.runs, choice.queued, limits)
     folder = settings.results / study / "submissions" / "NUMBER"
-    scripts = []
+    planned = []
     for number, array in enumerate(arrays):
         after = array.after
         if isinstance(after, Place):
             after = f"JOB_OF_{arrays[after.array].name}_{after.element}"
         executor = make_executor(folder / _folder_name(number, array), profile, _job_name(folder, array), after)
-        scripts.append(executor.script(len(array.elements)))
-    return scripts
+        script = executor.script(len(array.elements))
+        planned.append(Planned(name=array.name, elements=tuple(array.elements), script=script))
+    return planned
 
 
 def _limits(profile: Profile) -> Limits:

@@ -1,7 +1,7 @@
-"""Renew the generated parts of README.md and CONTRIBUTING.md: methods, speed, the demo's tables, and the rooms.
+"""Renew what is generated: parts of README.md, CONTRIBUTING.md and slurm/README.md, and docs/options.md.
 
-    python tools/update_readme.py            rewrite both files
-    python tools/update_readme.py --check    exit 1 if the tables of methods, speed or rooms are old
+    python tools/update_readme.py            rewrite the files
+    python tools/update_readme.py --check    exit 1 if the tables of methods, speed, rooms or options are old
 
 The demo's part comes from results/demo (after `make demo`), whose accuracy plot is copied to docs/; that of speed from
 docs/race.md (after `python -m prunebench.benchmark.perf.race --write docs/race.md`). The sentence about a room is the
@@ -16,11 +16,15 @@ import shutil
 import sys
 from pathlib import Path
 
+from options_page import keys_table, page
 from prunebench.methods.registry import describe, method_names
+from prunebench.slurm.cluster_profile import Profile
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+SLURM = ROOT / "slurm" / "README.md"
+OPTIONS = ROOT / "docs" / "options.md"
 FOLDERS = ("api", "benchmark", "methods", "datasets", "slurm")
 DEMO = ROOT / "results" / "demo"
 RACE = ROOT / "docs" / "race.md"
@@ -59,19 +63,28 @@ def put(text: str, part: str, content: str) -> str:
     return replaced
 
 
+def is_new(path: Path, made: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == made
+
+
 def main() -> None:
     text, contributing = README.read_text(encoding="utf-8"), CONTRIBUTING.read_text(encoding="utf-8")
     renewed = put(text, "methods", methods_table())
     renewed = put(renewed, "race", RACE.read_text(encoding="utf-8").strip())
-    rooms = put(contributing, "rooms", rooms_table())
+    others = {
+        CONTRIBUTING: put(contributing, "rooms", rooms_table()),
+        SLURM: put(SLURM.read_text(encoding="utf-8"), "profile", "\n".join(keys_table(Profile))),
+        OPTIONS: page(),
+    }
     if "--check" in sys.argv:
-        is_new = (renewed, rooms) == (text, contributing)
-        sys.exit(0 if is_new else "a table is old; run tools/update_readme.py")
+        old = [path for path, made in {README: renewed, **others}.items() if not is_new(path, made)]
+        sys.exit(f"{old[0].relative_to(ROOT)} is old; run tools/update_readme.py" if old else 0)
     if (DEMO / "tables").exists():
         renewed = put(renewed, "demo", demo_part())
         shutil.copy(DEMO / "plots" / "accuracy.png", ROOT / "docs" / "demo-accuracy.png")
     README.write_text(renewed, encoding="utf-8")
-    CONTRIBUTING.write_text(rooms, encoding="utf-8")
+    for path, made in others.items():
+        path.write_text(made, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,6 +46,12 @@ class DataDamaged(MachineError):
     """A file of a data set or of published weights is not what it should be; the message names it."""
 
     exit_code = 2
+
+
+def raised_at(error: BaseException, source: Path) -> str:
+    """`file:line` of the innermost frame in this file that an error passed through; empty if it passed through none."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == source]
+    return f"{source}:{frames[-1].lineno}" if frames else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], elsewhere: str = "") -> UserError:

@@ -82,6 +82,9 @@ class Pruner:
     are literals (or arithmetic on them, or constants of the file), each on a line of its own; creating a pruner fails
     if the class has other values than its source shows. A registered class has a label that no other method
     has: tables, plots and `--only` know methods by it.
+
+    Options:
+        start: `trained` (the weights of the dense training with the same seed) or `init` (a new initialisation).
     """
 
     label: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""Commands that read: list, show, plan."""
+"""Commands that read: list, plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 
 from ..analysis.plain_text import one_line
 from ..api.errors import UserError, unknown
-from ..runs.run import to_dict
 from ..runs.run_folder import RunFolder
 from ..studies.plan import make_plan
 from .options import (
@@ -39,18 +38,24 @@ def _complete_kind(_context: click.Context, _parameter: click.Parameter, incompl
 @json_option
 @plugin_option
 def list_names(kind: str, as_json: bool, plugins: tuple[str, ...]) -> None:
-    """List methods, models, data sets, studies or cluster profiles.
+    """List methods, models, data sets, studies or cluster profiles; with --json also the options of the first three.
 
-    KIND is methods (unless given), models, datasets, studies or profiles.
+    KIND is methods (unless given), models, datasets, studies or profiles. `show NAME` prints the options of one.
     """
     add_plugins(plugins)
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     rows = _LISTS[kind]()
     if as_json:
-        print_json({kind: rows})
+        print_json({kind: [_with_options(kind, row) for row in rows]})
         return
     _print_columns(rows)
+
+
+def _with_options(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    from .option_facts import KINDS_WITH_OPTIONS
+
+    return {**row, "options": KINDS_WITH_OPTIONS[kind](row["name"])} if kind in KINDS_WITH_OPTIONS else row
 
 
 def _methods() -> list[dict[str, Any]]:
@@ -121,35 +126,6 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
 @click.command
 @study_argument
 @selection_options
-@json_option
-def show(study: str, selection: Selection, as_json: bool) -> None:
-    """Print the resolved configuration, and where each value comes from."""
-    opened = selection.open(study)
-    if as_json:
-        print_json({"study": opened.name, "runs": [{"id": r.id, **to_dict(r)} for r in opened.runs]})
-        return
-    for key, value in _flatten(opened.source.data):
-        place = opened.source.place(tuple(int(part) if part.isdecimal() else part for part in key))
-        print(f"{'.'.join(key)} = {value!r}    # {place}")
-    recipes = {repr(run.recipe): run.recipe for run in opened.runs}
-    for recipe in recipes.values():
-        used = sorted({run.method for run in opened.runs if run.recipe == recipe})
-        print(f"\nrecipe of {', '.join(used)} (defaults included):")
-        for key, value in vars(recipe).items():
-            print(f"  {key} = {value!r}")
-
-
-def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    if isinstance(data, dict) and data:
-        return [item for name, value in data.items() for item in _flatten(value, (*key, str(name)))]
-    if isinstance(data, list) and any(isinstance(value, dict) for value in data):
-        return [item for index, value in enumerate(data) for item in _flatten(value, (*key, str(index)))]
-    return [(key, data)]
-
-
-@click.command
-@study_argument
-@selection_options
 @results_option
 @data_root_option
 @click.option(
@@ -157,6 +133,8 @@ def _flatten(data: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...]
     help="Training images a second on one device.",
 )  # fmt: skip
 @click.option("--calibrate", is_flag=True, help="Measure the throughput and count multiply-adds here (loads torch).")
+@click.option("--device-name", metavar="NAME", help="Take the speed of a common device; a wrong name lists them.")
+@click.option("--gpus", type=click.IntRange(min=1), default=1, help="Devices that compute at once, for the wall time.")
 @json_option
 def plan(
     study: str,
@@ -165,10 +143,19 @@ def plan(
     data_root: Path | None,
     images_per_second: float | None,
     calibrate: bool,
+    device_name: str | None,
+    gpus: int,
     as_json: bool,
 ) -> None:
-    """Print the runs, the shared dense trainings, what is done, and what it costs."""
-    from ..preflight.networks import sizes_by_network, warnings
+    """Print the runs, the shared dense trainings, what is done, and what it costs in time, disk and memory."""
+    given = {"--throughput": images_per_second, "--calibrate": calibrate, "--device-name": device_name}
+    if len(both := [option for option, value in given.items() if value]) > 1:
+        raise UserError(f"{' and '.join(both)} exclude each other: each gives a speed")
+    from ..studies.devices import find_device
+    from ..studies.footprint import footprint
+
+    device = None if device_name is None else find_device(device_name)
+    from ..preflight.networks import network_name, sizes_by_network, warnings
     from ..studies.cost import estimate
 
     opened = selection.open(study)
@@ -183,16 +170,19 @@ def plan(
         source = f"{images_per_second:.0f} images a second in training steps, measured here"
         if len({run.model_options for run in opened.runs}) > 1:
             source += " with the first of several networks"
-    figures = estimate(opened, made, open_store(results), images_per_second, source, count)
+    figures = estimate(opened, made, open_store(results), images_per_second, source, count, device, gpus)
     sizes = sizes_by_network(job.run for job in made.jobs)
+    needs = footprint(made.to_do, lambda run: (sizes[network_name(run)].parameters, sizes[network_name(run)].prunable))
     for line in warnings(sizes):
         say(one_line(line))
     if as_json:
         networks = {name: vars(each) for name, each in sizes.items()}
         jobs = [_job(job) for job in made.jobs]
-        print_json({"study": opened.name, **figures.as_dict(), "networks": networks, "jobs": jobs})
+        print_json(
+            {"study": opened.name, **figures.as_dict(), "bytes": vars(needs), "networks": networks, "jobs": jobs}
+        )
         return
-    for line in figures.lines():
+    for line in (*figures.lines(), *needs.lines()):
         print(one_line(line))
     for name, each in sizes.items():
         print(one_line(f"network        {name}: {each.describe()}"))
@@ -225,4 +215,4 @@ def find_one(results: Any, run_id: str) -> RunFolder:
     return found[0]
 
 
-COMMANDS = (list_names, show, plan)
+COMMANDS = (list_names, plan)

@@ -13,6 +13,7 @@ from ...datasets.parts.roots import ENVIRONMENT_VARIABLE, reading_from
 from ..api.errors import UserError
 from ..runs.settings import Settings
 from ..runs.store import Store
+from .browse import describe_run
 from .options import (
     DEFAULT_RESULTS,
     Selection,
@@ -27,7 +28,9 @@ from .options import (
 from .output import SUBMIT_ANEW, say_damaged
 
 if TYPE_CHECKING:
+    from ...slurm.cluster_profile import Profile
     from ...slurm.select_runs import Choice
+    from ...slurm.submit import Planned
     from ..runs.run import Run
     from ..studies.schema import Named
 
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--profile", required=True, metavar="P", help="Name of a profile of the suite, or a YAML file of your own."
 )
-@click.option("--dry-run", is_flag=True, help="Print the batch scripts, submit nothing.")
+@click.option("--dry-run", is_flag=True, help="Print batch scripts, which job computes which run, and totals.")
 @selection_options
 @results_option
 # Without the environment variable, which jobs inherit anyway: the profile's environment must be able to replace it.
@@ -81,15 +84,14 @@ def submit(
         compile=chosen.compile,
         keep_weights=keep_weights,
         deterministic=deterministic,
-        plugins=selection.plugin_paths,
+        plugins=selection.plugin_paths(opened),
     )
     if dry_run and recompute:
         raise UserError("--recompute cannot be combined with --dry-run: it marks runs in the results folder")
     if dry_run:
         found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
         rehearse(found.runs, reads_weights=False)
-        for script in submission.dry_run(opened.name, found, settings, chosen):
-            print(script)
+        _print_planned(opened.name, submission.dry_run(opened.name, found, settings, chosen), chosen)
         return
     _check_networks(opened.runs)
     if data_check:
@@ -111,6 +113,33 @@ def submit(
             say(f"follow with: prunebench status {shlex.join([*where, *which])}")
             say(f"cancel with: prunebench cancel {shlex.join(where)}")
     raise click.exceptions.Exit(1 if found.left_out else 0)
+
+
+def _print_planned(study: str, arrays: Sequence[Planned], profile: Profile) -> None:
+    """The batch scripts on stdout; on stderr which element of an array computes which runs, and totals."""
+    for array in arrays:
+        print(array.script)
+    for array in arrays:
+        for index, runs in enumerate(array.elements):
+            say(f"{array.name}[{index}]: {'; '.join(describe_run(run) for run in runs)}")
+    elements = [runs for array in arrays for runs in array.elements]
+    runs, jobs = _counted(sum(map(len, elements)), "run"), _counted(len(elements), "job")
+    say(f"{study}: {runs} as {jobs} in {_counted(len(arrays), 'array')}")
+    if elements:
+        hours = len(elements) * profile.minutes / 60
+        say(f"each job asks for {_asked(profile)}; all together for at most {hours:.3g} job-hours, requeues apart")
+
+
+def _asked(profile: Profile) -> str:
+    """What one job of a profile requests."""
+    gpus = profile.gres or _counted(profile.gpus_per_run, "GPU")
+    memory = f", {profile.memory} of memory on each node" if profile.memory else ""
+    cpus = _counted(profile.num_tasks * profile.cpus_per_task, "CPU")
+    return f"{_counted(profile.nodes_per_run, 'node')}, {cpus}, {gpus}{memory}, {profile.minutes} minutes"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _spelled(options: Mapping[str, Sequence[str]]) -> list[str]:
@@ -137,7 +166,7 @@ def _explain(study: str, found: Choice) -> None:
     for line in found.left_out:
         say(f"not submitted: {line}")
     if found.left_out:
-        say("prunebench retry RUN... allows failed runs again")
+        say("why: prunebench logs RUN; prunebench retry RUN... allows failed runs again")
     if found.num_active:
         say(f"{study}: {found.num_active} runs are queued or running")
     if not found.runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from ..runs.store import Store
 from ..studies.plan import Plan, make_plan
 from .browse import describe_run, find_one
 from .options import (
+    DEFAULT_RESULTS,
     Selection,
     check_writable,
     data_root_option,
@@ -103,7 +105,7 @@ def run(
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
         keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
-        plugins=selection.plugin_paths,
+        plugins=selection.plugin_paths(opened),
     )  # fmt: skip
     store = open_store(results)
     if recompute or retry_failed or not results.is_dir():
@@ -119,6 +121,7 @@ def run(
     failed_before = _say_failed_before(made)
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
+        _say_what_helps(made, store)
         raise click.exceptions.Exit(1 if failed_before else 0)
     check_writable(results)
     recorded = recorded_starts(made, store)
@@ -134,7 +137,9 @@ def run(
     _say_starts(made, store)
     for line in lines_after(opened.name, recorded, store):
         say(line)
-    raise click.exceptions.Exit(_say_endings(made, store, endings, failed_before, limit))
+    code = _say_endings(made, store, endings, failed_before, limit)
+    _say_what_helps(made, store)
+    raise click.exceptions.Exit(code)
 
 
 def _tidy_stored(made: Plan, store: Store) -> None:
@@ -151,7 +156,7 @@ def _say_failed_before(made: Plan) -> int:
     """Name the runs that failed by their own fault and are not computed again; return their number."""
     failed = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
     for job in failed:
-        say(f"failed before: {describe_run(job.run)}: {one_line(job.status.reason)} (prunebench retry {job.run.id})")
+        say(f"failed before: {describe_run(job.run)}: {one_line(job.status.reason)} ")
     return len(failed)
 
 
@@ -166,6 +171,19 @@ def _say_endings(made: Plan, store: Store, endings: Sequence[Any], failed_before
     if limit is not None and say_left(limit, made, store):
         return 1 if num_failed or counts["blocked"] else INCOMPLETE
     return 1 if failed_before or num_done < len(made.to_do) else 0
+
+
+def _say_what_helps(made: Plan, store: Store) -> None:
+    """After a failure: where its traceback is, and what computes the run again."""
+    states = {job.run.id: store.status(made.study, job.run) for job in made.jobs}
+    failed = {run_id: state for run_id, state in states.items() if state.state == "failed"}
+    if not failed:
+        return
+    others = f" ({len(failed)} runs failed)" if len(failed) > 1 else ""
+    where = [] if store.root == DEFAULT_RESULTS else ["--results", str(store.root)]
+    needs = any(not state.retryable for state in failed.values())
+    say(f"why: prunebench logs {shlex.join([next(iter(failed)), *where])}{others}")
+    say(f"again: the same command{' with --retry-failed' if needs else ''}")
 
 
 def _say_starts(made: Plan, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Commands for adding a method and checking an installation: new-method, check, doctor."""
+"""Commands that check a method and an installation: check, doctor."""
 
 from __future__ import annotations
 
@@ -6,108 +6,13 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import click
 
 from ..analysis.plain_text import one_line
 from ..api.errors import DataMissing, UserError
-from .options import add_plugins, json_option, plugin_option, print_json, results_option, say
-from .output import write
-
-_TEMPLATE = Template('''"""$title: what it does, in one line."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import ClassVar
-
-from prunebench.api import MaskPruner
-from torch import Tensor
-
-METHODS = {"$name": "$class_name"}
-
-
-@dataclass(kw_only=True)
-class $class_name(MaskPruner):
-    """Say what is kept, and cite the paper.
-
-    Options:
-        exponent: of the magnitude. An example: each field below is an option of the method in study files.
-    """
-
-    # Class attributes and defaults of options are literals, each on a line of its own: listings and run ids read them
-    # from this file without running it.
-    label: ClassVar[str] = "$title"  # its row in tables; no other method may have it
-    paper: ClassVar[str] = "where it was published"
-    needs: ClassVar[str] = "weights"
-    version: ClassVar[int] = 1  # raise it to keep old results beside those of changed code; else `run --recompute`
-
-    exponent: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.exponent <= 0:
-            raise ValueError(f"exponent must be > 0, not {self.exponent}")
-
-    # If the method cannot prune every network, or not at every sparsity, override `check(self, context)`: call
-    # super().check(context), look at the shapes of context.sites, and raise ValueError with the reason.
-
-    def score(self, name: str, weight: Tensor) -> Tensor:
-        """Importance of each weight: finite floats in the shape of `weight`; high is kept."""
-        return weight.abs() ** self.exponent
-''')
-
-_MAX_NAME = 60
-"""`try-NAME` must be a valid study name."""
-
-_STUDY = Template("""\
-extends: demo        # its network, data set and recipes, shortened; see README.md, Running a study
-name: try-$name
-seeds: [0, 1, 2]
-train: {epochs: 3}
-finetune: {epochs: 2}
-scratch: {epochs: 5}
-runs:
-  - method: dense
-  - method: [global_mp, $name]
-    sparsity: [90%, 95%]
-""")
-
-
-@click.command("new-method")
-@click.argument("name")
-@click.option(
-    "--output", "folder", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where the files go."
-)
-def new_method(name: str, folder: Path) -> None:
-    """Write a method file to start from, and a small study that compares it with Global MP.
-
-    NAME is its name in studies, e.g. my_method. The file works as a --plugin at once.
-    """
-    if not (name.isidentifier() and name.isascii() and name == name.lower() and len(name) <= _MAX_NAME):
-        allowed = f"at most {_MAX_NAME} lower case letters, digits and underscores, not a digit first"
-        raise UserError(f"method name {name!r} must be {allowed}")
-    from ...methods.registry import method_names
-
-    path, study = folder / f"{name}.py", folder / f"try-{name}.yaml"
-    for file in (path, study):
-        if file.exists():
-            raise UserError(f"{file} exists already")
-    if name in method_names():
-        raise UserError(f"method {name!r} exists already; choose another name")
-    words = name.split("_")
-    content = _TEMPLATE.substitute(
-        name=name, class_name="".join(w.title() for w in words), title=" ".join(words).title()
-    )
-    write(path, content)
-    write(study, _STUDY.substitute(name=name))
-    print(path)
-    print(study)
-    say(f"next: prunebench check {name} --plugin {path}")
-    say(f"then: prunebench run {study} --plugin {path}")
-    say(f"      prunebench table {study} --plugin {path}")
+from .options import add_plugins, json_option, plugin_option, print_json, results_option
 
 
 def _complete_method(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -136,8 +41,11 @@ def check(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
         print_json({"method": name, "checks": [vars(result) for result in checks]})
     else:
         for result in checks:
-            print(one_line(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}  {result.detail}").rstrip())
-    raise click.exceptions.Exit(0 if all(result.passed for result in checks) else 1)
+            print(one_line(f"{_OUTCOMES[result.passed]:<7}  {result.name}  {result.detail}").rstrip())
+    raise click.exceptions.Exit(1 if any(result.passed is False for result in checks) else 0)
+
+
+_OUTCOMES = {True: "ok", False: "FAILED", None: "skipped"}
 
 
 @click.command
@@ -224,4 +132,4 @@ def _gpu() -> str:
     return "; ".join(done.stdout.strip().splitlines()) or f"none: {done.stderr.strip()}"
 
 
-COMMANDS = (new_method, check, doctor)
+COMMANDS = (check, doctor)

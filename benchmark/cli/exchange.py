@@ -17,7 +17,7 @@ from .options import (
     selection_options,
     study_argument,
 )
-from .output import emit, finish, output_option, say_damaged, strict_option, write
+from .output import STDOUT, emit, finish, output_option, say_damaged, strict_option, write
 
 
 @click.command
@@ -76,11 +76,12 @@ def export(
     content = export_bytes(study_frame(opened, store), format)
     if output is not None:
         write(output, content)
-        say(f"wrote {output}")
+        if output != STDOUT:
+            say(f"wrote {output}")
     elif format == "csv":
         emit(content.decode(), None)
     else:
-        raise UserError(f"format {format!r} is binary: name a file with --output")
+        raise UserError(f"format {format!r} is binary: name a file with --output, or - for stdout")
     finish([opened], store, strict)
 
 

@@ -72,10 +72,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 def add_plugins(paths: Sequence[str]) -> None:
     """Register methods of these files; say once in a command which old import paths they and installed ones use."""
-    from ...methods.registry import add_plugin, old_import_lines
+    from ...methods.registry import add_plugin
 
     for path in paths:
         add_plugin(path)
+    _say_old_imports()
+
+
+def _say_old_imports() -> None:
+    from ...methods.registry import old_import_lines
+
     said = click.get_current_context().meta.setdefault("prunebench.old_imports", set())
     for line in old_import_lines():
         if line not in said:
@@ -91,17 +97,18 @@ class Selection:
     only: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
 
-    @property
-    def plugin_paths(self) -> tuple[str, ...]:
-        """Absolute paths: workers and jobs may run in another folder."""
-        return tuple(str(Path(path).resolve()) for path in self.plugins)
+    def plugin_paths(self, study: Study) -> tuple[str, ...]:
+        """Those of the study too, as absolute paths: workers and jobs may run in another folder."""
+        return tuple(dict.fromkeys([*(str(Path(path).resolve()) for path in self.plugins), *study.plugins]))
 
     def open(self, study: str) -> Study:
-        """Register the plug-ins, then read the study."""
+        """Register the plug-ins, then read the study, which may name others."""
         from ..studies.load import load_study
 
         add_plugins(self.plugins)
-        return load_study(study, self.assignments, self.only)
+        opened = load_study(study, self.assignments, self.only)
+        _say_old_imports()
+        return opened
 
 
 def selection_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 INCOMPLETE = 3
 """Exit code of --strict where results are incomplete."""
 
+STDOUT = Path("-")
+
 output_option = click.option(
-    "--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write here, not to stdout."
+    "--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write here; - is stdout."
 )
 strict_option = click.option("--strict", is_flag=True, help="Exit with 3 if runs are missing.")
 
 
 def emit(text: str, output: Path | None) -> None:
     """Print text, or write it to a file and name the file on stderr."""
-    if output is None:
+    if output is None or output == STDOUT:
         # A file or a program gets the text as it is.
         shown = several_lines(text) if sys.stdout.isatty() else text
         print(shown, end="" if text.endswith("\n") else "\n")
@@ -37,10 +39,16 @@ def emit(text: str, output: Path | None) -> None:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file. A device or a pipe is written to, never replaced. Raises UserError if it cannot be written."""
+    """Write a file, or to stdout. A device or a pipe is written to, never replaced.
+
+    Raises UserError if it cannot be written.
+    """
     from ..api.errors import UserError
     from ..runs.files import write_atomically
 
+    if path == STDOUT:
+        sys.stdout.buffer.write(content.encode() if isinstance(content, str) else content)
+        return
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             # As root, renaming a file onto /dev/null would replace it.

@@ -20,7 +20,7 @@ from .options import (
     selection_options,
     study_argument,
 )
-from .output import completeness, emit, finish, output_option, strict_option, write
+from .output import STDOUT, completeness, emit, finish, output_option, strict_option, write
 
 if TYPE_CHECKING:
     from ..runs.store import Store
@@ -179,9 +179,11 @@ def report(
     opened = selection.open(study)
     store = open_store(results)
     asked = Asked(study=study, assignments=selection.assignments, only=selection.only, plugins=selection.plugins)
+    page = html_report(opened, store, asked, accuracy)
     path = output or store.study_folder(opened.name) / "report.html"
-    write(path, html_report(opened, store, asked, accuracy))
-    print(path)
+    write(path, page)
+    if path != STDOUT:
+        print(path)
     finish([opened], store, strict)
 
 

@@ -84,7 +84,11 @@ class _Shown:
         if ending.outcome != "done":
             self._print(one_line(f"{ending.outcome}: {describe_run(run)}: {ending.reason}"))
         elif not self.console.is_terminal:
-            say(f"[{self.num_finished}/{len(self.made.to_do)}] {describe_run(run)}")
+            say(f"[{self.num_finished}/{len(self.made.to_do)}] {describe_run(run)}: {self._accuracy(run)}")
+
+    def _accuracy(self, run: Run) -> str:
+        result = Store(self.settings.results).result(self.made.study, run)
+        return "its result cannot be read" if result is None else f"test accuracy {result['accuracy']['last']:.2%}"
 
     def busy(self, run: Run) -> None:
         """A process that hangs keeps its run for ever, so the user is told once which one it is."""

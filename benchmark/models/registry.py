@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -50,6 +49,22 @@ TITLES = {
     "wrn": "WRN",
 }
 """How papers write the first part of a name; the rest is kept."""
+OPTION_MEANINGS: dict[str, str] = {
+    "width": "Channels of every layer: in units of the first layer's channels (convnet-small), of the factor k (WRN), "
+    "or of the network as published.",
+    "stem_stride": "Stride of the first convolution.",
+    "zero_init_residual": "Start the last batch norm of every block at zero.",
+    "shortcut": "Where the width doubles: A pads with zero channels, B is a 1x1 convolution with batch norm.",
+    "dropout": "Share of activations that are dropped between the two convolutions of a block.",
+    "hidden": "Size of the state.",
+    "rank_w": "Rank of the matrix of the inputs.",
+    "rank_u": "Rank of the matrix of the state.",
+    "gate": "Nonlinearity of the gate.",
+    "update": "Nonlinearity of the candidate state.",
+    "weights": "Start from a .safetensors, .pth or .pt file (relative to the working folder), or from published "
+    "weights by their pinned name, such as IMAGENET1K_V1.",
+}
+"""What the options of the networks mean: one meaning wherever a name occurs."""
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -127,14 +142,11 @@ def sketch_model(
     return model
 
 
-@functools.cache
-def option_names(name: str) -> tuple[str, ...]:
-    """The options of a network, read from its source: for checks that import no torch."""
-    file, function = MODELS[name].split(":")
-    tree = ast.parse((Path(__file__).parent / f"{file}.py").read_text(encoding="utf-8"))
-    build = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
-    arguments = zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True)
-    return (*(argument.arg for argument, default in arguments if default is not None), "weights")
+def builder_source(name: str) -> ast.FunctionDef:
+    """The syntax tree of the function that builds a network."""
+    function = MODELS[name].split(":")[1]
+    tree = ast.parse(source_file(name).read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
 
 
 def source_file(name: str) -> Path:

@@ -20,6 +20,10 @@ from .registry import WEIGHTS_SUFFIXES, is_weights_file
 PUBLISHED: dict[str, str] = {"resnet-50": "resnet50"}
 """Our name -> torchvision's, for the networks whose published weights fit."""
 
+_WRAPPERS = ("state_dict", "model")
+"""Where checkpoints of training scripts hold the state dict, beside the optimiser's state and the epoch."""
+_PREFIXES = ("module.", "_orig_mod.")
+
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 
 
@@ -32,7 +36,8 @@ def fitting_weights(model: nn.Module, model_name: str, weights: str) -> dict[str
     """Stored weights that fit `model`, of which only the shapes are looked at: it may be on the meta device.
 
     Args:
-        weights: path of a .safetensors, .pth or .pt state dict, or a pinned name of torchvision's weights.
+        weights: path of a .safetensors, .pth or .pt state dict (or of a checkpoint that holds one, see `_WRAPPERS`;
+            prefixes of wrapped networks are removed), or a pinned name of torchvision's weights.
 
     Raises:
         DataMissing: the file is not there.
@@ -125,8 +130,22 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).strip().split("\n")[0]
         raise DataDamaged(f"weights file {path} cannot be read as a state dict: {reason}") from None
+    wrapper = next((key for key in _WRAPPERS if isinstance(state, dict) and isinstance(state.get(key), dict)), None)
+    if wrapper is not None:
+        state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"weights file {path} is not a state dict: it must map names to tensors and hold nothing else")
+        raise UserError(
+            f"weights file {path} is not a state dict: it must map names to tensors and hold nothing else, "
+            f"or have such a mapping under {' or '.join(map(repr, _WRAPPERS))}"
+        )
+    return _without_prefixes(state)
+
+
+def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names without the prefixes that DistributedDataParallel (`module.`) and torch.compile (`_orig_mod.`) add."""
+    for prefix in _PREFIXES * 2:
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     return state
 
 

@@ -17,6 +17,7 @@ DENSE = "dense"
 """Method name of plain training without pruning, whose weights other runs may start from."""
 
 Options = Mapping[str, Any]
+Optimizer = Literal["sgd", "adam", "adamw"]
 Precision = Literal["float32", "bfloat16"]
 """Stored runs of earlier versions may also have `auto`: their results are read, but they cannot be computed."""
 
@@ -32,7 +33,7 @@ class Recipe:
 
     epochs: int
     batch_size: int = 128
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Optimizer = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
     nesterov: bool = False

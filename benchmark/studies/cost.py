@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..runs.run import Run
 from ..runs.store import Store
+from .devices import Device
 from .load import Study
 from .plan import Plan
-from .run_cost import CountMacs, run_cost
+from .run_cost import CountMacs, RunCost, run_cost
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the runs to do; None where a number is not known."""
+
+    runs: int
+    epochs: int | None
+    images: int | None
+    training_macs: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +30,10 @@ class Estimate:
     """Sums over a plan; None where something is not known.
 
     `epochs_unshared` is what the same runs would cost if each trained its own dense network; `unknown` are the reasons
-    why a number is not known, with the runs to do that each holds for.
+    why a number is not known, with the runs to do that each holds for. `macs_per_second` is the speed of a device of
+    the shipped table, of which hours are computed if it is given; else of `images_per_second`. `methods` are the runs
+    to do by method, `longest` the costliest run to do with the dense training before it, `not_run` the rows that the
+    study only lists, with their reasons.
     """
 
     study: str
@@ -35,16 +49,31 @@ class Estimate:
     images_per_second: float | None
     throughput_source: str
     unknown: Mapping[str, int]
+    methods: Mapping[str, Share]
+    longest: Share
+    not_run: Mapping[str, str]
+    macs_per_second: float | None = None
+    gpus: int = 1
 
     @property
     def device_hours(self) -> float | None:
-        if self.images_per_second is None or self.images_to_do is None:
-            return None
-        return self.images_to_do / self.images_per_second / 3600
+        return self.hours_of(Share(len(self.methods), self.epochs_to_do, self.images_to_do, self.training_macs_to_do))
+
+    def hours_of(self, share: Share) -> float | None:
+        """Device-hours of a part of the plan."""
+        amount, speed = share.images, self.images_per_second
+        if self.macs_per_second is not None:
+            amount, speed = share.training_macs, self.macs_per_second
+        return None if amount is None or speed is None else amount / speed / 3600
+
+    @property
+    def wall_hours(self) -> float | None:
+        """On `gpus` devices, one run on each: no less than an even share, and than the longest run with its start."""
+        total, longest = self.device_hours, self.hours_of(self.longest)
+        return None if total is None or longest is None else max(total / self.gpus, longest)
 
     def lines(self) -> list[str]:
         macs = f"{self.training_macs_to_do:.3g}" if self.training_macs_to_do is not None else "?"
-        hours = f"{self.device_hours:.3g}" if self.device_hours is not None else "?"
         return [
             f"study          {self.study}",
             f"runs           {self.runs}: {self.runs_done} stored, {self.runs - self.runs_done - self.failed} to do"
@@ -54,12 +83,24 @@ class Estimate:
             f"epochs         {_shown(self.epochs)} in all, {_shown(self.epochs_to_do)} to do",
             f"sharing saves  {self._saved()}",
             f"training MACs  {macs} to do (forward and backward, 3 per forward MAC)",
-            f"device-hours   {hours} to do ({self.throughput_source})",
+            f"device-hours   {_hours(self.device_hours)} to do ({self.throughput_source})",
+            f"wall time      {self._wall()}",
+            *(self._method_line(name, share) for name, share in self.methods.items()),
+            *(f"not run        {label}: {reason}" for label, reason in self.not_run.items()),
             *(
                 f"not known      {reason} ({number} {'run' if number == 1 else 'runs'})"
                 for reason, number in self.unknown.items()
             ),
         ]
+
+    def _wall(self) -> str:
+        devices = f"{self.gpus} device{'s' * (self.gpus != 1)}, one run on each"
+        longest = f"the longest run takes {_hours(self.hours_of(self.longest))} h with its dense training"
+        return f"at least {_hours(self.wall_hours)} h on {devices}; {longest}"
+
+    def _method_line(self, name: str, share: Share) -> str:
+        hours = f"{_hours(self.hours_of(share)):>8} device-hours"
+        return f"  {name:<18} {share.runs:>5} runs {_shown(share.epochs):>7} epochs {hours}"
 
     def _saved(self) -> str:
         if self.epochs is None or self.epochs_unshared is None:
@@ -73,7 +114,13 @@ class Estimate:
         return self.dense[1] + self.pruned[1]
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "device_hours": self.device_hours}
+        methods = {name: {**vars(share), "hours": self.hours_of(share)} for name, share in self.methods.items()}
+        own = {"device_hours": self.device_hours, "wall_hours": self.wall_hours, "methods": methods}
+        return {**vars(self), **own, "longest": {**vars(self.longest), "hours": self.hours_of(self.longest)}}
+
+
+def _hours(hours: float | None) -> str:
+    return "?" if hours is None else f"{hours:.3g}"
 
 
 def _shown(number: int | None) -> str:
@@ -87,15 +134,21 @@ def estimate(
     images_per_second: float | None = None,
     source: str = "throughput as given",
     count: CountMacs | None = None,
+    device: Device | None = None,
+    gpus: int = 1,
 ) -> Estimate:
     """Sum a plan up. Without a throughput, that of the study's stored runs is used, if there are any.
 
     `source` says where a given throughput comes from; `count` counts networks that the shipped table does not hold.
-    Raises UserError for options with which a run would be refused.
+    A `device` of the shipped table takes the place of a throughput. Raises UserError for options with which a run would
+    be refused.
     """
     runs = [job.run for job in plan.jobs]
-    to_do = [run_cost(job.run, count) for job in plan.to_do]
-    if images_per_second is None:
+    by_id = {job.run.id: run_cost(job.run, count) for job in plan.to_do}
+    to_do = list(by_id.values())
+    if device is not None:
+        source = f"the speed of {device.source}; small networks are slower"
+    elif images_per_second is None:
         images_per_second, source = _measured(store, study, plan)
     costs = [run_cost(run, count) for run in runs]
     epochs = _total(cost.epochs for cost in costs)
@@ -113,7 +166,43 @@ def estimate(
         images_per_second=images_per_second,
         throughput_source=source,
         unknown=dict(Counter(reason for cost in to_do for reason in cost.unknown)),
+        methods=_by_method(plan, by_id),
+        longest=_longest(plan, by_id, in_macs=device is not None),
+        not_run={f"{row.label} {row.sparsity:.4g}": row.not_run for row in study.rows if row.run is None},
+        macs_per_second=None if device is None else device.macs_per_second,
+        gpus=gpus,
     )
+
+
+def _share(costs: Collection[RunCost]) -> Share:
+    return Share(
+        runs=len(costs),
+        epochs=_total(cost.epochs for cost in costs),
+        images=_total(cost.images for cost in costs),
+        training_macs=_total(cost.training_macs for cost in costs),
+    )
+
+
+def _by_method(plan: Plan, costs: Mapping[str, RunCost]) -> dict[str, Share]:
+    """The runs to do of each method, in the order of the study."""
+    found: dict[str, list[RunCost]] = {}
+    for job in plan.to_do:
+        found.setdefault(job.run.method, []).append(costs[job.run.id])
+    return {method: _share(each) for method, each in found.items()}
+
+
+def _longest(plan: Plan, costs: Mapping[str, RunCost], *, in_macs: bool) -> Share:
+    """The run to do, with its dense training if that is to do as well, that takes longest; unknown ones are longest."""
+    chains = []
+    for job in plan.to_do:
+        parent = costs.get(job.run.parent.id) if job.run.parent is not None else None
+        chains.append(_share([costs[job.run.id], *([parent] if parent is not None else [])]))
+
+    def length(chain: Share) -> float:
+        amount = chain.training_macs if in_macs else chain.images
+        return float("inf") if amount is None else amount
+
+    return max(chains, key=length, default=Share(0, 0, 0, 0))
 
 
 def _total(parts: Iterable[int | None]) -> int | None:

@@ -118,8 +118,8 @@ def _merged(*parts: RecipeFile) -> Recipe:
         raise ValueError(f"step_epochs and milestones have no effect with schedule: {values.get('schedule', 'cosine')}")
     if values.get("nesterov") and values.get("momentum", 0.9) == 0:
         raise ValueError("nesterov needs momentum > 0")
-    if values.get("optimizer") == "adam" and (values.get("nesterov") or "momentum" in values):
-        raise ValueError("momentum and nesterov have no effect with optimizer: adam")
+    if values.get("optimizer", "sgd") != "sgd" and (values.get("nesterov") or "momentum" in values):
+        raise ValueError(f"momentum and nesterov have no effect with optimizer: {values['optimizer']}")
     if values.get("warmup_epochs", 0) > values["epochs"]:
         raise ValueError(f"warmup_epochs = {values['warmup_epochs']} is more than epochs = {values['epochs']}")
     return Recipe(**values)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ...methods.registry import add_plugin
 from ..api.errors import UserError, unknown
 from ..runs.run import Run
 from .claims import read_claim
@@ -39,6 +40,11 @@ class Study:
         return list({row.run.id: row.run for row in self.rows if row.run is not None}.values())
 
     @property
+    def plugins(self) -> tuple[str, ...]:
+        """Absolute paths of its plug-in files."""
+        return tuple(str(Path(path).resolve()) for path in self.file.plugins)
+
+    @property
     def labels(self) -> list[str]:
         return list(dict.fromkeys(row.label for row in self.rows))
 
@@ -52,8 +58,15 @@ def study_source(name_or_path: str, assignments: Sequence[str] = ()) -> Source:
     """The plain data of a study with `--set` applied. A name is looked up in the suite's studies, a path is read."""
     source = _read(name_or_path, ())
     for assignment in assignments:
+        _write_out(source, assignment.partition(".")[0])
         override(source, assignment)
     return source
+
+
+def _write_out(source: Source, key: str) -> None:
+    """`dataset: digits` is `dataset: {name: digits}`, where `--set dataset.options.limit=100` can add to it."""
+    if key in ("dataset", "model") and isinstance(source.data.get(key), str):
+        source.data[key] = {"name": source.data[key]}
 
 
 def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
@@ -70,7 +83,17 @@ def _read(name_or_path: str, extending: tuple[Path, ...]) -> Source:
     if len(extending) == MAX_EXTENDS:
         raise UserError(f"{extending[0]}: extends more than {MAX_EXTENDS} studies, one after the other")
     source = read_yaml(path, path.name if path.parent in FOLDERS else None)
+    _locate_plugins(source, path.parent)
     return _extend(source, path, (*extending, path.absolute()))
+
+
+def _locate_plugins(source: Source, folder: Path) -> None:
+    """Paths of `plugins` are relative to the study's folder; those of `--set plugins=...` are to the working folder."""
+    if "plugins" in source.data:
+        given = source.data["plugins"]
+        paths = given if isinstance(given, list) else [given]
+        folder = folder.resolve()
+        source.data["plugins"] = [str(folder / path) if isinstance(path, str) else path for path in paths]
 
 
 def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
@@ -100,6 +123,7 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
     """Read, validate and expand a study. Raises UserError naming the place of the first problem."""
     source = study_source(name_or_path, assignments)
     file = validate(StudyFile, source)
+    _add_plugins(file, source)
     _check_names(file, source)
     placed = (
         (source.place(["runs", index]), row) for index in range(len(file.runs)) for row in expand(file, index, source)
@@ -117,23 +141,39 @@ def _check_claims(file: StudyFile, source: Source, rows: Sequence[Row]) -> None:
             raise UserError(f"{source.place(['claims', index])}: {error}") from error
 
 
+def _add_plugins(file: StudyFile, source: Source) -> None:
+    """Register the methods of the study's plug-in files."""
+    for index, path in enumerate(file.plugins):
+        try:
+            add_plugin(path)
+        except UserError as error:
+            raise UserError(f"{source.place(['plugins', index])}: {error}") from error
+
+
 def _check_names(file: StudyFile, source: Source) -> None:
     """Check the names of data set and model and their options, without torch."""
-    from ...datasets.registry import all_names, create
-    from ..models.registry import model_names, option_names
+    from ...datasets.registry import all_names, check_option, create
+    from ..models.registry import model_names
+    from .model_options import check_model_option
 
     if file.dataset.name not in all_names():
         raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, all_names())}")
+    for option, value in file.dataset.options.items():
+        try:
+            check_option(file.dataset.name, option, value)
+        except UserError as error:
+            raise UserError(f"{source.place(['dataset', 'options', option])}: {error}") from error
     try:
         create(file.dataset.name, **file.dataset.options)
     except (UserError, TypeError) as error:
         raise UserError(f"{source.place(['dataset', 'options'])}: {error}") from error
     if file.model.name not in model_names():
         raise UserError(f"{source.place(['model'])}: {unknown('model', file.model.name, model_names())}")
-    known = option_names(file.model.name)
     given: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("model", "options"), file.model.options)]
     given += [(("runs", index, "model_options"), entry.model_options) for index, entry in enumerate(file.runs)]
     for key, options in given:
-        for option in options.keys() - known:
-            error = unknown(f"option of model {file.model.name!r}", option, known)
-            raise UserError(f"{source.place([*key, option])}: {error}")
+        for option, value in options.items():
+            try:
+                check_model_option(file.model.name, option, value)
+            except UserError as error:
+                raise UserError(f"{source.place([*key, option])}: {error}") from error

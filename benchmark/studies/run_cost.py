@@ -19,6 +19,9 @@ from ..runs.run import Run, with_options
 MACS_TABLE = Path(__file__).parents[1] / "models" / "macs.json"
 """Multiply-adds of one input, by model and data set: made by `python -m prunebench.benchmark.models.macs_table`."""
 
+NO_MACS = ("weights", "dropout", "zero_init_residual")
+"""Options of networks that change no multiply-add."""
+
 CountMacs = Callable[[str, Mapping[str, Any], DataSetInfo], int]
 """Multiply-adds of one input, from model, options and data set: `models.macs_table.count_one`, which loads torch."""
 
@@ -101,8 +104,8 @@ def _macs(
 
 
 def _architecture(model_options: Frozen) -> Frozen:
-    """Options that shape the network: the weights that it starts from do not."""
-    return tuple((key, value) for key, value in model_options if key != "weights")
+    """Options that change its multiply-adds."""
+    return tuple((key, value) for key, value in model_options if key not in NO_MACS)
 
 
 def _table_macs(model: str, info: DataSetInfo) -> int | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..runs.run import Precision
+from ..runs.run import Optimizer, Precision
 from ..runs.store import RESERVED
 
 
@@ -27,7 +27,15 @@ def _label_text(value: str) -> str:
     return value
 
 
-Sparsity = Annotated[float, BeforeValidator(_fraction), Field(ge=0, lt=1)]
+def _share(value: float) -> float:
+    """A percentage without its sign would be a share of many times all weights."""
+    if not 0 <= value < 1:
+        meant = f"; write {value:g}% or {value / 100:g}" if 1 < value < 100 else ""
+        raise ValueError(f"a sparsity is a share >= 0 and < 1, or a percentage such as 90%, not {value:g}{meant}")
+    return value
+
+
+Sparsity = Annotated[float, BeforeValidator(_fraction), AfterValidator(_share), Field(ge=0, lt=1)]
 
 Seed = Annotated[int, Field(ge=0)]
 
@@ -40,30 +48,50 @@ class RecipeFile(_Strict):
     """The keys of a recipe, all optional: missing ones are taken from the recipe that this one changes."""
 
     epochs: int | None = Field(default=None, ge=0)
+    """Passes over the training set."""
     batch_size: int | None = Field(default=None, ge=1)
-    optimizer: Literal["sgd", "adam"] | None = None
+    """Samples of a step, over all processes."""
+    optimizer: Optimizer | None = None
+    """SGD with momentum, Adam, or AdamW (decoupled weight decay)."""
     lr: float | None = Field(default=None, gt=0)
+    """Learning rate after warm-up."""
     momentum: float | None = Field(default=None, ge=0, lt=1)
+    """Of SGD."""
     nesterov: bool | None = None
+    """Nesterov's momentum, with SGD."""
     weight_decay: float | None = Field(default=None, ge=0)
+    """Factor of the weights in each step: added to the gradient (SGD, Adam), or apart from it (AdamW)."""
     decay_norm: bool | None = None
+    """Whether biases and normalisation decay as well."""
     schedule: Literal["cosine", "step", "linear", "constant"] | None = None
+    """How the learning rate falls."""
     step_epochs: int | None = Field(default=None, ge=1)
+    """With `schedule: step`: epochs between drops; or `milestones`."""
     step_factor: float | None = Field(default=None, gt=0, le=1)
+    """What a drop multiplies the rate by."""
     milestones: list[int] | None = None
+    """With `schedule: step`: the epochs of the drops."""
     warmup_epochs: int | None = Field(default=None, ge=0)
+    """Epochs in which the rate rises linearly."""
     lr_update: Literal["epoch", "step"] | None = None
+    """Whether the rate changes once an epoch or with each step."""
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
+    """Share of the target that is spread over all classes."""
     clip_norm: float | None = Field(default=None, ge=0)
+    """Bound on the norm of the gradients that move weights; 0: none."""
     precision: Precision | None = None
+    """bfloat16 is torch's autocast."""
     sync_batch_norm: bool | None = None
+    """With several processes: statistics of batch norm over the whole batch."""
 
 
 class Named(_Strict):
     """A name with options: a data set or a model. A bare string is a name without options."""
 
     name: str
+    """As `prunebench list` shows it."""
     options: dict[str, Any] = {}
+    """Its options, as `prunebench show NAME` prints them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -78,15 +106,25 @@ class Entry(_Strict):
     """
 
     method: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    """One name or a list."""
     sparsity: Annotated[list[Sparsity], BeforeValidator(_as_list), Field(min_length=1)] = [0.0]
+    """Share of the weights that are removed: 0.9 or 90%; one or a list."""
     seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
+    """Instead of those of the study."""
     options: dict[str, Any] = {}
+    """Options of the methods, as `prunebench show METHOD` prints them."""
     model_options: dict[str, Any] = {}
+    """Options of the network, added to those of the study."""
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    """Options with a list of values each: a row for each combination."""
     finetune: RecipeFile = RecipeFile()
+    """Keys of the recipe that differ in this entry, for methods that start from trained weights."""
     scratch: RecipeFile = RecipeFile()
+    """The same for methods that start from initialisation."""
     label: Annotated[str, AfterValidator(_label_text)] | None = None
+    """Name of the row in tables, instead of the method's with its options."""
     not_run: str | None = None
+    """A reason: the entry is not run, and tables list it with the reason."""
 
     @model_validator(mode="after")
     def _options_once(self) -> Entry:
@@ -104,19 +142,35 @@ class StudyFile(_Strict):
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
+    """Of its folder in the results."""
+    plugins: Annotated[list[str], BeforeValidator(_as_list)] = []
+    """Python files with methods of your own, relative to the folder of the study."""
     title: str = ""
+    """Heading of the report."""
     question: str = ""
+    """What the study is to answer; shown in the report."""
     dataset: Named
+    """A name, or `{name: ..., options: {...}}`."""
     model: Named
+    """A name, or `{name: ..., options: {...}}`."""
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
+    """A run for each: initialisation, order of the data and random numbers of methods."""
     validation: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the training set that is held out to select an epoch."""
     train: RecipeFile
+    """The recipe of the dense training."""
     finetune: RecipeFile = RecipeFile()
+    """Keys that differ from `train` for methods that start from trained weights."""
     scratch: RecipeFile = RecipeFile()
+    """Keys that differ from `train` for methods that start from initialisation."""
     override: RecipeFile = RecipeFile()
+    """Keys that replace those of all recipes."""
     runs: list[Entry] = Field(min_length=1)
+    """The grid; see the next section."""
     published: int | None = None
+    """Number of the paper's table with which `table --against published` compares."""
     claims: list[str] = []
+    """What `prunebench claim` tests: `A >= B at 90%, 95% within 0.5`."""
 
     @model_validator(mode="after")
     def _not_reserved(self) -> StudyFile:

@@ -43,12 +43,16 @@ def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int, step:
 
 
 def make_optimizer(recipe: Recipe, pruner: Pruner, device: torch.device) -> torch.optim.Optimizer:
-    """SGD or Adam over the pruner's parameter groups."""
+    """SGD, Adam or AdamW over the pruner's parameter groups.
+
+    AdamW multiplies weights by 1 - lr * weight_decay in each step; Adam adds the decay to the gradient.
+    """
     groups = pruner.param_groups(recipe.weight_decay, recipe.decay_norm)
     fused = True if device.type in FUSED_DEVICES else None
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused)
-    return torch.optim.Adam(groups, lr=recipe.lr, fused=fused)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=recipe.lr, fused=fused)
 
 
 def drop_gradients(optimizer: torch.optim.Optimizer) -> None:

@@ -41,9 +41,10 @@ class Arrays:
 
 @dataclass(frozen=True, kw_only=True)
 class ResidentDataSet(ABC):
-    """Base of the data sets held in memory. `limit` keeps that many training samples, with the same class shares.
+    """Base of the data sets held in memory. The validation split is cut first, so it is the same for every `limit`.
 
-    The validation split is cut first, so that it is the same for every `limit`.
+    Args:
+        limit: Number of training samples to keep, with the same class shares; null keeps all.
     """
 
     facts: ClassVar[DataSetInfo]

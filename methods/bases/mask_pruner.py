@@ -19,8 +19,11 @@ class MaskPruner(ScorePruner, ABC):
 
     Options, besides those of ScorePruner:
         schedule: `one_shot`; `cubic` (gradual, during training); `exponential` (`prune_rounds` rounds before training).
+        prune_rounds: rounds of `exponential`, each of which scores anew.
         begin, end: first and last pruning event of `cubic`, as fractions of the training.
-        every: steps between events; 0: once an epoch. power, initial_sparsity: of the ramp.
+        every: steps between events of `cubic`; 0: once an epoch.
+        power: exponent of the ramp of `cubic`: 3 is Zhu & Gupta's.
+        initial_sparsity: of `cubic` at its first event.
     """
 
     schedules: ClassVar[Mapping[str, type[OneShot]]] = {

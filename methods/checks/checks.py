@@ -1,4 +1,4 @@
-"""What must hold for every pruning method: each check raises AssertionError with a reason, or returns a detail."""
+"""What must hold for every pruning method: a check raises AssertionError or Skipped with a reason, or says a detail."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ from .subject import Subject
 from .surround import after_each_step, in_random_state, with_nan
 from .trial import ToyTask, Trial
 
+
+class Skipped(Exception):
+    """The method has nothing that this check could test; the message says what is missing."""
+
+
 MAX_RESUMES = 4
 """Trainings are resumed from at most this many of their checkpoints, spread evenly over rounds and epochs."""
 
@@ -37,10 +42,10 @@ def check_target(subject: Subject) -> str:
     nonzero, total = (sum(pair[i] for pair in counts) for i in (0, 1))
     masks = trial.pruner.masks
     if masks is None:
-        return f"no masks; {nonzero} of {total} weights are not zero"
+        raise Skipped(f"no masks; {nonzero} of {total} weights are not zero")
     _assert_zero_outside_masks(trial)
     if not subject.info.reaches_target:
-        return f"chooses its sparsity; kept {masks.num_kept} of {masks.num_total}"
+        raise Skipped(f"chooses its sparsity; kept {masks.num_kept} of {masks.num_total}")
     wanted = num_kept(masks.num_total, subject.sparsity)
     assert masks.num_kept == wanted, f"{masks.num_kept} of {masks.num_total} weights are kept, not {wanted}"
     return f"kept {masks.num_kept} of {masks.num_total}"
@@ -51,7 +56,7 @@ def check_scores(subject: Subject) -> str:
     trial = subject.start()
     compute = getattr(trial.pruner, "scores", None)
     if compute is None:
-        return "ranks no weights by scores"
+        raise Skipped("ranks no weights by scores")
     dtypes: set[str] = set()
 
     def observed() -> Mapping[str, Tensor]:
@@ -62,12 +67,16 @@ def check_scores(subject: Subject) -> str:
 
     setattr(trial.pruner, "scores", observed)  # noqa: B010  a method's own name: only some pruners have it
     trial.train()
-    return ", ".join(sorted(dtypes)) or "asks for no scores"
+    if not dtypes:
+        raise Skipped("asks for no scores")
+    return ", ".join(sorted(dtypes))
 
 
 def check_masks_hold(subject: Subject, optimizer: Literal["sgd", "adam"]) -> str:
     """Pruned weights are zero after every step, whatever momentum and weight decay do."""
     trial = subject.start(ToyTask(optimizer=optimizer))
+    if trial.pruner.masks is None:
+        raise Skipped("no masks")
     after_each_step(trial.pruner, lambda: _assert_zero_outside_masks(trial))
     trial.train()
     return "SGD with momentum 0.9, Nesterov, weight decay" if optimizer == "sgd" else "Adam, weight decay"
@@ -185,7 +194,9 @@ def check_budget(subject: Subject) -> str:
     assert planned in (None, trained), f"a plan counts {planned} epochs by its epochs_rule, its rounds train {trained}"
     keeps = trial.model is trial.network
     assert keeps == subject.info.keeps_network, f"keeps_network must be {keeps}, not {subject.info.keeps_network}"
-    return "its rounds are not known to a plan" if planned is None else f"{planned} epochs of {trial.task.epochs}"
+    if planned is None:
+        raise Skipped("its rounds are not known to a plan")
+    return f"{planned} epochs of {trial.task.epochs}"
 
 
 def check_options(subject: Subject) -> str:
@@ -240,7 +251,7 @@ def check_nan(subject: Subject) -> str:
     """The method raises FloatingPointError for NaN weights whenever it ranks weights: NaN ranks as the largest."""
     trial = subject.start()
     if trial.pruner.masks is None or subject.info.needs == "nothing":
-        return "ranks no weights"
+        raise Skipped("ranks no weights")
     with_nan(trial.pruner)
     try:
         trial.train()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from ...benchmark.api.errors import UserError
+from ...benchmark.api.errors import UserError, raised_at
 from ..bases.toy_task import ToyNetwork, ToyRecurrentNetwork
 from ..listing.describe import MethodInfo
-from ..registry import describe
+from ..registry import describe, method_class
 from . import checks
 from .subject import Subject
 
@@ -40,23 +41,29 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One line of the report: `detail` says what was counted, or why the check failed."""
+    """One line of the report: `detail` says what was counted, or why the check failed.
+
+    `passed` is None for a check that was skipped, since the method has nothing that it could test.
+    """
 
     name: str
-    passed: bool
+    passed: bool | None
     detail: str = ""
 
 
 def check_method(name: str, options: Mapping[str, Any] | None = None) -> list[CheckResult]:
     """Run every check on a registered method; the global random state is left alone.
 
-    Raises UserError for a name that is not registered, or if the method with these options starts on no toy network.
+    Raises UserError for a name that is not registered, a file that does not load, or if the method with these options
+    starts on no toy network.
     Whatever else a method does wrong is a failed result, not an error.
     """
     info = describe(name)
+    method_class(name)
     with torch.random.fork_rng(devices=[]):
         subject = _fit(info, {**quick_options(info), **(options or {})})
-        return [_run(label, check, subject) for label, check in CHECKS.items()]
+        crashes: dict[str, str] = {}
+        return [_run(label, check, subject, crashes) for label, check in CHECKS.items()]
 
 
 def _fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
@@ -64,11 +71,14 @@ def _fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
     refusals = []
     for sparsity in SPARSITIES:
         for kind in (ToyNetwork, ToyRecurrentNetwork):
+            subject = Subject(info, options, sparsity, kind)
             try:
-                subject = Subject(info, options, sparsity, kind)
                 subject.start()
             except (UserError, ValueError) as error:
                 refusals.append(str(error))
+            # whatever else it raises, the checks meet it too and report it
+            except Exception:
+                return subject
             else:
                 return subject
     tried = ", ".join(f"{100 * sparsity:g} %" for sparsity in SPARSITIES)
@@ -81,10 +91,17 @@ def quick_options(info: MethodInfo) -> dict[str, int]:
     return {name: limit for name, limit in QUICK.items() if name in known and known[name].default > limit}
 
 
-def _run(label: str, check: Callable[[Subject], str], subject: Subject) -> CheckResult:
+def _run(label: str, check: Callable[[Subject], str], subject: Subject, crashes: dict[str, str]) -> CheckResult:
+    """`crashes`: errors of the method's own code, by the check that met each first: one fails most checks."""
     try:
         return CheckResult(label, True, check(subject))
+    except checks.Skipped as reason:
+        return CheckResult(label, None, str(reason))
     # A method under test may fail in any way: that is one line of the report, and the other checks still run.
     except Exception as error:
         reason = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        return CheckResult(label, False, reason)
+        place = raised_at(error, Path(subject.info.origin))
+        if not place:
+            return CheckResult(label, False, reason)
+        first = crashes.setdefault(f"{reason} ({place})", label)
+        return CheckResult(label, False, f"{reason} ({place})" if first == label else f"the error of {first!r}")

@@ -23,6 +23,7 @@ class Option:
         choices: the values of `Literal[...]`.
         bounds: `ge`, `gt`, `le` and `lt`, of a list those of its items.
         declared: the type with its bounds and choices, from which `type_of` makes it again.
+        meaning: what the section `Options` of the docstring says.
     """
 
     default: Any
@@ -30,6 +31,7 @@ class Option:
     choices: tuple[Any, ...]
     bounds: Mapping[str, float]
     declared: str
+    meaning: str = ""
 
     @property
     def allowed(self) -> str:

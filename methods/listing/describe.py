@@ -9,11 +9,12 @@ import ast
 import functools
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...benchmark.api.errors import UserError
+from ...benchmark.api.option_docs import meanings
 from .annotations import Option as Option
 from .class_body import INFO_FIELDS, ClassBody, defines
 from .literals import bindings
@@ -52,10 +53,14 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class _Class:
-    """A class and its bases; `summary` is the first line of its own docstring, `line` that of the class."""
+    """A class and its bases; `summary` is the first line of its own docstring, `line` that of the class.
+
+    `meanings`: of the options, by name, from the docstrings of all of them.
+    """
 
     facts: Mapping[str, Any]
     options: Mapping[str, Option]
+    meanings: Mapping[str, str]
     summary: str
     line: int
     has_label: bool
@@ -77,7 +82,8 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
             f"{place}: method {name!r} has no label of its own; give class {class_name} label: ClassVar[str]"
         )
     facts = {key: found.facts[key] for key in INFO_FIELDS}
-    return MethodInfo(name=name, summary=found.summary, options=found.options, origin=str(source), **facts)
+    options = {key: replace(option, meaning=found.meanings.get(key, "")) for key, option in found.options.items()}
+    return MethodInfo(name=name, summary=found.summary, options=options, origin=str(source), **facts)
 
 
 @functools.cache
@@ -100,12 +106,14 @@ def _collect(source: Path, module: str | None, class_name: str) -> _Class:
     tree = parse_source(source)
     node = _only_class(tree, source, class_name)
     reader = ClassBody(source, tree)
+    means: dict[str, str] = {}
     for base in reversed(node.bases):
         location = locate_base(tree, source, module, base, node)
         if location is not None:
             inherited = _collect(*location)
             reader.facts.update(inherited.facts)
             reader.options.update(inherited.options)
+            means.update(inherited.meanings)
     reader.own = set()
     reader.names = {name for statement in node.body for name, _ in bindings(statement)}
     for statement in node.body:
@@ -113,8 +121,9 @@ def _collect(source: Path, module: str | None, class_name: str) -> _Class:
     # The rule of a base class counts the rounds of that class only.
     if node.bases and "epochs_rule" not in reader.own and any(defines(statement, _ROUNDS) for statement in node.body):
         reader.facts["epochs_rule"] = None
-    summary = (ast.get_docstring(node) or "").split("\n")[0]
-    return _Class(reader.facts, reader.options, summary, node.lineno, "label" in reader.own)
+    docstring = ast.get_docstring(node) or ""
+    means.update(meanings(docstring))
+    return _Class(reader.facts, reader.options, means, docstring.split("\n")[0], node.lineno, "label" in reader.own)
 
 
 def _only_class(tree: ast.Module, source: Path, name: str) -> ast.ClassDef:

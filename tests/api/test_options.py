@@ -89,7 +89,7 @@ def test_lists_and_single_texts_become_tuples_and_numbers_stay_as_they_are() -> 
 
 @pytest.mark.parametrize("name", [*DATASETS, *OWN])
 def test_every_option_of_a_data_set_has_a_type_that_is_checked(name: str) -> None:
-    for option in fields(registry._class(name)):
+    for option in fields(registry.dataset_class(name)):
         with pytest.raises(UserError, match=f"data set '{name}': {option.name} is .*; it must be "):
             registry.create(name, **{**({"path": "here"} if name in OWN else {}), option.name: object()})
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from prunebench.benchmark.studies.load import load_study
 
 PROBE = (
     "import sys\n"
@@ -44,6 +45,11 @@ def run_probe(*arguments: str, cwd: Path) -> tuple[bool, int, str]:
         ("list", "studies"),
         ("list", "profiles"),
         ("show", "demo"),
+        ("show", "rigl"),
+        ("show", "resnet-50", "--json"),
+        ("show", "arrays"),
+        ("list", "models", "--json"),
+        ("list", "datasets", "--json"),
         ("plan", "demo"),
         ("plan", "demo", "--json"),
         ("status", "demo"),
@@ -86,14 +92,20 @@ BAD_STUDIES = [
     ),
     ("dataset: digits", "dataset: {name: digits, options: {limit: -3}}", "limit"),
     ("model: convnet-small", "model: convnet", "unknown model 'convnet'; did you mean"),
-    ("sparsity: [0.9]", "sparsity: [1.0]", "bad.yaml:7: 'runs.0.sparsity.0' is 1.0: input should be less than 1"),
-    ("sparsity: [0.9]", "sparsity: [-10%]", "input should be greater than or equal to 0"),
+    (
+        "sparsity: [0.9]",
+        "sparsity: [1.0]",
+        "bad.yaml:7: runs.0.sparsity.0: a sparsity is a share >= 0 and < 1, or a percentage such as 90%, not 1",
+    ),
+    ("sparsity: [0.9]", "sparsity: 80", "not 80; write 80% or 0.8"),
+    ("sparsity: [0.9]", "sparsity: [-10%]", "not -0.1"),
     ("sparsity: [0.9]", "sparsty: [0.9]", "bad.yaml:7: unknown key 'sparsty'; did you mean 'sparsity'?"),
     ("epochs: 1", "epochs: 1, learning_rate: 0.1", "unknown key 'learning_rate'"),
     ("epochs: 1", "epochs: two", "'train.epochs' is 'two'"),
     ("epochs: 1", "epochs: 1, lr: -1", "'train.lr' is -1"),
     ("epochs: 1", "epochs: 1, schedule: cosin", "'train.schedule' is 'cosin': input should be 'cosine', 'step'"),
     ("epochs: 1", "epochs: 1, schedule: step", "schedule: step needs step_epochs or milestones"),
+    ("epochs: 1", "epochs: 1, optimizer: adamw, momentum: 0.5", "have no effect with optimizer: adamw"),
     ("epochs: 1", "epochs: 1, step_epochs: 3", "have no effect with schedule: cosine"),
     ("epochs: 1", "epochs: 1, warmup_epochs: 5", "warmup_epochs = 5 is more than epochs = 1"),
     ("epochs: 1", "lr: 0.1", "train.epochs is missing"),
@@ -111,7 +123,6 @@ BAD_STUDIES = [
 @pytest.mark.parametrize(("old", "new", "message"), BAD_STUDIES, ids=[new[:40] for _, new, _ in BAD_STUDIES])
 def test_a_bad_study_is_one_line_and_exit_code_2(old: str, new: str, message: str, tmp_path: Path) -> None:
     from prunebench.benchmark.api.errors import UserError
-    from prunebench.benchmark.studies.load import load_study
 
     assert old in BASE
     path = tmp_path / "bad.yaml"
@@ -125,8 +136,6 @@ def test_a_bad_study_is_one_line_and_exit_code_2(old: str, new: str, message: st
 
 def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
     """Plain YAML reads 1e-4 as text."""
-    from prunebench.benchmark.studies.load import load_study
-
     path = tmp_path / "s.yaml"
     path.write_text(BASE.replace("epochs: 1", "epochs: 1, lr: 1e-4, weight_decay: 5e-4"), encoding="utf-8")
     recipe = load_study(str(path)).runs[0].recipe
@@ -134,8 +143,6 @@ def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
 
 
 def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> None:
-    from prunebench.benchmark.studies.load import load_study
-
     path = tmp_path / "s.yaml"
     path.write_text(BASE, encoding="utf-8")
     plain = load_study(str(path)).runs[0].id
@@ -148,7 +155,7 @@ def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> Non
     [
         (("run", "demoo"), 2, "unknown study 'demoo'; did you mean 'demo'?"),
         (("run", "mine"), 2, "; a study of your own is given as a path that ends in .yaml"),
-        (("check", "mine"), 2, "; a method of your own needs --plugin FILE"),
+        (("check", "mine"), 2, "; a method of your own needs --plugin FILE, or plugins: in its study"),
         (("run", "missing.yaml"), 2, "cannot read missing.yaml"),
         (("plan", "demo", "--set", "train.lr"), 2, "must look like key=value"),
         (("plan", "demo", "--set", "train.epoch=3"), 2, "--set train.epoch=3: unknown key 'epoch'"),
@@ -173,6 +180,8 @@ def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> Non
             "cifar10",
         ),
         (("run", "demo", "--jobs", "-1"), 2, "jobs"),
+        (("show", "rigle"), 2, "unknown name 'rigle'; did you mean 'rigl'?"),
+        (("show", "rigl", "--set", "every=1"), 2, "--set and --only select values and runs of a study; 'rigl' is none"),
         (("tabel", "demo"), 2, "unknown command 'tabel'; did you mean 'table'?"),
         (("table",), 2, "Missing argument 'STUDY...' (see prunebench table --help)"),
         (("table", "demo", "--knd", "cost"), 2, "--kind"),
@@ -232,20 +241,123 @@ def test_plan_of_ten_thousand_runs_is_quick(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["runs"] == 11000
 
 
-def test_new_method_is_a_plugin_that_passes_the_contract(tmp_path: Path) -> None:
-    made = prunebench("new-method", "my_method", cwd=tmp_path)
+@pytest.mark.parametrize(("shape", "other"), [("score", "global_mp"), ("gradual", "gmp"), ("dynamic", "set")])
+def test_new_method_is_a_plugin_that_passes_the_contract(shape: str, other: str, tmp_path: Path) -> None:
+    made = prunebench("new-method", "my_method", "--shape", shape, cwd=tmp_path)
     assert made.stdout.splitlines() == ["my_method.py", "try-my_method.yaml"]
-    assert "then: prunebench run try-my_method.yaml --plugin my_method.py" in made.stderr
-    assert "exists already" in prunebench("new-method", "my_method", cwd=tmp_path).stderr
-    for refused in ("My-Method", "méthode", "m" * 61):
-        assert "lower case" in prunebench("new-method", refused, cwd=tmp_path).stderr
+    assert "then: prunebench run try-my_method.yaml\n" in made.stderr
     listed = prunebench("list", "--plugin", "my_method.py", cwd=tmp_path)
     assert "My Method" in listed.stdout
     checked = prunebench("check", "my_method", "--plugin", "my_method.py", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "FAILED" not in checked.stdout
-    shown = prunebench("plan", "try-my_method.yaml", "--plugin", "my_method.py", "--json", cwd=tmp_path)
-    assert json.loads(shown.stdout)["runs"] == 15
+    assert ("skipped" in checked.stdout) == (shape == "dynamic"), "it ranks no weights by scores"
+    shown = json.loads(prunebench("plan", "try-my_method.yaml", "--json", cwd=tmp_path).stdout)
+    assert shown["runs"] == 15
+    assert {job["method"] for job in shown["jobs"]} == {"dense", other, "my_method"}
+    text = (tmp_path / "my_method.py").read_text(encoding="utf-8")
+    assert all(word in text for word in ("version", "prunebench.api.Context", "generator"))
+    assert ("random_draw" in text) == (shape == "dynamic")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("My-Method", "lower case"), ("méthode", "lower case"), ("m" * 61, "lower case"), ("class", "a keyword of Python"),
+     ("torch", "that of a Python module"), ("json", "that of a Python module"), ("there", "there.py exists already"),
+     ("rigl", "method 'rigl' exists already")],
+)  # fmt: skip
+def test_new_method_refuses_a_name_that_something_has(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "there.py").touch()
+    done = prunebench("new-method", name, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["there.py"]
+
+
+CRASHING = """\
+from dataclasses import dataclass
+from typing import ClassVar
+
+from prunebench.api import MaskPruner
+
+METHODS = {"crashing": "Crashing"}
+
+
+@dataclass(kw_only=True)
+class Crashing(MaskPruner):
+    label: ClassVar[str] = "Crashing"
+    needs: ClassVar[str] = "nothing"
+
+    def attach(self, context):
+        return super().attach(context).no_such_attribute
+
+    def score(self, name, weight):
+        return weight.abs()
+"""
+
+
+def test_check_tells_a_crash_once_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "crashing.py").write_text(CRASHING, encoding="utf-8")
+    done = prunebench("check", "crashing", "--plugin", "crashing.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    first, *others = done.stdout.splitlines()
+    assert first.startswith("FAILED   scores are finite floats  AttributeError: ")
+    assert first.endswith(f"({tmp_path.resolve()}/crashing.py:15)")
+    assert [line.split("  ", 1)[0] for line in others].count("FAILED") == 10
+    assert all("the error of 'scores are finite floats'" in line for line in others if line.startswith("FAILED"))
+
+
+def test_a_study_names_its_plugins_relative_to_its_folder(tmp_path: Path) -> None:
+    """Workers in another folder and a study that extends this one find the file too; a failure says what helps."""
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    (folder / "crashing.py").write_text(CRASHING, encoding="utf-8")
+    text = BASE.replace("name: bad\n", "name: mine\nplugins: crashing.py\nseeds: [0]\n")
+    text = text.replace("global_mp", "crashing")
+    (folder / "mine.yaml").write_text(text.replace("dataset: digits", "dataset: {name: digits, options: {limit: 99}}"))
+    (tmp_path / "other.yaml").write_text("extends: studies/mine\nname: other\n")
+    assert load_study(str(tmp_path / "other.yaml")).plugins == (str(folder.resolve() / "crashing.py"),)
+    done = prunebench("run", "studies/mine.yaml", "--jobs", "1", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    (failed,) = [run.id for run in load_study(str(folder / "mine.yaml")).runs]
+    hint = [f"why: prunebench logs {failed}", "again: the same command with --retry-failed"]
+    assert done.stderr.splitlines()[-2:] == hint
+    again = prunebench("run", "studies/mine.yaml", cwd=tmp_path)
+    assert again.stderr.splitlines()[-2:] == hint
+    assert "line 15, in attach" in prunebench("logs", failed, cwd=tmp_path).stdout
+    shown = prunebench("plan", "other.yaml", "--set", "plugins=[none.py]", cwd=tmp_path)
+    assert shown.stderr == "prunebench: --set plugins=[none.py]: plug-in none.py: no such file\n"
+    (folder / "mine.yaml").write_text(text.replace("crashing.py", "[none.py]"))
+    shown = prunebench("plan", "studies/mine.yaml", cwd=tmp_path)
+    assert shown.stderr.startswith("prunebench: studies/mine.yaml:2: plug-in ")
+
+
+def test_without_a_terminal_each_run_is_told_with_its_accuracy(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        BASE.replace("dataset: digits", "dataset: {name: digits, options: {limit: 99}}").replace("bad", "mine")
+    )
+    done = prunebench("run", "mine.yaml", "--jobs", "1", "--set", "seeds=[0]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    stored = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("results/**/result.json")}
+    told = [line for line in done.stderr.splitlines() if line.startswith("[")]
+    assert len(told) == len(stored) == 2
+    for line in told:
+        accuracy = stored[line.split()[1]]["accuracy"]["last"]
+        assert line.endswith(f": test accuracy {accuracy:.2%}")
+
+
+def test_show_prints_the_options_of_a_method(tmp_path: Path) -> None:
+    shown = json.loads(prunebench("show", "rigl", "--json", cwd=tmp_path).stdout)
+    assert (shown["kind"], shown["label"], shown["start"]) == ("method", "RigL", "init")
+    assert shown["options"]["drop_fraction"] == {
+        "default": 0.3, "type": "a finite number > 0 and < 1", "bounds": {"gt": 0, "lt": 1}, "choices": [],
+        "meaning": "share of a layer's weights that is replaced in an update, annealed by a cosine from the first to "
+        "the second; equal values keep it constant.",
+    }  # fmt: skip
+    listed = json.loads(prunebench("list", "--json", cwd=tmp_path).stdout)["methods"]
+    assert next(row for row in listed if row["name"] == "rigl")["options"] == shown["options"]
+    text = prunebench("show", "convnet-small", cwd=tmp_path).stdout
+    assert "  stem_stride = 1    # one of 1, 2, 4\n      Stride of the first convolution.\n" in text
 
 
 def test_doctor_tells_what_is_there(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_missing_images_are_counted(small: Path) -> None:
 
 @pytest.mark.usefixtures("accepted")
 def test_missing_folder_and_copy_at_the_root(tmp_path: Path) -> None:
-    with pytest.raises(DataMissing, match=r"train/ is missing in .*imagenet; run `prunebench prepare imagenet`"):
+    with pytest.raises(DataMissing, match=r"train/ is missing in .*imagenet; its authors ask for an account"):
         registry.load("imagenet", root=tmp_path)
     write_folders(tmp_path)
     assert len(registry.load("imagenet", root=tmp_path).test) == 9
@@ -239,3 +239,13 @@ def test_check_decodes_and_counts(small: Path) -> None:
     lines = registry.check("imagenet", root=small)
     assert "24 training and 9 test images" in lines[0]
     assert "3 classes, the same in train/ and val/; 9 images of each decoded" in lines[1]
+
+
+def test_whoever_misses_imagenet_is_told_the_same(tmp_path: Path) -> None:
+    """`doctor` and `prepare --check` ask `check`; neither sends anyone to a download that does not exist."""
+    for ask in (registry.check, registry.prepare):
+        with pytest.raises(DataMissing) as caught:
+            ask("imagenet", root=tmp_path)
+        assert "its authors ask for an account" in str(caught.value)
+        assert "prepare imagenet --from FOLDER" in str(caught.value)
+        assert "on a machine with internet" not in str(caught.value)

@@ -160,6 +160,8 @@ def test_options_are_refused_with_their_place_in_the_study(
 def test_lists_name_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     _, printed, _ = in_process("list", "datasets", "--json", monkeypatch=monkeypatch, capsys=capsys)
     rows = {row["name"]: row for row in json.loads(printed)["datasets"]}
+    options = rows["arrays"].pop("options")
+    assert list(options) == ["limit", "path", "title", "augment"]
     assert rows["arrays"] == {"name": "arrays", "input": None, "classes": None, "licence": "your own"}
     assert rows["digits"]["input"] == "1x8x8"
     _, printed, _ = in_process("list", "datasets", monkeypatch=monkeypatch, capsys=capsys)

@@ -32,9 +32,9 @@ ONLY_DENSE = ("dense_longer",)  # methods that refuse a sparsity
 def test_every_method_keeps_the_contract(name: str) -> None:
     results = {result.name: result for result in check_method(name, OPTIONS.get(name))}
     assert list(results) == list(CHECKS)
-    failed = {check for check, result in results.items() if not result.passed}
+    failed = {check for check, result in results.items() if result.passed is False}
     expected = {check for method, check in EXCEPTIONS if method == name}
-    assert failed == expected, "\n".join(f"{r.name}: {r.detail}" for r in results.values() if not r.passed)
+    assert failed == expected, "\n".join(f"{r.name}: {r.detail}" for r in results.values() if r.passed is False)
 
 
 @pytest.mark.parametrize("name", [name for name in method_names() if name not in NOT_ON_TWO_RANKS])
@@ -87,7 +87,7 @@ BROKEN = [
 @pytest.mark.parametrize(("name", "check", "detail"), BROKEN)
 def test_a_broken_method_is_found(name: str, check: str, detail: str) -> None:
     result = next(result for result in check_method(name) if result.name == check)
-    assert not result.passed
+    assert result.passed is False
     assert detail in result.detail
 
 

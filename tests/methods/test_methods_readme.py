@@ -25,5 +25,5 @@ def test_the_example_passes_the_contract(name: str, tmp_path: Path, monkeypatch:
     path = tmp_path / f"{name}.py"
     path.write_text(EXAMPLES[name], encoding="utf-8")
     assert registry.add_plugin(path) == [name]
-    failed = [result for result in check_method(name) if not result.passed]
+    failed = [result for result in check_method(name) if result.passed is False]
     assert failed == []

@@ -51,6 +51,32 @@ def test_files_are_loaded_exactly(
     assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"state_dict": state, "epoch": 90},
+        lambda state: {"model": state, "optimizer": {"state": {}}},
+        lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+        lambda state: {"state_dict": {f"_orig_mod.module.{name}": tensor for name, tensor in state.items()}},
+        lambda state: {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
+    ],
+)
+def test_checkpoints_of_training_scripts_are_read(
+    tmp_path: Path, state: dict[str, Tensor], wrap: Callable[[Any], Any]
+) -> None:
+    path = str(tmp_path / "checkpoint.pth")
+    torch.save(wrap(state), path)
+    loaded = small(path).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+def test_a_prefix_of_some_names_only_is_no_prefix(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = str(tmp_path / "checkpoint.pth")
+    torch.save({**state, "module.extra": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match=r"the network has no 'module\.extra'"):
+        small(path)
+
+
 def test_loading_leaves_the_random_state_where_building_does(tmp_path: Path, state: dict[str, Tensor]) -> None:
     save_file(state, tmp_path / "dense.safetensors")
     draws = []
@@ -95,7 +121,7 @@ class Trap:
 
 @pytest.mark.parametrize(
     "content",
-    [Trap(), {"epoch": 3, "state_dict": {}}, [torch.zeros(2)], b"not a checkpoint"],
+    [Trap(), {"epoch": 3, "state_dict": {"a": 1}}, [torch.zeros(2)], b"not a checkpoint"],
     ids=["code", "nested", "list", "bytes"],
 )
 def test_files_that_are_no_state_dict(tmp_path: Path, content: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from prunebench.benchmark.api.errors import DataMissing, UserError
 from prunebench.benchmark.launch import worker
-from prunebench.benchmark.models.registry import create_model, model_names, model_options, option_names, sketch_model
+from prunebench.benchmark.models.registry import create_model, sketch_model
 from prunebench.benchmark.preflight.rehearsal import rehearse, representatives
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options, to_dict
 from prunebench.benchmark.runs.settings import Settings
@@ -121,11 +121,6 @@ def test_a_sketch_has_shapes_and_no_values() -> None:
     sketch = sketch_model("resnet-50", num_classes=1000, input_shape=(3, 224, 224))
     assert all(parameter.is_meta for parameter in sketch.parameters())
     assert sum(parameter.numel() for parameter in sketch.parameters()) == 25_557_032
-
-
-def test_option_names_are_those_of_the_builders() -> None:
-    for name in model_names():
-        assert sorted(option_names(name)) == sorted(model_options(name))
 
 
 def test_an_error_that_is_no_refusal_is_reported_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from prunebench.benchmark.studies.load import load_study
 ROOT = Path(__file__).parents[2]
 STUDY = """\
 name: mine
+plugins: [row_scaled.py]
 dataset: {name: digits, options: {limit: 200}}
 model: convnet-small
 seeds: [0]
@@ -50,10 +51,14 @@ def test_the_example_is_a_method(tmp_path: Path) -> None:
     assert "Row-scaled MP" in prunebench(tmp_path, "list", "--plugin", "row_scaled.py").stdout
     checked = prunebench(tmp_path, "check", "row_scaled", "--plugin", "row_scaled.py")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    done = prunebench(tmp_path, "run", "study.yaml", "--plugin", "row_scaled.py")
+    done = prunebench(tmp_path, "run", "study.yaml")
     assert done.returncode == 0, done.stderr
-    table = prunebench(tmp_path, "table", "study.yaml", "--plugin", "row_scaled.py")
+    table = prunebench(tmp_path, "table", "study.yaml")
     assert "Row-scaled MP" in table.stdout
+
+
+def test_the_tool_that_renews_lists_is_named() -> None:
+    assert "python tools/update_readme.py" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_an_installed_package_offers_methods_by_entry_point(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from prunebench.benchmark.studies.load import load_study
 from prunebench.slurm.cluster_profile import Profile
 from prunebench.slurm.executor import make_executor, parameters_of, submission_environment
 from submitit.slurm.slurm import _make_sbatch_string
@@ -88,6 +89,13 @@ def test_jobs_do_not_inherit_from_a_surrounding_job(monkeypatch: pytest.MonkeyPa
     assert os.environ["SBATCH_TIMELIMIT"] == "1"
 
 
+def test_jobs_begin_with_the_python_of_the_profile(tmp_path: Path) -> None:
+    executor = make_executor(tmp_path, PROFILE.model_copy(update={"python": "/opt/my env/bin/python"}), "name", None)
+    assert " '/opt/my env/bin/python' -u -m submitit.core._submit " in executor.script(1)
+    with pytest.raises(ValueError, match="'env/bin/python' is not an absolute path"):
+        Profile.model_validate({"time": "1h", "python": "env/bin/python"})
+
+
 def test_a_dry_run_needs_no_slurm_and_writes_nothing(
     tmp_path: Path, tiny_study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +109,15 @@ def test_a_dry_run_needs_no_slurm_and_writes_nothing(
     names = re.findall(r"job-name=tiny\.NUMBER\.(\w+)", done.stdout)
     assert names == ["dense", "after", "direct"]
     assert "--dependency=afterany:JOB_OF_dense_0" in done.stdout
+    dense, pruned, direct = load_study(str(tiny_study)).runs
+    assert done.stderr.splitlines() == [
+        f"dense[0]: {dense.id} dense 0% seed 0",
+        f"after-{dense.id}[0]: {pruned.id} global_mp 90% seed 0",
+        f"direct[0]: {direct.id} snip 90% seed 0",
+        "tiny: 3 runs as 3 jobs in 3 arrays",
+        "each job asks for 1 node, 1 CPU, 0 GPUs, 4G of memory on each node, 120 minutes; all together for at most "
+        "6 job-hours, requeues apart",
+    ]
     assert not results.exists()
     arguments[2:4] = ["--profile", "cpux"]
     assert CliRunner().invoke(app, arguments).exception is not None

@@ -7,6 +7,7 @@ import pickle
 import re
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import STUDY, Place
+from cluster import STUDY, Place, wait_until
 from prunebench.benchmark.api.errors import DataMissing, UserError
 from prunebench.benchmark.runs.store import Store
 from prunebench.slurm.squeue import Queued, ask_queue, forget
@@ -54,6 +55,19 @@ def test_each_run_waits_for_its_own_dense_training(place: Place) -> None:
         index = dense.elements.index(tuple(parents))
         assert waits_for[str(array.job)].startswith(f"afterany:{dense.job}_{index}"), waits_for
     assert place.counts() == {"queued": 6}
+
+
+@pytest.mark.timeout(200)
+def test_jobs_run_with_the_python_of_the_profile(tmp_path: Path) -> None:
+    used, python = tmp_path / "used", tmp_path / "another python"
+    python.write_text(f'#!/bin/sh\ntouch {used}\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    study = STUDY.replace("slow_mp", "global_mp").replace("epochs: 30", "epochs: 1")
+    place = Place(tmp_path / "here", sparsities="[50%]", study=study)
+    place.submit(python=str(python))
+    wait_until(place.is_idle, 150.0, "the jobs to end")
+    assert place.counts() == {"done": 2}
+    assert used.exists()
 
 
 def test_what_is_queued_is_not_submitted_again(place: Place) -> None:

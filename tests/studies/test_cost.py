@@ -15,6 +15,8 @@ from prunebench.benchmark.models.macs_table import count_one
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.cost import Estimate, estimate
+from prunebench.benchmark.studies.devices import DEVICES, Device, find_device
+from prunebench.benchmark.studies.footprint import footprint
 from prunebench.benchmark.studies.load import Study, load_study
 from prunebench.benchmark.studies.plan import make_plan
 from prunebench.benchmark.studies.run_cost import run_cost
@@ -220,3 +222,51 @@ def test_a_dense_training_that_no_run_needs_any_more_is_still_saved(tmp_path: Pa
         store_result(Store(tmp_path / "results"), study.name, run, 0.9)
     stored = planned(study, tmp_path)
     assert (stored.epochs, stored.epochs_unshared) == (3 + 3, 2 * (2 + 3))
+
+
+def test_hours_of_a_device_are_split_by_method_and_spread_over_devices(tmp_path: Path) -> None:
+    """A dense training of 2 epochs, three fine-tunings of 3, a training of 4 from the initialisation."""
+    study = write(
+        tmp_path, "method: global_mp, sparsity: [50%, 80%, 90%]", "method: snip, sparsity: [90%]",
+        "method: dpf, sparsity: [95%], not_run: its settings are not known",
+    )  # fmt: skip
+    said = planned(study, tmp_path, device=Device(1.0, 2_000_000 // 3, "a test"), gpus=2)
+    assert said.macs_per_second is not None
+    epoch = 3 * 60 * 50_200 / said.macs_per_second / 3600  # hours; 64 x 300 + 300 x 100 + 100 x 10 multiply-adds
+    assert said.training_macs_to_do == (2 + 9 + 4) * 3 * 60 * 50_200
+    hours = {name: said.hours_of(share) for name, share in said.methods.items()}
+    assert hours == pytest.approx({"dense": 2 * epoch, "global_mp": 9 * epoch, "snip": 4 * epoch})
+    assert said.device_hours == pytest.approx(15 * epoch)
+    assert said.wall_hours == pytest.approx(7.5 * epoch)
+    assert said.hours_of(said.longest) == pytest.approx(5 * epoch), "a fine-tuning waits for its dense training"
+    many = planned(study, tmp_path, device=Device(1.0, 2_000_000 // 3, "a test"), gpus=100)
+    assert many.wall_hours == pytest.approx(5 * epoch)
+    assert "not run        dpf 0.95: its settings are not known" in said.lines()
+    assert planned(study, tmp_path).wall_hours is None
+
+
+def test_every_device_says_where_its_speed_is_from() -> None:
+    a100 = find_device("a100-mixed")
+    assert a100.macs_per_second == 3 * 4_089_184_256 * 2470
+    assert all("/" in device.source for device in DEVICES.values())
+    with pytest.raises(UserError, match="unknown device 'a100-mixd'; did you mean 'a100-mixed'"):
+        find_device("a100-mixd")
+
+
+def test_the_disk_of_a_plan_is_about_what_the_runs_take(tmp_path: Path) -> None:
+    study = write(tmp_path, "method: global_mp, sparsity: [50%, 80%]")
+    store, sizes = Store(tmp_path / "results"), (50_610, 50_200)
+    jobs = make_plan(study.name, study.runs, store).jobs
+    said = footprint(jobs, lambda run: sizes)
+    for job in jobs:
+        assert attempt(job.run, study.name, Settings(results=store.root)).outcome == "done"
+    taken = sum(path.stat().st_size for path in store.root.rglob("*") if path.is_file())
+    assert said.disk == pytest.approx(taken, rel=0.15)
+    # weights, gradients and momentum of 4 bytes, masks of one byte
+    assert said.memory == 50_610 * 4 * 3 + 50_200
+
+
+def test_options_that_change_no_multiply_add_are_counted_by_the_shipped_table() -> None:
+    study = load_study("table2")
+    assert {dict(run.model_options).get("dropout") for run in study.runs} != {None}
+    assert all(run_cost(run).macs for run in study.runs)

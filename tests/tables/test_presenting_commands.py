@@ -49,6 +49,19 @@ def test_report_prints_its_path_and_names_the_command_as_given(filled: Path) -> 
     assert "prunebench run study.yaml --set finetune.lr=0.2" in text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "begin"),
+    [(["report", "study.yaml"], "<!doctype html>"), (["table", "study.yaml", "--kind", "cost"], "**"),
+     (["export", "study.yaml"], "schema,study")],
+)  # fmt: skip
+def test_a_dash_is_stdout(filled: Path, arguments: list[str], begin: str) -> None:
+    done = run(*arguments, "-o", "-")
+    assert done.exit_code == 0
+    assert done.stdout.lower().startswith(begin)
+    assert "wrote" not in done.stderr
+    assert not (filled / "-").exists()
+
+
 def test_export_goes_to_stdout_and_says_what_columns_mean(filled: Path) -> None:
     done = run("export", "study.yaml")
     assert len(done.stdout.splitlines()) == 22

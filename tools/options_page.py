@@ -1,0 +1,123 @@
+"""docs/options.md: every key of study files and profiles, and every option of methods, networks and data sets.
+
+Types, defaults and bounds are those of the typed models that check the files; what a key means is the text below it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from prunebench.benchmark.api.options import SIGNS, allowed
+from prunebench.benchmark.cli.option_facts import KINDS_WITH_OPTIONS
+from prunebench.benchmark.cli.show import spelled
+from prunebench.benchmark.models.registry import model_names
+from prunebench.benchmark.runs.run import Recipe
+from prunebench.benchmark.studies.schema import Entry, Named, RecipeFile, StudyFile
+from prunebench.datasets.registry import all_names
+from prunebench.methods.registry import describe, method_names
+from prunebench.slurm.cluster_profile import Profile
+from prunebench.slurm.durations import seconds_of
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+_SECTIONS = (
+    ("Study files", StudyFile, "`extends: NAME` takes all other keys from another study."),
+    ("Entries of `runs`", Entry, "An entry is a run for each method, sparsity, seed and combination of `grid`."),
+    (
+        "Recipes",
+        RecipeFile,
+        "Of `train`, `finetune`, `scratch` and `override`. Keys that are not given: see README.md.",
+    ),
+    ("`dataset` and `model`", Named, "A bare name is a name without options."),
+    ("Profiles of clusters", Profile, "Files for `submit --profile`; [slurm/README.md](../slurm/README.md)."),
+)
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    parts = ["# Options", "Made by `python tools/update_readme.py` from the models that check the files."]
+    for title, model, said in _SECTIONS:
+        parts += [f"## {title}", said, "\n".join(keys_table(model))]
+    for title, kind, names in (
+        ("Methods", "methods", method_names()),
+        ("Networks", "models", model_names()),
+        ("Data sets", "datasets", all_names()),
+    ):
+        parts += [f"## {title}", f"`prunebench show NAME` prints these, `prunebench list {kind} --json` all of them."]
+        for name in names:
+            heading = f"### {name}" + (f": {describe(name).label}" if kind == "methods" else "")
+            parts += [heading, "\n".join(_options_table(KINDS_WITH_OPTIONS[kind](name)))]
+    return "\n\n".join(parts) + "\n"
+
+
+def keys_table(model: type[BaseModel]) -> Iterator[str]:
+    """One row a key of a typed model."""
+    yield "| key | takes | default | meaning |"
+    yield "|---|---|---|---|"
+    said = meanings_below(model)
+    recipe = {field.name: field.default for field in vars(Recipe)["__dataclass_fields__"].values()}
+    for name, info in model.model_fields.items():
+        default = recipe.get(name, info.default) if model is RecipeFile else info.default
+        is_required = info.is_required() or (model is RecipeFile and name == "epochs")
+        shown = "required" if is_required else _default(default)
+        yield f"| `{name}` | {_takes(info)} | {shown} | {said.get(name, '')} |"
+
+
+def meanings_below(model: type[BaseModel]) -> dict[str, str]:
+    """The text below each key of the model's source."""
+    body = ast.parse(inspect.getsource(model)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for statement, below in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+        ):
+            found[ast.unparse(statement.target)] = " ".join(str(below.value.value).split())
+    return found
+
+
+def _takes(info: FieldInfo) -> str:
+    """In words what values a key takes."""
+    if any(getattr(each, "func", None) is seconds_of for each in info.metadata):
+        return "a duration"
+    limits = {key: getattr(each, key) for each in info.metadata for key in SIGNS if hasattr(each, key)}
+    return _words(info.annotation) + " and".join(f" {SIGNS[key]} {bound}" for key, bound in limits.items())
+
+
+def _words(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_words(each) for each in arguments if each is not type(None))
+    if origin is list:
+        return f"a list, each {_words(arguments[0])}"
+    if origin is dict:
+        return "a mapping"
+    if origin is Annotated:
+        inner = [extra for extra in arguments[1:] if isinstance(extra, FieldInfo)]
+        return _words(arguments[0]) + "".join(allowed(Annotated[int, extra])[len("an integer") :] for extra in inner)
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return {RecipeFile: "a recipe", Entry: "an entry", Named: "a name with options"}[hint]
+    return allowed(hint)
+
+
+def _default(value: Any) -> str:
+    if value is None or value == {} or value == [] or isinstance(value, BaseModel):
+        return "–"
+    return f"`{spelled(value)}`"
+
+
+def _options_table(options: dict[str, dict[str, Any]]) -> Iterator[str]:
+    if not options:
+        yield "No options."
+        return
+    yield "| option | takes | default | meaning |"
+    yield "|---|---|---|---|"
+    for name, facts in options.items():
+        meaning = facts["meaning"].replace("|", "\\|")
+        yield f"| `{name}` | {facts['type']} | `{spelled(facts['default'])}` | {meaning} |"
