@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.api.errors import unknown
-from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, MemoryFormat
+from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, Log, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
 from .durations import seconds_of
 
@@ -69,6 +69,7 @@ class Profile(BaseModel):
     checkpoint_every: int = Field(default=1, ge=1)
     memory_format: MemoryFormat = "auto"
     compile: Compile = "none"
+    log: Log = "none"
 
     @field_validator("environment")
     @classmethod
