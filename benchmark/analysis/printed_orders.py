@@ -1,7 +1,7 @@
 """What the paper's tables say of its own method and the others, and whether the runs here say so too.
 
-The paper claims that Global MP matches or beats the others; its tables print an order. A claim is one printed order:
-of two rows of a block, at least one of them of the paper's method, the one with the higher number.
+A claim is one printed order: of two rows of a block, at least one of them of the method that the paper proposes, the
+one with the higher number.
 """
 
 from __future__ import annotations
@@ -15,13 +15,10 @@ from .older import is_older
 from .paired import PairedComparison
 from .published import Published
 from .published_lines import Line, pair_lines
-from .verdict import compare_groups, verdict
+from .verdict import Verdict, compare_groups, verdict
 
 if TYPE_CHECKING:
     from ..studies.load import Study
-
-OWN = "global_mp"
-"""The printed name of the paper's method."""
 
 Outcome = Literal["holds", "fails", "cannot be told"]
 
@@ -49,50 +46,53 @@ class Claim:
         return f"{self.higher} above {self.lower} at {self.block}"
 
 
+Entry = tuple[Published, Line]
+"""A printed row and its line, which has the group of ours beside it, if there is one."""
+
+_OUTCOMES: dict[Verdict, tuple[Outcome, str]] = {
+    "higher": ("holds", ""),
+    "lower": ("fails", ""),
+    "not distinguishable": ("cannot be told", "not distinguishable"),
+    "too few pairs": ("cannot be told", "fewer than 3 pairs of runs"),
+}
+
+
 def printed_claims(study: Study, frame: Frame, printed: list[Published], column: str) -> list[Claim]:
     """Every claim of the table, in the order of its blocks. Rows that are printed off their block are not compared."""
-    lines = [line for line in pair_lines(study, frame, printed) if line.printed and not line.printed.is_off_block]
-    return [
-        _judged(*pair, column)
-        for pair in itertools.combinations(lines, 2)
-        if pair[0].block == pair[1].block and _is_claim(*(line.printed for line in pair))
+    entries = [
+        (line.printed, line)
+        for line in pair_lines(study, frame, printed)
+        if line.printed is not None and not line.printed.is_off_block
     ]
+    return [_judged(*pair, column) for pair in itertools.combinations(entries, 2) if _is_claim(*pair)]
 
 
-def _is_claim(first: Published | None, second: Published | None) -> bool:
-    assert first is not None
-    assert second is not None
-    return OWN in (first.method, second.method) and first.accuracy != second.accuracy
+def _is_claim(first: Entry, second: Entry) -> bool:
+    (one, line), (other, beside) = first, second
+    return line.block == beside.block and (one.is_own or other.is_own) and one.accuracy != other.accuracy
 
 
-def _judged(first: Line, second: Line, column: str) -> Claim:
-    assert first.printed is not None
-    assert second.printed is not None
-    higher, lower = (first, second) if first.printed.accuracy > second.printed.accuracy else (second, first)
-    reason = next(filter(None, (_why_not(line) for line in (higher, lower))), "")
+def _judged(first: Entry, second: Entry, column: str) -> Claim:
+    (above, higher), (below, lower) = sorted((first, second), key=lambda entry: -entry[0].accuracy)
     comparison = PairedComparison((), None, None)
-    outcome: Outcome = "cannot be told"
+    outcome, reason = "cannot be told", _why_not(above, higher) or _why_not(below, lower)
     if not reason:
         comparison = compare_groups(higher.group, lower.group, column)
-        found = verdict(comparison)
-        outcome = {"higher": "holds", "lower": "fails"}.get(found, "cannot be told")
-        count = len(comparison.differences)
-        reason = {"not distinguishable": found, "too few pairs": f"{count} pairs of runs"}.get(found, "")
+        outcome, reason = _OUTCOMES[verdict(comparison)]
     return Claim(
-        block=first.block,
-        higher=higher.printed.label,
-        lower=lower.printed.label,
-        printed=abs(first.printed.accuracy - second.printed.accuracy),
+        block=higher.block,
+        higher=above.label,
+        lower=below.label,
+        printed=above.accuracy - below.accuracy,
         comparison=comparison,
         outcome=outcome,
         reason=reason,
     )
 
 
-def _why_not(line: Line) -> str:
+def _why_not(printed: Published, line: Line) -> str:
     """Why ours cannot be compared; empty if it can."""
-    assert line.printed is not None
-    name, group = line.printed.label, line.group
+    name, group = printed.label, line.group
     if group is None or group.is_listed_only:
         return f"{name} is not run in this study"
     if not len(group.done):

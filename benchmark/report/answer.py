@@ -58,8 +58,8 @@ def answer(found: StudyResults, accuracy: str) -> Answer:
     ]
     protocol = (
         f"By the {ACCURACIES[accuracy]}, means over seeds. Differences are paired by seed and dense training. Where "
-        "their 95 % Student-t interval holds zero, two rows are not distinguishable, which does not mean equal. "
-        "Intervals are not corrected for the number of comparisons."
+        "their 95 % Student-t interval holds zero, two rows are not distinguishable, which does not mean equal; "
+        "further rows are named so where the table marks them ≈. Intervals are not corrected for the number of rows."
     )
     return Answer(findings, protocol, claims)
 
@@ -214,12 +214,12 @@ def _missing(frame: Frame) -> list[Finding]:
 
 
 def _claims(claims: Sequence[Claim], table: int | None, accuracy: str) -> list[Finding]:
-    """How many of the orders that the paper prints the runs show."""
+    """How many of the orders that the paper prints hold."""
     if not claims:
         return []
     counts = Counter(claim.outcome for claim in claims)
     text = (
-        f"Table {table} of {PAPER} prints Global MP above or below another row {len(claims)} times. "
+        f"Table {table} of {PAPER} prints the paper's method above or below another row {len(claims)} times. "
         f"Its order holds here: {counts['holds']}; fails: {counts['fails']}; "
         f"cannot be told: {counts['cannot be told']}."
     )

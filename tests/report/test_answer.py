@@ -113,7 +113,7 @@ def test_each_printed_order_holds_fails_or_cannot_be_told(
     counts[outcome] += 1
     text = findings(study, store)["The paper"]
     shown = "; ".join(f"{name}: {number}" for name, number in counts.items()).replace("holds", "holds here", 1)
-    assert f"Global MP above or below another row 12 times. Its order {shown}." in text
+    assert f"the paper's method above or below another row 12 times. Its order {shown}." in text
     assert ("Failing: Global MP (one-shot) above SNIP at 95 %." in text) is (outcome == "fails")
     assert "report --accuracy best_test" in text
 

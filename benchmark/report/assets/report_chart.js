@@ -106,6 +106,7 @@ const Chart = (() => {
     return [shape("polygon", { points: outline.join(" ") })];
   }
 
+  // `scale` is moved sideways by some pixels for each row, so that equal rows are seen.
   function curve(label, runs, scale, hasBand) {
     const group = shape("g", { class: "mark", "data-label": label.name, style: `--own: ${label.color}` });
     const means = meansOf(label.name, runs);
@@ -164,7 +165,11 @@ const Chart = (() => {
       inside.append(shape("line", { class: "dense", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
         shape("text", { x: width - RIGHT, y: y - 5, "text-anchor": "end" }, "dense"));
     }
-    inside.append(...shown.map((label) => curve(label, runs, scale, shown.length <= DATA.max_bands)));
+    const step = Math.min(3, 12 / shown.length);
+    inside.append(...shown.map((label, index) => {
+      const aside = (index - (shown.length - 1) / 2) * step;
+      return curve(label, runs, { ...scale, x: (left) => scale.x(left) + aside }, shown.length <= DATA.max_bands);
+    }));
     svg.append(clip, axes(scale), inside);
     svg.addEventListener("mousemove", (event) => show(event, svg));
     svg.addEventListener("mouseleave", () => { tip.hidden = true; });
