@@ -58,13 +58,16 @@ _OUTCOMES: dict[Verdict, tuple[Outcome, str]] = {
 
 
 def printed_claims(study: Study, frame: Frame, printed: list[Published], column: str) -> list[Claim]:
-    """Every claim of the table, in the order of its blocks. Rows that are printed off their block are not compared."""
-    entries = [
-        (line.printed, line)
-        for line in pair_lines(study, frame, printed)
-        if line.printed is not None and not line.printed.is_off_block
-    ]
-    return [_judged(*pair, column) for pair in itertools.combinations(entries, 2) if _is_claim(*pair)]
+    """Every claim of the table, in the order of its blocks. Rows that are printed off their block are not compared.
+
+    Of several rows of the study beside one printed row, the first one counts: the others are variants of it.
+    """
+    beside: dict[Published, Line] = {}
+    for line in pair_lines(study, frame, printed):
+        if line.printed is not None and not line.printed.is_off_block:
+            beside.setdefault(line.printed, line)
+    pairs = itertools.combinations(beside.items(), 2)
+    return [_judged(*pair, column) for pair in pairs if _is_claim(*pair)]
 
 
 def _is_claim(first: Entry, second: Entry) -> bool:

@@ -171,7 +171,8 @@ def _collapse(group: Group, chance: float) -> str:
     if not number:
         return ""
     layers = f", {emptied} with an emptied layer" if emptied else ", at chance"
-    return f"{group.name} ({number} of {len(group.done)}{layers})"
+    name = group.name if group.has_target else group.label
+    return f"{name} ({number} of {len(group.done)}{layers})"
 
 
 def _failures(frame: Frame) -> list[Finding]:

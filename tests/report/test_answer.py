@@ -11,7 +11,7 @@ from prunebench.benchmark.analysis.study_results import read_results
 from prunebench.benchmark.report.answer import Answer, answer
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.store import Store
-from prunebench.benchmark.studies.load import Study
+from prunebench.benchmark.studies.load import Study, load_study
 from synthetic_results import PRINTED_STUDY, STUDY, fill, store_failure, store_result, write_study
 
 
@@ -127,3 +127,11 @@ def test_the_page_lists_the_printed_orders(tmp_path: Path) -> None:
 def test_a_study_without_printed_numbers_has_no_claims(made: tuple[Study, Store]) -> None:
     assert answer_of(*made).claims == []
     assert 'id="claims"' not in page_of(*made)
+
+
+def test_variants_beside_one_printed_row_are_judged_once(tmp_path: Path) -> None:
+    """Table 6 has three blocks of Vanilla training, STR and Global MP; the study has a second row beside one."""
+    study = load_study("table6")
+    claims = answer_of(study, Store(tmp_path)).claims
+    assert len(claims) == len({claim.text for claim in claims}) == 6
+    assert {claim.reason for claim in claims if "STR" in claim.text} == {"STR is not run in this study"}
