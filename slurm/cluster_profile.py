@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.api.errors import unknown
-from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, MemoryFormat
+from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, Log, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
 from .durations import seconds_of
 
@@ -97,6 +97,8 @@ class Profile(BaseModel):
     """As in `prunebench run`."""
     compile: Compile = "none"
     """As in `prunebench run`."""
+    log: Log = "none"
+    """As in `prunebench run`: `tensorboard` or `wandb` writes curves."""
 
     @field_validator("environment")
     @classmethod

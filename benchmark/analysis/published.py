@@ -33,6 +33,7 @@ class Published:
             layers left dense as well.
         ours: the suite's method to compare it with, empty for none.
         condition: option values of that method, or of its network, that the row has.
+        is_own: whether it is a row of the method that the paper proposes.
     """
 
     table: int
@@ -51,6 +52,7 @@ class Published:
     note: str
     ours: str
     condition: tuple[tuple[str, Any], ...]
+    is_own: bool
 
     @property
     def is_off_block(self) -> bool:
@@ -129,6 +131,7 @@ def _by_sparsity(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapp
         note=row["note"],
         ours=variant["ours"],
         condition=tuple(json.loads(variant["condition"] or "{}").items()),
+        is_own=variant["own"] == "yes",
     )
 
 
@@ -152,6 +155,7 @@ def _by_rank(row: Mapping[str, str], variants: Mapping[tuple[str, str], Mapping[
         note="",
         ours=variant["ours"],
         condition=tuple(ranks.items()) if row["method"] != DENSE else (),
+        is_own=variant["own"] == "yes",
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from ...datasets.parts.roots import ENVIRONMENT_VARIABLE, reading_from
 from ..api.errors import UserError
-from ..runs.settings import Settings
+from ..runs.settings import Log, Settings
 from ..runs.store import Store
 from .browse import describe_run
 from .options import (
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--data-check/--no-data-check", default=True, help="Check first that data and weights are there.")
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
 @click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
+@click.option("--log", type=click.Choice(get_args(Log)), help="As in `run`; replaces the profile's.")
 @click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
 def submit(
     study: str,
@@ -59,6 +60,7 @@ def submit(
     data_check: bool,
     keep_weights: bool,
     deterministic: bool,
+    log: Log | None,
     recompute: bool,
 ) -> None:
     """Queue missing runs on a SLURM cluster and return at once; `status` shows how they go."""
@@ -68,8 +70,10 @@ def submit(
     from ...slurm.paths import check_path
     from ...slurm.turn import submitting
     from ..preflight.rehearsal import rehearse
+    from ..training.epoch_log import check_log
 
     chosen = load_profile(profile)
+    check_log(log or chosen.log)
     where = data_root or chosen.environment.get(ENVIRONMENT_VARIABLE)
     if where is not None:
         click.get_current_context().with_resource(reading_from(where))
@@ -82,6 +86,7 @@ def submit(
         checkpoint_every=chosen.checkpoint_every,
         memory_format=chosen.memory_format,
         compile=chosen.compile,
+        log=log or chosen.log,
         keep_weights=keep_weights,
         deterministic=deterministic,
         plugins=selection.plugin_paths(opened),

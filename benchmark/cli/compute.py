@@ -19,7 +19,7 @@ from ..api.errors import UserError
 from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
 from ..runs.leftovers import remove_caches, tidy
-from ..runs.settings import MAX_THREADS, Compile, MemoryFormat, Settings, check_device_name
+from ..runs.settings import MAX_THREADS, Compile, Log, MemoryFormat, Settings, check_device_name
 from ..runs.store import Store
 from ..studies.plan import Plan, make_plan
 from .browse import describe_run, find_one
@@ -74,6 +74,10 @@ def _default_jobs(device: str) -> int:
     "--compile", type=click.Choice(get_args(Compile)), default="none",
     help="Mode of torch.compile for the training step.",
 )  # fmt: skip
+@click.option(
+    "--log", type=click.Choice(get_args(Log)), default="none",
+    help="Also write curves, density and configuration to RESULTS/STUDY/LOG; wandb offline.",
+)  # fmt: skip
 @time_limit_option
 @click.option("--retry-failed", is_flag=True, help="Also runs that failed before.")
 @click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
@@ -90,6 +94,7 @@ def run(
     deterministic: bool,
     memory_format: MemoryFormat,
     compile: Compile,
+    log: Log,
     time_limit: int | None,
     retry_failed: bool,
     recompute: bool,
@@ -98,14 +103,16 @@ def run(
 
     Exits with 3 if --time-limit left runs; the same command continues with them.
     """
+    from ..training.epoch_log import check_log
     from .progress import compute
 
     begin = time.monotonic()
+    check_log(log)
     opened = selection.open(study)
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
         keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
-        plugins=selection.plugin_paths(opened),
+        plugins=selection.plugin_paths(opened), log=log,
     )  # fmt: skip
     store = open_store(results)
     if recompute or retry_failed or not results.is_dir():
@@ -135,6 +142,8 @@ def run(
         say(f"{opened.name}: interrupted; the same command continues from here")
         raise click.exceptions.Exit(130) from None
     _say_starts(made, store)
+    if log != "none":
+        say(f"curves: {store.study_folder(opened.name) / log}")
     for line in lines_after(opened.name, recorded, store):
         say(line)
     code = _say_endings(made, store, endings, failed_before, limit)

@@ -52,17 +52,24 @@ def status(
 ) -> None:
     """Print which runs are done, running, queued, blocked, failed, lost, interrupted or missing, and why."""
     from ...slurm.status import overview
+    from ..runs.waiting import waiting
     from ..studies.age import age_lines, older_runs
+    from .work_left import with_waiting, work_left
 
     opened = selection.open(study)
     printed = ""
     while True:
-        found = overview(opened.name, opened.runs, results)
-        older = older_runs(opened.name, opened.runs, open_store(results))
+        store = open_store(results)
+        # before the states: what a command has finished meanwhile is done, not missing
+        commands = waiting(store.study_folder(opened.name))
+        found = with_waiting(overview(opened.name, opened.runs, results), commands)
+        older = older_runs(opened.name, opened.runs, store)
+        left = work_left(opened.name, found, store, commands)
         if as_json:
-            print_json({**_as_json(opened.name, found), "older": older})
+            print_json({**_as_json(opened.name, found), "time_left": left.as_json(), "older": older})
         else:
-            lines = [*_lines(opened.name, found, results), *age_lines(opened.name, older.values())]
+            lines = _lines(opened.name, found, results)
+            lines += [f"  {line}" for line in [left.line()] if line] + age_lines(opened.name, older.values())
             text = "\n".join(one_line(line) for line in lines)
             if text != printed:
                 print(text, flush=True)
@@ -84,7 +91,7 @@ def _lines(study: str, found: Overview, results: Path) -> list[str]:
     lines = [f"{study}: {len(found.plan.jobs)} runs: {shown or 'none'}"]
     for job in found.plan.jobs:
         state = found.states[job.run.id]
-        if state.state in TOLD or (state.state == "queued" and state.reason not in USUAL_REASONS):
+        if state.state in TOLD or (state.job and state.state == "queued" and state.reason not in USUAL_REASONS):
             where = state.log or open_store(results).folder(study, job.run).path
             told = ": ".join(part for part in (f"job {state.job}" * bool(state.job), state.reason) if part)
             lines.append(f"  {state.state:<11} {describe_run(job.run)}  {told}  [{where}]")

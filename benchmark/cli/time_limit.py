@@ -22,7 +22,7 @@ time_limit_option = click.option(
 
 def open_limit(seconds: int, begin: float, plan: Plan, store: Store) -> TimeLimit:
     """A limit from `begin` on (of the monotonic clock) that knows the stored runs of the plan."""
-    limit = TimeLimit(seconds, plan.study, store, begin)
+    limit = TimeLimit(study=plan.study, store=store, seconds=seconds, begin=begin)
     limit.learn_stored([job.run for job in plan.jobs])
     return limit
 

@@ -13,6 +13,7 @@ from ..preflight.rehearsal import representatives
 from ..runs.run import Run, to_dict
 from ..runs.settings import THREAD_VARIABLES, Settings
 from ..runs.store import Store
+from ..runs.waiting import noted
 from ..studies.plan import Job
 from .attempt import Ending
 from .pool import WorkerPool
@@ -80,9 +81,10 @@ def run_local(
             for child in children:
                 finish(child, _blocked(run, ending.reason))
 
+    number = max(1, min(num_workers, len(jobs)))
     pool = WorkerPool(
-        study=study, settings=settings, num_workers=max(1, min(num_workers, len(jobs))), on_end=finish,
-        on_epoch=listener.on_epoch, say=listener.on_line, starting=lambda: _worker_environment(settings),
+        study=study, settings=settings, num_workers=number, on_end=finish, on_epoch=listener.on_epoch,
+        say=listener.on_line, starting=lambda: _worker_environment(settings),
     )  # fmt: skip
     try:
         if jobs:
@@ -92,7 +94,8 @@ def run_local(
         listener.on_start()
         for run, ending in condemned:
             finish(run, ending)
-        _compute(queue, pool, limit)
+        with noted(Store(settings.results).study_folder(study), [job.run.id for job in jobs], number):
+            _compute(queue, pool, limit)
     except NoWorker as error:
         listener.on_stop(str(error), len(jobs) + len(condemned) - len(endings))
     finally:

@@ -11,12 +11,20 @@ from typing import Any
 from ..analysis.accuracy import ACCURACIES
 from ..analysis.curves import curves_of, dense_levels
 from ..analysis.frame_type import Frame
-from ..analysis.groups import split_groups
+from ..analysis.groups import Groups, split_groups
+from ..analysis.leaders import leaders
 from ..analysis.long_frames import epochs_of
-from ..plots.style import looks
+from ..analysis.spread import spread
+from ..plots.style import PALETTE, looks
 from ..runs.run import to_dict
 from ..runs.store import Store
 from ..studies.load import Row, Study
+
+MAX_BANDS = 5
+"""Most rows whose spread is a band, as in figures; more bands would hide each other, so that these have bars."""
+
+MAX_ROWS = 13
+"""Most rows that the chart shows at first; of more, those that are best or second at a sparsity."""
 
 MAX_EPOCHS = 120
 """Most points of a training curve that are embedded; of a longer one every n-th and the last."""
@@ -44,6 +52,7 @@ def report_data(
     `accuracy` is the one shown first, `command` computes the study.
     """
     look, groups = looks(frame), split_groups(frame)
+    shown = _shown_first(groups, accuracy)
     networks: list[dict[str, Any]] = []
     pairs = zip(study.rows, _records(frame), strict=True)
     return {
@@ -53,14 +62,29 @@ def report_data(
         "accuracies": ACCURACIES,
         "targets": groups.targets,
         "labels": [
-            {"name": label, "color": look[label].color, "dash": DASHES.get(look[label].line, "6 1 1 1")}
+            {
+                "name": label,
+                "color": look[label].color,
+                "dash": DASHES.get(look[label].line, "6 1 1 1"),
+                "shown": label in shown,
+            }
             for label in groups.labels
         ],
+        "palette": PALETTE[:2],
+        "max_bands": MAX_BANDS,
         "curves": {name: _curves(frame, name) for name in ACCURACIES},
         "dense": {name: _dense(frame, name) for name in ACCURACIES},
         "runs": [_run(study, store, row, record, results, networks) for row, record in pairs],
         "networks": networks,
     }
+
+
+def _shown_first(groups: Groups, accuracy: str) -> set[str]:
+    if len(groups.labels) <= MAX_ROWS:
+        return set(groups.labels)
+    found = leaders(groups, f"accuracy_{accuracy}", None)
+    best = {group.label for leader in found for group in (leader.best, leader.runner_up) if group is not None}
+    return best or set(groups.labels[:MAX_ROWS])
 
 
 def stored_results(study: Study, store: Store) -> dict[str, dict[str, Any]]:
@@ -83,10 +107,13 @@ def _records(frame: Frame) -> list[dict[str, Any]]:
 
 
 def _curves(frame: Frame, accuracy: str) -> dict[str, list[list[float | int | None]]]:
-    """For each label points of [target, mean, half of the 95 % t-interval, runs], in percent."""
-    curves = curves_of(frame, f"accuracy_{accuracy}", "ci")
+    """For each label points of [target, mean, standard deviation, half of the 95 % t-interval, runs], in percent."""
+    curves = curves_of(frame, f"accuracy_{accuracy}", "std")
     return {
-        label: [[p.target, round(p.mean, 4), _rounded(p.spread), len(p.values)] for p in points]
+        label: [
+            [p.target, round(p.mean, 4), _rounded(p.spread), _rounded(spread(p.values, "ci")), len(p.values)]
+            for p in points
+        ]
         for label, points in curves.items()
     }
 

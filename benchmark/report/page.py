@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from .. import __version__
 from ..analysis.accuracy import ACCURACIES
-from ..analysis.frame import study_frame
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
-from ..analysis.older import SET_ASIDE, set_aside
+from ..analysis.older import SET_ASIDE
 from ..analysis.published import has_published
+from ..analysis.study_results import read_results
 from ..runs.run import Recipe
 from ..runs.store import Store
 from ..studies.load import Study
@@ -24,33 +22,21 @@ from ..tables.caption import prunable_sentence
 from ..tables.formats.to_html import to_html
 from ..tables.kinds import OF_PRUNED, make_table
 from ..tables.table import Table
-from .data import pack_results, report_data, stored_results
+from .answer import answer, difference
+from .data import MAX_BANDS, MAX_ROWS, pack_results, report_data, stored_results
+from .reproduce import Asked as Asked
+from .reproduce import facts, steps
 
 SCRIPTS = ("report_page.js", "report_chart.js", "report_table.js", "report_run.js")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """The study and options as the user gave them, for the commands that reproduce it."""
-
-    study: str
-    assignments: Sequence[str] = ()
-    only: Sequence[str] = ()
-    plugins: Sequence[str] = ()
-
-    def command(self, verb: str) -> str:
-        """`prunebench VERB STUDY` with all that changes what it means, quoted for a shell."""
-        words = ["prunebench", verb, self.study]
-        for option, values in (("--set", self.assignments), ("--only", self.only), ("--plugin", self.plugins)):
-            words += [word for value in values for word in (option, value)]
-        return shlex.join(words)
 
 
 def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last") -> str:
     """The page as text. Names and reasons are escaped; nothing in it is fetched from anywhere."""
     import jinja2
 
-    frame, results = set_aside(study_frame(study, store)), stored_results(study, store)
+    found, results = read_results(study, store), stored_results(study, store)
+    frame = found.frame
+    data = report_data(study, store, frame, results, accuracy, asked.command("run"))
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -61,14 +47,22 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
         question=study.file.question,
         version=__version__,
         counts=_counts(frame),
+        answer=answer(found, accuracy),
+        difference=difference,
+        is_empty=not results,
+        commands={verb: asked.command(verb) for verb in ("plan", "run", "report")},
+        prepare=shlex.join(["prunebench", "prepare", asked.study]),
+        num_runs=len(study.runs),
+        max_bands=MAX_BANDS,
+        has_many_rows=len(data["labels"]) > MAX_ROWS,
         protocol=_protocol(study, frame),
         recipes=_recipes(study),
-        tables=_tables(study, store, frame, accuracy),
+        tables=_tables(study, store, frame, accuracy) if results else [],
         failures=_failures(study, store, frame),
-        commands=[asked.command(verb) for verb in ("run", "table", "plot", "report")],
-        versions=_versions(results),
+        steps=steps(asked, results),
+        versions=facts(results),
         study_yaml=_study_yaml(study),
-        data=embed_json(report_data(study, store, frame, results, accuracy, asked.command("run"))),
+        data=embed_json(data),
         raw=pack_results(study.name, results),
         style=_asset("report.css"),
         scripts=[_asset(name) for name in SCRIPTS],
@@ -163,36 +157,6 @@ def _failures(study: Study, store: Store, frame: Frame) -> list[dict[str, str]]:
             }
         )
     return found
-
-
-def _versions(results: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Versions, revisions, devices and hosts of the stored results, with the number of runs if they differ."""
-    found: dict[str, Counter[str]] = {}
-    for result in results.values():
-        for name, value in _facts(result["provenance"]).items():
-            found.setdefault(name, Counter())[value] += 1
-    return [(name, _spelled(values)) for name, values in found.items()]
-
-
-def _facts(provenance: dict[str, Any]) -> dict[str, str]:
-    return {
-        "prunebench": provenance["prunebench"],
-        "revision": provenance["revision"] or "not from a checkout",
-        "python": provenance["python"],
-        **provenance["packages"],
-        "device": provenance["device_name"],
-        "host": provenance["host"],
-        "platform": provenance["platform"],
-        "threads": str(provenance["threads"]),
-        "deterministic algorithms": "yes" if provenance["deterministic"] else "no",
-        **{f"plug-in {name}": f"SHA-256 {digest}" for name, digest in provenance["plugins"].items()},
-    }
-
-
-def _spelled(values: Counter[str]) -> str:
-    if len(values) == 1:
-        return next(iter(values))
-    return ", ".join(f"{value} ({count} runs)" for value, count in values.most_common())
 
 
 def _study_yaml(study: Study) -> str:

@@ -12,6 +12,7 @@ from ..api.errors import UserError
 
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
+Log = Literal["none", "tensorboard", "wandb"]
 
 MAX_THREADS = 1024
 """Of one run; more are a slip of the keyboard, and more than a machine starts."""
@@ -33,6 +34,7 @@ class Settings:
             then takes minutes. `reduce-overhead` replays CUDA graphs on a GPU.
         deterministic: ask torch for deterministic algorithms; on CUDA this costs speed.
         plugins: files with the user's own methods.
+        log: where curves of trainings are written besides `history.jsonl`; changes neither ids nor results.
     """
 
     results: Path = Path("results")
@@ -45,6 +47,7 @@ class Settings:
     compile: Compile = "none"
     deterministic: bool = False
     plugins: tuple[str, ...] = ()
+    log: Log = "none"
 
 
 def absolute(settings: Settings) -> Settings:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
-from ..analysis.groups import Group, Groups, heading, split_groups, subject
-from ..analysis.paired import MIN_TEST, PairedComparison, compare, paired_differences, resolution
+from ..analysis.groups import Groups, heading, split_groups, subject
+from ..analysis.paired import MIN_TEST, PairedComparison
+from ..analysis.verdict import compare_groups
 from ..api.errors import unknown
 from .caption import missing_sentence, prunable_sentence, sentences
 from .table import Cell, Column, Roles, Table, TableRow
@@ -42,20 +43,13 @@ def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = N
 
 def _comparisons(groups: Groups, label: str, base: str, column: str) -> list[PairedComparison]:
     """A comparison for each sparsity."""
-    return [_compare(*pair, column) for pair in zip(groups.row(label), groups.row(base), strict=True)]
+    return [compare_groups(*pair, column) for pair in zip(groups.row(label), groups.row(base), strict=True)]
 
 
 def _columns(target: float, has_tests: bool) -> list[Column]:
     if not has_tests:
         return [Column(heading=heading(target))]
     return [Column(heading=part, group=heading(target)) for part in ("difference", "p")]
-
-
-def _compare(group: Group | None, base: Group | None, column: str) -> PairedComparison:
-    if group is None or base is None:
-        return PairedComparison((), None, None)
-    step = resolution([*group.values(column), *base.values(column)])
-    return compare(paired_differences(group.done, base.done, column), smallest_std=step / 2)
 
 
 def _cells(comparison: PairedComparison, has_tests: bool) -> list[Cell]:

@@ -16,6 +16,7 @@ from ..runs.run import derive_seed
 from ..runs.run_code import differences
 from . import distributed
 from .checkpoint import restore, training_state
+from .epoch_log import EpochLog, curves_of, open_log
 from .loop import Training
 from .measure import kept_by_layer
 from .own_process import leave_if_forked
@@ -37,6 +38,7 @@ class Session:
         self.history: list[dict[str, Any]] = []
         self.resumed = 0
         self._seconds_before = 0.0
+        self._log: EpochLog | None = None
         folder = setup.folder
         self.history_path = folder.path / NEW_HISTORY if folder.result_path.exists() else folder.history_path
         run = setup.run
@@ -60,7 +62,12 @@ class Session:
     def train(self) -> None:
         """All rounds that are left. Raises Interrupted after a stop."""
         leave_if_forked()
-        self.training.run(self._resume())
+        try:
+            self.training.run(self._resume())
+        finally:
+            leave_if_forked()
+            if self._log is not None:
+                self._log.close()
 
     def _after_epoch(self, record: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
         epoch = self.training.progress.epoch
@@ -70,6 +77,7 @@ class Session:
             self.watch.check()
             with self.history_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
+            self._add_to_log(len(self.history), record)
             self.watch.on_epoch(record)
         is_stopping = distributed.agreed(self.watch.stop())
         if is_stopping or epoch % self.setup.settings.checkpoint_every == 0:
@@ -135,3 +143,11 @@ class Session:
         if distributed.is_leader():
             self.watch.check()
             save_history(self.history_path, records)
+            setup = self.setup
+            self._log = open_log(setup.settings.log, setup.settings.results / setup.study, setup.run)
+            for step, record in enumerate(records, 1):
+                self._add_to_log(step, record)
+
+    def _add_to_log(self, step: int, record: dict[str, Any]) -> None:
+        if self._log is not None:
+            self._log.add(step, curves_of(record))

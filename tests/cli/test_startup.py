@@ -60,3 +60,9 @@ def test_what_computes_a_study_leaves_torch_to_its_workers(tmp_path: Path) -> No
         code, loaded, _, errors = probe("run", "demo", *first, cwd=tmp_path)
         assert (code, set(loaded) & {"torch", "numpy", "sklearn"}) == ("0", set())
         assert errors[0].startswith(announced)
+
+
+def test_status_with_its_estimate_loads_no_torch(tmp_path: Path) -> None:
+    code, loaded, output, _ = probe("status", "demo", cwd=tmp_path)
+    assert (code, set(loaded) & {"torch", "numpy", "pandas", "submitit"}) == ("0", set())
+    assert "time left" in output

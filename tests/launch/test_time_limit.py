@@ -56,7 +56,7 @@ def test_durations_are_shown_as_they_are_given() -> None:
 
 def test_seconds_are_those_of_the_method_and_of_this_machine_first(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    limit = TimeLimit(100, "s", store)
+    limit = TimeLimit(study="s", store=store, seconds=100)
     assert limit.needed(SNIP) is None
     assert limit.can_finish(SNIP), "with nothing known it starts and learns"
     # 3 epochs each: 12 and 20 seconds an epoch
@@ -81,7 +81,7 @@ def test_a_run_that_goes_on_needs_its_missing_epochs_only(tmp_path: Path) -> Non
     folder = store_result(store, "s", other, 0.9)
     folder.result_path.unlink()
     folder.history_path.write_text("".join(folder.history_path.read_text().splitlines(keepends=True)[:2]))
-    limit = TimeLimit(20, "s", store)
+    limit = TimeLimit(study="s", store=store, seconds=20)
     limit.learn_stored([DENSE])
     assert limit.needed(other) == 12.0
     assert limit.can_finish(other)
@@ -90,7 +90,7 @@ def test_a_run_that_goes_on_needs_its_missing_epochs_only(tmp_path: Path) -> Non
 
 def test_what_is_left_is_reported_with_what_never_fits(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    limit = TimeLimit(3600, "s", store)
+    limit = TimeLimit(study="s", store=store, seconds=3600)
     assert limit.left_line([SNIP, PRUNED]) == "time limit of 1h: 2 left"
     store_result(store, "s", DENSE, 0.9, cost__seconds=600.0)
     store_result(store, "s", replace(SNIP, seed=4), 0.9, cost__seconds=9000.0)
@@ -112,7 +112,7 @@ def test_at_the_limit_a_run_stops_with_a_checkpoint_and_nothing_is_lost(tmp_path
     dense = replace(DENSE, recipe=replace(DENSE.recipe, epochs=20))
     runs = [dense, replace(PRUNED, parent=dense)]
     store, settings = Store(tmp_path / "a"), Settings(results=tmp_path / "a", checkpoint_every=100)
-    limit = OverAfterAnEpoch(1000, "s", store)
+    limit = OverAfterAnEpoch(study="s", store=store, seconds=1000)
     ended: list[tuple[str, str]] = []
 
     def on_epoch(run: Run, record: dict[str, Any]) -> None:

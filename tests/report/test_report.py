@@ -77,8 +77,8 @@ def test_curves_and_runs_are_those_of_the_frame(made: tuple[Study, Store]) -> No
     assert len(data["runs"]) == len(frame)
     points = {point[0]: point[1:] for point in data["curves"]["last"]["SNIP"]}
     # 0.940, 0.942, 0.944: t(0.975, 2) * 0.2 / sqrt(3)
-    assert points[0.9] == [94.2, 0.4968, 3]
-    assert points[0.95][2] == 2
+    assert points[0.9] == [94.2, 0.2, 0.4968, 3]
+    assert points[0.95][3] == 2
     assert data["dense"]["last"] == pytest.approx(98.2)
     done = [run for run in data["runs"] if run["state"] == "done"]
     assert all(sum(run["kept"]) > 0 and len(run["history"]) == run["epochs"] for run in done)
@@ -89,7 +89,13 @@ def test_an_empty_or_dense_only_study_makes_a_page(tmp_path: Path, stored: bool)
     study, store = write_study(tmp_path), Store(tmp_path / "results")
     if stored:
         fill(store, study, lambda run: 0.98 if run.method == "dense" else None)
-    assert f"{18 if stored else 21} missing" in page_of(study, store)
+    text = page_of(study, store)
+    assert f"{18 if stored else 21} missing" in text
+    assert ("Nothing of this study is stored yet" in text) is not stored
+    assert ('id="curves"' in text) is stored
+    assert ("No pruned run is stored yet." in text) is stored
+    for verb in ("prepare", "run", "report") if stored else ("plan", "prepare", "run", "report"):
+        assert f"prunebench {verb} study.yaml" in text
 
 
 def test_a_study_of_dense_trainings_alone_has_the_tables_that_fit(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def write(folder: Path, text: str) -> str:
         ("time: 4h\nruns_per_job: 2\ngpus_per_run: 4\n", "runs_per_job = 2 needs gpus_per_run <= 1, not 4"),
         ("time: 4h\ngpus_per_run: 3\nnodes_per_run: 2\n", "gpus_per_run = 3 cannot be shared by 2 nodes"),
         ("time: 5m\nsignal_before: 10m\n", "signal_before (600 s) must be shorter than time (300 s)"),
+        ("time: 4h\nlog: mlflow\n", "'log' is 'mlflow'"),
         ("time: 4h\nsbatch: {array: 0-3}\n", "option 'array' is set by the launcher itself"),
         ("time: 4h\nsbatch: {--mem: 3G}\n", "option '--mem' has a key of its own in the profile: memory"),
         ("time: 4h\nsbatch: {exclusive: no}\n", "option 'exclusive' is false; leave it out instead"),

@@ -1,12 +1,14 @@
 "use strict";
-// Accuracy against sparsity or multiply-adds, as SVG: lines of means, bands, and a point for each run.
+// Accuracy against sparsity or multiply-adds, as SVG: lines of means, their spread, and a point for each run.
+// A unit of the drawing is a pixel of the page, so that text has its size on a phone too.
 const Chart = (() => {
-  const WIDTH = 1100, HEIGHT = 430, LEFT = 58, RIGHT = 250, TOP = 14, BOTTOM = 46;
+  const LEFT = 48, RIGHT = 14, TOP = 14, BOTTOM = 46;
   const holder = document.getElementById("chart");
+  if (!holder) return { draw() {} };
   const tip = element("div", { id: "tip", hidden: "" });
-  const hidden = new Set();
+  const hidden = new Set(DATA.labels.filter((label) => !label.shown).map((label) => label.name));
   const select = (id) => document.getElementById(id);
-  let points = [];
+  let points = [], width = 0, height = 0;
 
   for (const [name, text] of Object.entries(DATA.accuracies)) {
     select("accuracy").append(element("option", { value: name, title: text }, name.replace("_", " ")));
@@ -40,21 +42,21 @@ const Chart = (() => {
     const lowest = Math.max(Math.min(...values, highest - 0.5), highest - span);
     const margin = Math.max(0.2, (highest - lowest) * 0.05);
     const [low, high] = [lowest - margin, highest + margin];
-    const inner = WIDTH - LEFT - RIGHT;
+    const inner = width - LEFT - RIGHT;
     return {
       x: (left) => LEFT + (inner * Math.log(most / left)) / Math.log(most / least || 2),
-      y: (value) => TOP + ((HEIGHT - TOP - BOTTOM) * (high - value)) / (high - low),
+      y: (value) => TOP + ((height - TOP - BOTTOM) * (high - value)) / (high - low),
       low, high, most, least, dense,
     };
   }
 
   function axes(scale) {
-    const group = shape("g"), bottom = HEIGHT - BOTTOM, right = WIDTH - RIGHT;
+    const group = shape("g"), bottom = height - BOTTOM, right = width - RIGHT;
     for (const value of ticks(scale.low, scale.high)) {
       const y = scale.y(value);
       if (y > bottom + 0.5 || y < TOP - 0.5) continue;
       group.append(shape("line", { class: "grid", x1: LEFT, x2: right, y1: y, y2: y }),
-        shape("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" }, String(value)));
+        shape("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, String(value)));
     }
     const isMacs = select("against").value === "macs";
     const places = isMacs ? [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001] : DATA.targets.map((t) => 1 - t);
@@ -70,9 +72,9 @@ const Chart = (() => {
     }
     group.append(shape("line", { class: "axis", x1: LEFT, x2: right, y1: bottom, y2: bottom }),
       shape("line", { class: "axis", x1: LEFT, x2: LEFT, y1: TOP, y2: bottom }),
-      shape("text", { x: (LEFT + right) / 2, y: HEIGHT - 8, "text-anchor": "middle" },
+      shape("text", { x: (LEFT + right) / 2, y: height - 8, "text-anchor": "middle" },
         isMacs ? "multiply-adds left (% of dense), logarithmic" : "sparsity (%), density on a logarithmic scale"),
-      shape("text", { transform: `translate(14 ${(TOP + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, "test accuracy (%)"));
+      shape("text", { transform: `translate(12 ${(TOP + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, "test accuracy (%)"));
     return group;
   }
 
@@ -80,7 +82,7 @@ const Chart = (() => {
   function meansOf(label, runs) {
     if (select("against").value === "sparsity") {
       return (DATA.curves[select("accuracy").value][label] || []).filter((p) => p[0] > 0)
-        .map(([target, mean, half]) => ({ left: 1 - target, mean, half }));
+        .map(([target, mean, std, ci]) => ({ left: 1 - target, mean, half: { std, ci, none: null }[select("spread").value] }));
     }
     const byTarget = new Map();
     for (const run of runs.filter((run) => run.label === label)) {
@@ -91,67 +93,95 @@ const Chart = (() => {
       { left: average(list, leftOf), mean: 100 * average(list, accuracyOf), half: null }));
   }
 
-  function curve(label, runs, scale) {
-    const group = shape("g", { "data-label": label.name });
-    const means = meansOf(label.name, runs);
-    if (!means.length) return group;
+  // A band joins two sparsities or more; many bands would hide each other, so that many rows have bars.
+  function spreadOf(means, scale, hasBand) {
     const at = (left, value) => `${scale.x(left).toFixed(1)},${scale.y(value).toFixed(1)}`;
     const known = means.filter((p) => p.half !== null);
-    if (known.length > 1) {
-      const outline = [...known.map((p) => at(p.left, p.mean + p.half)), ...known.reverse().map((p) => at(p.left, p.mean - p.half))];
-      group.append(shape("polygon", { points: outline.join(" "), fill: label.color, "fill-opacity": 0.12 }));
+    if (!hasBand || known.length === 1) {
+      return known.map((p) => shape("line", { class: "bar", x1: scale.x(p.left), x2: scale.x(p.left),
+        y1: scale.y(p.mean + p.half), y2: scale.y(p.mean - p.half), "stroke-width": 1.4, "stroke-opacity": 0.7 }));
     }
-    group.append(shape("polyline", { points: means.map((p) => at(p.left, p.mean)).join(" "), fill: "none",
-      stroke: label.color, "stroke-width": 2, "stroke-dasharray": label.dash }));
+    if (!known.length) return [];
+    const outline = [...known.map((p) => at(p.left, p.mean + p.half)), ...[...known].reverse().map((p) => at(p.left, p.mean - p.half))];
+    return [shape("polygon", { points: outline.join(" ") })];
+  }
+
+  // `scale` is moved sideways by some pixels for each row, so that equal rows are seen.
+  function curve(label, runs, scale, hasBand) {
+    const group = shape("g", { class: "mark", "data-label": label.name, style: `--own: ${label.color}` });
+    const means = meansOf(label.name, runs);
+    if (!means.length) return group;
+    group.append(...spreadOf(means, scale, hasBand));
+    group.append(shape("polyline", { points: means.map((p) => `${scale.x(p.left).toFixed(1)},${scale.y(p.mean).toFixed(1)}`).join(" "),
+      "stroke-width": 2, "stroke-dasharray": label.dash }));
     for (const run of runs.filter((run) => run.label === label.name)) {
       const x = scale.x(leftOf(run)), y = scale.y(100 * accuracyOf(run));
       points.push({ x, y, run });
-      group.append(shape("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: 3, fill: label.color, "fill-opacity": 0.7 }));
+      group.append(shape("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: 3 }));
     }
     return group;
   }
 
-  function legend() {
-    const group = shape("g"), x = WIDTH - RIGHT + 22;
-    const gap = Math.min(20, (HEIGHT - 30) / Math.max(1, DATA.labels.length));
-    DATA.labels.forEach((label, index) => {
-      const y = TOP + 10 + index * gap;
-      const short = label.name.length > 30 ? label.name.slice(0, 14) + "…" + label.name.slice(-14) : label.name;
-      const entry = shape("g", { class: hidden.has(label.name) ? "legend off" : "legend", tabindex: 0, role: "button" },
-        shape("title", {}, label.name),
-        shape("line", { x1: x, x2: x + 26, y1: y, y2: y, stroke: label.color, "stroke-width": 3, "stroke-dasharray": label.dash }),
-        shape("text", { x: x + 33, y: y + 4, style: gap < 12 ? "font-size:9px" : "" }, short));
-      const toggle = () => { hidden.has(label.name) ? hidden.delete(label.name) : hidden.add(label.name); draw(); };
-      entry.addEventListener("click", toggle);
-      entry.addEventListener("keydown", (event) => { if (event.key === "Enter") toggle(); });
-      group.append(entry);
+  function nameButton(label) {
+    const swatch = shape("svg", { class: "mark", width: 28, height: 10, "aria-hidden": "true", style: `--own: ${label.color}` },
+      shape("line", { x1: 0, x2: 28, y1: 5, y2: 5, "stroke-width": 3, "stroke-dasharray": label.dash }));
+    const button = element("button", { type: "button", class: "legend", "aria-pressed": String(!hidden.has(label.name)) }, swatch, label.name);
+    button.addEventListener("click", () => {
+      if (!hidden.delete(label.name)) hidden.add(label.name);
+      update();
     });
-    return group;
+    return element("li", {}, button);
+  }
+
+  const names = element("ul", { class: "names", "aria-label": "Rows of the chart" }, ...DATA.labels.map(nameButton));
+  const all = element("p", { class: "controls" });
+  for (const [text, isShown] of [["Show all", true], ["Hide all", false]]) {
+    const button = element("button", { type: "button" }, text);
+    button.addEventListener("click", () => {
+      for (const label of DATA.labels) isShown ? hidden.delete(label.name) : hidden.add(label.name);
+      update();
+    });
+    all.append(button);
+  }
+
+  function update() {
+    DATA.labels.forEach((label, index) => names.children[index].firstChild.setAttribute("aria-pressed", String(!hidden.has(label.name))));
+    draw();
   }
 
   function draw() {
+    width = Math.max(280, holder.clientWidth || 1100);
+    height = width < 600 ? 340 : 430;
+    const shown = DATA.labels.filter((label) => !hidden.has(label.name));
     const runs = pruned().filter((run) => !hidden.has(run.label)), scale = scales(runs);
     points = [];
-    const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "accuracy of all runs" });
-    const clip = shape("clipPath", { id: "inside" }, shape("rect", { x: LEFT - 6, y: TOP - 4, width: WIDTH - LEFT - RIGHT + 12, height: HEIGHT - TOP - BOTTOM + 6 }));
+    const against = select("against").value === "macs" ? "multiply-adds left" : "sparsity";
+    const summary = `Test accuracy against ${against}, ${runs.length} runs of ${shown.length} rows; the tables below have the numbers.`;
+    const svg = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": summary });
+    const clip = shape("clipPath", { id: "inside" }, shape("rect", { x: LEFT - 6, y: TOP - 4, width: width - LEFT - RIGHT + 12, height: height - TOP - BOTTOM + 6 }));
     const inside = shape("g", { "clip-path": "url(#inside)" });
     if (scale.dense !== null) {
       const y = scale.y(scale.dense);
-      inside.append(shape("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, stroke: "#000", "stroke-dasharray": "5 4" }),
-        shape("text", { x: LEFT + 6, y: y - 5 }, "dense"));
+      inside.append(shape("line", { class: "dense", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
+        shape("text", { x: width - RIGHT, y: y - 5, "text-anchor": "end" }, "dense"));
     }
-    for (const label of DATA.labels) if (!hidden.has(label.name)) inside.append(curve(label, runs, scale));
-    svg.append(clip, axes(scale), inside, legend());
+    const step = Math.min(3, 12 / shown.length);
+    inside.append(...shown.map((label, index) => {
+      const aside = (index - (shown.length - 1) / 2) * step;
+      return curve(label, runs, { ...scale, x: (left) => scale.x(left) + aside }, shown.length <= DATA.max_bands);
+    }));
+    svg.append(clip, axes(scale), inside);
     svg.addEventListener("mousemove", (event) => show(event, svg));
     svg.addEventListener("mouseleave", () => { tip.hidden = true; });
     svg.addEventListener("click", (event) => { const found = nearest(event, svg); if (found) RunView.open(found.run); });
-    holder.replaceChildren(svg, tip);
+    if (holder.firstChild) holder.replaceChild(svg, holder.firstChild);
+    else holder.append(svg, tip, ...(DATA.labels.length > 1 ? [all] : []), names);
   }
 
-  // The run next to the pointer, within twelve units of the drawing.
+  // The run next to the pointer, within twelve pixels.
   function nearest(event, svg) {
-    const box = svg.getBoundingClientRect(), zoom = WIDTH / box.width;
-    const x = (event.clientX - box.left) * zoom, y = (event.clientY - box.top) * zoom;
+    const box = svg.getBoundingClientRect();
+    const x = event.clientX - box.left, y = event.clientY - box.top;
     let best = null, least = 12;
     for (const point of points) {
       const distance = Math.hypot(point.x - x, point.y - y);
@@ -165,16 +195,17 @@ const Chart = (() => {
     tip.hidden = !found;
     svg.style.cursor = found ? "pointer" : "";
     if (!found) return;
-    const run = found.run, zoom = svg.getBoundingClientRect().width / WIDTH;
+    const run = found.run;
     tip.textContent = `${run.label}, seed ${run.seed}\nsparsity ${percent(run.sparsity, 2)} %\n` +
       `multiply-adds left ${percent(1 - run.macs_pruned, 1)} %\naccuracy ${percent(accuracyOf(run), 2)} %\nrun ${run.id}`;
     // to the side with more room, so that it never widens the page
-    const x = found.x * zoom, isRight = x > svg.clientWidth / 2;
-    tip.style.left = `${isRight ? Math.max(0, x - tip.offsetWidth - 12) : x + 12}px`;
-    tip.style.top = `${found.y * zoom + 12}px`;
+    const isRight = found.x > width / 2;
+    tip.style.left = `${isRight ? Math.max(0, found.x - tip.offsetWidth - 12) : found.x + 12}px`;
+    tip.style.top = `${found.y + 12}px`;
   }
 
-  for (const id of ["accuracy", "against", "range"]) select(id).addEventListener("change", draw);
+  for (const id of ["accuracy", "against", "range", "spread"]) select(id).addEventListener("change", draw);
   document.getElementById("chart-controls").addEventListener("submit", (event) => event.preventDefault());
+  onNewWidth(holder, draw);
   return { draw };
 })();

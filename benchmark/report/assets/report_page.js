@@ -35,6 +35,16 @@ function ticks(low, high) {
   return found.map((value) => Number(value.toFixed(10)));
 }
 
+// Draw again when the width of an element has changed, as by turning a phone.
+function onNewWidth(holder, draw) {
+  let width = holder.clientWidth;
+  new ResizeObserver(() => {
+    if (holder.clientWidth === width) return;
+    width = holder.clientWidth;
+    draw();
+  }).observe(holder);
+}
+
 document.getElementById("download").addEventListener("click", () => {
   const text = atob(document.getElementById("raw").textContent.trim());
   const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));

@@ -32,9 +32,9 @@ const Sorting = (() => {
     table.classList.add("sortable");
     const headings = table.tHead.rows[table.tHead.rows.length - 1].cells;
     [...headings].forEach((heading, index) => {
-      heading.tabIndex = 0;
+      const button = element("button", { type: "button", class: "sort", title: "Sort by this column" }, ...heading.childNodes);
+      heading.replaceChildren(button);
       heading.addEventListener("click", () => sort(table, index, heading));
-      heading.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(table, index, heading); });
     });
   }
   return { enable };
@@ -57,10 +57,11 @@ const RunTable = (() => {
     const body = element("tbody");
     for (const run of DATA.runs) {
       const texts = COLUMNS.map(([, text]) => { const made = text(run); return made === undefined ? "" : String(made); });
-      const row = element("tr", { tabindex: 0 }, ...texts.map((text) => element("td", {}, text)));
+      const opener = element("button", { type: "button", class: "open-run" }, texts[0]);
+      const cells = texts.slice(1).map((text) => element("td", {}, text));
+      const row = element("tr", {}, element("th", { scope: "row" }, opener), ...cells);
       row.cells[3].className = "state " + run.state.replace(" ", "-");
       row.addEventListener("click", () => RunView.open(run));
-      row.addEventListener("keydown", (event) => { if (event.key === "Enter") RunView.open(run); });
       rows.set(run, { row, text: [...texts, run.reason || ""].join(" ").toLowerCase() });
       body.append(row);
     }
@@ -87,6 +88,6 @@ const RunTable = (() => {
   document.getElementById("filter-controls").addEventListener("submit", (event) => event.preventDefault());
   build();
   apply();
-  document.querySelectorAll("figure.table table, #failures table").forEach(Sorting.enable);
+  document.querySelectorAll("figure.table table, #failures table, #claims table").forEach(Sorting.enable);
   return { mark };
 })();

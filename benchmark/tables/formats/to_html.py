@@ -15,16 +15,22 @@ def escape(text: str) -> str:
 
 
 def to_html(table: Table) -> str:
-    """A `figure` element with caption, table and footnotes; classes but no style and no script."""
-    parts = ['<figure class="table">', f"<figcaption>{_caption(table)}</figcaption>"]
-    parts += ["<table>", *_head(table)]
+    """A `figure` element with table, sentences and footnotes; classes but no style and no script.
+
+    The table is in a region of its own, which a narrow page can scroll sideways.
+    """
+    title = escape(table.title)
+    parts = ['<figure class="table">', f'<div class="sideways" role="region" tabindex="0" aria-label="{title}">']
+    parts += [f"<table><caption>{title}</caption>", *_head(table)]
     for block, rows in table.blocks:
         parts.append("<tbody>")
         if block:
-            parts.append(f'<tr class="block"><th colspan="{len(table.columns) + 1}">{escape(block)}</th></tr>')
+            parts.append(
+                f'<tr class="block"><th scope="rowgroup" colspan="{len(table.columns) + 1}">{escape(block)}</th></tr>'
+            )
         parts += [_row(row) for row in rows]
         parts.append("</tbody>")
-    parts.append("</table>")
+    parts += ["</table></div>", f"<figcaption>{_caption(table)}</figcaption>"]
     notes = [f"<li><sup>{escape(symbol)}</sup> {escape(text)}</li>" for symbol, text in table.footnotes]
     if notes:
         parts.append(f'<ul class="notes">{"".join(notes)}</ul>')
@@ -32,18 +38,17 @@ def to_html(table: Table) -> str:
 
 
 def _caption(table: Table) -> str:
-    sentences = table.sentences(escape, best="<b>Bold</b>", second="<u>underlined</u>")
-    return " ".join([f"<b>{escape(table.title)}.</b>", *sentences])
+    return " ".join(table.sentences(escape, best="<b>Bold</b>", second="<u>underlined</u>"))
 
 
 def _head(table: Table) -> list[str]:
     lines = ["<thead>"]
     if any(column.group for column in table.columns):
         groups = [(group, len(list(members))) for group, members in groupby(table.columns, lambda c: c.group)]
-        cells = "".join(f'<th colspan="{width}">{escape(group)}</th>' for group, width in groups)
-        lines.append(f"<tr><th></th>{cells}</tr>")
+        cells = "".join(f'<th scope="colgroup" colspan="{width}">{escape(group)}</th>' for group, width in groups)
+        lines.append(f"<tr><td></td>{cells}</tr>")
     headings = "".join(_heading(column) for column in table.columns)
-    return [*lines, f"<tr><th>{escape(table.corner)}</th>{headings}</tr>", "</thead>"]
+    return [*lines, f'<tr><th scope="col">{escape(table.corner)}</th>{headings}</tr>', "</thead>"]
 
 
 def _heading(column: Column) -> str:

@@ -1,0 +1,232 @@
+"""The head of the report: what the stored runs say, in computed sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.curves import dense_levels
+from ..analysis.frame_type import Frame
+from ..analysis.groups import Group, Groups, has_pruned, heading, is_collapsed, split_groups
+from ..analysis.leaders import Leader, leaders
+from ..analysis.older import SET_ASIDE
+from ..analysis.paired import PairedComparison
+from ..analysis.printed_orders import Claim, printed_claims
+from ..analysis.published import PAPER, has_published, rows_for
+from ..analysis.study_results import StudyResults
+from ..tables.accuracy import marks_by_target
+
+DIVERGED = "Diverged"
+"""How the reason of a run begins whose loss was not finite."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what it is about, the sentence, and whether it is a warning."""
+
+    about: str
+    text: str
+    is_warning: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The lines of the answer, how they were found, and the claims of the paper's table."""
+
+    findings: list[Finding]
+    protocol: str
+    claims: list[Claim]
+
+
+def answer(found: StudyResults, accuracy: str) -> Answer:
+    """The answer by one accuracy; without findings where nothing is stored."""
+    column, groups = accuracy_column(accuracy), split_groups(found.frame)
+    claims = []
+    if has_published(found.study):
+        claims = printed_claims(found.study, found.frame, rows_for(found.study, "published"), column)
+    if not (found.frame["state"] == "done").any():
+        return Answer([], "", claims)
+    findings = [
+        *_dense(found.frame, column),
+        *_best(found.frame, groups, column, found.chance),
+        *_collapses(groups, found.chance),
+        *_failures(found.frame),
+        *_missing(found.frame),
+        *_claims(claims, found.study.file.published, accuracy),
+    ]
+    protocol = (
+        f"By the {ACCURACIES[accuracy]}, means over seeds. Differences are paired by seed and dense training. Where "
+        "their 95 % Student-t interval holds zero, two rows are not distinguishable, which does not mean equal; "
+        "further rows are named so where the table marks them ≈. Intervals are not corrected for the number of rows."
+    )
+    return Answer(findings, protocol, claims)
+
+
+def _dense(frame: Frame, column: str) -> list[Finding]:
+    level = next(iter(dense_levels(frame, column)), None)
+    if level is None or level.mean is None:
+        return []
+    return [Finding("Dense", f"{level.label} has {level.mean:.2f} %{_over(len(level.values), level.expected)}.")]
+
+
+def _over(count: int, expected: int) -> str:
+    """What a mean is over, where a reader has to know: single runs, and means that lack runs."""
+    if count < expected:
+        return f" ({count} of {expected} runs)"
+    return " (a single run)" if count == 1 else ""
+
+
+def _best(frame: Frame, groups: Groups, column: str, chance: float) -> list[Finding]:
+    """The best row of each sparsity, its distance to the next, and the rows with the sign ≈ in the table."""
+    if not has_pruned(frame):
+        return [Finding("Pruned", "The chosen rows are dense trainings; nothing is pruned.")]
+    marks = marks_by_target(groups, column, chance)
+    by_target = {leader.target: leader for leader in leaders(groups, column, chance)}
+    findings = []
+    for target in groups.targets:
+        about = heading(target)
+        if target in by_target:
+            leader = by_target[target]
+            like_best = [name for name, is_like in marks[target].indistinct.items() if is_like]
+            findings.append(Finding(about, _best_sentence(leader, like_best)))
+        elif target > 0 and any(len(group.done) for group in groups.members.values() if group.target == target):
+            findings.append(
+                Finding(about, "No row can be compared: all collapsed, missed the sparsity or are of older code.")
+            )
+    if not by_target and not findings:
+        sets_own = all(target == 0 for target in groups.targets)
+        why = "Rows set their own sparsity, so none is the best at one." if sets_own else "No pruned run is stored yet."
+        findings.append(Finding("Pruned", why))
+    return findings
+
+
+def _best_sentence(leader: Leader, like_best: Sequence[str]) -> str:
+    name, over = leader.best.label, _over(len(leader.best.done), len(leader.best.rows))
+    mean = f"{100 * leader.mean:.2f} %{over}"
+    if leader.runner_up is None:
+        text = f"{name} has {mean}; no other row can be compared with it."
+    else:
+        text = f"{_lead(leader, name, mean)}."
+        others = [each for each in like_best if each not in (leader.best.name, leader.runner_up.name)]
+        if others:
+            text += f" Not distinguishable from it either: {', '.join(_label(each, leader) for each in others)}."
+    if leader.collapsed_above:
+        text += f" With a higher mean, but a collapsed run: {', '.join(leader.collapsed_above)}."
+    return text
+
+
+def _label(name: str, leader: Leader) -> str:
+    return name.removesuffix(f" at {heading(leader.target)}")
+
+
+def _lead(leader: Leader, name: str, mean: str) -> str:
+    assert leader.runner_up is not None
+    other, shown = leader.runner_up.label, difference(leader.comparison)
+    if leader.verdict == "higher":
+        return f"{name} is best with {mean}, {shown} above {other}"
+    told = {
+        "not distinguishable": f"{shown} above {other}, which is not distinguishable from it",
+        # by the paired runs alone, where rows have different seeds
+        "lower": f"but {shown} against {other} in the runs that both have",
+        "too few pairs": f"before {other}; {_pairs(leader.comparison)} cannot tell them apart",
+    }[leader.verdict]
+    return f"{name} has the highest mean, {mean}, {told}"
+
+
+def _pairs(comparison: PairedComparison) -> str:
+    count = len(comparison.differences)
+    return "1 pair of runs" if count == 1 else f"{count or 'no'} pairs of runs"
+
+
+def difference(comparison: PairedComparison) -> str:
+    """`0.40 points (95 % interval −0.91 to 1.71, 3 pairs)`; empty without a pair."""
+    interval = comparison.interval
+    if interval is None:
+        return ""
+    mean, half = 100 * interval.mean, interval.half_width
+    if half is None:
+        return f"{_signed(mean)} points (1 pair)"
+    low, high = (_signed(mean + sign * 100 * half) for sign in (-1, 1))
+    return f"{_signed(mean)} points (95 % interval {low} to {high}, {interval.count} pairs)"
+
+
+def _signed(value: float) -> str:
+    """Two decimals with a true minus; a rounded zero has no sign."""
+    shown = f"{value:.2f}"
+    return shown.lstrip("-") if float(shown) == 0 else shown.replace("-", "−")
+
+
+def _collapses(groups: Groups, chance: float) -> list[Finding]:
+    found = [text for group in groups.members.values() if (text := _collapse(group, chance))]
+    if not found:
+        return []
+    return [Finding("Collapsed", f"A layer without weights, or an accuracy at chance: {'; '.join(found)}.", True)]
+
+
+def _collapse(group: Group, chance: float) -> str:
+    number = int(is_collapsed(group.done, chance).sum())
+    emptied = int((group.done["empty_layers"].astype(float) > 0).sum())
+    if not number:
+        return ""
+    layers = f", {emptied} with an emptied layer" if emptied else ", at chance"
+    name = group.name if group.has_target else group.label
+    return f"{name} ({number} of {len(group.done)}{layers})"
+
+
+def _failures(frame: Frame) -> list[Finding]:
+    """Runs that failed, those whose loss was not finite first."""
+    failed = frame[frame["state"] == "failed"]
+    is_diverged = failed["reason"].astype(str).str.startswith(DIVERGED)
+    return [
+        Finding(about, f"{_runs(len(rows))} {what}: {_named(rows)}.", True)
+        for about, what, rows in (
+            ("Diverged", "stopped because the loss was not finite", failed[is_diverged]),
+            ("Failed", "failed for another reason (see Failures)", failed[~is_diverged]),
+        )
+        if len(rows)
+    ]
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
+
+
+def _named(rows: Frame) -> str:
+    pairs = zip(rows["label"], rows["target"], strict=True)
+    counts = Counter(f"{label} at {heading(target)}" if target > 0 else str(label) for label, target in pairs)
+    return ", ".join(name if count == 1 else f"{name} ({count})" for name, count in counts.items())
+
+
+def _missing(frame: Frame) -> list[Finding]:
+    planned = frame[~frame["state"].isin(["not run"])]
+    states = Counter(planned.loc[~planned["state"].isin(["done", "failed"]), "state"])
+    aside = states.pop(SET_ASIDE, 0)
+    findings = []
+    if states:
+        shown = ", ".join(f"{number} {state}" for state, number in states.items())
+        findings.append(
+            Finding("Incomplete", f"Of {_runs(len(planned))}, {shown}; means are over what is stored.", True)
+        )
+    if aside:
+        findings.append(Finding("Set aside", f"{_runs(aside)} of other code, weights or data, in no mean.", True))
+    return findings
+
+
+def _claims(claims: Sequence[Claim], table: int | None, accuracy: str) -> list[Finding]:
+    """How many of the orders that the paper prints hold."""
+    if not claims:
+        return []
+    counts = Counter(claim.outcome for claim in claims)
+    text = (
+        f"Table {table} of {PAPER} prints the paper's method above or below another row {len(claims)} times. "
+        f"Its order holds here: {counts['holds']}; fails: {counts['fails']}; "
+        f"cannot be told: {counts['cannot be told']}."
+    )
+    failing = [claim.text for claim in claims if claim.outcome == "fails"]
+    if failing:
+        text += f" Failing: {'; '.join(failing)}."
+    if accuracy != "best_test":
+        text += " The paper's own numbers are of the best test epoch: report --accuracy best_test compares by that."
+    return [Finding("The paper", text)]
