@@ -190,8 +190,13 @@ def _run(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if func is aten._pin_memory.default:
         return args[0].clone()
     device = kwargs.get("device")
+    if device is not None and not tensors and torch._C._current_autograd_node() is not None:
+        # Backward passes make constants where C++ believes the gradients to be.
+        device = CUDA
     if not any(isinstance(each, CudaTensor) for each in tensors) and (device is None or device.type != "cuda"):
         return func(*args, **kwargs)
+    if device is not None and device.type == "meta":
+        return func(*tree_map_only(CudaTensor, lambda tensor: tensor.on_host, args), **kwargs)
     _check_devices(func, args, kwargs, tensors)
     _note_waits(func, args, kwargs)
     inner_args, inner_kwargs = tree_unflatten(
@@ -248,7 +253,14 @@ def _load(file: Any, map_location: Any = None, **options: Any) -> Any:
     return tree_map_only(Tensor, lambda tensor: tensor.to(device), found)
 
 
-_torch_load = torch.load
+def _group(lists: Any, with_indices: bool = False) -> Any:
+    """How optimisers and clipping split their tensors, by device and type; C++ believes all to be on the CPU."""
+    is_cuda = any(isinstance(tensor, CudaTensor) for tensor in lists[0])
+    found = _torch_group(lists, with_indices)
+    return {(CUDA if is_cuda else device, dtype): group for (device, dtype), group in found.items()}
+
+
+_torch_load, _torch_group = torch.load, torch._C._group_tensors_by_device_and_dtype
 
 
 class _Event:
@@ -295,6 +307,7 @@ def fake_cuda() -> Iterator[FakeGpu]:
     with ExitStack() as stack:
         stack.enter_context(patch.multiple(torch.cuda, **_answers()))
         stack.enter_context(patch.object(torch, "load", _load))
+        stack.enter_context(patch.object(torch._C, "_group_tensors_by_device_and_dtype", _group))
         stack.enter_context(patch.object(torch.backends.cudnn, "version", lambda: 0))
         stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         stack.enter_context(torch.autograd.set_multithreading_enabled(False))

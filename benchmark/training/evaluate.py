@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..api.data import Split
@@ -49,9 +50,19 @@ def forward_precision(recipe: Recipe, device: torch.device) -> contextlib.Abstra
     return contextlib.nullcontext()
 
 
+def evaluate(model: nn.Module, splits: Sequence[Split], recipe: Recipe, device: torch.device) -> list[Evaluation]:
+    """Top-1 and top-5 counts and the summed loss of each split, in eval mode; the host waits once for all of them."""
+    totals = torch.stack([_totals(model, split, recipe, device) for split in splits])
+    distributed.total(totals)
+    return [
+        Evaluation(int(correct), int(correct_top5), loss_sum, len(split))
+        for (correct, correct_top5, loss_sum), split in zip(totals.tolist(), splits, strict=True)
+    ]
+
+
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split, recipe: Recipe, device: torch.device) -> Evaluation:
-    """Top-1 and top-5 counts and the summed loss of a split, in eval mode; the mode is restored."""
+def _totals(model: nn.Module, split: Split, recipe: Recipe, device: torch.device) -> Tensor:
+    """(3,) of this process; the network's mode is restored."""
     was_training = model.training
     model.eval()
     totals = torch.zeros(3, dtype=torch.float64, device=device)
@@ -65,6 +76,4 @@ def evaluate(model: nn.Module, split: Split, recipe: Recipe, device: torch.devic
         loss = cross_entropy(logits, targets, reduction="sum")
         totals += torch.stack([top[:, 0].sum(), top.any(dim=1).sum(), loss.double()]).double()
     model.train(was_training)
-    distributed.total(totals)
-    correct, correct_top5, loss_sum = totals.tolist()
-    return Evaluation(int(correct), int(correct_top5), loss_sum, len(split))
+    return totals

@@ -30,6 +30,9 @@ def num_steps(num_samples: int, batch_size: int) -> int:
     return full + (1 if rest > 1 or (full == 0 and rest) else 0)
 
 
+OnEpoch = Callable[[dict[str, Any], torch.optim.Optimizer], None]
+
+
 @dataclass(kw_only=True)
 class Progress:
     """The round and its next epoch, and the test results before and after the first pruning."""
@@ -42,11 +45,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One run's training: model, pruner (attached), data and recipe, and how to report and to stop.
-
-    `on_epoch(record, optimizer)` is called after every epoch; `progress` is then the position to resume from. It stops
-    the training by raising an exception.
-    """
+    """One run's training: model, pruner (attached), data and recipe."""
 
     model: nn.Module
     pruner: Pruner
@@ -54,7 +53,6 @@ class Training:
     recipe: Recipe
     seed: int
     device: torch.device
-    on_epoch: Callable[[dict[str, Any], torch.optim.Optimizer], None]
     clock: Clock = field(default_factory=Clock)
     compile: Compile = "none"
     progress: Progress = field(default_factory=Progress)
@@ -63,15 +61,18 @@ class Training:
     def steps_per_epoch(self) -> int:
         return num_steps(len(self.data.train), self.recipe.batch_size)
 
-    def run(self, optimizer_state: dict[str, Any] | None = None) -> None:
+    def run(self, on_epoch: OnEpoch, optimizer_state: dict[str, Any] | None = None) -> None:
         """Train all rounds, beginning at `progress`. An optimiser state from a checkpoint resumes the round it is from.
+
+        `on_epoch(record, optimizer)` is called after every epoch; `progress` is then the position to resume from. It
+        stops the training by raising an exception.
 
         Raises Diverged, RuntimeError for masks that do not hold, or whatever the method raises.
         """
         for index in range(self.progress.round, self.pruner.rounds):
             if optimizer_state is None:
                 self._begin_round(index)
-            self.run_round(index, self.progress.epoch, optimizer_state)
+            self.run_round(index, self.progress.epoch, on_epoch, optimizer_state)
             optimizer_state = None
 
     def _begin_round(self, index: int) -> None:
@@ -85,7 +86,9 @@ class Training:
             progress.pruned = self.measure_test() if self.pruner.masks is not None else progress.before
         progress.round, progress.epoch = index, self.pruner.first_epoch(index)
 
-    def run_round(self, index: int, first_epoch: int, optimizer_state: dict[str, Any] | None = None) -> None:
+    def run_round(
+        self, index: int, first_epoch: int, on_epoch: OnEpoch, optimizer_state: dict[str, Any] | None = None
+    ) -> None:
         """Train from `first_epoch` to the end of the recipe with a new optimiser, or one restored from a checkpoint."""
         optimizer = make_optimizer(self.recipe, self.pruner, self.device)
         if optimizer_state is not None:
@@ -108,7 +111,7 @@ class Training:
             leave_if_forked()
             self._check()
             self.progress.round, self.progress.epoch = index, epoch + 1
-            self.on_epoch(record, optimizer)
+            on_epoch(record, optimizer)
 
     def _compiled(self, network: nn.Module) -> nn.Module:
         """Shares its parameters with `network`; evaluation and scores go on with the plain one."""
@@ -140,8 +143,8 @@ class Training:
 
     def _evaluate_epoch(self) -> dict[str, Any]:
         """Validation and test after each epoch. The test numbers are only ever reported."""
-        validation = evaluate(self.model, self.data.validation, self.recipe, self.device)
-        test = evaluate(self.model, self.data.test, self.recipe, self.device)
+        splits = (self.data.validation, self.data.test)
+        validation, test = evaluate(self.model, splits, self.recipe, self.device)
         return {
             "validation_accuracy": validation.accuracy,
             "validation_loss": validation.loss,
@@ -153,7 +156,7 @@ class Training:
     def measure_test(self) -> dict[str, Any]:
         """The current accuracy, top-5 accuracy and loss on the test set."""
         with self.clock.measure("evaluate"):
-            test = evaluate(self.model, self.data.test, self.recipe, self.device)
+            (test,) = evaluate(self.model, (self.data.test,), self.recipe, self.device)
         return {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss}
 
     def _check(self) -> None:

@@ -49,7 +49,6 @@ class Session:
             device=setup.device,
             clock=setup.clock,
             compile=setup.settings.compile,
-            on_epoch=self._after_epoch,
         )
 
     @property
@@ -60,7 +59,7 @@ class Session:
     def train(self) -> None:
         """All rounds that are left. Raises Interrupted after a stop."""
         leave_if_forked()
-        self.training.run(self._resume())
+        self.training.run(self._after_epoch, self._resume())
 
     def _after_epoch(self, record: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
         epoch = self.training.progress.epoch

@@ -57,7 +57,7 @@ def test_accuracy_is_a_count_over_the_whole_split() -> None:
     data = load("digits")
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    found = evaluate(model, data.test, RECIPE, torch.device("cpu"))
+    (found,) = evaluate(model, (data.test,), RECIPE, torch.device("cpu"))
     inputs, targets = next(data.test.batches(len(data.test), device=torch.device("cpu")))
     ranks = model(inputs).argsort(dim=1, descending=True)
     assert found.samples == 500
