@@ -33,6 +33,8 @@ def execute(run: Run, study: str, settings: Settings, watch: Watch) -> dict[str,
     """
     distributed.announce(run)
     take_process()
+    # Its first call imports a part of torch that keeps the frames of its callers: those of no network yet.
+    torch.use_deterministic_algorithms(settings.deterministic)
     try:
         with torch.random.fork_rng():
             return _compute(run, study, settings, watch)

@@ -82,7 +82,6 @@ def prepare(run: Run, study: str, settings: Settings) -> Setup:
     device = distributed.own_device(choose_device(settings.device))
     torch.set_num_threads(settings.threads)
     keeps_freed = memory.keep_freed(device)
-    torch.use_deterministic_algorithms(settings.deterministic)
     memory.reset_peak(device)
     data = read_data(run, settings)
     distributed.check_same_data(data.fingerprint)
