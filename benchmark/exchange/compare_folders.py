@@ -14,7 +14,7 @@ from ..api.errors import Damaged, UserError
 from ..runs.run import Run, from_dict, to_dict
 from ..runs.run_folder import RunFolder
 
-PROVENANCE = ("prunebench", "revision", "python", "device_name", "instructions", "threads", "deterministic")
+PROVENANCE = ("prunebench", "revision", "python", "device_name", "instructions", "tf32", "threads", "deterministic")
 """What may change a number of the same run; versions of packages are compared as well."""
 
 DATA = "data fingerprint"

@@ -93,7 +93,7 @@ class Session:
             **training_state(self.training, optimizer),
             "history": self.history,
             "seconds": self.seconds,
-            "clock": vars(setup.clock),
+            "clock": setup.clock.seconds(),
             "resumed": self.resumed,
             "data": {"fingerprint": setup.data.fingerprint, "root": setup.origin.root},
             "code": self.code,
@@ -124,7 +124,7 @@ class Session:
         self.code = self.code if state.get("code") else {}
         self.start = state.get("start")
         self._seconds_before, self.resumed = state["seconds"], state["resumed"] + 1
-        vars(setup.clock).update(state["clock"])
+        setup.clock.restore(state["clock"])
         optimizer_state = restore(self.training, state)
         self._rewrite_history(state["history"])
         return optimizer_state
