@@ -10,11 +10,12 @@ Inside the block `torch.cuda.is_available()` is true and `device="cuda"` works. 
 * an operation that mixes devices raises RuntimeError, as CUDA's kernels do;
 * `gpu.waits` lists every time that the host waits for the device, with the lines of prunebench that asked for it.
   What waits is what `torch.cuda.set_sync_debug_mode` reports: blocking copies, `item` and results of unknown size;
-* `gpu.kernels` counts the operations that start work on the device, which are all but views.
+* `gpu.kernels` counts the operations that start work on the device, which are all but views. `gpu.streams` ends with
+  the current stream, and `gpu.kept_for` lists the streams for which memory was kept (`record_stream`).
 
 A test looks at a part of its run by lengths: `begin = len(gpu.waits)` before it, `gpu.waits[begin:]` after it. All
 patches are undone at the end of the block; tensors made in it must not be used after it. `torch.save` stores CPU
-tensors and `torch.load` places them by `map_location`. Autocast, streams, graphs and CUDA's own random numbers are not
+tensors and `torch.load` places them by `map_location`. Autocast, graphs and CUDA's own random numbers are not
 emulated: values are those that the CPU computes.
 """
 
@@ -63,6 +64,8 @@ class FakeGpu:
     def __init__(self) -> None:
         self.waits: list[Wait] = []
         self.kernels = 0
+        self.streams: list[Any] = []
+        self.kept_for: list[Any] = []
 
     def wait(self, kind: str) -> None:
         self.waits.append(Wait(kind, _where()))
@@ -110,6 +113,9 @@ class CudaTensor(Tensor):
 
     def __reduce_ex__(self, protocol: int) -> Any:  # pyright: ignore
         return _to_host(self).__reduce_ex__(protocol)
+
+    def record_stream(self, s: object) -> None:  # pyright: ignore
+        _gpu.kept_for.append(s)
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # pyright: ignore
@@ -280,6 +286,26 @@ class _Event:
         return 0.0
 
 
+class _Stream:
+    """torch.cuda.Stream: what is queued on any is done at once. `others` are the streams that it waited for."""
+
+    def __init__(self, device: object = None) -> None:
+        self.others: list[_Stream] = []
+
+    def wait_stream(self, other: _Stream) -> None:
+        self.others.append(other)
+
+    def record_event(self) -> _Event:
+        return _Event()
+
+
+@contextmanager
+def _on_stream(stream: _Stream) -> Iterator[None]:
+    _gpu.streams.append(stream)
+    yield
+    _gpu.streams.pop()
+
+
 def _answers() -> dict[str, Any]:
     """What torch.cuda says about the machine: one H100."""
     state = torch.Generator().get_state()
@@ -293,7 +319,8 @@ def _answers() -> dict[str, Any]:
         "max_memory_allocated": lambda device=None: 0, "memory_allocated": lambda device=None: 0,
         "mem_get_info": lambda device=None: (79 << 30, 80 << 30), "empty_cache": lambda: None,
         "get_device_name": lambda device=None: "Fake H100", "get_device_properties": lambda device=None: properties,
-        "get_device_capability": lambda device=None: (9, 0), "Event": _Event,
+        "get_device_capability": lambda device=None: (9, 0), "Event": _Event, "memory_reserved": lambda device=None: 0,
+        "Stream": _Stream, "stream": _on_stream, "current_stream": lambda device=None: _gpu.streams[-1],
         "synchronize": lambda device=None: _gpu.wait("synchronize"),
     }  # fmt: skip
 
@@ -303,6 +330,7 @@ def fake_cuda() -> Iterator[FakeGpu]:
     """Give torch the device inside the block. What it counts starts at zero."""
     global _gpu
     _gpu = FakeGpu()
+    _gpu.streams.append(_Stream())
     swaps = torch.__future__.get_swap_module_params_on_conversion()
     with ExitStack() as stack:
         stack.enter_context(patch.multiple(torch.cuda, **_answers()))

@@ -16,6 +16,9 @@ from ..runs.run import Recipe
 from . import distributed
 
 EVALUATION_BATCH = 1000
+EVALUATION_BYTES = 192 * 2**20
+"""Of the inputs of a batch, in float32. 1,000 images up to 3 x 128 x 128, and 334 of ImageNet, which take a third of
+the memory of 1,000: in each process that decodes them, and as activations on the device."""
 TOP_K = 5
 
 
@@ -50,9 +53,17 @@ def forward_precision(recipe: Recipe, device: torch.device) -> contextlib.Abstra
     return contextlib.nullcontext()
 
 
-def evaluate(model: nn.Module, splits: Sequence[Split], recipe: Recipe, device: torch.device) -> list[Evaluation]:
+def evaluation_batch(input_shape: tuple[int, ...]) -> int:
+    """Samples of a batch: as many as take EVALUATION_BYTES, at most EVALUATION_BATCH, at least one."""
+    return max(1, min(EVALUATION_BATCH, EVALUATION_BYTES // (4 * math.prod(input_shape))))
+
+
+def evaluate(
+    model: nn.Module, splits: Sequence[Split], recipe: Recipe, device: torch.device, input_shape: tuple[int, ...]
+) -> list[Evaluation]:
     """Top-1 and top-5 counts and the summed loss of each split, in eval mode; the host waits once for all of them."""
-    totals = torch.stack([_totals(model, split, recipe, device) for split in splits])
+    most = evaluation_batch(input_shape)
+    totals = torch.stack([_totals(model, split, recipe, device, most) for split in splits])
     distributed.total(totals)
     return [
         Evaluation(int(correct), int(correct_top5), loss_sum, len(split))
@@ -61,13 +72,13 @@ def evaluate(model: nn.Module, splits: Sequence[Split], recipe: Recipe, device: 
 
 
 @torch.no_grad()
-def _totals(model: nn.Module, split: Split, recipe: Recipe, device: torch.device) -> Tensor:
-    """(3,) of this process; the network's mode is restored."""
+def _totals(model: nn.Module, split: Split, recipe: Recipe, device: torch.device, most: int) -> Tensor:
+    """(3,) of this process, from batches of about `most` samples; the network's mode is restored."""
     was_training = model.training
     model.eval()
     totals = torch.zeros(3, dtype=torch.float64, device=device)
     num_processes = distributed.world()
-    batch_size = math.ceil(EVALUATION_BATCH / num_processes) * num_processes
+    batch_size = math.ceil(most / num_processes) * num_processes
     for inputs, targets in split.batches(batch_size, device=device, rank=distributed.rank(), world=num_processes):
         with forward_precision(recipe, device):
             logits = model(inputs)

@@ -10,14 +10,14 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from ..api.data import Data
+from ..api.data import Data, Split
 from ..api.pruner import Pruner
 from ..runs.run import Recipe as Recipe
 from ..runs.run import derive_seed
 from ..runs.settings import Compile
 from . import distributed
 from .clock import Clock
-from .evaluate import evaluate
+from .evaluate import Evaluation, evaluate
 from .measure import Diverged, check_masks
 from .optimizer import make_optimizer, set_rate
 from .own_process import leave_if_forked
@@ -94,9 +94,11 @@ class Training:
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
         distributed.check_shares(len(self.data.train), self.recipe.batch_size)
+        network = distributed.parallel(self.model)
         step = Step(
-            network=self._compiled(distributed.parallel(self.model)), pruner=self.pruner, optimizer=optimizer,
-            recipe=self.recipe, device=self.device, clock=self.clock,
+            network=self._compiled(network), pruner=self.pruner, optimizer=optimizer, recipe=self.recipe,
+            device=self.device, clock=self.clock, plain=None if self.compile == "none" else network,
+            full_size=min(self.recipe.batch_size, len(self.data.train)) // distributed.world(),
         )  # fmt: skip
         for epoch in range(first_epoch, self.recipe.epochs):
             # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
@@ -143,8 +145,7 @@ class Training:
 
     def _evaluate_epoch(self) -> dict[str, Any]:
         """Validation and test after each epoch. The test numbers are only ever reported."""
-        splits = (self.data.validation, self.data.test)
-        validation, test = evaluate(self.model, splits, self.recipe, self.device)
+        validation, test = self._evaluate(self.data.validation, self.data.test)
         return {
             "validation_accuracy": validation.accuracy,
             "validation_loss": validation.loss,
@@ -156,8 +157,11 @@ class Training:
     def measure_test(self) -> dict[str, Any]:
         """The current accuracy, top-5 accuracy and loss on the test set."""
         with self.clock.measure("evaluate"):
-            (test,) = evaluate(self.model, (self.data.test,), self.recipe, self.device)
+            (test,) = self._evaluate(self.data.test)
         return {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss}
+
+    def _evaluate(self, *splits: Split) -> list[Evaluation]:
+        return evaluate(self.model, splits, self.recipe, self.device, self.data.input_shape)
 
     def _check(self) -> None:
         """Pruned weights are zero, and every process has the same masks."""

@@ -53,7 +53,7 @@ class ResidentSplit:
 
     def sample(self, indices: Tensor, *, device: torch.device) -> tuple[Tensor, Tensor]:
         inputs, targets = self._unaugmented_on(device)
-        chosen = indices.to(device)
+        chosen = send(indices, device)
         return self._normalise(inputs.index_select(0, chosen)), targets.index_select(0, chosen)
 
     def batches(
