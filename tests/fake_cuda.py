@@ -30,6 +30,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._utils import _get_device_index  # refuses a device without a number, as `set_device` does
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
@@ -312,7 +313,7 @@ def _answers() -> dict[str, Any]:
     properties = SimpleNamespace(major=9, minor=0, multi_processor_count=132, total_memory=80 << 30, name="Fake H100")
     return {
         "_lazy_init": lambda: None, "is_available": lambda: True, "is_initialized": lambda: True,
-        "device_count": lambda: 1, "current_device": lambda: 0, "set_device": lambda device: None,
+        "device_count": lambda: 1, "current_device": lambda: 0, "set_device": _get_device_index,
         "is_bf16_supported": lambda including_emulation=True: True, "is_current_stream_capturing": lambda: False,
         "get_rng_state": lambda device="cuda": state.clone(), "set_rng_state": lambda new, device="cuda": None,
         "manual_seed_all": lambda seed: None, "reset_peak_memory_stats": lambda device=None: None,

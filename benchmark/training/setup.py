@@ -79,6 +79,8 @@ def own_device(settings: Settings) -> torch.device:
     """The device of this process, made the current one: calls that name none then reach no other GPU."""
     device = distributed.own_device(choose_device(settings.device))
     if device.type == "cuda":
+        # with its number, which `set_device` asks for
+        device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
         torch.cuda.set_device(device)
     return device
 

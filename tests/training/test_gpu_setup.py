@@ -115,15 +115,17 @@ def test_a_result_records_what_the_gpu_did(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PRUNEBENCH_RUNS_AT_ONCE", "3")
     with fake_cuda():
         current: list[Any] = []
-        monkeypatch.setattr(torch.cuda, "set_device", current.append)
+        set_device = torch.cuda.set_device
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: current.append(device) or set_device(device))
         provenance = result_of(with_precision("tf32"), tmp_path, "cuda")["provenance"]
     assert provenance["tf32"] == {"matmul": True, "convolution": True}
     assert provenance["mps"] is False
     assert provenance["execution"]["precision"] == "tf32"
     assert provenance["execution"]["runs_at_once"] == 3
-    assert [device.type for device in current] == ["cuda"]
+    assert current == [GPU]
+    assert provenance["device"] == "cuda:0"
     assert None not in seen  # which would be all GPUs
-    assert seen[0] == [torch.device("cuda")]
+    assert seen[0] == [GPU]
 
 
 # ---- several processes --------------------------------------------------------------------------------------------
