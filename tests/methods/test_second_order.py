@@ -148,14 +148,14 @@ def test_a_gpu_stores_what_half_of_its_free_memory_holds(free: int, kept: int, m
     """300,000 weights and 16 gradients take 58 MB: with 32 MB two groups, with an option of 1 MB 55 on a CPU."""
     context = toy_context(tiny_net())
     assert groups_of(context) == 55
-    with fake_cuda():
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (free, 80 << 30))
-        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device=None: kept + 5)
-        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device=None: 5)
+    with fake_cuda(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.cuda, "mem_get_info", lambda device=None: (free, 80 << 30))
+        patched.setattr(torch.cuda, "memory_reserved", lambda device=None: kept + 5)
+        patched.setattr(torch.cuda, "memory_allocated", lambda device=None: 5)
         on_gpu = replace(context, device=torch.device("cuda"))
         assert groups_of(on_gpu) == 2
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (0, 80 << 30))
-        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device=None: 5)
+        patched.setattr(torch.cuda, "mem_get_info", lambda device=None: (0, 80 << 30))
+        patched.setattr(torch.cuda, "memory_reserved", lambda device=None: 5)
         assert groups_of(on_gpu) == 55  # the option's, where the GPU is full
 
         def add_the_other(free: Tensor) -> Tensor:
@@ -163,15 +163,15 @@ def test_a_gpu_stores_what_half_of_its_free_memory_holds(free: int, kept: int, m
             assert free.tolist()[1] == 0
             return free.add_(torch.tensor([0, 16 << 20], device="cuda"))
 
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (64 << 20, 80 << 30))
+        patched.setattr(torch.cuda, "mem_get_info", lambda device=None: (64 << 20, 80 << 30))
         assert groups_of(replace(on_gpu, num_ranks=2, reduce=add_the_other)) == 4  # the same in both processes
 
 
 def test_on_a_gpu_the_masks_do_not_depend_on_its_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for free in (80 << 30, 0):
-        with fake_cuda():
-            monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None, free=free: (free, 80 << 30))
+        with fake_cuda(), pytest.MonkeyPatch.context() as patched:
+            patched.setattr(torch.cuda, "mem_get_info", lambda device=None, free=free: (free, 80 << 30))
             model = tiny_net().to("cuda")
             inputs, targets = (tensor.to("cuda") for tensor in tiny_data())
             context = replace(toy_context(model, data=(inputs, targets)), device=torch.device("cuda"))

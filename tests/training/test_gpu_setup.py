@@ -71,10 +71,10 @@ def test_tf32_is_another_run() -> None:
 
 @pytest.mark.parametrize(("precision", "name"), [("tf32", "Tesla T4"), ("bfloat16", "Tesla T4")])
 def test_a_card_that_lacks_the_precision_is_refused(precision: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with fake_cuda():
+    with fake_cuda(), pytest.MonkeyPatch.context() as patched:
         check_precisions(["float32", "tf32", "bfloat16"], GPU)
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: name)
+        patched.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
+        patched.setattr(torch.cuda, "get_device_name", lambda device=None: name)
         check_precisions(["float32"], GPU)
         message = f"precision '{precision}' needs a GPU of compute capability 8.0 or later, {name} has 7.5; "
         with pytest.raises(DeviceMissing, match=message):
@@ -113,10 +113,10 @@ def test_a_result_records_what_the_gpu_did(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.random, "fork_rng", forking)
     monkeypatch.setenv("PRUNEBENCH_RUNS_AT_ONCE", "3")
-    with fake_cuda():
+    with fake_cuda(), pytest.MonkeyPatch.context() as patched:
         current: list[Any] = []
         set_device = torch.cuda.set_device
-        monkeypatch.setattr(torch.cuda, "set_device", lambda device: current.append(device) or set_device(device))
+        patched.setattr(torch.cuda, "set_device", lambda device: current.append(device) or set_device(device))
         provenance = result_of(with_precision("tf32"), tmp_path, "cuda")["provenance"]
     assert provenance["tf32"] == {"matmul": True, "convolution": True}
     assert provenance["mps"] is False
@@ -137,9 +137,9 @@ def test_nccl_is_told_the_gpu_of_the_process(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("LOCAL_RANK", "3")
     monkeypatch.setattr(dist, "init_process_group", lambda backend, **options: calls.append((backend, options)))
     monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append("left"))
-    with fake_cuda():
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-        monkeypatch.setattr(torch.cuda, "set_device", lambda device: calls.append(str(device)))
+    with fake_cuda(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.cuda, "device_count", lambda: 4)
+        patched.setattr(torch.cuda, "set_device", lambda device: calls.append(str(device)))
         with distributed.joined("auto"):
             pass
         with distributed.joined("cpu"):
