@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ..benchmark.api.masks import CountedMasks
 from ..benchmark.api.pruner import Context
 from .bases.score_pruner import ScorePruner
 from .parts.optimizer_state import reset_all, reset_positions
@@ -92,4 +93,5 @@ class AcDc(ScorePruner):
             reset_positions(optimizer, site.weight, ~self._masks[name])
         if self.reset_momentum:
             reset_all(optimizer)
-        self._masks.set({name: torch.ones_like(mask) for name, mask in self._masks.items()})
+        sizes = {name: mask.numel() for name, mask in self._masks.items()}
+        self._masks.set(CountedMasks({name: torch.ones_like(mask) for name, mask in self._masks.items()}, sizes))

@@ -14,6 +14,7 @@ from ..benchmark.api.masks import num_kept
 from ..benchmark.api.pruner import Context
 from ..benchmark.api.sites import Site
 from .bases.score_pruner import ScorePruner
+from .parts.allocation import CountedScores
 from .parts.dense_layers import select
 from .parts.maskable import check_parametrisable
 from .parts.schedule import Cubic, Held, OneShot
@@ -91,9 +92,9 @@ class DPF(ScorePruner):
 
     def prune_to(self, sparsity: float) -> None:
         """New masks of exactly num_kept(N, sparsity) weights; every weight may come back."""
-        self._masks.set(self.allocate(self.scores(), sparsity))
-        wanted = num_kept(self._masks.num_total, sparsity)
-        assert self._masks.num_kept == wanted, f"{self._masks.num_kept} weights kept, {wanted} wanted"
+        scores = CountedScores(self.scores(), lambda name: self._masks[name].numel())
+        masks = self.allocate(scores, sparsity)
+        self._masks.set(masks, kept=num_kept(self._masks.num_total, sparsity))
 
     def detach(self) -> None:
         materialise(list(self._masks.sites.values()))

@@ -10,9 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..benchmark.api.masks import keep_largest
+from ..benchmark.api.masks import CountedMasks, keep_largest
+from ..benchmark.api.transfer import read
 from .bases.dynamic import DynamicPruner
-from .parts.allocation import distribute, global_masks
+from .parts.allocation import distribute, global_masks, masks_by_count
 
 TOLERANCE = 0.1
 """The threshold moves when the number removed is off its goal by more than this share (authors' code)."""
@@ -68,26 +69,23 @@ class DSR(DynamicPruner):
     def update(self, num_steps: int, optimizer: torch.optim.Optimizer) -> None:
         """Remove by the threshold, regrow elsewhere, adapt the threshold."""
         goal = self.fraction(num_steps) * self._masks.num_kept
-        masks = dict(self._masks.items())
-        below, removed = select_small({name: self.magnitude(name) for name in masks}, masks, self._threshold)
+        masks = self._masks
+        magnitudes = {name: self.magnitude(name) for name in masks}
+        num_free = masks.num_total - masks.num_kept
+        below, removed = select_small(magnitudes, dict(masks.items()), num_free, self._threshold)
         self._threshold = adapt(self._threshold, below, goal)
-        survivors = {name: mask & ~removed[name] for name, mask in masks.items()}
-        free = {name: ~mask for name, mask in masks.items()}
-        grown = self._grow(num_steps, survivors, free, sum(int(mask.sum()) for mask in removed.values()))
-        self.move({name: survivors[name] | grown[name] for name in masks}, optimizer)
+        surviving = {name: masks.counts[name] - removed.counts[name] for name in masks}
+        grown = self._grow(num_steps, surviving, sum(removed.counts.values()))
+        moved = {name: mask & ~removed[name] | grown[name] for name, mask in masks.items()}
+        self.move(CountedMasks(moved, {name: surviving[name] + grown.counts[name] for name in masks}), optimizer)
 
-    def _grow(
-        self, num_steps: int, survivors: Mapping[str, Tensor], free: Mapping[str, Tensor], total: int
-    ) -> dict[str, Tensor]:
-        """Masks of `total` random free positions, shared over the layers by their survivors."""
-        surviving = [int(mask.sum()) for mask in survivors.values()]
-        shares = [count / max(1, sum(surviving)) for count in surviving]
-        counts = distribute(total, shares, [int(mask.sum()) for mask in free.values()])
+    def _grow(self, num_steps: int, surviving: Mapping[str, int], total: int) -> CountedMasks:
+        """Masks of `total` random free positions, shared over the layers by their numbers of surviving weights."""
+        shares = [count / max(1, sum(surviving.values())) for count in surviving.values()]
+        free = [mask.numel() - self._masks.counts[name] for name, mask in self._masks.items()]
+        counts = dict(zip(surviving, distribute(total, shares, free), strict=True))
         scores = self.random_scores(f"growth after {num_steps} steps")
-        return {
-            name: keep_largest(scores[name].masked_fill(~free[name], -torch.inf), count)
-            for name, count in zip(free, counts, strict=True)
-        }
+        return masks_by_count({n: s.masked_fill(self._masks[n], -torch.inf) for n, s in scores.items()}, counts)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "threshold": self._threshold}
@@ -98,21 +96,27 @@ class DSR(DynamicPruner):
 
 
 def select_small(
-    magnitudes: Mapping[str, Tensor], masks: Mapping[str, Tensor], threshold: float
-) -> tuple[int, dict[str, Tensor]]:
+    magnitudes: Mapping[str, Tensor], masks: Mapping[str, Tensor], num_free: int, threshold: float
+) -> tuple[int, CountedMasks]:
     """How many active weights are below the threshold, and masks (True = leaves) of those that are removed.
 
-    The largest weight of each layer stays. Not more leave than positions are free, the smallest first.
+    The largest weight of each layer stays. Not more than `num_free` leave, the smallest first.
     """
     below = {}
     for name, magnitude in magnitudes.items():
         small = masks[name] & (magnitude < threshold)
         largest = keep_largest(magnitude.masked_fill(~masks[name], -torch.inf), min(1, magnitude.numel()))
         below[name] = small & ~largest
-    count = sum(int(mask.sum()) for mask in below.values())
-    num_free = sum(int((~mask).sum()) for mask in masks.values())
+    small = _counted(below)
+    count = sum(small.counts.values())
+    if count <= num_free:
+        return count, small
     ranks = {name: (-magnitudes[name]).masked_fill(~below[name], -torch.inf) for name in below}
-    return count, global_masks(ranks, min(count, num_free))
+    return count, _counted(global_masks(ranks, num_free))
+
+
+def _counted(masks: Mapping[str, Tensor]) -> CountedMasks:
+    return CountedMasks(masks, dict(zip(masks, read([mask.sum() for mask in masks.values()]), strict=True)))
 
 
 def adapt(threshold: float, removed: int, goal: float) -> float:

@@ -79,6 +79,4 @@ class Force(IterativeSnip):
         masks = self.allocate(self.scores(), sparsity)
         for name, site in self._masks.sites.items():
             site.weight.copy_(self._dense[name])
-        self._masks.set(masks)
-        wanted = num_kept(self._masks.num_total, sparsity)
-        assert self._masks.num_kept == wanted, f"{self._masks.num_kept} weights kept, {wanted} wanted"
+        self._masks.set(masks, kept=num_kept(self._masks.num_total, sparsity))

@@ -11,7 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..benchmark.api.masks import check_finite
+from ..benchmark.api.masks import CountedMasks
+from ..benchmark.api.transfer import read
 from .bases.dynamic import DynamicPruner, drop_and_grow
 from .parts.allocation import distribute
 from .parts.optimizer_state import momentum, require_momentum
@@ -56,35 +57,47 @@ class SparseMomentum(DynamicPruner):
 
     def update(self, num_steps: int, momenta: Mapping[str, Tensor]) -> None:
         """One update from the absolute momentum of all layers."""
-        check_finite(momenta)
-        shares = momentum_shares(momenta, dict(self._masks.items()))
+        self._masks.check_finite(momenta)
+        counts = self._masks.counts
+        shares = momentum_shares(momenta, dict(self._masks.items()), counts)
         drops = {name: self._num_drop(name, shares[name], self.fraction(num_steps)) for name in momenta}
         if self.redistribution == "none":
             grows = drops
         else:
-            room = [self._masks[name].numel() - int(self._masks[name].sum()) + drops[name] for name in drops]
+            room = [self._masks[name].numel() - counts[name] + drops[name] for name in drops]
             grows = dict(zip(drops, distribute(sum(drops.values()), list(shares.values()), room), strict=True))
         masks = {
-            name: drop_and_grow(mask, self.magnitude(name), momenta[name], drops[name], grows[name])
+            name: drop_and_grow(mask, self.magnitude(name), momenta[name], counts[name] - drops[name], grows[name])
             for name, mask in self._masks.items()
         }
-        self.move(masks, None)
+        self.move(CountedMasks(masks, {name: counts[name] - drops[name] + grows[name] for name in masks}), None)
 
     def _num_drop(self, name: str, share: float, fraction: float) -> int:
-        kept, total = int(self._masks[name].sum()), self._masks[name].numel()
+        kept, total = self._masks.counts[name], self._masks[name].numel()
         layer_sparsity = 1.0 - kept / total
         if layer_sparsity < NEARLY_DENSE and share * len(self._masks.sites) > 1.0:
             fraction = min(fraction, layer_sparsity)
         return min(math.ceil(fraction * kept - 1e-9), max(0, kept - 1))
 
 
-def momentum_shares(momenta: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, float]:
+def momentum_shares(
+    momenta: Mapping[str, Tensor], masks: Mapping[str, Tensor], counts: Mapping[str, int]
+) -> dict[str, float]:
     """Each layer's mean absolute momentum over its active weights, as a share of the sum over layers.
 
-    An empty layer has share 0; equal shares where nothing moves at all.
+    `counts`: how many weights each mask keeps. An empty layer has share 0; equal shares where nothing moves at all.
     """
-    means = {name: float(m[masks[name]].mean()) if masks[name].any() else 0.0 for name, m in momenta.items()}
+    active = [name for name in momenta if counts[name]]
+    found = read([_active_mean(momenta[name], masks[name], counts[name]) for name in active])
+    means = {**dict.fromkeys(momenta, 0.0), **dict(zip(active, found, strict=True))}
     total = sum(means.values())
     if total == 0.0:
         return dict.fromkeys(means, 1.0 / len(means))
     return {name: mean / total for name, mean in means.items()}
+
+
+def _active_mean(momentum: Tensor, mask: Tensor, kept: int) -> Tensor:
+    if momentum.device.type == "cpu":
+        return momentum[mask].mean()
+    # How many numbers an index of booleans takes, the host would wait to know.
+    return momentum.masked_fill(~mask, 0).sum() / kept

@@ -15,6 +15,8 @@ from .parts.fisher import Block, InverseBlock, cut_into_blocks, group_blocks, st
 
 BYTES_PER_GRADIENT = 12
 """Of memory for one entry of one gradient: as it is computed, and in float64."""
+SHARE_OF_FREE_MEMORY = 0.5
+"""Of a GPU. The rest is for the inverses and for what the other runs on it ask for meanwhile."""
 
 
 @dataclass(kw_only=True)
@@ -34,7 +36,8 @@ class WoodFisher(MaskPruner):
         block_size: weights a block, within a layer.
         damping: added to the diagonal of the Fisher matrix.
         update: move the weights that stay.
-        memory_mb: bound on the stored gradients; what does not fit is recomputed layer by layer.
+        memory_mb: what stored gradients may take; on a GPU half of its free memory, if that is more. What does not fit
+            is recomputed group by group, with the same numbers.
     """
 
     label: ClassVar[str] = "WoodFisher"
@@ -81,6 +84,15 @@ class WoodFisher(MaskPruner):
                 site.weight.add_(changes[name].to(site.weight.dtype))
         self._stored, self._inverse_diagonal = [], {}
 
+    def _memory(self) -> int:
+        """Bytes for stored gradients, the same in every process: all of them compute the same groups."""
+        context, allowed = self.context, self.memory_mb * 2**20
+        if context.device.type != "cuda":
+            return allowed
+        free = torch.zeros(context.num_ranks, dtype=torch.int64, device=context.device)
+        free[context.rank] = int(SHARE_OF_FREE_MEMORY * _free_memory(context.device))
+        return max(allowed, int(context.reduce(free).min()))
+
     def _inverses(self) -> Iterator[tuple[Block, InverseBlock]]:
         """Each block with its inverse, where gradients are zero at what was pruned before.
 
@@ -91,7 +103,7 @@ class WoodFisher(MaskPruner):
             return
         sites = self._masks.sites
         blocks = cut_into_blocks({name: site.weight.numel() for name, site in sites.items()}, self.block_size)
-        groups = group_blocks(blocks, self.memory_mb * 2**20 // (BYTES_PER_GRADIENT * self.fisher_gradients))
+        groups = group_blocks(blocks, self._memory() // (BYTES_PER_GRADIENT * self.fisher_gradients))
         masks = {name: mask.contiguous() for name, mask in self._masks.items()}
         for group in groups:
             with torch.enable_grad():
@@ -101,3 +113,9 @@ class WoodFisher(MaskPruner):
                 if len(groups) == 1:
                     self._stored.append((block, inverse))
                 yield block, inverse
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes of a GPU that no process has, and those that this one keeps for tensors to come."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept

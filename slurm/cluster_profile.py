@@ -158,6 +158,11 @@ class Profile(BaseModel):
         return max(1, self.gpus_per_run)
 
     @property
+    def is_on_cpu(self) -> bool:
+        """Whether its jobs have no GPU to compute on."""
+        return self.device == "cpu" or (self.gpus_per_run == 0 and self.gres is None)
+
+    @property
     def minutes(self) -> int:
         """The time limit in minutes, which SLURM counts in."""
         return math.ceil(self.time / 60)

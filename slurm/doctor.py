@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.api.errors import UserError
+from ..benchmark.runs.gpus import MPS_TEXTS
 from .cluster_profile import Profile
 from .code_digest import code_digest
 from .commands import SlurmError, call
@@ -196,6 +197,8 @@ def _probe(profile: Profile, results: Path) -> Iterator[Finding]:
     gpus = ", ".join(seen["gpus"]) or "none"
     needs_gpu = profile.gpus_per_run > 0 and profile.device != "cpu"
     yield Finding("CUDA", seen["cuda"] or not needs_gpu, f"GPUs that torch sees on the node: {gpus}")
+    if profile.runs_per_job > 1 and needs_gpu:
+        yield Finding("MPS", seen["mps"] or None, MPS_TEXTS[seen["mps"]])
 
 
 def _ask_node(profile: Profile, token: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..benchmark.runs.gpus import mps_is_running
 from .code_digest import code_digest
 
 
@@ -41,7 +42,7 @@ def _cuda() -> dict[str, Any]:
 
     available = torch.cuda.is_available()
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())] if available else []
-    return {"torch": torch.__version__, "cuda": available, "gpus": names}
+    return {"torch": torch.__version__, "cuda": available, "gpus": names, "mps": mps_is_running()}
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def follow_in_job(study: str, settings: Settings) -> None:
     for path in settings.plugins:
         add_plugin(path)
     folder = Path.cwd()
-    with joined():
+    with joined(settings.device):
         while (run := next_run()) is not None:
             _compute_along(run, study, settings)
             # Code of a method may have changed it, and the next run's paths may be relative.

@@ -33,7 +33,7 @@ def work_in_job(pipe: Connection, study: str, settings: Settings, index: int) ->
         return
     from ..benchmark.training import distributed
 
-    with distributed.joined():
+    with distributed.joined(settings.device):
         work(pipe, study, settings, index)
         distributed.announce(None)
 

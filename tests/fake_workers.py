@@ -60,3 +60,12 @@ def dies_idle(pipe: Connection, study: str, settings: Settings, index: int) -> N
         pipe.send(Ready())
         os.kill(os.getpid(), signal.SIGKILL)
     works(pipe, study, settings, index)
+
+
+def says_environment(pipe: Connection, study: str, settings: Settings, index: int) -> None:
+    """Ends its run with its device, its GPU and the number of runs at once as the reason."""
+    pipe.send(Ready())
+    while pipe.recv() is not None:
+        found = [os.environ.get(name, "-") for name in ("CUDA_VISIBLE_DEVICES", "PRUNEBENCH_RUNS_AT_ONCE")]
+        time.sleep(0.5)  # so that each worker gets a run
+        pipe.send(Ending("done", " ".join([settings.device, *found])))

@@ -7,13 +7,17 @@ This is the vocabulary that `methods/` and `datasets/` may import. Words: `mask`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from .selection import keep_largest as keep_largest
+from .selection import keep_largest_of as keep_largest_of
+from .selection import kth_largest as kth_largest
 from .sites import Site
+from .transfer import read
 
 
 def num_kept(total: int, sparsity: float) -> int:
@@ -29,81 +33,39 @@ def check_finite(scores: Mapping[str, Tensor]) -> None:
 
     Raises TypeError for scores of another kind, FloatingPointError for NaN and infinity, naming the layer.
     """
+    _check_floats(scores)
+    for (name, score), is_finite in zip(
+        scores.items(), read([torch.isfinite(score).all() for score in scores.values()]), strict=True
+    ):
+        if not is_finite:
+            raise _not_finite(name, int((~torch.isfinite(score)).sum()), score.numel())
+
+
+def _check_floats(scores: Mapping[str, Tensor]) -> None:
     for name, score in scores.items():
         if not score.dtype.is_floating_point:
             raise TypeError(f"scores of layer {name!r} are {score.dtype}; they must be floats, such as score.float()")
-        if not torch.isfinite(score).all():
-            bad = int((~torch.isfinite(score)).sum())
-            raise FloatingPointError(f"{bad} of {score.numel()} scores of layer {name!r} are not finite")
 
 
-def keep_largest(scores: Tensor, kept: int) -> Tensor:
-    """Mask of exactly `kept` entries with the largest scores; ties go to the lower index."""
-    return keep_largest_of([scores], kept)[0]
+def _not_finite(name: str, bad: int, total: int) -> FloatingPointError:
+    return FloatingPointError(f"{bad} of {total} scores of layer {name!r} are not finite")
 
 
-def keep_largest_of(scores: Sequence[Tensor], kept: int) -> list[Tensor]:
-    """Masks of exactly `kept` entries with the largest scores of all tensors together; ties go to the earlier entry.
+class CountedMasks(dict[str, Tensor]):
+    """Masks by name of which the host knows how many weights each keeps, so that it need not ask a GPU."""
 
-    By index, never by threshold: on rounded or zero-inflated weights a threshold keeps or removes whole tie blocks.
-    Linear-time selection finds the cut in one copy of the scores, then only the ties at the cut are settled. The copy
-    is of float32 or, if any score is, of float64: what overflows float32 would be one huge tie.
-
-    Raises ValueError for a number that cannot be kept, TypeError for scores that are not floats: whole numbers above
-    2**24 would tie in float32.
-    """
-    total = sum(score.numel() for score in scores)
-    if not 0 <= kept <= total:
-        raise ValueError(f"cannot keep {kept} of {total} weights")
-    if kept in (0, total):
-        return [torch.full(score.shape, kept > 0, dtype=torch.bool, device=score.device) for score in scores]
-    scores = [score.detach() for score in scores]
-    for score in scores:
-        if not score.dtype.is_floating_point:
-            raise TypeError(f"scores are {score.dtype}; they must be floats")
-    dtype = torch.float64 if any(score.dtype == torch.float64 for score in scores) else torch.float32
-    cut = kth_largest(_flat_copy(scores, total, dtype), kept)
-    masks = [(score.to(dtype) > cut).contiguous() for score in scores]
-    missing = kept - sum(_count(mask) for mask in masks)
-    for mask, score in zip(masks, scores, strict=True):
-        # There may be as many ties as weights: no more are looked for than needed.
-        if missing == 0:
-            break
-        chosen = _positions((score.to(dtype) == cut).reshape(-1))[:missing]
-        mask.view(-1)[chosen] = True
-        missing -= len(chosen)
-    return masks
+    def __init__(self, masks: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
+        super().__init__(masks)
+        self.counts = dict(counts)
 
 
-def _flat_copy(scores: Sequence[Tensor], total: int, dtype: torch.dtype) -> Tensor:
-    flat = torch.empty(total, dtype=dtype, device=scores[0].device)
-    for part, score in zip(flat.split([score.numel() for score in scores]), scores, strict=True):
-        part.view(score.shape).copy_(score)
-    return flat
+@dataclass(frozen=True)
+class Inspected:
+    """Weights of a layer: how many are kept, not zero although they are pruned, and not finite."""
 
-
-def kth_largest(flat: Tensor, k: int) -> Tensor:
-    """The k-th largest value, k >= 1. May reorder `flat`: on a CPU it is numpy's introselect in place.
-
-    That is 10 to 30 times faster than torch's ways there (benchmark/perf/selection.py measures it).
-    """
-    if flat.device.type == "cpu":
-        values = (flat.to(torch.float32) if flat.dtype == torch.bfloat16 else flat).numpy()
-        position = len(values) - k
-        values.partition(position)
-        return torch.as_tensor(np.asarray(values[position]), dtype=flat.dtype)
-    return flat.kthvalue(flat.numel() - k + 1).values
-
-
-def _count(mask: Tensor) -> int:
-    # numpy counts and finds booleans several times faster than torch on a CPU
-    return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.sum())
-
-
-def _positions(mask: Tensor) -> Tensor:
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.nonzero().squeeze(1)
+    kept: int
+    leaked: int
+    not_finite: int
 
 
 class Masks:
@@ -117,6 +79,9 @@ class Masks:
         self.sites = {site.name: site for site in sites}
         self._masks = {name: torch.ones_like(site.weight, dtype=torch.bool) for name, site in self.sites.items()}
         self._factors: list[Tensor] | None = None
+        self._counts: dict[str, int] | None = {name: mask.numel() for name, mask in self._masks.items()}
+        self._expected: int | None = None
+        self._unusable: dict[str, tuple[Tensor, int]] = {}
 
     def __getitem__(self, name: str) -> Tensor:
         return self._masks[name]
@@ -128,8 +93,11 @@ class Masks:
         return self._masks.items()
 
     @torch.no_grad()
-    def set(self, masks: Mapping[str, Tensor]) -> None:
-        """Replace the masks of the named sites (the others stay) and zero what they remove."""
+    def set(self, masks: Mapping[str, Tensor], kept: int | None = None) -> None:
+        """Replace the masks of the named sites (the others stay) and zero what they remove.
+
+        `kept`: what all masks together must keep then. AssertionError if they do not, on a GPU by the next `inspect`.
+        """
         for name, mask in masks.items():
             if mask.shape != self._masks[name].shape or mask.dtype != torch.bool:
                 raise ValueError(
@@ -138,10 +106,20 @@ class Masks:
                 )
             # preserve_format keeps channels_last strides, so that the foreach product stays on its fast path
             self._masks[name] = torch.empty_like(self._masks[name]).copy_(mask)
+        self._note(masks, kept)
         # The next `apply` makes the factors, so that they take no memory while a method scores in rounds.
         self._factors = None
         for name, site in self.sites.items():
             site.weight.mul_(self._masks[name])
+
+    def _note(self, masks: Mapping[str, Tensor], kept: int | None) -> None:
+        """What the host knows of the masks now."""
+        old = {name: count for name, count in (self._counts or {}).items() if name not in masks}
+        counts = {**old, **(masks.counts if isinstance(masks, CountedMasks) else {})}
+        self._counts = {name: counts[name] for name in self._masks} if counts.keys() == self._masks.keys() else None
+        self._expected = kept
+        if kept is not None and all(mask.device.type == "cpu" for mask in self._masks.values()):
+            assert self.num_kept == kept, f"{self.num_kept} weights kept, {kept} wanted"
 
     @torch.no_grad()
     def apply(self) -> None:
@@ -158,16 +136,55 @@ class Masks:
         """Free the factors of `apply`, which are as large as the weights; the next `apply` makes them again."""
         self._factors = None
 
+    def check_finite(self, scores: Mapping[str, Tensor]) -> None:
+        """As the function of this name; on a GPU it does not wait, and the next `inspect` raises the error."""
+        on_host = {name: score for name, score in scores.items() if score.device.type == "cpu"}
+        check_finite(on_host)
+        _check_floats(scores)
+        for name in scores.keys() - on_host.keys():
+            bad = torch.isfinite(scores[name]).logical_not_().sum()
+            before, _ = self._unusable.get(name, (0, 0))
+            self._unusable[name] = bad + before, scores[name].numel()
+
+    @torch.no_grad()
+    def inspect(self) -> dict[str, Inspected]:
+        """What is true of each layer. The host waits once for a GPU, whatever the number of layers.
+
+        Raises FloatingPointError for scores, and AssertionError for masks, that were not looked at before.
+        """
+        numbers = [bad for bad, _ in self._unusable.values()]
+        for name, site in self.sites.items():
+            weight, mask = site.weight, self._masks[name]
+            leaked = weight.masked_fill(mask, 0).count_nonzero()
+            numbers += [mask.sum(), leaked, torch.isfinite(weight).logical_not_().sum()]
+        found = iter(read(numbers))
+        for (name, (_, total)), bad in zip(self._unusable.items(), found, strict=False):
+            if bad:
+                raise _not_finite(name, bad, total)
+        self._unusable.clear()
+        layers = {name: Inspected(next(found), next(found), next(found)) for name in self.sites}
+        self._counts = {name: layer.kept for name, layer in layers.items()}
+        kept = self.num_kept
+        assert self._expected in (None, kept), f"{kept} weights kept, {self._expected} wanted"
+        return layers
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many weights each mask keeps. The host may have to wait for a GPU, once for every change of masks."""
+        if self._counts is None:
+            self._counts = dict(zip(self._masks, read([mask.sum() for mask in self._masks.values()]), strict=True))
+        return self._counts
+
     @property
     def num_kept(self) -> int:
-        return sum(int(mask.sum()) for mask in self._masks.values())
+        return sum(self.counts.values())
 
     @property
     def num_total(self) -> int:
         return sum(mask.numel() for mask in self._masks.values())
 
     def densities(self) -> dict[str, float]:
-        return {name: float(mask.sum()) / mask.numel() for name, mask in self._masks.items()}
+        return {name: count / self._masks[name].numel() for name, count in self.counts.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
         return {name: mask.clone() for name, mask in self._masks.items()}

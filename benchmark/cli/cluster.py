@@ -93,6 +93,8 @@ def submit(
     )
     if dry_run and recompute:
         raise UserError("--recompute cannot be combined with --dry-run: it marks runs in the results folder")
+    if chosen.is_on_cpu:
+        _check_precisions(opened.runs)
     if dry_run:
         found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
         rehearse(found.runs, reads_weights=False)
@@ -164,6 +166,14 @@ def _check_networks(runs: Sequence[Run]) -> None:
 
     for line in warnings(sizes_by_network(runs)):
         say(line)
+
+
+def _check_precisions(runs: Sequence[Run]) -> None:
+    import torch
+
+    from ..training.precision import check_precisions
+
+    check_precisions([run.recipe.precision for run in runs], torch.device("cpu"))
 
 
 def _explain(study: str, found: Choice) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import signal
 import time
@@ -18,6 +17,7 @@ from ..analysis.plain_text import one_line
 from ..api.errors import UserError
 from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
+from ..runs.gpus import default_jobs
 from ..runs.leftovers import remove_caches, tidy
 from ..runs.settings import MAX_THREADS, Compile, Log, MemoryFormat, Settings, check_device_name
 from ..runs.store import Store
@@ -43,16 +43,6 @@ from .time_limit import open_limit, say_left, time_limit_option
 def _device_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
     check_device_name(name)
     return name
-
-
-def _default_jobs(device: str) -> int:
-    """Processes on this machine: one a core on the CPU, one a GPU elsewhere (asked without loading torch)."""
-    if device == "cpu" or not (Path("/proc/driver/nvidia").exists() or device.startswith("cuda")):
-        return len(os.sched_getaffinity(0))
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = Path("/proc/driver/nvidia/gpus")
-    count = len(visible.split(",")) if visible else (len(list(gpus.iterdir())) if gpus.exists() else 1)
-    return max(1, count)
 
 
 @click.command
@@ -137,7 +127,7 @@ def run(
     limit = None if time_limit is None else open_limit(time_limit, begin, made, store)
     try:
         with _gentle_kill():
-            endings = compute(made, settings, jobs or _default_jobs(device), limit)
+            endings = compute(made, settings, jobs or default_jobs(device), limit)
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command continues from here")
         raise click.exceptions.Exit(130) from None

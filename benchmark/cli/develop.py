@@ -100,9 +100,13 @@ def _packages() -> dict[str, str]:
 def _machine(results: Path) -> dict[str, Any]:
     from ...datasets.registry import check as check_data
     from ...datasets.registry import dataset_names
+    from ..runs.gpus import MPS_TEXTS, mps_is_running, visible_gpus
 
     found: dict[str, Any] = {"cores": len(os.sched_getaffinity(0))}
     found["gpu"] = _gpu()
+    if gpus := visible_gpus():
+        found["gpus visible"] = f"{len(gpus)}: {', '.join(gpus)}"
+        found["mps"] = MPS_TEXTS[mps_is_running()]
     missing = [command for command in ("sbatch", "squeue", "scancel") if shutil.which(command) is None]
     found["slurm"] = f"no: {', '.join(missing)} not found" if missing else "yes"
     parent = next(p for p in (results.resolve(), *results.resolve().parents) if p.exists())

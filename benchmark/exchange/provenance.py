@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-FACTS = ("prunebench", "revision", "python", "device_name", "instructions", "threads", "deterministic")
+FACTS = ("prunebench", "revision", "python", "device_name", "instructions", "tf32", "threads", "deterministic")
 """What may change a number of the same run; versions of packages are compared as well."""
 
 DATA = "data fingerprint"

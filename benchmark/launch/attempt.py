@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import traceback
@@ -125,6 +126,9 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
         record["traceback"] = "" if isinstance(error, UserError) else traceback.format_exc()[-4000:]
     finally:
         leave_if_forked()
+    if ending.outcome != "done":
+        # A network with parametrisations refers to itself until its pruner is detached. The next run needs its memory.
+        gc.collect()
     ended = {"end": now(), "outcome": ending.outcome, "reason": ending.reason, "retryable": ending.retryable}
     try:
         folder.write_attempt(index, {**record, **ended})

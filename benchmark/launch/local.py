@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from .pool import WorkerPool
 from .run_queue import RunQueue, make_queue
 from .time_limit import TimeLimit
 from .worker import ReadData
+from .worker_environment import changed_environment
 from .worker_limit import NoWorker
 from .worker_process import signals_blocked
 
@@ -150,14 +150,6 @@ def _blocked(parent: Run, reason: str) -> Ending:
 @contextlib.contextmanager
 def _worker_environment(settings: Settings) -> Iterator[None]:
     """Around the start of a worker: its number of threads, and Ctrl-C held back until the worker ignores it."""
-    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(settings.threads)))
-    try:
-        with signals_blocked({signal.SIGINT}):
-            yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    threads = {name: str(settings.threads) for name in THREAD_VARIABLES}
+    with changed_environment(threads), signals_blocked({signal.SIGINT}):
+        yield

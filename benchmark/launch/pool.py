@@ -18,6 +18,7 @@ from ..runs.store import Store
 from .attempt import Ending
 from .retries import Retries
 from .worker import CannotStart, DataRead, Note, ReadData, Ready, Work, work
+from .worker_environment import environment_of_worker
 from .worker_limit import NoWorker, WorkerLimit
 from .worker_process import (
     Worker,
@@ -118,8 +119,8 @@ class WorkerPool:
         while self._limit.may_start(self.workers):
             index = self._limit.next_index(self.workers)
             try:
-                with self.starting():
-                    worker = start_worker(index, self.target, self.study, self.settings)
+                with self.starting(), environment_of_worker(index, self.num_workers, self.settings) as settings:
+                    worker = start_worker(index, self.target, self.study, settings)
             except OSError as error:
                 self._limit.note_failed_start(str(error), self.workers)
             else:

@@ -9,7 +9,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -78,10 +78,10 @@ def run_process(target: Callable[..., None], *arguments: Any) -> None:
     leave(0)
 
 
-def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
+def work(pipe: Connection, study: str, settings: Settings, _index: int) -> None:
     """Receive runs as plain data, and send epochs and endings, until the parent ends.
 
-    `index`: the number of this worker among those that run at once.
+    What depends on the worker's number stands in the environment that it is started with: see `worker_environment`.
     """
     # Ctrl-C reaches the whole process group; only the parent handles it, so that a checkpoint is written first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -96,7 +96,7 @@ def work(pipe: Connection, study: str, settings: Settings, index: int) -> None:
             pipe.send(message)
 
     try:
-        settings = _prepared(settings, index)
+        _prepare(settings)
     except Exception as error:
         problem = error if isinstance(error, UserError) else None
         send(CannotStart(f"{type(error).__name__}: {error}".split("\n")[0][:500], problem))
@@ -113,18 +113,14 @@ def _end_with_parent() -> None:
         threading.Thread(target=end_after_parent, args=arguments, daemon=True, name="parent watch").start()
 
 
-def _prepared(settings: Settings, index: int) -> Settings:
-    """Load torch and plug-ins, and choose the device, without which no run can be computed."""
-    import torch
-
+def _prepare(settings: Settings) -> None:
+    """Load torch and plug-ins, and look for the device, without which no run can be computed."""
     from ...methods.registry import add_plugin
     from ..training.harness import choose_device
 
     for path in settings.plugins:
         add_plugin(path)
-    settings = own_gpu(settings, index, torch.cuda.device_count())
     choose_device(settings.device)
-    return settings
 
 
 def _compute_all(pipe: Connection, send: Callable[[object], None], study: str, settings: Settings) -> None:
@@ -142,21 +138,16 @@ def _compute_all(pipe: Connection, send: Callable[[object], None], study: str, s
             return
 
 
-def own_gpu(settings: Settings, index: int, num_gpus: int) -> Settings:
-    """Workers take the GPUs of the machine in turn, unless the settings name one of them."""
-    if settings.device in ("auto", "cuda") and num_gpus > 1:
-        return replace(settings, device=f"cuda:{index % num_gpus}")
-    return settings
-
-
 def _look(task: ReadData, study: str, settings: Settings) -> DataRead:
     """What the user can fix, or has to know; what else goes wrong is a run's own to fail with."""
     from ..preflight.network_checks import sizes_of
     from ..preflight.networks import warnings
-    from ..training.harness import check_start, read_data
+    from ..training.harness import check_start, choose_device, read_data
+    from ..training.precision import check_precisions
 
     rehearsed = [from_dict(each) for each in task.rehearsed]
     try:
+        check_precisions([run.recipe.precision for run in rehearsed], choose_device(settings.device))
         with reading_from(data_root(settings.data_root)):
             rehearse(rehearsed)
             told = tuple(warnings(sizes_of(rehearsed)))

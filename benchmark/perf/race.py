@@ -178,7 +178,7 @@ def race(course: Course, samples: int, repeats: int, threads: int, precision: Pr
 
 def _our_epoch(training: Training, split: ClockedSplit) -> float:
     split.waited = 0.0
-    training.run_round(0, 0)
+    training.run_round(0, 0, lambda record, optimizer: None)
     return split.waited
 
 
@@ -199,10 +199,7 @@ def _ours(course: Course, split: ResidentSplit, recipe: Recipe, compile: Compile
     pruner = Masked(sparsity=SPARSITY)
     pruner.attach(context_of(model, course.shape, num_classes=10))
     pruner.begin_round(0)
-    training = Training(
-        model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, compile=compile,
-        on_epoch=lambda record, optimizer: None,
-    )  # fmt: skip
+    training = Training(model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, compile=compile)
     return training, {name: mask.clone() for name, mask in pruner.masks.items()}
 
 

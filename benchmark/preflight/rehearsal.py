@@ -1,7 +1,7 @@
 """Try before anything runs whether every network takes its options, and every method its network.
 
 Each combination is tried once, on networks that have shapes and no values. Seeds make no difference, and of a recipe
-only the number of epochs does. Importing this module imports no torch.
+only the number of epochs does, and the precision, which not every device has. Importing this module imports no torch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def representatives(runs: Iterable[Run]) -> list[Run]:
 
 def _combination(run: Run) -> Hashable:
     network = (run.dataset, run.dataset_options, run.model, run.model_options)
-    return (*network, run.method, run.method_options, run.sparsity, run.recipe.epochs)
+    return (*network, run.method, run.method_options, run.sparsity, run.recipe.epochs, run.recipe.precision)
 
 
 def rehearse(runs: Iterable[Run], *, reads_weights: bool = True) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from .gpus import mps_is_running
 
 PACKAGES = ("torch", "torchvision", "numpy")
 SLURM_VARIABLES = (
@@ -69,10 +70,20 @@ def device_facts(device: Any) -> dict[str, Any]:
         "instructions": None if is_cuda else _instructions(),
         "cuda": torch.version.cuda if is_cuda else None,
         "cudnn": torch.backends.cudnn.version() if is_cuda else None,
-        "tf32": torch.backends.cuda.matmul.allow_tf32 if is_cuda else None,
+        "tf32": _uses_tf32() if is_cuda else None,
+        "mps": mps_is_running() if is_cuda else None,
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
+
+
+def _uses_tf32() -> dict[str, bool]:
+    """torch has a switch for each kind of operation; results of earlier versions have that of products alone."""
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    products, convolutions = torch.backends.cuda.matmul.fp32_precision, cudnn.conv.fp32_precision
+    return {"matmul": products == "tf32", "convolution": convolutions == "tf32"}
 
 
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")

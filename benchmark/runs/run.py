@@ -18,7 +18,7 @@ DENSE = "dense"
 
 Options = Mapping[str, Any]
 Optimizer = Literal["sgd", "adam", "adamw"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 """Stored runs of earlier versions may also have `auto`: their results are read, but they cannot be computed."""
 
 
@@ -28,7 +28,9 @@ class Recipe:
 
     `schedule` is evaluated once per `lr_update`; warm-up is linear, lr * (i + 1) / warm-up, as in the paper's code.
     `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: bfloat16` is
-    torch's autocast. `clip_norm` bounds the norm of the gradients that move weights (0: off).
+    torch's autocast. `tf32` is float32 in which the products and convolutions of a GPU round their factors to 10 bits
+    after the point, in scores too; a CPU refuses it. `clip_norm` bounds the norm of the gradients that move weights
+    (0: off).
     """
 
     epochs: int

@@ -13,10 +13,13 @@ from ..runs.run import Run
 from .memory import keep_freed
 from .memory_format import choose_memory_format
 from .optimizer import FUSED_DEVICES
+from .precision import check_precisions, set_precision
 from .step import Step
 
 WARMUP_STEPS = 2
 SECONDS = 5.0
+NUM_WAITS = 8
+"""Of the host for a GPU during a measurement, about."""
 
 
 def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> float:
@@ -24,6 +27,8 @@ def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> 
     torch.set_num_threads(threads)
     info = describe(run.dataset, **dict(run.dataset_options))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    check_precisions([run.recipe.precision], device)
+    set_precision(run.recipe.precision)
     keep_freed(device)
     options = {key: value for key, value in run.model_options if key != "weights"}
     model = create_model(run.model, num_classes=info.num_classes, input_shape=info.input_shape, **options).to(device)
@@ -37,12 +42,15 @@ def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> 
     for index in range(WARMUP_STEPS):
         step(index, inputs, targets)
     _synchronize(device)
-    begin, steps = time.perf_counter(), 0
-    while time.perf_counter() - begin < seconds:
-        step(steps, inputs, targets)
+    begin, steps, at_once, taken = time.perf_counter(), 0, 1, 0.0
+    while taken < seconds:
+        for index in range(steps, steps + at_once):
+            step(index, inputs, targets)
+        # A step that is waited for leaves the GPU idle until the next one is queued.
         _synchronize(device)
-        steps += 1
-    return steps * batch_size / (time.perf_counter() - begin)
+        steps, taken = steps + at_once, time.perf_counter() - begin
+        at_once = max(1, int(steps / taken * seconds / NUM_WAITS)) if device.type == "cuda" else 1
+    return steps * batch_size / taken
 
 
 def _synchronize(device: torch.device) -> None:

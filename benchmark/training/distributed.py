@@ -47,13 +47,22 @@ def is_leader() -> bool:
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[None]:
-    """Join the processes that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; nothing for one process."""
+def joined(device_name: str) -> Iterator[None]:
+    """Join the processes that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; nothing for one process.
+
+    `device_name`: as in the settings.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    # Orders and stop flags are small CPU tensors even if the network is on a GPU.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+    if device_name == "cpu" or not torch.cuda.is_available():
+        dist.init_process_group("gloo", timeout=TIMEOUT)
+    else:
+        # NCCL is told its GPU: it would guess by the rank, and take GPU 0 in every process that guesses alike.
+        device = _local_gpu()
+        torch.cuda.set_device(device)
+        # Orders and stop flags are small CPU tensors even if the network is on a GPU.
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=TIMEOUT, device_id=device)
     try:
         yield
     finally:
@@ -64,6 +73,10 @@ def own_device(device: torch.device) -> torch.device:
     """The GPU of this process among those of its node; a device that is named with its number is kept."""
     if not is_active() or device.type != "cuda" or device.index is not None:
         return device
+    return _local_gpu()
+
+
+def _local_gpu() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 

@@ -20,7 +20,7 @@ from .run_data import check_start as check_start
 from .run_data import read_data as read_data
 from .session import Session
 from .setup import choose_device as choose_device
-from .setup import prepare
+from .setup import own_device, prepare
 from .watch import Interrupted as Interrupted
 from .watch import Watch as Watch
 
@@ -33,16 +33,20 @@ def execute(run: Run, study: str, settings: Settings, watch: Watch) -> dict[str,
     """
     distributed.announce(run)
     take_process()
+    # Its first call imports a part of torch that keeps the frames of its callers: those of no network yet.
+    torch.use_deterministic_algorithms(settings.deterministic)
     try:
-        with torch.random.fork_rng():
-            return _compute(run, study, settings, watch)
+        device = own_device(settings)
+        # of no other GPU: to read the state of its generator would create a context there
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            return _compute(run, study, settings, watch, device)
     finally:
         leave_if_forked()
 
 
-def _compute(run: Run, study: str, settings: Settings, watch: Watch) -> dict[str, Any]:
+def _compute(run: Run, study: str, settings: Settings, watch: Watch, device: torch.device) -> dict[str, Any]:
     begin = time.perf_counter()
-    setup = prepare(run, study, settings)
+    setup = prepare(run, study, settings, device)
     session = Session(setup, watch, begin)
     session.train()
     setup.pruner.detach()

@@ -10,14 +10,14 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from ..api.data import Data
+from ..api.data import Data, Split
 from ..api.pruner import Pruner
 from ..runs.run import Recipe as Recipe
 from ..runs.run import derive_seed
 from ..runs.settings import Compile
 from . import distributed
 from .clock import Clock
-from .evaluate import evaluate
+from .evaluate import Evaluation, evaluate
 from .measure import Diverged, check_masks
 from .optimizer import make_optimizer, set_rate
 from .own_process import leave_if_forked
@@ -28,6 +28,9 @@ def num_steps(num_samples: int, batch_size: int) -> int:
     """Optimiser steps an epoch. A last batch of one sample is left out: batch norm cannot take it."""
     full, rest = divmod(num_samples, batch_size)
     return full + (1 if rest > 1 or (full == 0 and rest) else 0)
+
+
+OnEpoch = Callable[[dict[str, Any], torch.optim.Optimizer], None]
 
 
 @dataclass(kw_only=True)
@@ -42,11 +45,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One run's training: model, pruner (attached), data and recipe, and how to report and to stop.
-
-    `on_epoch(record, optimizer)` is called after every epoch; `progress` is then the position to resume from. It stops
-    the training by raising an exception.
-    """
+    """One run's training: model, pruner (attached), data and recipe."""
 
     model: nn.Module
     pruner: Pruner
@@ -54,7 +53,6 @@ class Training:
     recipe: Recipe
     seed: int
     device: torch.device
-    on_epoch: Callable[[dict[str, Any], torch.optim.Optimizer], None]
     clock: Clock = field(default_factory=Clock)
     compile: Compile = "none"
     progress: Progress = field(default_factory=Progress)
@@ -63,15 +61,18 @@ class Training:
     def steps_per_epoch(self) -> int:
         return num_steps(len(self.data.train), self.recipe.batch_size)
 
-    def run(self, optimizer_state: dict[str, Any] | None = None) -> None:
+    def run(self, on_epoch: OnEpoch, optimizer_state: dict[str, Any] | None = None) -> None:
         """Train all rounds, beginning at `progress`. An optimiser state from a checkpoint resumes the round it is from.
+
+        `on_epoch(record, optimizer)` is called after every epoch; `progress` is then the position to resume from. It
+        stops the training by raising an exception.
 
         Raises Diverged, RuntimeError for masks that do not hold, or whatever the method raises.
         """
         for index in range(self.progress.round, self.pruner.rounds):
             if optimizer_state is None:
                 self._begin_round(index)
-            self.run_round(index, self.progress.epoch, optimizer_state)
+            self.run_round(index, self.progress.epoch, on_epoch, optimizer_state)
             optimizer_state = None
 
     def _begin_round(self, index: int) -> None:
@@ -85,15 +86,19 @@ class Training:
             progress.pruned = self.measure_test() if self.pruner.masks is not None else progress.before
         progress.round, progress.epoch = index, self.pruner.first_epoch(index)
 
-    def run_round(self, index: int, first_epoch: int, optimizer_state: dict[str, Any] | None = None) -> None:
+    def run_round(
+        self, index: int, first_epoch: int, on_epoch: OnEpoch, optimizer_state: dict[str, Any] | None = None
+    ) -> None:
         """Train from `first_epoch` to the end of the recipe with a new optimiser, or one restored from a checkpoint."""
         optimizer = make_optimizer(self.recipe, self.pruner, self.device)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
         distributed.check_shares(len(self.data.train), self.recipe.batch_size)
+        network = distributed.parallel(self.model)
         step = Step(
-            network=self._compiled(distributed.parallel(self.model)), pruner=self.pruner, optimizer=optimizer,
-            recipe=self.recipe, device=self.device, clock=self.clock,
+            network=self._compiled(network), pruner=self.pruner, optimizer=optimizer, recipe=self.recipe,
+            device=self.device, clock=self.clock, plain=None if self.compile == "none" else network,
+            full_size=min(self.recipe.batch_size, len(self.data.train)) // distributed.world(),
         )  # fmt: skip
         for epoch in range(first_epoch, self.recipe.epochs):
             # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
@@ -108,7 +113,7 @@ class Training:
             leave_if_forked()
             self._check()
             self.progress.round, self.progress.epoch = index, epoch + 1
-            self.on_epoch(record, optimizer)
+            on_epoch(record, optimizer)
 
     def _compiled(self, network: nn.Module) -> nn.Module:
         """Shares its parameters with `network`; evaluation and scores go on with the plain one."""
@@ -140,8 +145,7 @@ class Training:
 
     def _evaluate_epoch(self) -> dict[str, Any]:
         """Validation and test after each epoch. The test numbers are only ever reported."""
-        validation = evaluate(self.model, self.data.validation, self.recipe, self.device)
-        test = evaluate(self.model, self.data.test, self.recipe, self.device)
+        validation, test = self._evaluate(self.data.validation, self.data.test)
         return {
             "validation_accuracy": validation.accuracy,
             "validation_loss": validation.loss,
@@ -153,8 +157,11 @@ class Training:
     def measure_test(self) -> dict[str, Any]:
         """The current accuracy, top-5 accuracy and loss on the test set."""
         with self.clock.measure("evaluate"):
-            test = evaluate(self.model, self.data.test, self.recipe, self.device)
+            (test,) = self._evaluate(self.data.test)
         return {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss}
+
+    def _evaluate(self, *splits: Split) -> list[Evaluation]:
+        return evaluate(self.model, splits, self.recipe, self.device, self.data.input_shape)
 
     def _check(self) -> None:
         """Pruned weights are zero, and every process has the same masks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 
 from ..api.masks import num_kept
 from ..api.pruner import Pruner
-from ..api.sites import find_sites
+from ..api.sites import Site, find_sites
+from ..api.transfer import read
 from ..models.count_macs import count_macs
 
 
@@ -20,17 +22,17 @@ class Diverged(Exception):
 def check_masks(pruner: Pruner, *, at_end: bool) -> None:
     """Weights outside the masks are exactly zero; at the end the number kept is exactly that of the target.
 
-    Raises Diverged for weights that are not finite (no mask makes these zero), RuntimeError otherwise.
+    Raises Diverged for weights that are not finite (no mask makes these zero), RuntimeError otherwise; and what
+    `Masks.inspect` raises.
     """
     masks = pruner.masks
     if masks is None:
         return
-    for name, site in masks.sites.items():
-        if not torch.isfinite(site.weight.detach()).all():
+    for name, layer in masks.inspect().items():
+        if layer.not_finite:
             raise Diverged(f"weights of layer {name!r} are not finite")
-        leaked = int((site.weight.detach().masked_select(~masks[name]) != 0).sum())
-        if leaked:
-            raise RuntimeError(f"{leaked} pruned weights of layer {name!r} are not zero")
+        if layer.leaked:
+            raise RuntimeError(f"{layer.leaked} pruned weights of layer {name!r} are not zero")
     if at_end and pruner.reaches_target:
         wanted = num_kept(masks.num_total, pruner.sparsity)
         if masks.num_kept != wanted:
@@ -49,28 +51,28 @@ def check_finite_state(model: nn.Module) -> None:
 
 def kept_by_layer(model: nn.Module, pruner: Pruner) -> dict[str, tuple[int, int]]:
     """(kept, total) of each prunable layer: of its mask, or of its non-zero weights where the method has no masks."""
-    masks = pruner.masks
-    counts = {}
-    for site in find_sites(model):
-        weight = site.weight.detach()
-        if masks is not None and site.name in masks.sites:
-            kept = masks[site.name].sum()
-        elif masks is not None:
-            kept = torch.tensor(weight.numel())
-        else:
-            kept = (weight != 0).sum()
-        counts[site.name] = (int(kept), weight.numel())
-    return counts
+    sites = find_sites(model)
+    totals = {site.name: site.weight.numel() for site in sites}
+    if pruner.masks is not None:
+        counts = {**totals, **pruner.masks.counts}
+    else:
+        counts = _nonzero_by_layer(sites)
+    return {name: (counts[name], total) for name, total in totals.items()}
+
+
+def _nonzero_by_layer(sites: Sequence[Site]) -> dict[str, int]:
+    counts = read([site.weight.detach().count_nonzero() for site in sites])
+    return dict(zip([site.name for site in sites], counts, strict=True))
 
 
 def count_layers(model: nn.Module, pruner: Pruner, input_shape: tuple[int, ...]) -> list[dict[str, Any]]:
     """One record a prunable layer of the detached network: shape, kept, total, zeros among the kept, dense MACs."""
     macs = count_macs(model, input_shape)
     counts = kept_by_layer(model, pruner)
+    nonzero = _nonzero_by_layer(find_sites(model))
     layers = []
     for site in find_sites(model):
         kept, total = counts[site.name]
-        nonzero = int((site.weight.detach() != 0).sum())
         layers.append(
             {
                 "name": site.name,
@@ -78,7 +80,7 @@ def count_layers(model: nn.Module, pruner: Pruner, input_shape: tuple[int, ...])
                 "total": total,
                 "kept": kept,
                 "density": kept / total,
-                "zeros_kept": kept - nonzero,
+                "zeros_kept": kept - nonzero[site.name],
                 "macs": macs[site.name],
             }
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ...datasets.parts.decode_workers import RUNS_AT_ONCE
 from ...methods.registry import plugin_sources
 from ..api.pruner import Pruner
 from ..models.count_macs import sparse_macs
@@ -97,27 +98,28 @@ def _changed_since_submission() -> bool | None:
 
 
 def _execution(setup: Setup) -> dict[str, Any]:
-    """How it was computed: what changes numbers by rounding, or speed."""
+    """How it was computed: what changes numbers by rounding, or speed. `runs_at_once` shared the machine's GPUs."""
     return {
         "precision": setup.run.recipe.precision,
         "memory_format": name_of(setup.networks.memory_format),
         "compile": setup.settings.compile,
         "keeps_freed_memory": setup.keeps_freed,
+        "runs_at_once": int(os.environ.get(RUNS_AT_ONCE, "1")),
     }
 
 
 def _cost(setup: Setup, session: Session) -> dict[str, Any]:
     """Epochs, multiply-adds and seconds of this run; those of the shared dense training are under `parent`."""
-    parent, clock = setup.start.cost, setup.clock
+    parent, spent = setup.start.cost, setup.clock.seconds()
     own = training_cost(session.history, sum(setup.model_macs.values()), len(setup.data.train))
     return {
         **own,
         "parent": {key: parent[key] for key in own} if parent else None,
         "seconds": session.seconds,
-        "train_seconds": clock.train,
-        "evaluate_seconds": clock.evaluate,
-        "prune_seconds": clock.prune,
-        "mask_seconds": clock.masks,
+        "train_seconds": spent["train"],
+        "evaluate_seconds": spent["evaluate"],
+        "prune_seconds": spent["prune"],
+        "mask_seconds": spent["masks"],
         "peak_memory_bytes": memory.peak(setup.device),
         "resumed": session.resumed,
     }

@@ -51,7 +51,6 @@ class Session:
             device=setup.device,
             clock=setup.clock,
             compile=setup.settings.compile,
-            on_epoch=self._after_epoch,
         )
 
     @property
@@ -63,7 +62,7 @@ class Session:
         """All rounds that are left. Raises Interrupted after a stop."""
         leave_if_forked()
         try:
-            self.training.run(self._resume())
+            self.training.run(self._after_epoch, self._resume())
         finally:
             leave_if_forked()
             if self._log is not None:
@@ -102,7 +101,7 @@ class Session:
             **training_state(self.training, optimizer),
             "history": self.history,
             "seconds": self.seconds,
-            "clock": vars(setup.clock),
+            "clock": setup.clock.seconds(),
             "resumed": self.resumed,
             "data": {"fingerprint": setup.data.fingerprint, "root": setup.origin.root},
             "code": self.code,
@@ -133,7 +132,7 @@ class Session:
         self.code = self.code if state.get("code") else {}
         self.start = state.get("start")
         self._seconds_before, self.resumed = state["seconds"], state["resumed"] + 1
-        vars(setup.clock).update(state["clock"])
+        setup.clock.restore(state["clock"])
         optimizer_state = restore(self.training, state)
         self._rewrite_history(state["history"])
         return optimizer_state

@@ -5,26 +5,26 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch import nn
 
 from ...methods.registry import create
 from ..api.data import Data
-from ..api.errors import DeviceMissing, UserError
+from ..api.errors import DeviceMissing
 from ..api.pruner import Pruner
 from ..models.count_macs import count_macs
 from ..models.outside import Sizes, count_parameters
-from ..runs.run import Precision, Recipe, Run
+from ..runs.run import Run
 from ..runs.run_code import Code, CodeReader
 from ..runs.run_folder import RunFolder
 from ..runs.settings import Settings, check_device_name
 from ..runs.store import Store
 from . import distributed, memory
-from .clock import Clock
+from .clock import Clock, clock_for
 from .context import make_context
 from .networks import Networks, Start
+from .precision import check_precisions, set_precision
 from .run_data import check_start, origin_of_data, read_data
 from .same_data import DataOrigin
 
@@ -75,14 +75,23 @@ class Setup:
     clock: Clock
 
 
-def prepare(run: Run, study: str, settings: Settings) -> Setup:
-    """Read the data, build the network and attach the method. Raises UserError for what the user can fix."""
-    _check_precision(run.recipe)
-    store, clock = Store(settings.results), Clock()
+def own_device(settings: Settings) -> torch.device:
+    """The device of this process, made the current one: calls that name none then reach no other GPU."""
     device = distributed.own_device(choose_device(settings.device))
+    if device.type == "cuda":
+        # with its number, which `set_device` asks for
+        device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
+        torch.cuda.set_device(device)
+    return device
+
+
+def prepare(run: Run, study: str, settings: Settings, device: torch.device) -> Setup:
+    """Read the data, build the network and attach the method. Raises UserError for what the user can fix."""
+    store, clock = Store(settings.results), clock_for(device)
+    check_precisions([run.recipe.precision], device)
+    set_precision(run.recipe.precision)
     torch.set_num_threads(settings.threads)
     keeps_freed = memory.keep_freed(device)
-    torch.use_deterministic_algorithms(settings.deterministic)
     memory.reset_peak(device)
     data = read_data(run, settings)
     distributed.check_same_data(data.fingerprint)
@@ -105,13 +114,6 @@ def prepare(run: Run, study: str, settings: Settings) -> Setup:
         model_macs=context.macs if model is original else count_macs(model, data.input_shape),
         code=code, clock=clock,
     )  # fmt: skip
-
-
-def _check_precision(recipe: Recipe) -> None:
-    """A stored run of an earlier version may have `auto`, which chose by machine: such a run cannot be repeated."""
-    if recipe.precision not in get_args(Precision):
-        known = " or ".join(get_args(Precision))
-        raise UserError(f"precision {recipe.precision!r} is not known any more; write {known} in the study")
 
 
 @functools.cache

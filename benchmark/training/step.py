@@ -22,7 +22,11 @@ from .optimizer import drop_gradients
 
 @dataclass(kw_only=True)
 class Step:
-    """The steps of one optimiser. `network` is the model, or its compiled or distributed form."""
+    """The steps of one optimiser. `network` is the model, or its compiled or distributed form.
+
+    A compiled network would be compiled again for the smaller batch at the end of an epoch: where `plain` is given,
+    batches of other than `full_size` samples go through it.
+    """
 
     network: nn.Module
     pruner: Pruner
@@ -30,6 +34,8 @@ class Step:
     recipe: Recipe
     device: torch.device
     clock: Clock = field(default_factory=Clock)
+    plain: nn.Module | None = None
+    full_size: int = 0
 
     def __post_init__(self) -> None:
         self._precision = forward_precision(self.recipe, self.device)
@@ -46,8 +52,9 @@ class Step:
         `num_all`: samples of the batch in all processes, where there are several and this one has a share.
         """
         drop_gradients(self.optimizer)
+        network = self.network if self.plain is None or len(inputs) == self.full_size else self.plain
         with self._precision:
-            logits = self.network(inputs)
+            logits = network(inputs)
             loss = cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
         if num_all is not None:
             loss = distributed.weighted(loss, len(targets), num_all)

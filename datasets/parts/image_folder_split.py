@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,12 +17,13 @@ from torchvision.transforms import v2
 
 from ...benchmark.api.data import check_augmenting, check_batching, shares
 from ...benchmark.api.errors import DataDamaged, UserError
+from ...benchmark.api.transfer import send
+from .decode_workers import num_workers, restore_signals
 from .info import Decoder, Normalisation
+from .side_stream import SideStream
 
 CROP = 224  # pixels
 SHORT_SIDE = 256
-MOST_WORKERS = 16
-WORKERS_VARIABLE = "PRUNEBENCH_WORKERS"
 LARGEST_SEED = 2**62
 
 # Both take image objects and tensors of uint8, and give tensors of uint8.
@@ -50,11 +50,10 @@ class ImageFolderSplit:
     ) -> None:
         self._images = _Images(folder, files, decoder)
         self._targets = targets
-        self._mean = torch.tensor(normalisation.mean).view(-1, 1, 1)
-        self._std = torch.tensor(normalisation.std).view(-1, 1, 1)
-        self._maximum = normalisation.maximum
+        self._normalisation = normalisation
         self._augments = augments
         self._loaders: dict[tuple[bool, bool], tuple[_Pass, DataLoader]] = {}
+        self._constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -68,7 +67,7 @@ class ImageFolderSplit:
         # threads, because decoding releases the interpreter's lock, and starting processes would take longer
         with ThreadPoolExecutor(max(1, num_workers())) as pool:
             decoded = _stack([*pool.map(self._images.__getitem__, ((index, None) for index in chosen.tolist()))])
-        return self._finish(decoded, chosen, device)
+        return self._normalise(_unless_error(decoded), device), send(self._targets[chosen], device)
 
     def batches(
         self,
@@ -94,16 +93,25 @@ class ImageFolderSplit:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         batches, loader = self._loader(augmented=seeds is not None, pinned=device.type == "cuda")
         batches.start(permutation, seeds, bounds)
+        targets = send(self._targets[permutation], device)
+        side = SideStream(device) if device.type == "cuda" else None
         for (start, stop), decoded in zip(bounds, loader, strict=True):
-            yield self._finish(decoded, permutation[start:stop], device)
+            work = partial(self._normalise, _unless_error(decoded), device)
+            yield work() if side is None else side.make(work), targets[start:stop]
 
-    def _finish(self, decoded: Tensor | UserError, chosen: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _normalise(self, decoded: Tensor, device: torch.device) -> Tensor:
         """uint8 goes to the device, a quarter of the bytes of float32, and is normalised there."""
-        if isinstance(decoded, UserError):
-            raise decoded
-        inputs = decoded.to(device, non_blocking=True).to(torch.float32).div_(self._maximum)
-        targets = self._targets[chosen].to(device, non_blocking=True)
-        return inputs.sub_(self._mean.to(device)).div_(self._std.to(device)), targets
+        mean, std = self._constants_on(device)
+        inputs = send(decoded, device).to(torch.float32).div_(self._normalisation.maximum)
+        return inputs.sub_(mean).div_(std)
+
+    def _constants_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the channels, copied once."""
+        if device not in self._constants:
+            values = (self._normalisation.mean, self._normalisation.std)
+            mean, std = (torch.tensor(value, device=device).view(-1, 1, 1) for value in values)
+            self._constants[device] = (mean, std)
+        return self._constants[device]
 
     def _loader(self, *, augmented: bool, pinned: bool) -> tuple[_Pass, DataLoader]:
         if (augmented, pinned) not in self._loaders:
@@ -195,6 +203,12 @@ def _open_by_torchcodec(decode: Callable[[Path], Tensor], path: Path) -> Tensor 
         return _open_by_pillow(path)
 
 
+def _unless_error(decoded: Tensor | UserError) -> Tensor:
+    if isinstance(decoded, UserError):
+        raise decoded
+    return decoded
+
+
 def _stack(images: list[Tensor | UserError]) -> Tensor | UserError:
     decoded: list[Tensor] = []
     for image in images:
@@ -202,28 +216,3 @@ def _stack(images: list[Tensor | UserError]) -> Tensor | UserError:
             return image
         decoded.append(image)
     return torch.stack(decoded) if decoded else torch.empty(0, 3, CROP, CROP, dtype=torch.uint8)
-
-
-def restore_signals(worker: int) -> None:
-    """A forked worker inherits the signal handlers of a job launcher, which only the main process must run.
-
-    SIGUSR2 goes to every process of a job that is to stop: a worker would checkpoint and requeue the job once more.
-    A handler that lets SIGTERM pass would keep workers alive after their job. torch sets its own handler for SIGTERM
-    in workers, but does not promise it.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-
-
-def num_workers() -> int:
-    """$PRUNEBENCH_WORKERS, else this process's share of the processors it may use; 0 decodes in this process.
-
-    An environment variable and no option, because it changes no result.
-    """
-    setting = os.environ.get(WORKERS_VARIABLE)
-    if setting is None:
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        return min(MOST_WORKERS, max(1, len(os.sched_getaffinity(0)) // processes))
-    if not setting.isdecimal():
-        raise UserError(f"{WORKERS_VARIABLE} is {setting!r}; it must be a whole number of at least 0")
-    return int(setting)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...benchmark.api.data import check_augmenting, check_batching, shares
+from ...benchmark.api.transfer import send
 from .info import Augmentation, Normalisation
 
 NORMALISED_BYTES = 256 * 2**20
@@ -52,7 +53,7 @@ class ResidentSplit:
 
     def sample(self, indices: Tensor, *, device: torch.device) -> tuple[Tensor, Tensor]:
         inputs, targets = self._unaugmented_on(device)
-        chosen = indices.to(device)
+        chosen = send(indices, device)
         return self._normalise(inputs.index_select(0, chosen)), targets.index_select(0, chosen)
 
     def batches(
@@ -75,8 +76,8 @@ class ResidentSplit:
         if augment and self._augmentation is not None:
             draws = draw(len(self), self._augmentation, order)
             crops = self._crops_on(device, self._augmentation)
-            return self._augmented(bounds, permutation.to(device), draws.to(device), crops)
-        return self._shuffled(bounds, permutation.to(device), device)
+            return self._augmented(bounds, send(permutation, device), send(draws, device), crops)
+        return self._shuffled(bounds, send(permutation, device), device)
 
     def _in_file_order(
         self, bounds: Iterator[tuple[int, int]], device: torch.device

@@ -11,9 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...benchmark.api.masks import Masks, check_finite, keep_largest
+from ...benchmark.api.masks import CountedMasks, Masks, keep_largest
 from ...benchmark.api.pruner import Context, Pruner
 from ...benchmark.api.sites import Site
+from ...benchmark.api.transfer import send
 from ..parts.allocation import layer_counts, masks_by_count
 from ..parts.dense_layers import select
 from ..parts.maskable import check_maskable
@@ -112,7 +113,7 @@ class DynamicPruner(Pruner):
         def draw(name: str) -> Tensor:
             weight = self._masks.sites[name].weight
             # float64: ties, which would favour low indices, are out of reach
-            return torch.rand(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
+            return send(torch.rand(weight.shape, generator=generator, dtype=torch.float64), weight.device)
 
         return draw
 
@@ -128,15 +129,16 @@ class DynamicPruner(Pruner):
         # Layer by layer: the scores of all together would be the size of the network.
         for name, mask in self._masks.items():
             scores = growth(name)
-            check_finite({name: scores})
-            num_drop = math.floor(fraction * int(mask.sum()) + 1e-9)
-            masks[name] = drop_and_grow(mask, self.magnitude(name), scores, num_drop, num_drop)
-        self.move(masks, optimizer)
+            self._masks.check_finite({name: scores})
+            kept = self._masks.counts[name]
+            num_drop = math.floor(fraction * kept + 1e-9)
+            masks[name] = drop_and_grow(mask, self.magnitude(name), scores, kept - num_drop, num_drop)
+        self.move(CountedMasks(masks, self._masks.counts), optimizer)
 
     def magnitude(self, name: str) -> Tensor:
-        """Finite absolute values of a layer."""
+        """Absolute values of a layer. Errors are those of `Masks.check_finite`."""
         magnitude = self._masks.sites[name].weight.detach().abs()
-        check_finite({name: magnitude})
+        self._masks.check_finite({name: magnitude})
         return magnitude
 
     def move(self, masks: Mapping[str, Tensor], optimizer: torch.optim.Optimizer | None) -> None:
@@ -148,8 +150,7 @@ class DynamicPruner(Pruner):
         for name, mask in masks.items():
             if optimizer is not None:
                 reset_positions(optimizer, self._masks.sites[name].weight, mask & ~self._masks[name])
-        self._masks.set(masks)
-        assert self._masks.num_kept == before, f"{self._masks.num_kept} weights kept, {before} before the update"
+        self._masks.set(masks, kept=before)
         self.num_updates += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -160,13 +161,13 @@ class DynamicPruner(Pruner):
         self.num_updates = state["num_updates"]
 
 
-def drop_and_grow(mask: Tensor, magnitude: Tensor, growth: Tensor, num_drop: int, num_grow: int) -> Tensor:
+def drop_and_grow(mask: Tensor, magnitude: Tensor, growth: Tensor, num_stay: int, num_grow: int) -> Tensor:
     """The mask of a layer after one update.
 
-    The `num_drop` active weights of smallest magnitude leave; then the `num_grow` of largest `growth` come in, among
-    all that are not kept: those just dropped may come back.
+    The `num_stay` active weights of largest magnitude stay; then the `num_grow` of largest `growth` come in, among
+    all that were not kept: those just dropped may come back.
     """
     # Inactive positions are out of the ranking: noise on them, as in RigL's code, lets them win against tiny weights.
-    kept = keep_largest(magnitude.masked_fill(~mask, -torch.inf), int(mask.sum()) - num_drop)
+    kept = keep_largest(magnitude.masked_fill(~mask, -torch.inf), num_stay)
     grown = keep_largest(growth.masked_fill(kept, -torch.inf), num_grow)
     return kept | grown

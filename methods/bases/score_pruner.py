@@ -11,11 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...benchmark.api.masks import Masks, check_finite, num_kept
+from ...benchmark.api.masks import Masks, num_kept
 from ...benchmark.api.pruner import Context, Pruner
 from ...benchmark.api.sites import Site
 from ..parts import minimum_threshold as mt
-from ..parts.allocation import global_masks, layer_counts, masks_by_count
+from ..parts.allocation import CountedScores, global_masks, layer_counts, masks_by_count
 from ..parts.dense_layers import select
 from ..parts.maskable import check_maskable
 from ..parts.schedule import Events, OneShot, choose_schedule
@@ -133,16 +133,14 @@ class ScorePruner(Pruner, ABC):
         scores = self.scores()
         for name, score in scores.items():
             score.masked_fill_(~self._masks[name], -torch.inf)
-        masks = self.allocate(scores, sparsity)
+        masks = self.allocate(CountedScores(scores, lambda name: self._masks.counts[name]), sparsity)
         del scores  # the size of the network, and not needed any more
         self.compensate(masks)
-        self._masks.set(masks)
-        wanted = num_kept(self._masks.num_total, sparsity)
-        assert self._masks.num_kept == wanted, f"{self._masks.num_kept} weights kept, {wanted} wanted"
+        self._masks.set(masks, kept=num_kept(self._masks.num_total, sparsity))
 
     @torch.no_grad()
     def scores(self) -> dict[str, Tensor]:
-        """Finite scores of all layers that are pruned, high is kept."""
+        """Scores of all layers that are pruned, high is kept. Errors are those of `Masks.check_finite`."""
         with torch.enable_grad():
             self.prepare_scores()
         scores = {name: self._scored(name, site.weight.detach()) for name, site in self._masks.sites.items()}
@@ -150,7 +148,7 @@ class ScorePruner(Pruner, ABC):
             if scores[name].shape != site.weight.shape:
                 shapes = f"{tuple(scores[name].shape)}; the weight has {tuple(site.weight.shape)}"
                 raise ValueError(f"scores of layer {name!r} have the shape {shapes}")
-        check_finite(scores)
+        self._masks.check_finite(scores)
         return scores
 
     def _scored(self, name: str, weight: Tensor) -> Tensor:

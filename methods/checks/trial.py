@@ -110,7 +110,7 @@ class Trial:
         self._optimizer_state: dict[str, Any] | None = None
         self._training = Training(
             model=self.model, pruner=pruner, data=self.task.data, recipe=self.task.recipe, seed=self.task.seed,
-            device=torch.device("cpu"), on_epoch=self._after_epoch,
+            device=next(network.parameters()).device,
         )  # fmt: skip
 
     @property
@@ -120,7 +120,7 @@ class Trial:
 
     def train(self) -> Trial:
         """All rounds, from the start or from where the trial was resumed."""
-        self._training.run(self._optimizer_state)
+        self._training.run(self._after_epoch, self._optimizer_state)
         return self
 
     def _after_epoch(self, record: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:

@@ -7,11 +7,12 @@ section 3); ERK, Evci et al. 2020 (arXiv 1911.11134); minimum threshold, Global 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from torch import Tensor
 
-from ...benchmark.api.masks import keep_largest, keep_largest_of, num_kept
+from ...benchmark.api.masks import CountedMasks, keep_largest, keep_largest_of, num_kept
+from ...benchmark.api.transfer import read
 
 
 def apportion(quotas: Sequence[float], sizes: Sequence[int], total: int, minimum: int = 0) -> list[int]:
@@ -73,6 +74,14 @@ def erk_densities(
     return dict.fromkeys(shapes, 1.0)
 
 
+class CountedScores(dict[str, Tensor]):
+    """Scores by name of which the host knows how many of each layer are not -inf, so that it need not ask a GPU."""
+
+    def __init__(self, scores: Mapping[str, Tensor], alive: Callable[[str], int]) -> None:
+        super().__init__(scores)
+        self.alive = alive
+
+
 def layer_counts(scores: Mapping[str, Tensor], sparsity: float, scope: str, minimum: int = 0) -> dict[str, int] | None:
     """How many weights each layer keeps; None for the plain global scope, where the scores decide.
 
@@ -97,13 +106,16 @@ def round_quotas(
     # A layer-by-layer rule that empties a layer cuts the network by rounding alone: one weight stays if it can.
     floor = minimum or (1 if total >= len(scores) else 0)
     # What an earlier event has pruned is at -inf and stays away: rounding must not hand its place back.
-    alive = [int((score > -math.inf).sum()) for score in scores.values()]
+    if isinstance(scores, CountedScores):
+        alive = [scores.alive(name) for name in scores]
+    else:
+        alive = read([(score > -math.inf).sum() for score in scores.values()])
     return dict(zip(scores, apportion([quotas[name] for name in scores], alive, total, floor), strict=True))
 
 
-def masks_by_count(scores: Mapping[str, Tensor], counts: Mapping[str, int]) -> dict[str, Tensor]:
+def masks_by_count(scores: Mapping[str, Tensor], counts: Mapping[str, int]) -> CountedMasks:
     """Per layer, the mask of the `counts[name]` highest scores."""
-    return {name: keep_largest(score, counts[name]) for name, score in scores.items()}
+    return CountedMasks({name: keep_largest(score, counts[name]) for name, score in scores.items()}, counts)
 
 
 def global_masks(scores: Mapping[str, Tensor], kept: int) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -64,13 +65,21 @@ def find_channel_groups(model: nn.Module, sites: Iterable[Site]) -> list[Channel
     cannot be traced.
     """
     try:
-        graph = fx.symbolic_trace(model).graph
+        graph = fx.symbolic_trace(_without_values(model)).graph
     except (TraceError, TypeError, RuntimeError) as error:
         raise UserError(f"cannot follow the channels through {type(model).__name__}: {error}") from error
     follower = _Follower(model, {id(module): site for site in sites for module, _ in site.uses})
     for node in graph.nodes:
         follower.visit(node)
     return [group for group in follower.groups if not group.is_fixed and group.consumers]
+
+
+def _without_values(model: nn.Module) -> nn.Module:
+    """A copy on the meta device. A tracer refers to itself: what it traces stays until Python looks for cycles."""
+    shapes: dict[int, object] = {id(each): torch.empty_like(each, device="meta") for each in model.buffers()}
+    for each in model.parameters():
+        shapes[id(each)] = nn.Parameter(torch.empty_like(each, device="meta"), each.requires_grad)
+    return copy.deepcopy(model, shapes)
 
 
 class _Follower:

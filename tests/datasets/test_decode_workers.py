@@ -12,18 +12,41 @@ import torch
 from prunebench.benchmark.api.data import Split
 from prunebench.benchmark.api.errors import UserError
 from prunebench.datasets import registry
-from prunebench.datasets.parts.image_folder_split import ImageFolderSplit, num_workers
+from prunebench.datasets.parts.decode_workers import num_workers
+from prunebench.datasets.parts.image_folder_split import ImageFolderSplit
 from test_imagenet import accepted, small
 
 __all__ = ["accepted", "small"]
 
 
-def test_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PRUNEBENCH_WORKERS", raising=False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(12)))
-    assert num_workers() == 12
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert num_workers() == 3
+@pytest.mark.parametrize(
+    ("seen", "variables", "expected"),
+    [
+        (12, {}, 12),
+        (64, {}, 16),
+        (12, {"LOCAL_WORLD_SIZE": "4"}, 3),
+        # a task of SLURM that is bound to its processors, one that sees those of the other tasks, and a single one
+        (12, {"LOCAL_WORLD_SIZE": "4", "SLURM_CPUS_PER_TASK": "12"}, 12),
+        (48, {"LOCAL_WORLD_SIZE": "4", "SLURM_CPUS_PER_TASK": "12"}, 12),
+        (8, {"SLURM_CPUS_PER_TASK": "8"}, 8),
+        # `--jobs 4` and `runs_per_job: 4`: the runs of a machine or a task share its processors
+        (12, {"PRUNEBENCH_RUNS_AT_ONCE": "4"}, 3),
+        (48, {"SLURM_CPUS_PER_TASK": "8", "PRUNEBENCH_RUNS_AT_ONCE": "4"}, 2),
+        (2, {"PRUNEBENCH_RUNS_AT_ONCE": "4"}, 1),
+    ],
+)
+def test_decode_workers_are_divided_once(
+    seen: int, variables: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PRUNEBENCH_WORKERS", "PRUNEBENCH_RUNS_AT_ONCE", "SLURM_CPUS_PER_TASK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(seen)))
+    assert num_workers() == expected
+
+
+def test_the_number_of_workers_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRUNEBENCH_WORKERS", "7")
     assert num_workers() == 7
     monkeypatch.setenv("PRUNEBENCH_WORKERS", "many")

@@ -20,7 +20,7 @@ from toys import (
 def test_removal_by_hand() -> None:
     magnitudes = {"a": torch.tensor([0.05, 0.2, 0.01, 0.0]), "b": torch.tensor([0.02, 0.03, 0.0, 0.0])}
     masks = {"a": torch.tensor([True, True, True, False]), "b": torch.tensor([True, True, False, False])}
-    count, removed = select_small(magnitudes, masks, 0.1)
+    count, removed = select_small(magnitudes, masks, 3, 0.1)
     # all of b is below 0.1: its largest stays
     assert count == 3
     assert {name: mask.tolist() for name, mask in removed.items()} == {
@@ -32,7 +32,7 @@ def test_removal_by_hand() -> None:
 def test_not_more_leave_than_positions_are_free() -> None:
     magnitudes = {"a": torch.tensor([0.4, 0.3, 0.2, 0.1, 0.0])}
     masks = {"a": torch.tensor([True, True, True, True, False])}
-    count, removed = select_small(magnitudes, masks, 1.0)
+    count, removed = select_small(magnitudes, masks, 1, 1.0)
     assert count == 3
     assert removed["a"].tolist() == [False, False, False, True, False]
 
@@ -90,15 +90,16 @@ def test_layers_grow_in_proportion_to_their_survivors() -> None:
     pruner = DSR(sparsity=0.5, distribution="uniform")
     model = tiny_net()
     pruner.attach(toy_context(model))
-    survivors = {name: torch.zeros_like(mask) for name, mask in pruner.masks.items()}
-    for name, count in {"conv1.weight": 6, "conv2.weight": 30, "fc.weight": 4}.items():
-        survivors[name].view(-1)[:count] = True
-    free = {name: ~mask for name, mask in survivors.items()}
-    grown = pruner._grow(2, survivors, free, 20)
+    surviving = {"conv1.weight": 6, "conv2.weight": 30, "fc.weight": 4}
+    survivors = {
+        name: torch.arange(mask.numel()).view(mask.shape) < surviving[name] for name, mask in pruner.masks.items()
+    }
+    pruner.masks.set(survivors)
+    grown = pruner._grow(2, surviving, 20)
     assert {name: int(mask.sum()) for name, mask in grown.items()} == {
         "conv1.weight": 3, "conv2.weight": 15, "fc.weight": 2,
     }  # fmt: skip
-    assert not any((grown[name] & ~free[name]).any() for name in grown)
+    assert not any((grown[name] & survivors[name]).any() for name in grown)
 
 
 def test_the_state_holds_the_threshold() -> None:

@@ -66,7 +66,7 @@ def test_inactive_positions_never_pass_the_drop() -> None:
     # active weights of exactly zero tie with inactive ones
     mask = torch.tensor([False, True, False, True, True, False])
     magnitude = torch.tensor([0.0, 0.0, 0.0, 0.0, 2.0, 0.0])
-    kept = drop_and_grow(mask, magnitude, torch.zeros(6), 1, 0)
+    kept = drop_and_grow(mask, magnitude, torch.zeros(6), 2, 0)
     assert kept.tolist() == [False, True, False, False, True, False]
 
 
@@ -78,7 +78,7 @@ def test_drop_and_grow_keeps_the_count_and_the_largest(seed: int, size: int, dat
     magnitude = torch.randint(0, 4, (size,), generator=generator).float() * mask
     growth = torch.randint(0, 4, (size,), generator=generator).float()
     num_drop = data.draw(st.integers(0, int(mask.sum())))
-    after = drop_and_grow(mask, magnitude, growth, num_drop, num_drop)
+    after = drop_and_grow(mask, magnitude, growth, int(mask.sum()) - num_drop, num_drop)
     assert after.sum() == mask.sum()
     stayed = int((after & mask).sum())
     assert stayed >= int(mask.sum()) - num_drop

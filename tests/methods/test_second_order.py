@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from fake_cuda import fake_cuda
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prunebench.benchmark.api.masks import num_kept
+from prunebench.benchmark.api.pruner import Context
 from prunebench.methods.bases.mask_pruner import MaskPruner
 from prunebench.methods.obd import DiagonalFisher
 from prunebench.methods.parts.fisher import Block, InverseBlock, cut_into_blocks, group_blocks
@@ -19,6 +22,7 @@ from toys import (
     kept_positions,
     prune_now,
     resume_equals_uninterrupted,
+    tiny_data,
     tiny_net,
     toy_context,
     train_all,
@@ -130,6 +134,51 @@ def test_too_little_memory_changes_nothing_but_time(monkeypatch: pytest.MonkeyPa
         results[case] = model.state_dict()
     assert calls == {"all": 1, "parts": 2}  # stored, or computed anew for the update
     assert all(torch.equal(tensor, results["all"][name]) for name, tensor in results["parts"].items())
+
+
+def groups_of(context: Context) -> int:
+    """How many groups of blocks WoodFisher forms for the gradients of the tiny network."""
+    pruner = WoodFisher(sparsity=0.6, block_size=30, memory_mb=1, **FEW)
+    pruner.context = context
+    return len(group_blocks(cut_into_blocks({"a": 300_000}, 30), pruner._memory() // (12 * 16)))
+
+
+@pytest.mark.parametrize(("free", "kept"), [(64 << 20, 0), (4 << 20, 60 << 20)])
+def test_a_gpu_stores_what_half_of_its_free_memory_holds(free: int, kept: int) -> None:
+    """300,000 weights and 16 gradients take 58 MB: with 32 MB two groups, with an option of 1 MB 55 on a CPU."""
+    context = toy_context(tiny_net())
+    assert groups_of(context) == 55
+    with fake_cuda(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.cuda, "mem_get_info", lambda device=None: (free, 80 << 30))
+        patched.setattr(torch.cuda, "memory_reserved", lambda device=None: kept + 5)
+        patched.setattr(torch.cuda, "memory_allocated", lambda device=None: 5)
+        on_gpu = replace(context, device=torch.device("cuda"))
+        assert groups_of(on_gpu) == 2
+        patched.setattr(torch.cuda, "mem_get_info", lambda device=None: (0, 80 << 30))
+        patched.setattr(torch.cuda, "memory_reserved", lambda device=None: 5)
+        assert groups_of(on_gpu) == 55  # the option's, where the GPU is full
+
+        def add_the_other(free: Tensor) -> Tensor:
+            """Process 1 has 32 MB, of which it offers half."""
+            assert free.tolist()[1] == 0
+            return free.add_(torch.tensor([0, 16 << 20], device="cuda"))
+
+        patched.setattr(torch.cuda, "mem_get_info", lambda device=None: (64 << 20, 80 << 30))
+        assert groups_of(replace(on_gpu, num_ranks=2, reduce=add_the_other)) == 4  # the same in both processes
+
+
+def test_on_a_gpu_the_masks_do_not_depend_on_its_free_memory() -> None:
+    found = []
+    for free in (80 << 30, 0):
+        with fake_cuda(), pytest.MonkeyPatch.context() as patched:
+            patched.setattr(torch.cuda, "mem_get_info", lambda device=None, free=free: (free, 80 << 30))
+            model = tiny_net().to("cuda")
+            inputs, targets = (tensor.to("cuda") for tensor in tiny_data())
+            context = replace(toy_context(model, data=(inputs, targets)), device=torch.device("cuda"))
+            options: dict[str, Any] = {"memory_mb": 1, "fisher_gradients": 400}
+            prune_now(WoodFisher(sparsity=0.6, block_size=30, **options), context)
+            found.append({name: tensor.cpu() for name, tensor in model.state_dict().items()})
+    assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
 
 
 def test_update_lowers_the_loss_of_what_was_removed() -> None:

@@ -59,7 +59,7 @@ def test_by_hand() -> None:
     ready(pruner)
     momenta = constant_momenta(0.3, 0.1)
     masks = dict(pruner.masks.items())
-    assert momentum_shares(momenta, masks) == pytest.approx({"a.weight": 0.75, "b.weight": 0.25})
+    assert momentum_shares(momenta, masks, pruner.masks.counts) == pytest.approx({"a.weight": 0.75, "b.weight": 0.25})
     # each layer drops its 4 smallest; 8 in all regrow, 6 and 2, where momentum is largest
     pruner.update(1, momenta)
     assert pruner.masks["a.weight"][0].nonzero().flatten().tolist() == [4, 5, 6, 7, 14, 15, 16, 17, 18, 19]
@@ -95,8 +95,9 @@ def test_distribution_is_exact_and_fits(layers: list[tuple[int, float]], share: 
 
 def test_shares_of_empty_and_unmoved_layers() -> None:
     masks = {"a": torch.tensor([True, False]), "b": torch.tensor([False, False])}
-    assert momentum_shares({"a": torch.tensor([2.0, 9.0]), "b": torch.ones(2)}, masks) == {"a": 1.0, "b": 0.0}
-    assert momentum_shares({"a": torch.zeros(2), "b": torch.ones(2)}, masks) == {"a": 0.5, "b": 0.5}
+    counts = {"a": 1, "b": 0}
+    assert momentum_shares({"a": torch.tensor([2.0, 9.0]), "b": torch.ones(2)}, masks, counts) == {"a": 1.0, "b": 0.0}
+    assert momentum_shares({"a": torch.zeros(2), "b": torch.ones(2)}, masks, counts) == {"a": 0.5, "b": 0.5}
 
 
 def test_a_nearly_dense_growing_layer_drops_no_more_than_its_sparsity() -> None:

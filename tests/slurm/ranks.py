@@ -46,10 +46,10 @@ def differing_masks() -> str:
 
 def main(results: Path) -> None:
     if sys.argv[2] == "masks":
-        with distributed.joined():
+        with distributed.joined("cpu"):
             print(differing_masks())
     elif os.environ["RANK"] == "0":
-        with distributed.joined():
+        with distributed.joined("cpu"):
             lead(results, json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))
     else:
         follow_in_job("s", settings_for(results))

@@ -10,7 +10,7 @@ from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.models.macs_table import TABLE, count_all
 from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.training.context import scoring_batches, scoring_indices
-from prunebench.benchmark.training.evaluate import evaluate
+from prunebench.benchmark.training.evaluate import evaluate, evaluation_batch
 from prunebench.benchmark.training.loop import num_steps
 from prunebench.benchmark.training.measure import Diverged, check_finite_state
 from prunebench.benchmark.training.optimizer import learning_rate
@@ -57,7 +57,7 @@ def test_accuracy_is_a_count_over_the_whole_split() -> None:
     data = load("digits")
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    found = evaluate(model, data.test, RECIPE, torch.device("cpu"))
+    (found,) = evaluate(model, (data.test,), RECIPE, torch.device("cpu"), data.input_shape)
     inputs, targets = next(data.test.batches(len(data.test), device=torch.device("cpu")))
     ranks = model(inputs).argsort(dim=1, descending=True)
     assert found.samples == 500
@@ -66,6 +66,25 @@ def test_accuracy_is_a_count_over_the_whole_split() -> None:
     assert found.accuracy == found.correct / 500
     assert found.loss == pytest.approx(nn.functional.cross_entropy(model(inputs), targets).item(), rel=1e-5)
     assert model.training
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((1, 8, 8), 1000),
+        ((1, 28, 28), 1000),
+        ((3, 32, 32), 1000),
+        ((9, 128), 1000),
+        ((3, 128, 128), 1000),
+        ((3, 224, 224), 334),  # a third of the memory
+        ((3, 20000, 20000), 1),
+    ],
+)
+def test_images_too_large_for_a_thousand_are_evaluated_in_smaller_batches(
+    shape: tuple[int, ...], expected: int
+) -> None:
+    """Batches of all data sets of the suite but ImageNet stay as they were, and so do the bits of their losses."""
+    assert evaluation_batch(shape) == expected
 
 
 def test_the_three_accuracies_of_a_fixed_history() -> None:

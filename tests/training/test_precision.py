@@ -39,7 +39,7 @@ def test_auto_in_a_study_is_one_line_that_names_the_values(tmp_path: Path) -> No
     path.write_text(STUDY.replace("epochs: 1", "epochs: 1, precision: auto"), encoding="utf-8")
     command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", str(path), "--results", str(tmp_path / "r")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    message = f"prunebench: {path}:5: 'train.precision' is 'auto': input should be 'float32' or 'bfloat16'\n"
+    message = f"prunebench: {path}:5: 'train.precision' is 'auto': input should be 'float32', 'tf32' or 'bfloat16'\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
     assert not (tmp_path / "r").exists()
 
@@ -49,7 +49,7 @@ def test_a_stored_run_with_auto_is_not_computed(tmp_path: Path) -> None:
     ending = attempt(OLD, "s", Settings(results=tmp_path, device="cpu"))
     assert (ending.outcome, ending.retryable) == ("failed", False)
     assert ending.reason == (
-        "UserError: precision 'auto' is not known any more; write float32 or bfloat16 in the study"
+        "UserError: precision 'auto' is not known any more; write one of float32, tf32, bfloat16 in the study"
     )
 
 

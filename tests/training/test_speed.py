@@ -12,7 +12,6 @@ import torch
 from prunebench.benchmark.api.masks import Masks
 from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.launch.attempt import attempt
-from prunebench.benchmark.launch.worker import own_gpu
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.runs.run import Recipe, Run, derive_seed, frozen_options
 from prunebench.benchmark.runs.settings import Settings
@@ -199,13 +198,44 @@ def test_a_compiled_step_trains_alike(tmp_path: Path) -> None:
     assert_same_losses(history_of(run, tmp_path / "compiled"), history_of(run, tmp_path / "plain"))
 
 
-def test_workers_share_the_gpus() -> None:
-    settings = Settings()
-    assert [own_gpu(settings, index, 2).device for index in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert own_gpu(settings, 1, 1) == settings
-    assert own_gpu(settings, 1, 0) == settings
-    assert own_gpu(replace(settings, device="cuda:1"), 0, 4).device == "cuda:1"
-    assert own_gpu(replace(settings, device="cpu"), 1, 4).device == "cpu"
+def test_the_smaller_last_batch_is_not_compiled_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three full batches an epoch and one of 12 samples: one graph, and the weights of a training without it."""
+    graphs: list[Any] = []
+    compile_ = torch.compile
+
+    def count(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda network, mode: compile_(network, backend=count))
+    run = replace(
+        RUN, model="lenet-300-100", dataset_options=(("limit", 162),), validation=0.0, recipe=replace(RECIPE, epochs=2)
+    )
+    compiled = result_of(run, tmp_path / "compiled", compile="default", keep_weights=True)
+    assert len(graphs) == 1
+    plain = result_of(run, tmp_path / "plain", keep_weights=True)
+    assert compiled["provenance"]["weights"]["stored"] == plain["provenance"]["weights"]["stored"]
+    assert compiled["provenance"]["weights"]["stored"] is not None
+
+
+def test_a_data_set_of_one_batch_is_compiled_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class Noting(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(inputs))
+            return self.network(inputs)
+
+    monkeypatch.setattr(torch, "compile", lambda network, mode: Noting(network))
+    run = replace(
+        RUN, model="lenet-300-100", dataset_options=(("limit", 40),), validation=0.0, recipe=replace(RECIPE, epochs=2)
+    )
+    result_of(run, tmp_path, compile="default")
+    assert sizes == [40, 40]
 
 
 def test_options_of_a_run_are_not_of_its_id() -> None:
