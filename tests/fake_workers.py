@@ -15,7 +15,9 @@ from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
 
 MACHINE = Ending("failed", "node: DataMissing: mnist", retryable=True, is_machine=True)
+ASSERTED = Ending("failed", "CUDA error: device-side assert triggered", spoils_process=True)
 SPOILED = Ending("failed", "CUDA error: an illegal memory access", retryable=True, spoils_process=True)
+FAILING = {"machine": MACHINE, "spoiled": SPOILED, "asserted": ASSERTED}
 
 
 def works(pipe: Connection, study: str, settings: Settings, index: int) -> None:
@@ -25,7 +27,7 @@ def works(pipe: Connection, study: str, settings: Settings, index: int) -> None:
         folder = Store(settings.results).folder(study, run)
         number = len(folder.attempts()) + 1
         folder.write_attempt(number, {"pid": os.getpid(), "outcome": None})
-        ending: Any = {"machine": MACHINE, "spoiled": SPOILED}.get(run.method, Ending("done", str(os.getpid())))
+        ending: Any = FAILING.get(run.method, Ending("done", str(os.getpid())))
         if run.method == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         if run.method == "spoiled_once" and number == 1:

@@ -126,7 +126,7 @@ def _recorded(run: Run, study: str, settings: Settings, watch: Watch, claim: Cla
         record["traceback"] = "" if isinstance(error, UserError) else traceback.format_exc()[-4000:]
     finally:
         leave_if_forked()
-    if ending.outcome != "done":
+    if ending.outcome != "done" and not ending.spoils_process:
         # A network with parametrisations refers to itself until its pruner is detached. The next run needs its memory.
         gc.collect()
     ended = {"end": now(), "outcome": ending.outcome, "reason": ending.reason, "retryable": ending.retryable}

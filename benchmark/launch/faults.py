@@ -7,7 +7,7 @@ tried again. After some CUDA errors every later call in the same process fails, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..api.errors import MachineError, UserError
 
@@ -28,7 +28,18 @@ class Fault:
 
 
 def judge(error: BaseException) -> Fault:
-    """Judge an error that a run raised by the types of it and its causes, or by the message if torch has no type."""
+    """Judge an error that a run raised by the types of it and its causes, or by the message if torch has no type.
+
+    A process is spoiled by any error on the way to this one: also by one that was handled, or after which another was
+    raised while a method cleaned up.
+    """
+    fault = _judge_causes(error)
+    if fault.spoils_process or not any(_judge_causes(each).spoils_process for each in _earlier(error)):
+        return fault
+    return replace(fault, retryable=True, spoils_process=True)
+
+
+def _judge_causes(error: BaseException) -> Fault:
     chain = list(_chain(error))
     if any(isinstance(each, MachineError) for each in chain):
         return Fault(retryable=True, is_machine=True)
@@ -39,7 +50,7 @@ def judge(error: BaseException) -> Fault:
     if isinstance(error, UserError):
         return Fault()
     # torch raises most errors as a plain RuntimeError, and an AssertionError if it was built without CUDA.
-    text = " ".join(str(each) for each in chain if isinstance(each, RuntimeError | AssertionError)).lower()
+    text = " ".join(str(each) for each in chain if _is_of_torch(each)).lower()
     return _judge_text(text, {type(each).__name__ for each in chain})
 
 
@@ -49,6 +60,23 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while current is not None:
         yield current
         current = current.__cause__
+
+
+def _earlier(error: BaseException) -> Iterator[BaseException]:
+    """Errors that were raised before this one and led to it, handled ones too."""
+    seen = {id(error)}
+    waiting = [error.__cause__, error.__context__]
+    while waiting:
+        current = waiting.pop()
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            waiting += [current.__cause__, current.__context__]
+
+
+def _is_of_torch(error: BaseException) -> bool:
+    """DeferredCudaCallError, of calls that were kept until CUDA's first use, is a plain Exception."""
+    return isinstance(error, RuntimeError | AssertionError) or type(error).__name__ == "DeferredCudaCallError"
 
 
 def _judge_text(text: str, types: set[str]) -> Fault:
@@ -71,7 +99,8 @@ def _judge_text(text: str, types: set[str]) -> Fault:
 
 
 # Parts of messages in lower case: from c10, cudaGetErrorString, and names of status codes of cuBLAS and cuDNN.
-_CUDA = ("cuda error", "cuda driver error", "cublas", "cudnn", "cusolver", "cusparse", "cufft", "nccl error")
+_CUDA = ("cuda error", "cuda driver error", "cuda call failed lazily", "triton error [cuda]", "cublas", "cudnn",
+         "cusolver", "cusparse", "cufft", "nccl error")  # fmt: skip
 _MEMORY = ("can't allocate memory", "out of memory", "cublas_status_alloc_failed", "cublas_status_not_initialized",
            "cudnn_status_alloc_failed", "std::bad_alloc")  # fmt: skip
 _OWN_AND_SPOILED = ("device-side assert",)

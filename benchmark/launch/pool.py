@@ -166,7 +166,8 @@ class WorkerPool:
             self._drop(worker)
         if ending.spoils_process:
             self._drop(worker)
-            if ending.retryable and self.can_replace and self._retries.add(run):
+            # Also where the run looks at fault: what it was given by a broken process cannot be told.
+            if self.can_replace and self._retries.add(run):
                 self.say(f"{run.id}: {ending.reason}; tried again in a new process")
                 return
         self.on_end(run, ending)

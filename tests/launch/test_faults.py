@@ -26,12 +26,19 @@ OWN = Fault()
 RETRY = Fault(retryable=True)
 MACHINE = Fault(retryable=True, is_machine=True)
 SPOILED = Fault(retryable=True, spoils_process=True)
+MACHINE_SPOILED = Fault(retryable=True, is_machine=True, spoils_process=True)
 NO_GPU = Fault(retryable=True, is_machine=True, spoils_process=True)
 HOST = socket.gethostname()
 
 
 def from_(error: Exception, cause: BaseException) -> Exception:
     error.__cause__ = cause
+    return error
+
+
+def after(error: Exception, earlier: BaseException) -> Exception:
+    """Raised while the earlier one was handled."""
+    error.__context__ = earlier
     return error
 
 
@@ -63,6 +70,19 @@ def from_(error: Exception, cause: BaseException) -> Exception:
         (from_(ValueError("in a callback"), RuntimeError("CUDA error: misaligned address")), SPOILED),
         (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), SPOILED),
         (RuntimeError("CUDA error: device-side assert triggered"), Fault(spoils_process=True)),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), NO_GPU),
+        (torch.AcceleratorError("CUDA error: the launch timed out and was terminated"), SPOILED),
+        (torch.AcceleratorError("CUDA error: an illegal instruction was encountered"), SPOILED),
+        (RuntimeError("CUDA driver error: invalid program counter"), SPOILED),
+        (RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered"), SPOILED),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), SPOILED),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(handle)`"), SPOILED),
+        (torch.cuda.DeferredCudaCallError("CUDA call failed lazily at initialization with error: x"), SPOILED),
+        (after(ValueError("own"), torch.AcceleratorError("CUDA error: misaligned address")), SPOILED),
+        (after(OSError(errno.ENOSPC, "full"), RuntimeError("CUDA error: misaligned address")), MACHINE_SPOILED),
+        (after(torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA error: out of memory")), SPOILED),
+        (after(ValueError("own"), torch.OutOfMemoryError("CUDA out of memory.")), OWN),
+        (after(ValueError("own"), FileNotFoundError("looked for and not found")), OWN),
         (RuntimeError("CUDA error: CUBLAS_STATUS_INVALID_VALUE when calling `cublasSgemm`"), OWN),
         (RuntimeError("CUDA error: invalid configuration argument"), OWN),
     ],

@@ -134,12 +134,13 @@ def test_a_worker_whose_machine_is_at_fault_takes_no_more_runs(tmp_path: Path) -
 
 @pytest.mark.timeout(60)
 def test_a_run_that_spoiled_its_process_is_tried_once_more_in_a_new_one(tmp_path: Path) -> None:
-    runs = make_runs("spoiled_once", "spoiled", "a")
+    runs = make_runs("spoiled_once", "spoiled", "asserted", "a")
     played = Played(tmp_path, fake_workers.works, runs).play()
-    assert played.outcomes == {"spoiled_once": "done", "spoiled": "failed", "a": "done"}
-    pids = [attempt["pid"] for run in runs[:2] for attempt in Store(tmp_path).folder("s", run).attempts()]
-    assert len(pids) == 4
-    assert len(set(pids)) >= 3, "no process goes on after it was spoiled"
+    assert played.outcomes == {"spoiled_once": "done", "spoiled": "failed", "asserted": "failed", "a": "done"}
+    assert not played.endings["asserted"].retryable
+    pids = [attempt["pid"] for run in runs[:3] for attempt in Store(tmp_path).folder("s", run).attempts()]
+    assert len(pids) == 6
+    assert len(set(pids)) >= 5, "no process goes on after it was spoiled"
     assert "tried again in a new process" in played.said[0]
 
 

@@ -1,4 +1,4 @@
-"""Methods for the tests of faults: a slow Global MP, and one that dies. Used as a plug-in."""
+"""Methods for the tests of faults: Global MP that takes its time, dies, or meets a CUDA error. Used as a plug-in."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from prunebench.methods.magnitude import GlobalMagnitude
 
-METHODS = {"slow_mp": "SlowMagnitude", "deadly_mp": "DeadlyMagnitude"}
+METHODS = {"slow_mp": "SlowMagnitude", "deadly_mp": "DeadlyMagnitude", "spoiled_mp": "SpoiledMagnitude"}
 
 
 @dataclass(kw_only=True)
@@ -33,3 +34,17 @@ class DeadlyMagnitude(GlobalMagnitude):
 
     def on_epoch_end(self, index: int, epoch: int, optimizer: torch.optim.Optimizer) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(kw_only=True)
+class SpoiledMagnitude(GlobalMagnitude):
+    """Raises the errors of a file, a line in each second epoch, as long as there are any: a GPU would raise them."""
+
+    label: ClassVar[str] = "Spoiled MP"
+
+    def on_epoch_end(self, index: int, epoch: int, optimizer: torch.optim.Optimizer) -> None:
+        file = Path(os.environ["SPOILED_FILE"])
+        lines = file.read_text(encoding="utf-8").splitlines()
+        if epoch == 1 and lines:
+            file.write_text("\n".join(lines[1:]), encoding="utf-8")
+            raise torch.AcceleratorError(lines[0])

@@ -72,6 +72,27 @@ def test_one_run_that_dies_takes_no_other_with_it(tmp_path: Path) -> None:
     assert (status.state, status.reason, status.retryable) == ("failed", "worker killed by SIGKILL", True)
 
 
+@pytest.mark.timeout(120)
+def test_a_cuda_error_ends_its_process_and_the_run_goes_on_in_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = tmp_path / "errors"
+    errors.write_text("CUDA error: an illegal memory access was encountered\n", encoding="utf-8")
+    monkeypatch.setenv("SPOILED_FILE", str(errors))
+    spoiled, after = make_run("spoiled_mp", 3), make_run("snip", 1)
+    assert supervise([spoiled, after], settings_for(tmp_path), Notice(60.0)) == {
+        spoiled.id: Ending("done"), after.id: Ending("done"),
+    }  # fmt: skip
+    first, second = Store(tmp_path).folder("s", spoiled).attempts()
+    assert (first["outcome"], first["retryable"], second["outcome"]) == ("failed", True, "done")
+    assert first["reason"] == "AcceleratorError: CUDA error: an illegal memory access was encountered"
+    (other,) = Store(tmp_path).folder("s", after).attempts()
+    assert second["pid"] != first["pid"] != other["pid"]
+    result = Store(tmp_path).folder("s", spoiled).read_result()
+    assert result is not None
+    assert result["cost"]["resumed"] == 1, "from the checkpoint of its first epoch"
+
+
 def test_workers_of_a_job_are_numbered_without_gaps() -> None:
     """This number decides which of the job's GPUs each takes."""
     assert [smallest_free([]), smallest_free([0, 1]), smallest_free([0, 2, 3])] == [0, 2, 1]
