@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.api.errors import unknown
-from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, MemoryFormat
+from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, CudaGraph, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
 from .durations import seconds_of
 
@@ -69,6 +69,7 @@ class Profile(BaseModel):
     checkpoint_every: int = Field(default=1, ge=1)
     memory_format: MemoryFormat = "auto"
     compile: Compile = "none"
+    cuda_graph: CudaGraph = "off"
 
     @field_validator("environment")
     @classmethod
@@ -79,6 +80,12 @@ class Profile(BaseModel):
             if name in THREAD_VARIABLES:
                 raise ValueError(f"{name} is set from the key threads, so it would have no effect here")
         return environment
+
+    @field_validator("cuda_graph", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        """YAML reads `off` as false."""
+        return "off" if value is False else value
 
     @field_validator("partition", "account", "qos", "constraint", "gres", "sbatch")
     @classmethod

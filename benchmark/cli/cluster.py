@@ -79,6 +79,7 @@ def submit(
         checkpoint_every=chosen.checkpoint_every,
         memory_format=chosen.memory_format,
         compile=chosen.compile,
+        cuda_graph=chosen.cuda_graph,
         keep_weights=keep_weights,
         deterministic=deterministic,
         plugins=selection.plugin_paths,

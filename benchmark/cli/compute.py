@@ -18,7 +18,7 @@ from ..api.errors import UserError
 from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
 from ..runs.leftovers import remove_caches, tidy
-from ..runs.settings import MAX_THREADS, Compile, MemoryFormat, Settings, check_device_name
+from ..runs.settings import MAX_THREADS, Compile, CudaGraph, MemoryFormat, Settings, check_device_name
 from ..runs.store import Store
 from ..studies.plan import Plan, make_plan
 from .browse import describe_run, find_one
@@ -72,6 +72,10 @@ def _default_jobs(device: str) -> int:
     "--compile", type=click.Choice(get_args(Compile)), default="none",
     help="Mode of torch.compile for the training step.",
 )  # fmt: skip
+@click.option(
+    "--cuda-graph", type=click.Choice(get_args(CudaGraph)), default="off",
+    help="auto: replay training steps as CUDA graphs where possible.",
+)  # fmt: skip
 @time_limit_option
 @click.option("--retry-failed", is_flag=True, help="Also runs that failed before.")
 @click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
@@ -88,6 +92,7 @@ def run(
     deterministic: bool,
     memory_format: MemoryFormat,
     compile: Compile,
+    cuda_graph: CudaGraph,
     time_limit: int | None,
     retry_failed: bool,
     recompute: bool,
@@ -103,7 +108,7 @@ def run(
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
         keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
-        plugins=selection.plugin_paths,
+        cuda_graph=cuda_graph, plugins=selection.plugin_paths,
     )  # fmt: skip
     store = open_store(results)
     if recompute or retry_failed or not results.is_dir():

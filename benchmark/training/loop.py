@@ -17,6 +17,7 @@ from ..runs.run import derive_seed
 from ..runs.settings import Compile
 from . import distributed
 from .clock import Clock
+from .cuda_graph import GraphedStep, GraphLog
 from .evaluate import evaluate
 from .measure import Diverged, check_masks
 from .optimizer import make_optimizer, set_rate
@@ -57,6 +58,7 @@ class Training:
     on_epoch: Callable[[dict[str, Any], torch.optim.Optimizer], None]
     clock: Clock = field(default_factory=Clock)
     compile: Compile = "none"
+    graph: GraphLog = field(default_factory=GraphLog)
     progress: Progress = field(default_factory=Progress)
 
     @property
@@ -95,6 +97,8 @@ class Training:
             network=self._compiled(distributed.parallel(self.model)), pruner=self.pruner, optimizer=optimizer,
             recipe=self.recipe, device=self.device, clock=self.clock,
         )  # fmt: skip
+        if self.graph.is_open(self.device, self.compile):
+            step = GraphedStep.of(step, self.graph)
         for epoch in range(first_epoch, self.recipe.epochs):
             # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
             torch.manual_seed(derive_seed(self.seed, "noise", index, epoch) + distributed.rank())

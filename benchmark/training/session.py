@@ -16,6 +16,7 @@ from ..runs.run import derive_seed
 from ..runs.run_code import differences
 from . import distributed
 from .checkpoint import restore, training_state
+from .cuda_graph import GraphLog
 from .loop import Training
 from .measure import kept_by_layer
 from .own_process import leave_if_forked
@@ -49,6 +50,7 @@ class Session:
             device=setup.device,
             clock=setup.clock,
             compile=setup.settings.compile,
+            graph=GraphLog(setup.settings.cuda_graph),
             on_epoch=self._after_epoch,
         )
 
