@@ -110,7 +110,7 @@ class Trial:
         self._optimizer_state: dict[str, Any] | None = None
         self._training = Training(
             model=self.model, pruner=pruner, data=self.task.data, recipe=self.task.recipe, seed=self.task.seed,
-            device=torch.device("cpu"), on_epoch=self._after_epoch,
+            device=next(network.parameters()).device, on_epoch=self._after_epoch,
         )  # fmt: skip
 
     @property
