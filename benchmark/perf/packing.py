@@ -33,12 +33,11 @@ WAYS = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2), "2 proces
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds: of the whole command, until its first run began, from there to the end of the last, of a run (mean)."""
+    """Seconds: of the whole command, until its first run began, and of a run by its own clock (mean)."""
 
     runs: int
     total: float
     start: float
-    busy: float
     run: float
 
     @property
@@ -66,7 +65,6 @@ def measure(study: str, only: list[str], jobs: int, threads: int, folder: Path, 
         runs=len(attempts),
         total=total,
         start=min(attempt["begin"] for attempt in attempts) - started,
-        busy=max(attempt["end"] for attempt in attempts) - min(attempt["begin"] for attempt in attempts),
         run=statistics.mean(attempt["end"] - attempt["begin"] for attempt in attempts),
     )
 

@@ -66,7 +66,7 @@ class Course:
     """One network on one kind of image; `share` scales the number of samples: fewer of a costly network."""
 
     model: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     batch_size: int
     augments: bool
     share: float

@@ -12,7 +12,6 @@ moved is captured anew.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -26,6 +25,7 @@ from ..runs.settings import Compile, CudaGraph
 from . import distributed
 from .optimizer import drop_gradients
 from .step import Step
+from .waits import noted_waits
 
 WARMUP_STEPS = 3
 """Steps of the training that are taken as always before one is captured: libraries choose and load kernels in them."""
@@ -86,14 +86,9 @@ class CudaRecorder:
 
     def waits(self, work: Callable[[], Tensor]) -> tuple[Tensor, bool]:
         """Do the work, and say whether the host waited for the GPU in it: such work must not be captured."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
-            try:
-                result = self.warm_up(work)
-            finally:
-                torch.cuda.set_sync_debug_mode("default")
-        return result, any("synchronizing" in str(warning.message) for warning in caught)
+        with noted_waits() as lines:
+            result = self.warm_up(work)
+        return result, bool(lines)
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
         """Capture the work without doing it; returns the tensor that its result will be in, and what does it."""
