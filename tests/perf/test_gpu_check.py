@@ -33,8 +33,8 @@ def test_the_command_prints_and_writes_a_table(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "gpu.md").read_text(encoding="utf-8") == done.stdout
     rows = dict(re.findall(r"^\| (.*?) \| (.*) \|$", done.stdout, re.MULTILINE))
-    assert rows["method rigl"].startswith("kept 540 of 2696; resumed from 4 of 4 checkpoints with the same bits")
-    assert rows["method rigl"].endswith("| yes")
+    assert rows["method dnw"].startswith("kept 583 of 2912; resumed from 4 of 4 checkpoints with the same bits")
+    assert rows["method dnw"].endswith("| yes")
     assert rows["selection, values found"] == "1 | 1: all ways agree | yes"
     assert rows["waits in a step, methods 0"].startswith("not measured: needs a GPU")
     assert f"torch {torch.__version__}. Tried without a GPU: it says nothing of one." in done.stdout
@@ -103,13 +103,13 @@ def test_a_method_that_is_not_exact_is_a_no(part: Part, monkeypatch: pytest.Monk
     monkeypatch.setattr(checks, "check_target", inexact)
     right.methods(part, 0)
     found = [row for row in read_rows(part.path) if row.fails]
-    assert [row.what for row in found] == ["method dnw", "method rigl"]
+    assert [row.what for row in found] == ["method ac_dc", "method dnw"]
     assert found[0].found == "AssertionError: 12 of 30 weights are kept, not 11"
 
 
 def test_other_bits_of_a_graph_are_seen(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     class Late(cuda_graph.GraphedStep):
-        """Calls hooks with the index of the next step; RigL counts steps, DNW does not."""
+        """Calls hooks with the index of the next step; AC/DC counts steps, DNW does not."""
 
         def backward(self, inputs: Tensor, targets: Tensor, num_all: int | None = None) -> Tensor:
             return Step.backward(self, inputs, targets, num_all)
@@ -122,7 +122,7 @@ def test_other_bits_of_a_graph_are_seen(part: Part, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(loop, "GraphedStep", Late)
     right.methods(part, 0)
     row = read_rows(part.path)[-1]
-    assert row.found == "not captured: no more than 3 whole batches in a round: 1; OTHER BITS: 1; wrong: rigl"
+    assert row.found == "OTHER BITS: 1; not captured: no more than 3 whole batches in a round: 1; wrong: ac_dc"
     assert row.fails
 
 

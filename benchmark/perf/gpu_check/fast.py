@@ -177,7 +177,7 @@ class Speed:
         inputs = torch.randn(course.batch_size, *course.shape, device=device).to(memory_format=torch.channels_last)
         targets = torch.randint(course.num_classes, (course.batch_size,), device=device)
         optimizer = torch.optim.SGD(network.parameters(), 1e-3, 0.9, nesterov=True, fused=True)
-        weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+        weights: list[Tensor] = [parameter for parameter in network.parameters() if parameter.ndim > 1]
         masks = [(torch.rand_like(weight) < 0.1).to(weight.dtype) for weight in weights]
 
         def step() -> Tensor:

@@ -64,7 +64,7 @@ class OnDevice(Subject):
 def methods(part: Part, shard: int) -> None:
     """Every method on the contract's toy network: exact, resumed with the same bits, no waits, the same as a graph."""
     torch.use_deterministic_algorithms(True)
-    names = ["dnw", "rigl"] if part.is_tiny else list(method_names())[shard::SHARDS]
+    names = _moving()[:2] if part.is_tiny else list(method_names())[shard::SHARDS]
     waits: dict[str, list[int]] = {}
     graphs: dict[str, str] = {}
     if shard == 0 and part.device.type == "cuda":
@@ -73,8 +73,7 @@ def methods(part: Part, shard: int) -> None:
         part.row("waits of the host are seen", f"{len(lines)} in item()", "1", len(lines) == 1, is_hard=True)
     for name in names:
         with part.guarded(f"method {name}"):
-            info = describe(name)
-            subject = OnDevice(**vars(fit(info, quick_options(info))), device=part.device)
+            subject = _subject(name, part.device)
             kept, resumed = checks.check_target(subject), checks.check_resume(subject)
             found = f"{kept}; resumed from {resumed} with the same bits"
             part.row(f"method {name}", found, "exact, resumed", True, is_hard=True)
@@ -99,6 +98,16 @@ def _note_graphs(part: Part, shard: int, graphs: Mapping[str, str]) -> None:
         part.row(what, f"{found}; wrong: {', '.join(wrong) or 'none'}", "the same bits", not wrong, is_hard=True)
     else:
         part.row(what, f"not measured: {found or 'no method came so far'}", "the same bits")
+
+
+def _moving() -> list[str]:
+    """Methods whose masks move while they train."""
+    return [name for name in method_names() if describe(name).family == "dynamic"]
+
+
+def _subject(name: str, device: torch.device) -> OnDevice:
+    info = describe(name)
+    return OnDevice(**vars(fit(info, quick_options(info))), device=device)
 
 
 @contextlib.contextmanager
@@ -200,14 +209,15 @@ def killed(part: Part) -> None:
 def nccl(part: Part) -> None:
     """DistributedDataParallel in a world of one: all collectives are called, none crosses a card."""
     torch.use_deterministic_algorithms(True)
-    info = describe("rigl")
-    subject = OnDevice(**vars(fit(info, quick_options(info))), device=part.device)
-    alone = subject.start().train().model.state_dict()
-    is_cuda = part.device.type == "cuda"
-    dist.init_process_group("cpu:gloo,cuda:nccl" if is_cuda else "gloo", store=dist.HashStore(), rank=0, world_size=1)
+    subjects = [_subject(name, part.device) for name in _moving()[: 2 if part.is_tiny else None]]
+    alone = [subject.start().train().model.state_dict() for subject in subjects]
+    backend = "cpu:gloo,cuda:nccl" if part.device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:
-        many = subject.start().train().model.state_dict()
+        many = [subject.start().train().model.state_dict() for subject in subjects]
     finally:
         dist.destroy_process_group()
-    greatest = max(float((many[name] - alone[name]).abs().max()) for name in alone)
-    part.gpu_row("NCCL, a world of one", f"weights differ by {greatest:.1e} at most", "< 1e-5", greatest < 1e-5)
+    pairs = [(one[name], two[name]) for one, two in zip(alone, many, strict=True) for name in one]
+    greatest = max(float((one - two).abs().max()) for one, two in pairs)
+    found = f"weights of {len(subjects)} methods differ by {greatest:.1e} at most"
+    part.gpu_row("NCCL, a world of one", found, "< 1e-5", greatest < 1e-5)
