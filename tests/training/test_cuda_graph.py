@@ -10,6 +10,7 @@ from prunebench.benchmark.api.data import Data
 from prunebench.benchmark.api.pruner import Context, Pruner
 from prunebench.benchmark.models.fastgrnn import fastgrnn
 from prunebench.benchmark.runs.run import Recipe
+from prunebench.benchmark.runs.settings import Compile
 from prunebench.benchmark.training import cuda_graph, loop
 from prunebench.benchmark.training.context import make_context
 from prunebench.benchmark.training.cuda_graph import MAX_CAPTURES, GraphLog
@@ -24,6 +25,7 @@ BATCH, SAMPLES, EPOCHS = 8, 44, 3
 """Five whole batches an epoch and one of four samples."""
 STEPS = EPOCHS * 5 - cuda_graph.WARMUP_STEPS
 CPU = torch.device("cpu")
+REFUSAL = cuda_graph.refusal
 
 
 @pytest.fixture(autouse=True)
@@ -245,6 +247,23 @@ def test_a_step_in_which_the_host_waits_is_not_captured(monkeypatch: pytest.Monk
     assert str(log) == "not captured: the host waits for the GPU in the forward or backward pass"
     assert RecordedGraphs.num_captured == 0
     assert_same(found, trained(create("global_mp", 0.8, {}), GraphLog()))
+
+
+@pytest.mark.parametrize(
+    ("device", "compile", "reason"),
+    [
+        ("cpu", "none", "the device is cpu"),
+        ("cuda", "default", "torch.compile makes the step (default)"),
+        ("cuda:1", "none", ""),
+    ],
+)
+def test_where_nothing_can_be_captured(device: str, compile: Compile, reason: str) -> None:
+    assert REFUSAL(torch.device(device), compile) == reason
+
+
+def test_several_processes_capture_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_graph.distributed, "is_active", lambda: True)
+    assert REFUSAL(torch.device("cuda"), "none") == "several processes train the network"
 
 
 def test_a_round_of_few_steps_says_so() -> None:

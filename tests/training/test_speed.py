@@ -198,6 +198,12 @@ def test_a_compiled_step_trains_alike(tmp_path: Path) -> None:
     assert_same_losses(history_of(run, tmp_path / "compiled"), history_of(run, tmp_path / "plain"))
 
 
+@pytest.mark.parametrize(("setting", "recorded"), [("off", "off"), ("auto", "not captured: the device is cpu")])
+def test_a_result_says_whether_steps_were_captured(tmp_path: Path, setting: str, recorded: str) -> None:
+    run = replace(RUN, model="lenet-300-100", recipe=replace(RECIPE, epochs=1))
+    assert result_of(run, tmp_path, cuda_graph=setting)["provenance"]["execution"]["cuda_graph"] == recorded
+
+
 def test_workers_share_the_gpus() -> None:
     settings = Settings()
     assert [own_gpu(settings, index, 2).device for index in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
