@@ -2,12 +2,13 @@
 # make zoo    every method once, on digits at 95 %
 # make test   set up, run all checks
 # make chaos  inject faults into a small study for some minutes
+# make gpu    check and measure the suite on this machine's GPU, six minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo zoo test lint types unit slurm chaos install format clean
+.PHONY: demo zoo test lint types unit slurm chaos gpu install format clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +52,10 @@ SEED ?= 0
 ROUNDS ?= 20
 chaos: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/chaos.py --seed $(SEED) --rounds $(ROUNDS)
+
+# Exits with 1 if something is wrong; docs/gpu.md explains the table.
+gpu: $(INSTALLED)
+	$(BIN)/python -m prunebench.benchmark.perf.gpu_check
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

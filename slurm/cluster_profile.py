@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.api.errors import unknown
-from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, Log, MemoryFormat
+from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, CudaGraph, Log, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
 from .durations import seconds_of
 
@@ -97,6 +97,8 @@ class Profile(BaseModel):
     """As in `prunebench run`."""
     compile: Compile = "none"
     """As in `prunebench run`."""
+    cuda_graph: CudaGraph = "off"
+    """As in `prunebench run`: `auto` replays training steps as CUDA graphs where possible."""
     log: Log = "none"
     """As in `prunebench run`: `tensorboard` or `wandb` writes curves."""
 
@@ -117,6 +119,12 @@ class Profile(BaseModel):
         if path is not None and not (path.startswith("/") and path.isprintable()):
             raise ValueError(f"{path!r} is not an absolute path")
         return path
+
+    @field_validator("cuda_graph", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        """YAML reads `off` as false."""
+        return "off" if value is False else value
 
     @field_validator("partition", "account", "qos", "constraint", "gres", "sbatch")
     @classmethod

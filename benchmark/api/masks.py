@@ -104,8 +104,9 @@ class Masks:
                     f"mask of {name!r} must be bool of shape {tuple(self._masks[name].shape)}, "
                     f"not {mask.dtype} of {tuple(mask.shape)}"
                 )
-            # preserve_format keeps channels_last strides, so that the foreach product stays on its fast path
-            self._masks[name] = torch.empty_like(self._masks[name]).copy_(mask)
+            # In place: a captured step goes on reading there, and strides stay those of the weights, which keeps the
+            # foreach product on its fast path.
+            self._masks[name].copy_(mask)
         self._note(masks, kept)
         # The next `apply` makes the factors, so that they take no memory while a method scores in rounds.
         self._factors = None

@@ -87,6 +87,7 @@ def submit(
         memory_format=chosen.memory_format,
         compile=chosen.compile,
         log=log or chosen.log,
+        cuda_graph=chosen.cuda_graph,
         keep_weights=keep_weights,
         deterministic=deterministic,
         plugins=selection.plugin_paths(opened),

@@ -19,7 +19,7 @@ from ..launch.recorded_starts import lines_after, lines_before, recorded_starts
 from ..launch.time_limit import TimeLimit
 from ..runs.gpus import default_jobs
 from ..runs.leftovers import remove_caches, tidy
-from ..runs.settings import MAX_THREADS, Compile, Log, MemoryFormat, Settings, check_device_name
+from ..runs.settings import MAX_THREADS, Compile, CudaGraph, Log, MemoryFormat, Settings, check_device_name
 from ..runs.store import Store
 from ..studies.plan import Plan, make_plan
 from .browse import describe_run, find_one
@@ -65,6 +65,10 @@ def _device_name(_context: click.Context, _parameter: click.Parameter, name: str
     help="Mode of torch.compile for the training step.",
 )  # fmt: skip
 @click.option(
+    "--cuda-graph", type=click.Choice(get_args(CudaGraph)), default="off",
+    help="auto: replay training steps as CUDA graphs where possible.",
+)  # fmt: skip
+@click.option(
     "--log", type=click.Choice(get_args(Log)), default="none",
     help="Also write curves, density and configuration to RESULTS/STUDY/LOG; wandb offline.",
 )  # fmt: skip
@@ -84,6 +88,7 @@ def run(
     deterministic: bool,
     memory_format: MemoryFormat,
     compile: Compile,
+    cuda_graph: CudaGraph,
     log: Log,
     time_limit: int | None,
     retry_failed: bool,
@@ -102,7 +107,7 @@ def run(
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
         keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
-        plugins=selection.plugin_paths(opened), log=log,
+        cuda_graph=cuda_graph, plugins=selection.plugin_paths(opened), log=log,
     )  # fmt: skip
     store = open_store(results)
     if recompute or retry_failed or not results.is_dir():

@@ -122,10 +122,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
+    device = torch.device(arguments.device)
     windows = f"{BATCH} windows of {WINDOW[0]} x {WINDOW[1]}, hidden size 80"
-    print(
-        f"{windows}, {arguments.device}, {arguments.threads} thread(s), medians of {arguments.repeats}; {machine()}\n"
-    )
+    print(f"{windows}, {device}, {arguments.threads} thread(s), medians of {arguments.repeats}; {machine(device)}\n")
     print(markdown(["step", *(f"{way} (ms)" for way in WAYS), "ratio"], []))
     for case in CASES:
         print(markdown_row(row(*case, arguments.device, arguments.repeats, arguments.threads)), flush=True)

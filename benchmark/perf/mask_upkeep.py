@@ -1,6 +1,6 @@
 """What pruning costs a training step: keeping masks exact, and each method's own work.
 
-    python -m prunebench.benchmark.perf.mask_upkeep [--repeats 7] [--threads 1]      networks, with masks and without
+    python -m prunebench.benchmark.perf.mask_upkeep [--repeats 7] [--device cpu]     networks, with masks and without
     python -m prunebench.benchmark.perf.mask_upkeep --methods [--only rigl,dpf]      every method on a small network
 
 A step is forward, backward and the optimiser, on random images. Networks: the time of `on_weights` over that of a
@@ -25,8 +25,8 @@ from ..models.registry import create_model
 from ..runs.run import Recipe
 from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
-from .side_by_side import all_seconds, machine, markdown, markdown_row
-from .task import CPU, Masked, Seconds, context_of, make_step, timed_step
+from .side_by_side import CPU, all_seconds, machine, markdown, markdown_row, settle
+from .task import Masked, Seconds, context_of, make_step, timed_step
 
 SPARSITY = 0.9
 RECIPE = Recipe(epochs=1, lr=0.01, nesterov=True, weight_decay=5e-4)
@@ -44,25 +44,27 @@ class Steps:
     """Training steps of one network under one pruner, on one batch."""
 
     def __init__(
-        self, model_name: str, shape: tuple[int, ...], num_classes: int, batch_size: int, pruner: Pruner, steps: int = 1
-    ) -> None:
+        self, model_name: str, shape: tuple[int, ...], num_classes: int, batch_size: int, pruner: Pruner,
+        steps: int = 1, device: torch.device = CPU,
+    ) -> None:  # fmt: skip
+        self._device = device
         torch.manual_seed(0)
         model = create_model(model_name, num_classes=num_classes, input_shape=shape)
         context = context_of(
             self._placed(model, shape), shape, num_classes=num_classes, epochs=4, steps_per_epoch=max(1, steps // 4),
-            name=model_name,
+            name=model_name, device=device,
         )  # fmt: skip
         self.pruner = pruner
         self.model = self._placed(pruner.attach(context), shape)
         pruner.begin_round(0)
-        self._step = make_step(self.model, pruner, RECIPE)
-        self.inputs = torch.randn(batch_size, *shape)
-        self.targets: Tensor = torch.randint(num_classes, (batch_size,))
+        self._step = make_step(self.model, pruner, RECIPE, device)
+        self.inputs = torch.randn(batch_size, *shape, device=device)
+        self.targets: Tensor = torch.randint(num_classes, (batch_size,), device=device)
         self.model.train()
 
-    @staticmethod
-    def _placed(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
-        return model.to(memory_format=choose_memory_format("auto", model, shape, CPU))
+    def _placed(self, model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+        model = model.to(self._device)
+        return model.to(memory_format=choose_memory_format("auto", model, shape, self._device))
 
     def step(self, index: int) -> Seconds:
         return timed_step(self._step, index, self.inputs, self.targets)
@@ -72,9 +74,11 @@ class Steps:
         self.pruner.on_weights(0, self._step.optimizer)
 
 
-def network_row(model: str, shape: tuple[int, ...], num_classes: int, batch_size: int, repeats: int) -> list[str]:
-    masked = Steps(model, shape, num_classes, batch_size, Masked(sparsity=SPARSITY))
-    dense = Steps(model, shape, num_classes, batch_size, Pruner(start="init"))
+def network_row(
+    model: str, shape: tuple[int, ...], num_classes: int, batch_size: int, repeats: int, device: torch.device = CPU
+) -> list[str]:
+    masked = Steps(model, shape, num_classes, batch_size, Masked(sparsity=SPARSITY), device=device)
+    dense = Steps(model, shape, num_classes, batch_size, Pruner(start="init"), device=device)
     timed = all_seconds({"masked": lambda: masked.step(0), "dense": lambda: dense.step(0)}, repeats)
     # minima, as medians of the same work differ by 5 %, which is more than the effect
     seconds = {name: min(values) for name, values in timed.items()}
@@ -82,6 +86,7 @@ def network_row(model: str, shape: tuple[int, ...], num_classes: int, batch_size
     begin = time.perf_counter()
     for _ in range(applications):
         masked.upkeep()
+    settle(device)
     upkeep = (time.perf_counter() - begin) / applications
     return [
         f"{model}, {' x '.join(map(str, shape))}, batch {batch_size}",
@@ -92,7 +97,7 @@ def network_row(model: str, shape: tuple[int, ...], num_classes: int, batch_size
     ]
 
 
-def method_row(name: str, repeats: int) -> list[str]:
+def method_row(name: str, repeats: int, device: torch.device = CPU) -> list[str]:
     """On the demo's network and batch size: its steps are cheap, so the method's share is visible."""
     label = describe(name).label
     problem = ("convnet-small", (1, 8, 8), 10, 32)
@@ -100,7 +105,9 @@ def method_row(name: str, repeats: int) -> list[str]:
     try:
         for _ in range(repeats):
             # new ones each time: most methods cannot train twice
-            method, plain = Steps(*problem, _created(name), STEPS), Steps(*problem, Pruner(start="init"), STEPS)
+            method, plain = (
+                Steps(*problem, pruner, STEPS, device) for pruner in (_created(name), Pruner(start="init"))
+            )
             for index in range(STEPS):
                 found = method.step(index)
                 ours[index], hooks[index] = min(ours[index], found.step), min(hooks[index], found.hooks)
@@ -127,23 +134,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--methods", action="store_true")
     parser.add_argument("--only", default="", help="comma-separated names of methods or networks")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    keep_freed(CPU)
+    keep_freed(arguments.device)
     wanted = set(filter(None, arguments.only.split(",")))
-    print(f"{SPARSITY:.0%}, {arguments.threads} thread(s), fastest of {arguments.repeats}; {machine()}\n")
+    print(
+        f"{SPARSITY:.0%}, {arguments.threads} thread(s), fastest of {arguments.repeats}; {machine(arguments.device)}\n"
+    )
     if arguments.methods:
         print(markdown(["method", "hooks (ms a step)", "share of a step", "over dense, whole steps"], []))
         for name in method_names():
             if not wanted or name in wanted:
-                print(markdown_row(method_row(name, arguments.repeats)), flush=True)
+                print(markdown_row(method_row(name, arguments.repeats, arguments.device)), flush=True)
         return
     print(markdown(["network", "step (ms)", "masks (ms)", "share of a step", "masked over dense, whole steps"], []))
     for network in NETWORKS:
         if not wanted or network[0] in wanted:
-            print(markdown_row(network_row(*network, arguments.repeats)), flush=True)
+            print(markdown_row(network_row(*network, arguments.repeats, arguments.device)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How to fill a machine with small runs: one process of one thread, one of two, or two of one.
 
     python -m prunebench.benchmark.perf.packing [--study demo] [--only seed=0] [--repeats 3]
+    python -m prunebench.benchmark.perf.packing --device cuda --jobs 1,2,4,8
 
 Computes the same runs of a study in new folders, one way after the other, by the command `prunebench run`: reading
 data, starting workers and writing results are part of the time. Every repeat begins with another way and has its own
@@ -23,7 +24,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .side_by_side import machine, markdown
+import torch
+
+from .side_by_side import CPU, machine, markdown
 
 WAYS = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2), "2 processes, 1 thread each": (2, 1)}
 
@@ -43,9 +46,17 @@ class Measured:
         return self.runs / self.total * 3600
 
 
-def measure(study: str, only: list[str], jobs: int, threads: int, folder: Path) -> Measured:
+def measure(study: str, only: list[str], jobs: int, threads: int, folder: Path, device: str = "auto") -> Measured:
     command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", study, "--results", str(folder)]
-    command += ["--jobs", str(jobs), "--threads", str(threads), *(part for key in only for part in ("--only", key))]
+    command += [
+        "--jobs",
+        str(jobs),
+        "--threads",
+        str(threads),
+        "--device",
+        device,
+        *(part for key in only for part in ("--only", key)),
+    ]
     started, begin = time.time(), time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     total = time.perf_counter() - begin
@@ -58,16 +69,18 @@ def measure(study: str, only: list[str], jobs: int, threads: int, folder: Path) 
     )
 
 
-def measure_all(study: str, only: list[str], repeats: int) -> dict[str, list[Measured]]:
+def measure_all(
+    study: str, only: list[str], repeats: int, ways: dict[str, tuple[int, int]], device: str
+) -> dict[str, list[Measured]]:
     """The measurements of each way, one for each repeat."""
-    names = list(WAYS)
+    names = list(ways)
     found: dict[str, list[Measured]] = {name: [] for name in names}
     for index in range(repeats):
         first = index % len(names)
         for name in names[first:] + names[:first]:
-            jobs, threads = WAYS[name]
+            jobs, threads = ways[name]
             with tempfile.TemporaryDirectory() as folder:
-                found[name].append(measure(study, only, jobs, threads, Path(folder)))
+                found[name].append(measure(study, only, jobs, threads, Path(folder), device))
     return found
 
 
@@ -87,11 +100,16 @@ def main() -> None:
     parser.add_argument("--study", default="demo")
     parser.add_argument("--only", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--jobs", default="", help="comma-separated numbers of processes of one thread, instead")
     arguments = parser.parse_args()
-    found = measure_all(arguments.study, arguments.only, arguments.repeats)
+    jobs = [int(number) for number in arguments.jobs.split(",") if number]
+    ways = {f"{number} process(es), 1 thread each": (number, 1) for number in jobs} or WAYS
+    found = measure_all(arguments.study, arguments.only, arguments.repeats, ways, arguments.device)
     reference = next(iter(found.values()))
+    device = torch.device(arguments.device) if arguments.device != "auto" else CPU
     what = " ".join(["Study", arguments.study, *arguments.only])
-    print(f"{what}, {len(os.sched_getaffinity(0))} cores, medians of {arguments.repeats}; {machine()}")
+    print(f"{what}, {len(os.sched_getaffinity(0))} cores, medians of {arguments.repeats}; {machine(device)}")
     headings = ["way", "runs", "seconds", "runs an hour", "ratio", "a run (s)", "start-up (s)", "share"]
     print("\n" + markdown(headings, [row(name, ways, reference) for name, ways in found.items()]))
 

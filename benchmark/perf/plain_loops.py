@@ -13,6 +13,7 @@ from torch.nn.utils import prune
 from torch.utils.data import DataLoader, Dataset
 
 from ..runs.run import Recipe
+from .side_by_side import settle
 
 
 class Images(Dataset[tuple[Tensor, int]]):
@@ -34,7 +35,7 @@ class Images(Dataset[tuple[Tensor, int]]):
 
 
 def plain_epoch(
-    network: nn.Module, masks: dict[str, Tensor], recipe: Recipe, loader: DataLoader[Any]
+    network: nn.Module, masks: dict[str, Tensor], recipe: Recipe, loader: DataLoader[Any], device: torch.device
 ) -> Callable[[], None]:
     """An epoch in the usual way, with torch's defaults; gradients are set to None, losses are not synchronised."""
     parameters = dict(network.named_parameters())
@@ -44,16 +45,17 @@ def plain_epoch(
 
     def epoch() -> None:
         network.train()
-        total = torch.zeros(())
+        total = torch.zeros((), device=device)
         for inputs, targets in loader:
             optimizer.zero_grad()
-            loss = cross_entropy(network(inputs), targets)
+            loss = cross_entropy(network(inputs.to(device)), targets.to(device))
             loss.backward()
             optimizer.step()
             with torch.no_grad():
                 for name, mask in masks.items():
                     parameters[name].mul_(mask)
             total += loss.detach()
+        settle(device)
 
     return epoch
 

@@ -1,7 +1,8 @@
 """A fair race: the suite's training against a plain, well-written PyTorch loop, on equal terms.
 
     python -m prunebench.benchmark.perf.race [--threads 1] [--repeats 3] [--samples 5000] [--only lenet]
-                                             [--precision bfloat16] [--compile default] [--write FILE]
+                                             [--precision bfloat16] [--compile default] [--cuda-graph auto]
+                                             [--device cpu] [--write FILE]
 
 Both train the same pruned network by SGD with momentum and weight decay on the same samples, batch size and number of
 threads, and keep pruned weights at zero after every step. The plain loops are what the suite replaces:
@@ -17,8 +18,8 @@ threads, and keep pruned weights at zero after every step. The plain loops are w
 
 Timed are epochs of training without evaluation, after a warm-up epoch. All ways take turns, each in a process of its
 own: the suite's keeps freed memory as its runs do, the others have the default allocator. `data share` is the part of
-the suite's epoch in which its steps wait for their batches. `--precision` and `--compile` apply to the suite's training
-only.
+the suite's epoch in which its steps wait for their batches. `--precision`, `--compile` and `--cuda-graph` apply to the
+suite's training only.
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ from ...datasets.parts.info import Augmentation, Normalisation
 from ..api.data import Data
 from ..models.registry import create_model
 from ..runs.run import Precision, Recipe
-from ..runs.settings import Compile
+from ..runs.settings import Compile, CudaGraph
+from ..training.cuda_graph import GraphLog
 from ..training.loop import Training
 from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
 from .plain_loops import Images, plain_epoch, with_masked_layers
-from .side_by_side import OwnProcess, machine, markdown, median_seconds
+from .side_by_side import CPU, OwnProcess, machine, markdown, median_seconds
 from .task import Masked, context_of
 
 SPARSITY = 0.9
 AUGMENTATION = Augmentation(padding=4)
 PLAIN = ("transforms", "masked layers", "tensors")
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,11 @@ class Course:
     """One network on one kind of image; `share` scales the number of samples: fewer of a costly network."""
 
     model: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     batch_size: int
     augments: bool
     share: float
+    num_classes: int = 10
 
     @property
     def title(self) -> str:
@@ -133,38 +135,46 @@ class Entry:
     threads: int
     precision: Precision
     compile: Compile
+    device: torch.device = CPU
+    cuda_graph: CudaGraph = "off"
 
     def __call__(self) -> Callable[[], object]:
         torch.set_num_threads(self.threads)
-        course = self.course
+        course, device = self.course, self.device
         rng = np.random.default_rng(0)
         images = torch.from_numpy(rng.integers(0, 256, (self.num_samples, *course.shape), dtype=np.uint8))
         targets = torch.from_numpy(rng.integers(0, 10, self.num_samples))
         augmentation = AUGMENTATION if course.augments else None
         split = ClockedSplit(images, targets, normalisation=course.normalisation, augmentation=augmentation)
         recipe = Recipe(epochs=1, batch_size=course.batch_size, lr=0.01, nesterov=True, weight_decay=5e-4)
-        training, masks = _ours(course, split, replace(recipe, precision=self.precision), self.compile)
+        recipe_of_ours = replace(recipe, precision=self.precision)
+        training, masks = our_training(course, split, recipe_of_ours, self.compile, device, GraphLog(self.cuda_graph))
         if self.way not in PLAIN:
-            keep_freed(CPU)
+            keep_freed(device)
             return functools.partial(_our_epoch, training, split)
         if self.way == "tensors":
-            samples: Dataset[Any] = TensorDataset(*split.sample(torch.arange(self.num_samples), device=CPU))
+            samples: Dataset[Any] = TensorDataset(*split.sample(torch.arange(self.num_samples), device=device))
         else:
             samples = Images(images, targets, course.transform)
         loader = DataLoader(samples, course.batch_size, shuffle=True)
         if self.way == "masked layers":
-            return plain_epoch(with_masked_layers(_network(course), masks), {}, recipe, loader)
-        return plain_epoch(_network(course), masks, recipe, loader)
+            return plain_epoch(with_masked_layers(_network(course).to(device), masks), {}, recipe, loader, device)
+        return plain_epoch(_network(course).to(device), masks, recipe, loader, device)
 
 
-def race(course: Course, samples: int, repeats: int, threads: int, precision: Precision, compile: Compile) -> list[str]:
+def race(
+    course: Course, samples: int, repeats: int, threads: int, precision: Precision, compile: Compile,
+    device: torch.device = CPU, cuda_graph: CudaGraph = "off",
+) -> list[str]:  # fmt: skip
     """One row of the table."""
     num_samples = max(4 * course.batch_size, int(samples * course.share) // course.batch_size * course.batch_size)
     names = ["ours", *(name for name in PLAIN if name != "tensors" or not course.augments)]
     waited: list[Any] = []
     with contextlib.ExitStack() as stack:
         ways: dict[str, Callable[[], object]] = {
-            name: stack.enter_context(OwnProcess(Entry(name, course, num_samples, threads, precision, compile)))
+            name: stack.enter_context(
+                OwnProcess(Entry(name, course, num_samples, threads, precision, compile, device, cuda_graph))
+            )
             for name in names
         }
         ours = ways["ours"]
@@ -184,22 +194,26 @@ def _our_epoch(training: Training, split: ClockedSplit) -> float:
 
 def _network(course: Course) -> nn.Module:
     torch.manual_seed(0)
-    return create_model(course.model, num_classes=10, input_shape=course.shape)
+    return create_model(course.model, num_classes=course.num_classes, input_shape=course.shape)
 
 
-def _ours(course: Course, split: ResidentSplit, recipe: Recipe, compile: Compile) -> tuple[Training, dict[str, Tensor]]:
+def our_training(
+    course: Course, split: ResidentSplit, recipe: Recipe, compile: Compile, device: torch.device, graph: GraphLog
+) -> tuple[Training, dict[str, Tensor]]:
     """The suite's training of the network, pruned by magnitude; and the masks, for the plain loops."""
-    model = _network(course)
-    model = model.to(memory_format=choose_memory_format("auto", model, course.shape, CPU))
+    model = _network(course).to(device)
+    model = model.to(memory_format=choose_memory_format("auto", model, course.shape, device))
     nothing = ResidentSplit(torch.zeros(0, *course.shape), torch.zeros(0, dtype=torch.int64))
     data = Data(
-        name="race", input_shape=course.shape, num_classes=10, train=split, validation=nothing, test=nothing,
-        fingerprint="",
+        name="race", input_shape=course.shape, num_classes=course.num_classes, train=split,
+        validation=nothing, test=nothing, fingerprint="",
     )  # fmt: skip
     pruner = Masked(sparsity=SPARSITY)
-    pruner.attach(context_of(model, course.shape, num_classes=10))
+    pruner.attach(context_of(model, course.shape, num_classes=course.num_classes, device=device))
     pruner.begin_round(0)
-    training = Training(model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=CPU, compile=compile)
+    training = Training(
+        model=model, pruner=pruner, data=data, recipe=recipe, seed=0, device=device, compile=compile, graph=graph
+    )
     return training, {name: mask.clone() for name, mask in pruner.masks.items()}
 
 
@@ -211,17 +225,29 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a network's name")
     parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of the suite's training")
     parser.add_argument("--compile", choices=get_args(Compile), default="none", help="the suite's training step")
+    parser.add_argument("--cuda-graph", choices=get_args(CudaGraph), default="off", help="the suite's training step")
+    parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--write", type=Path, help="a Markdown file; README.md shows docs/race.md")
     arguments = parser.parse_args()
     compared = [heading for name in PLAIN for heading in (name, "ratio")]
     headings = ["images a second", "prunebench", *compared, "data share"]
     rows = [
-        race(course, arguments.samples, arguments.repeats, arguments.threads, arguments.precision, arguments.compile)
+        race(
+            course,
+            arguments.samples,
+            arguments.repeats,
+            arguments.threads,
+            arguments.precision,
+            arguments.compile,
+            arguments.device,
+            arguments.cuda_graph,
+        )
         for course in COURSES
         if arguments.only in course.model
     ]
     compiled = "" if arguments.compile == "none" else f", compiled ({arguments.compile})"
-    how = f"{arguments.threads} thread(s), {arguments.precision}{compiled}, medians of {arguments.repeats}; {machine()}"
+    how = f"{arguments.threads} thread(s), {arguments.precision}{compiled}, medians of {arguments.repeats}"
+    how += f"; {machine(arguments.device)}"
     text = f"{how}\n\n{markdown(headings, rows)}"
     print(text)
     if arguments.write is not None:

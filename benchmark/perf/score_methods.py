@@ -1,6 +1,7 @@
 """What each method's decisions take on a large network: seconds, in training steps, and memory beyond a dense training.
 
     python -m prunebench.benchmark.perf.score_methods [--model resnet-50] [--size 64] [--batch 16] [--only snip,lamp]
+                                                      [--device cpu]
 
 Weights and inputs are random: the work is measured, not the masks. Every method runs in two processes of its own, one
 for its time and one for its peak memory. Each process first trains the dense network, for comparison. For the memory
@@ -27,8 +28,8 @@ from ..api.pruner import Context, Pruner
 from ..models.registry import create_model
 from ..runs.run import Recipe
 from ..training import memory
-from .side_by_side import machine, markdown, markdown_row
-from .task import CPU, context_of, make_step, timed_step
+from .side_by_side import CPU, machine, markdown, markdown_row, settle
+from .task import context_of, make_step, timed_step
 
 SPARSITIES = (0.9, 0.5, 0.0)
 """The first that a method takes."""
@@ -52,39 +53,43 @@ RECIPE = Recipe(epochs=1, lr=1e-4, weight_decay=1e-4, decay_norm=False)
 class Bench:
     """A network with random data, and the clock."""
 
-    def __init__(self, model_name: str, size: int, batch: int) -> None:
-        self.model_name, self.shape = model_name, (3, size, size)
+    def __init__(self, model_name: str, size: int, batch: int, device: torch.device = CPU) -> None:
+        self.model_name, self.shape, self.device = model_name, (3, size, size), device
         torch.manual_seed(0)
-        self.model = create_model(model_name, num_classes=NUM_CLASSES, input_shape=self.shape)
-        self.inputs, self.targets = torch.randn(batch, *self.shape), torch.randint(NUM_CLASSES, (batch,))
+        self.model = create_model(model_name, num_classes=NUM_CLASSES, input_shape=self.shape).to(device)
+        self.inputs = torch.randn(batch, *self.shape, device=device)
+        self.targets = torch.randint(NUM_CLASSES, (batch,), device=device)
 
     def context(self) -> Context:
         return context_of(
             self.model, self.shape, num_classes=NUM_CLASSES, batch_size=len(self.inputs),
-            steps_per_epoch=2 * NUM_STEPS, name=self.model_name, max_samples=MAX_SAMPLES,
+            steps_per_epoch=2 * NUM_STEPS, name=self.model_name, max_samples=MAX_SAMPLES, device=self.device,
         )  # fmt: skip
 
     def run(self, pruner: Pruner) -> dict[str, float]:
         """Seconds of the decisions before training, of the costliest update, of the fastest step; peak bytes."""
-        memory.reset_peak(CPU)
+        memory.reset_peak(self.device)
         began = time.perf_counter()
         model = pruner.attach(self.context())
         for index in range(min(2, pruner.rounds)):  # methods of several rounds prune before the second
             pruner.begin_round(index)
+        settle(self.device)
         before = time.perf_counter() - began
-        step = make_step(model, pruner, RECIPE)
+        step = make_step(model, pruner, RECIPE, self.device)
         steps = [timed_step(step, index, self.inputs, self.targets) for index in range(NUM_STEPS)]
         return {
             "before": before,
             "update": max(seconds.hooks for seconds in steps),
             "step": min(seconds.step - seconds.hooks for seconds in steps),
-            "peak": memory.peak(CPU),
+            "peak": memory.peak(self.device),
         }
 
 
-def measure(method: str, model_name: str, size: int, batch: int, *, few_rounds: bool) -> dict[str, Any]:
+def measure(
+    method: str, model_name: str, size: int, batch: int, *, few_rounds: bool, device: torch.device = CPU
+) -> dict[str, Any]:
     """What the method takes, and what a dense training in the same process takes."""
-    bench = Bench(model_name, size, batch)
+    bench = Bench(model_name, size, batch, device)
     dense = bench.run(Dense())
     bench.model.zero_grad()
     model_bytes = sum(parameter.numel() * parameter.element_size() for parameter in bench.model.parameters())
@@ -118,16 +123,20 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--only", default="", help="comma-separated names")
+    parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--few-rounds", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        few_rounds = arguments.few_rounds
-        found = measure(arguments.one, arguments.model, arguments.size, arguments.batch, few_rounds=few_rounds)
+        found = measure(
+            arguments.one, arguments.model, arguments.size, arguments.batch, few_rounds=arguments.few_rounds,
+            device=arguments.device,
+        )  # fmt: skip
         print(json.dumps(found))
         return
     names = arguments.only.split(",") if arguments.only else method_names()
-    print(f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}; {machine()}.")
+    what = f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}"
+    print(f"{what}; {machine(arguments.device)}.")
     print(f"Scores see at most {MAX_SAMPLES} samples, Fisher blocks {FEWER_GRADIENTS['fisher_gradients']} gradients.")
     print(f"Memory is of a process of its own, batch {MEMORY_BATCH}, in sizes of the model.\n")
     print(markdown(HEADINGS, []))
@@ -155,7 +164,16 @@ def _child(
     name: str, arguments: argparse.Namespace, batch: int, flags: list[str], environment: dict[str, str]
 ) -> dict[str, Any]:
     command = [sys.executable, "-m", "prunebench.benchmark.perf.score_methods", "--one", name, *flags]
-    command += ["--model", arguments.model, "--size", str(arguments.size), "--batch", str(batch)]
+    command += [
+        "--model",
+        arguments.model,
+        "--size",
+        str(arguments.size),
+        "--batch",
+        str(batch),
+        "--device",
+        str(arguments.device),
+    ]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS, env={**os.environ, **environment}
     )

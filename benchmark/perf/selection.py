@@ -1,6 +1,6 @@
 """The k-th magnitude of a network's weights: time and peak memory of the suite's selection beside torch's ways.
 
-    python -m prunebench.benchmark.perf.selection [--weights 25502912] [--sparsity 0.9] [--repeats 5]
+    python -m prunebench.benchmark.perf.selection [--weights 25502912] [--sparsity 0.9] [--repeats 5] [--device cpu]
 
 Every way runs in a process of its own, so that its peak memory can be measured, and the processes take turns. All
 answers must agree. The last row is the whole work of a method: exact masks of all layers from their scores.
@@ -22,13 +22,12 @@ from torch import Tensor
 from ...methods.parts.allocation import global_masks
 from ..api.masks import kth_largest, num_kept
 from ..training import memory
-from .side_by_side import machine, markdown
+from .side_by_side import CPU, machine, markdown, settle
 
-CPU = torch.device("cpu")
 LAYERS = 54
 MODULE = "prunebench.benchmark.perf.selection"
 
-OURS = "ours (introselect of a copy)"
+OURS = "ours"
 WAYS: dict[str, Callable[[Tensor, int], float]] = {
     OURS: lambda flat, kept: float(kth_largest(flat.clone(), kept)),
     "torch.kthvalue": lambda flat, kept: float(flat.kthvalue(flat.numel() - kept + 1).values),
@@ -38,23 +37,25 @@ WAYS: dict[str, Callable[[Tensor, int], float]] = {
 MASKS = "exact masks of all layers"
 
 
-def measure(way: str, num_weights: int, sparsity: float) -> dict[str, float]:
+def measure(way: str, num_weights: int, sparsity: float, device: torch.device = CPU) -> dict[str, float]:
     """Seconds and extra peak bytes of one way, and the value it found."""
     torch.set_num_threads(1)
-    flat = torch.randn(num_weights, generator=torch.Generator().manual_seed(0)).abs_()
+    flat = torch.randn(num_weights, generator=torch.Generator().manual_seed(0)).abs_().to(device)
     kept = num_kept(num_weights, sparsity)
     layers = {str(index): part.clone() for index, part in enumerate(flat.tensor_split(LAYERS))} if way == MASKS else {}
-    kth_largest(torch.randn(1000), 10)  # loads libraries, so that their memory does not count
-    memory.reset_peak(CPU)
-    before, begin = memory.peak(CPU), time.perf_counter()
+    kth_largest(torch.randn(1000, device=device), 10)  # loads libraries, so that their memory does not count
+    settle(device)
+    memory.reset_peak(device)
+    before, begin = memory.peak(device), time.perf_counter()
     found = 0.0
     if layers:
         masks = global_masks(layers, kept)
         assert sum(int(mask.sum()) for mask in masks.values()) == kept
     else:
         found = WAYS[way](flat, kept)
+    settle(device)
     seconds = time.perf_counter() - begin
-    return {"seconds": seconds, "bytes": memory.peak(CPU) - before, "found": found}
+    return {"seconds": seconds, "bytes": memory.peak(device) - before, "found": found}
 
 
 def main() -> None:
@@ -62,16 +63,17 @@ def main() -> None:
     parser.add_argument("--weights", type=int, default=25_502_912, help="as many as ResNet-50 has")
     parser.add_argument("--sparsity", type=float, default=0.9)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one, arguments.weights, arguments.sparsity)))
+        print(json.dumps(measure(arguments.one, arguments.weights, arguments.sparsity, arguments.device)))
         return
     found: dict[str, list[dict[str, float]]] = {way: [] for way in (*WAYS, MASKS)}
     for _ in range(arguments.repeats):
         for way, results in found.items():
             command = [sys.executable, "-m", MODULE, "--one", way, "--weights", str(arguments.weights)]
-            command += ["--sparsity", str(arguments.sparsity)]
+            command += ["--sparsity", str(arguments.sparsity), "--device", str(arguments.device)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             results.append(json.loads(done.stdout))
     values = {results[0]["found"] for way, results in found.items() if way != MASKS}
@@ -88,7 +90,8 @@ def main() -> None:
         ]
         for way, results in found.items()
     ]
-    print(f"{arguments.weights:,} weights, {arguments.sparsity:.0%}, medians of {arguments.repeats}; {machine()}\n")
+    how = f"{arguments.weights:,} weights, {arguments.sparsity:.0%}, medians of {arguments.repeats}"
+    print(f"{how}; {machine(arguments.device)}\n")
     print(markdown(["way", "ms", "over ours", "extra memory (MB)"], rows))
 
 

@@ -15,6 +15,8 @@ import torch
 
 from ..runs.provenance import device_facts
 
+CPU = torch.device("cpu")
+
 
 def median_seconds(ways: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1) -> dict[str, float]:
     """Median wall seconds of each way, as `all_seconds` measures them."""
@@ -74,11 +76,21 @@ def _serve(pipe: Connection, make: Callable[[], Callable[[], object]]) -> None:
         pipe.send(way())
 
 
-def machine() -> str:
-    """The machine and the versions that the numbers were measured with, in one line."""
-    facts = device_facts(torch.device("cpu"))
-    processor = f"{facts['device_name']} ({facts['instructions']})"
-    return f"{processor}, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
+def settle(device: torch.device) -> None:
+    """Wait until the device has done what it was given: a clock that is read before that times launches."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def machine(device: torch.device = CPU) -> str:
+    """The machine and the versions that the numbers were measured with, in one line; the card, where there is one."""
+    facts = device_facts(CPU)
+    parts = [f"{facts['device_name']} ({facts['instructions']})", platform.system()]
+    parts += [f"Python {platform.python_version()}", f"torch {torch.__version__}"]
+    if device.type == "cuda":
+        card = device_facts(device)
+        parts = [card["device_name"], f"CUDA {card['cuda']}, cuDNN {card['cudnn']}", *parts]
+    return ", ".join(parts)
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -19,8 +19,7 @@ from ..models.registry import create_model
 from ..runs.run import Recipe
 from ..training.optimizer import make_optimizer
 from ..training.step import Step
-
-CPU = torch.device("cpu")
+from .side_by_side import CPU, settle
 
 
 @dataclass(kw_only=True)
@@ -54,17 +53,19 @@ class Seconds:
     hooks: float
 
 
-def make_step(model: nn.Module, pruner: Pruner, recipe: Recipe) -> Step:
-    """The steps of a training on the CPU, with a new optimiser and a clock of their own."""
-    optimizer = make_optimizer(recipe, pruner, CPU)
-    return Step(network=model, pruner=pruner, optimizer=optimizer, recipe=recipe, device=CPU)
+def make_step(model: nn.Module, pruner: Pruner, recipe: Recipe, device: torch.device = CPU) -> Step:
+    """The steps of a training, with a new optimiser and a clock of their own."""
+    optimizer = make_optimizer(recipe, pruner, device)
+    return Step(network=model, pruner=pruner, optimizer=optimizer, recipe=recipe, device=device)
 
 
 def timed_step(step: Step, index: int, inputs: Tensor, targets: Tensor) -> Seconds:
     """Take a step of the suite's training."""
     clock = step.clock
+    settle(step.device)
     before, begin = clock.prune + clock.masks, time.perf_counter()
     step(index, inputs, targets)
+    settle(step.device)
     return Seconds(step=time.perf_counter() - begin, hooks=clock.prune + clock.masks - before)
 
 
@@ -78,15 +79,18 @@ def context_of(
     steps_per_epoch: int = 10,
     name: str = "",
     max_samples: int | None = None,
+    device: torch.device = CPU,
 ) -> Context:
-    """The context of a run on random data; `name` is that of the model, for methods that build it anew.
+    """The context of a run on random data, of a model that is on `device`.
+
+    `name` is that of the model, for methods that build it anew.
 
     A score gets at most `max_samples` samples (by default one batch), by repeating the same batch: its time is
     proportional to their number.
     """
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(batch_size, *shape, generator=generator)
-    targets = torch.randint(num_classes, (batch_size,), generator=generator)
+    inputs = torch.randn(batch_size, *shape, generator=generator).to(device)
+    targets = torch.randint(num_classes, (batch_size,), generator=generator).to(device)
 
     def samples(
         num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0
@@ -98,7 +102,7 @@ def context_of(
             left -= count
 
     def rebuild(**options: Any) -> nn.Module:
-        return create_model(name, num_classes=num_classes, input_shape=shape, **options)
+        return create_model(name, num_classes=num_classes, input_shape=shape, **options).to(device)
 
     return Context(
         model=model,
@@ -108,7 +112,7 @@ def context_of(
         macs=count_macs(model, shape),
         input_shape=shape,
         num_classes=num_classes,
-        device=CPU,
+        device=device,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         generator=lambda purpose: torch.Generator().manual_seed(0),

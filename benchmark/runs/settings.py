@@ -13,6 +13,7 @@ from ..api.errors import UserError
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
 Log = Literal["none", "tensorboard", "wandb"]
+CudaGraph = Literal["off", "auto"]
 
 MAX_THREADS = 1024
 """Of one run; more are a slip of the keyboard, and more than a machine starts."""
@@ -32,6 +33,8 @@ class Settings:
         memory_format: `auto` (channels last for convolutional networks), `contiguous` or `channels_last`.
         compile: `none`, or the mode in which torch.compile makes the training step of the network; the first step
             then takes minutes. `reduce-overhead` replays CUDA graphs on a GPU.
+        cuda_graph: `auto` replays forward and backward pass of a training step as one CUDA graph where that can be
+            done; the result records whether it was, or why not.
         deterministic: ask torch for deterministic algorithms; on CUDA this costs speed.
         plugins: files with the user's own methods.
         log: where curves of trainings are written besides `history.jsonl`; changes neither ids nor results.
@@ -45,6 +48,7 @@ class Settings:
     keep_weights: bool = False
     memory_format: MemoryFormat = "auto"
     compile: Compile = "none"
+    cuda_graph: CudaGraph = "off"
     deterministic: bool = False
     plugins: tuple[str, ...] = ()
     log: Log = "none"

@@ -17,6 +17,7 @@ from ..runs.run import derive_seed
 from ..runs.settings import Compile
 from . import distributed
 from .clock import Clock
+from .cuda_graph import GraphedStep, GraphLog
 from .evaluate import Evaluation, evaluate
 from .measure import Diverged, check_masks
 from .optimizer import make_optimizer, set_rate
@@ -55,6 +56,7 @@ class Training:
     device: torch.device
     clock: Clock = field(default_factory=Clock)
     compile: Compile = "none"
+    graph: GraphLog = field(default_factory=GraphLog)
     progress: Progress = field(default_factory=Progress)
 
     @property
@@ -100,6 +102,8 @@ class Training:
             device=self.device, clock=self.clock, plain=None if self.compile == "none" else network,
             full_size=min(self.recipe.batch_size, len(self.data.train)) // distributed.world(),
         )  # fmt: skip
+        if self.graph.is_open(self.device, self.compile):
+            step = GraphedStep.of(step, self.graph)
         for epoch in range(first_epoch, self.recipe.epochs):
             # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
             torch.manual_seed(derive_seed(self.seed, "noise", index, epoch) + distributed.rank())

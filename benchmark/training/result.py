@@ -84,7 +84,7 @@ def _provenance(setup: Setup, session: Session) -> dict[str, Any]:
         "data_root": setup.origin.root,
         "submitted_revision": os.environ.get(provenance.SUBMITTED_REVISION),
         "changed_since_submission": _changed_since_submission(),
-        "execution": _execution(setup),
+        "execution": _execution(setup, session),
         "processes": distributed.world(),
         "plugins": plugin_sources(),
         "finished": now(),
@@ -97,12 +97,13 @@ def _changed_since_submission() -> bool | None:
     return None if found is None else found == "1"
 
 
-def _execution(setup: Setup) -> dict[str, Any]:
+def _execution(setup: Setup, session: Session) -> dict[str, Any]:
     """How it was computed: what changes numbers by rounding, or speed. `runs_at_once` shared the machine's GPUs."""
     return {
         "precision": setup.run.recipe.precision,
         "memory_format": name_of(setup.networks.memory_format),
         "compile": setup.settings.compile,
+        "cuda_graph": str(session.training.graph),
         "keeps_freed_memory": setup.keeps_freed,
         "runs_at_once": int(os.environ.get(RUNS_AT_ONCE, "1")),
     }

@@ -16,6 +16,7 @@ from ..runs.run import derive_seed
 from ..runs.run_code import differences
 from . import distributed
 from .checkpoint import restore, training_state
+from .cuda_graph import GraphLog
 from .epoch_log import EpochLog, curves_of, open_log
 from .loop import Training
 from .measure import kept_by_layer
@@ -51,6 +52,7 @@ class Session:
             device=setup.device,
             clock=setup.clock,
             compile=setup.settings.compile,
+            graph=GraphLog(setup.settings.cuda_graph),
         )
 
     @property

@@ -61,12 +61,12 @@ def check_method(name: str, options: Mapping[str, Any] | None = None) -> list[Ch
     info = describe(name)
     method_class(name)
     with torch.random.fork_rng(devices=[]):
-        subject = _fit(info, {**quick_options(info), **(options or {})})
+        subject = fit(info, {**quick_options(info), **(options or {})})
         crashes: dict[str, str] = {}
         return [_run(label, check, subject, crashes) for label, check in CHECKS.items()]
 
 
-def _fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
+def fit(info: MethodInfo, options: Mapping[str, Any]) -> Subject:
     """The method with the first sparsity and network that it accepts."""
     refusals = []
     for sparsity in SPARSITIES:

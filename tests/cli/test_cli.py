@@ -186,6 +186,7 @@ def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> Non
         (("table",), 2, "Missing argument 'STUDY...' (see prunebench table --help)"),
         (("table", "demo", "--knd", "cost"), 2, "--kind"),
         (("submit", "demo"), 2, "Missing option '--profile' (see prunebench submit --help)"),
+        (("run", "demo", "--cuda-graph", "on"), 2, "'on' is not one of 'off', 'auto'"),
         (("run", "demo", "--compile", "fast"), 2, "'fast' is not one of 'none', 'default', 'reduce-overhead',"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",

@@ -45,6 +45,11 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize(("word", "setting"), [("off", "off"), ("auto", "auto"), ("'off'", "off")])
+def test_off_is_a_setting_and_not_a_truth_value(tmp_path: Path, word: str, setting: str) -> None:
+    assert load_profile(write(tmp_path, f"time: 4h\ncuda_graph: {word}\n")).cuda_graph == setting
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -56,6 +61,7 @@ def write(folder: Path, text: str) -> str:
         ("time: 4h\ngpus_per_run: 3\nnodes_per_run: 2\n", "gpus_per_run = 3 cannot be shared by 2 nodes"),
         ("time: 5m\nsignal_before: 10m\n", "signal_before (600 s) must be shorter than time (300 s)"),
         ("time: 4h\nlog: mlflow\n", "'log' is 'mlflow'"),
+        ("time: 4h\ncuda_graph: on\n", "mine.yaml:2: 'cuda_graph' is True: input should be 'off' or 'auto'"),
         ("time: 4h\nsbatch: {array: 0-3}\n", "option 'array' is set by the launcher itself"),
         ("time: 4h\nsbatch: {--mem: 3G}\n", "option '--mem' has a key of its own in the profile: memory"),
         ("time: 4h\nsbatch: {exclusive: no}\n", "option 'exclusive' is false; leave it out instead"),

@@ -232,7 +232,10 @@ class Names(pickle.Unpickler):
 
 def test_pickles_hold_text_and_one_name_of_the_suite(place: Place) -> None:
     """The job's order has the settings of the profile."""
-    chosen = {"device": "cpu", "threads": 2, "checkpoint_every": 3, "memory_format": "contiguous", "compile": "default"}
+    chosen = {
+        "device": "cpu", "threads": 2, "checkpoint_every": 3, "memory_format": "contiguous", "compile": "default",
+        "cuda_graph": "auto",
+    }  # fmt: skip
     place.submit(sbatch=LATER, cpus_per_task=2, **chosen)
     for path in find_submissions(place.results)[0].glob("*/*.pkl"):
         names = Names(path)

@@ -238,5 +238,11 @@ def test_a_data_set_of_one_batch_is_compiled_for(tmp_path: Path, monkeypatch: py
     assert sizes == [40, 40]
 
 
+@pytest.mark.parametrize(("setting", "recorded"), [("off", "off"), ("auto", "not captured: the device is cpu")])
+def test_a_result_says_whether_steps_were_captured(tmp_path: Path, setting: str, recorded: str) -> None:
+    run = replace(RUN, model="lenet-300-100", recipe=replace(RECIPE, epochs=1))
+    assert result_of(run, tmp_path, cuda_graph=setting)["provenance"]["execution"]["cuda_graph"] == recorded
+
+
 def test_options_of_a_run_are_not_of_its_id() -> None:
     assert RUN.id == replace(RUN, model_options=frozen_options({})).id

@@ -1,0 +1,148 @@
+"""Check the suite on this machine's GPU: is it right, does it wait, how fast is it? Prints a table.
+
+    python -m prunebench.benchmark.perf.gpu_check [--minutes 6] [--only methods,select] [--output FILE]
+    python -m prunebench.benchmark.perf.gpu_check --device cpu --tiny
+
+Every row says what was found, what is wanted, and yes or no; NO is a row that must be yes, and makes the exit code 1.
+Each part is a process of its own, so that one that crashes or hangs costs its own rows. What must be right comes
+first, side by side; then what is timed, alone on the card, the most important first. A part has a share of the time
+that is left, and a part that needs less leaves the rest to those after it. `--device cpu --tiny` tries the code itself
+with a few steps of everything: it says nothing of a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+import torch
+
+from ..side_by_side import machine, markdown
+from . import fast, right
+from .part import Part, Row, read_rows
+
+PARTS: dict[str, Callable[[Part], None]] = {
+    "card": fast.card,
+    **{f"methods{shard}": functools.partial(right.methods, shard=shard) for shard in range(right.SHARDS)},
+    "demo": right.demo, "killed": right.killed, "nccl": right.nccl,
+    "resnet-32": functools.partial(fast.network, course=fast.RESNET_32),
+    "select": fast.select,
+    "wrn-28-8": functools.partial(fast.network, course=fast.WRN_28_8),
+    "packed": fast.packed, "fastgrnn": fast.recurrent,
+    "resnet-50": functools.partial(fast.network, course=fast.RESNET_50),
+    "compiled": fast.compiled,
+}  # fmt: skip
+SIDE_BY_SIDE = (*(f"methods{shard}" for shard in range(right.SHARDS)), "demo", "killed", "nccl")
+STAGES: tuple[tuple[tuple[str, ...], float], ...] = (
+    (("card",), 20), (SIDE_BY_SIDE, 120), (("resnet-32",), 40), (("select",), 20), (("wrn-28-8",), 40),
+    (("packed",), 50), (("fastgrnn",), 20), (("resnet-50",), 40), (("compiled",), 60),
+)  # fmt: skip
+"""Parts that run at the same time, and the weight of their share of the time."""
+
+
+@dataclass
+class Running:
+    """The process of a part. It leads a process group, so that what it started ends with it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+    def finish(self, deadline: float) -> Row | None:
+        """Wait, to the deadline. Returns a row where the part did not come to its end."""
+        begin = time.monotonic()
+        try:
+            code = self.process.wait(max(0.1, deadline - begin))
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            return Row(f"part {self.name}", "not measured to the end: its time is over", "ends")
+        if code == 0:
+            return None
+        self.log.seek(0)
+        lines = self.log.read().decode(errors="replace").strip().splitlines() or [""]
+        return Row(f"part {self.name}", f"exit code {code}: {lines[-1][:200]}", "ends", False, is_hard=True)
+
+
+def start(name: str, folder: Path, arguments: argparse.Namespace) -> Running:
+    command = [sys.executable, "-m", "prunebench.benchmark.perf.gpu_check", "--part", name, "--folder", str(folder)]
+    command += ["--device", arguments.device, *(["--tiny"] if arguments.tiny else [])]
+    # cuBLAS is deterministic only with a workspace of its own
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    log = (folder / f"{name}.log").open("w+b")
+    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+    return Running(name, process, log)
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> list[Row]:
+    """The rows of all parts that are wanted, in the order of the parts."""
+    wanted = [name for name in PARTS if not arguments.only or name.rstrip("0123456789") in arguments.only.split(",")
+              or name in arguments.only.split(",")]  # fmt: skip
+    if arguments.tiny:
+        wanted = [name for name in wanted if name not in ("methods1", "methods2", "methods3")]
+    end, rows = time.monotonic() + 60 * arguments.minutes, list[Row]()
+    stages = [([name for name in names if name in wanted], weight) for names, weight in STAGES]
+    stages = [(names, weight) for names, weight in stages if names]
+    if arguments.device == "cpu":  # whose cores are fewer: one after the other
+        stages = [([name], weight) for names, weight in stages for name in names]
+    for index, (names, weight) in enumerate(stages):
+        now = time.monotonic()
+        deadline = now + (end - now) * weight / sum(other for _, other in stages[index:])
+        running = [start(name, folder, arguments) for name in names]
+        endings = [each.finish(deadline) for each in running]
+        for name, ending in zip(names, endings, strict=True):
+            rows += [*read_rows(folder / f"{name}.jsonl"), *([ending] if ending else [])]
+        print(f"{', '.join(names)}: {time.monotonic() - now:.0f} s", file=sys.stderr, flush=True)
+    return rows
+
+
+def report(rows: list[Row], arguments: argparse.Namespace) -> str:
+    tried = " Tried without a GPU: it says nothing of one." if arguments.device == "cpu" else ""
+    counts = (f"{sum(row.is_right is value for row in rows)} {word}" for value, word in ((True, "yes"), (False, "no")))
+    unmeasured = sum("not measured" in row.found for row in rows)
+    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine(torch.device(arguments.device))}.{tried}"
+    table = markdown(["what", "found", "wanted", "yes or no"], [row.cells for row in rows])
+    return f"{head}\n\n{table}\n\n{', '.join(counts)}, {unmeasured} not measured."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for all parts together")
+    parser.add_argument("--only", default="", help=f"comma-separated parts: methods, {', '.join(PARTS)}")
+    parser.add_argument("--tiny", action="store_true", help="a few steps of everything, to try the code itself")
+    parser.add_argument("--output", type=Path, help="a Markdown file for the table, such as docs/gpu-H100.md")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    unknown = set(filter(None, arguments.only.split(","))) - {"methods", *PARTS}
+    if unknown:
+        parser.error(f"--only: no part is named {', '.join(sorted(unknown))}; known: methods, {', '.join(PARTS)}")
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("torch sees no GPU; --device cpu --tiny tries the check itself")
+    if arguments.part:
+        path = arguments.folder / f"{arguments.part}.jsonl"
+        PARTS[arguments.part](Part(path, torch.device(arguments.device), arguments.tiny))
+        return
+    with TemporaryDirectory() as folder:
+        rows = measure(Path(folder), arguments)
+    text = report(rows, arguments)
+    print(text)
+    if arguments.output is not None:
+        arguments.output.write_text(text + "\n", encoding="utf-8")
+    sys.exit(any(row.fails for row in rows))
+
+
+if __name__ == "__main__":
+    main()
