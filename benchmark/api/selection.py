@@ -39,6 +39,7 @@ def keep_largest_of(scores: Sequence[Tensor], kept: int) -> list[Tensor]:
         mask = _keep_without_waiting(flat, kept)
         return [part.view(score.shape) for part, score in zip(mask.split(_sizes(scores)), scores, strict=True)]
     cut = kth_largest(flat, kept)
+    del flat  # as large as the network, and not needed any more
     masks = [(score.to(dtype) > cut).contiguous() for score in scores]
     missing = kept - sum(np.count_nonzero(mask.numpy()) for mask in masks)
     for mask, score in zip(masks, scores, strict=True):

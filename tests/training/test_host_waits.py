@@ -80,8 +80,12 @@ class ResidentTask(ToyTask):
     def rebuild(self, model: nn.Module, **options: Any) -> nn.Module:
         return super().rebuild(model, **options).to("cuda")
 
-    @functools.cached_property
+    @property
     def data(self) -> Data:
+        return self._data
+
+    @functools.cached_property
+    def _data(self) -> Data:
         train, test = (
             ResidentSplit(*toy_inputs(count, seed, self.input_shape, self.num_classes))
             for count, seed in ((self.steps_per_epoch * self.batch_size, 0), (8, 1))
