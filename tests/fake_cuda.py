@@ -14,9 +14,10 @@ Inside the block `torch.cuda.is_available()` is true and `device="cuda"` works. 
   the current stream, and `gpu.kept_for` lists the streams for which memory was kept (`record_stream`).
 
 A test looks at a part of its run by lengths: `begin = len(gpu.waits)` before it, `gpu.waits[begin:]` after it. All
-patches are undone at the end of the block; tensors made in it must not be used after it. `torch.save` stores CPU
-tensors and `torch.load` places them by `map_location`. Autocast, graphs and CUDA's own random numbers are not
-emulated: values are those that the CPU computes.
+patches are undone at the end of the block; tensors made in it must not be used after it. A test that patches torch.cuda
+as well does so by a `pytest.MonkeyPatch.context()` inside the block: undone later, it would bring the emulation back.
+`torch.save` stores CPU tensors and `torch.load` places them by `map_location`. Autocast, graphs and CUDA's own random
+numbers are not emulated: values are those that the CPU computes.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def groups_of(context: Context) -> int:
 
 
 @pytest.mark.parametrize(("free", "kept"), [(64 << 20, 0), (4 << 20, 60 << 20)])
-def test_a_gpu_stores_what_half_of_its_free_memory_holds(free: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_stores_what_half_of_its_free_memory_holds(free: int, kept: int) -> None:
     """300,000 weights and 16 gradients take 58 MB: with 32 MB two groups, with an option of 1 MB 55 on a CPU."""
     context = toy_context(tiny_net())
     assert groups_of(context) == 55
@@ -167,7 +167,7 @@ def test_a_gpu_stores_what_half_of_its_free_memory_holds(free: int, kept: int, m
         assert groups_of(replace(on_gpu, num_ranks=2, reduce=add_the_other)) == 4  # the same in both processes
 
 
-def test_on_a_gpu_the_masks_do_not_depend_on_its_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_the_masks_do_not_depend_on_its_free_memory() -> None:
     found = []
     for free in (80 << 30, 0):
         with fake_cuda(), pytest.MonkeyPatch.context() as patched:

@@ -70,7 +70,7 @@ def test_tf32_is_another_run() -> None:
 
 
 @pytest.mark.parametrize(("precision", "name"), [("tf32", "Tesla T4"), ("bfloat16", "Tesla T4")])
-def test_a_card_that_lacks_the_precision_is_refused(precision: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_that_lacks_the_precision_is_refused(precision: str, name: str) -> None:
     with fake_cuda(), pytest.MonkeyPatch.context() as patched:
         check_precisions(["float32", "tf32", "bfloat16"], GPU)
         patched.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
