@@ -23,6 +23,7 @@ from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.analysis.frame_type import Frame
 from prunebench.benchmark.analysis.groups import has_pruned
 from prunebench.benchmark.analysis.published import has_published
+from prunebench.benchmark.analysis.retrainings import mean_retrainings
 from prunebench.benchmark.exchange.records import write_records
 from prunebench.benchmark.plots.kinds import figures, save_figure, standard_kinds
 from prunebench.benchmark.runs.files import write_atomically
@@ -61,7 +62,7 @@ def _figures(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, Fi
     is_complete = set(frame["state"]) <= {"done", "not run"}
     has_sparsities = frame["target"].max() > 0
     if not has_sparsities:
-        yield "protocols", protocols_figure(frame)
+        yield "protocols", protocols_figure(mean_retrainings(frame))
     for label, name in DIFFERENCES.items():
         if len(set(frame[(frame["label"] == label) & (frame["state"] == "done")]["target"])) > 1:
             yield name, differences_figure(frame, label)
@@ -86,7 +87,7 @@ def _tables(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, str
     if has_pruned(frame):
         yield "paired", table("paired")
     if frame["target"].nunique() > 2:
-        yield "sorted", sorted_table(frame)
+        yield "sorted", sorted_table(mean_retrainings(frame))
     if has_published(study):
         yield "published", table("accuracy", "best_test", "published")
 

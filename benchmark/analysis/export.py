@@ -10,13 +10,14 @@ from ..api.errors import DataMissing, UserError, unknown
 from .csv_text import harmless, original
 from .frame_type import Frame
 
-EXPORT_SCHEMA = 4
+EXPORT_SCHEMA = 5
 """Version of the columns, in every row of the file."""
 
 ADDED: dict[int, tuple[str, ...]] = {
     2: ("processes",),
     3: ("outside", "code", "outdated", "data"),
     4: ("changed_since_submission",),
+    5: ("retrain_seed",),
 }
 """Columns that a version added; they are missing in files of older versions. Files of newer ones are refused."""
 
@@ -27,7 +28,7 @@ TEXTS = frozenset(
      "device", "host", "revision", "code", "outdated", "data")
 )  # fmt: skip
 INTEGERS = frozenset(
-    ("seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
+    ("seed", "retrain_seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
      "processes", "peak_memory_bytes", "changed_since_submission")
 )  # fmt: skip
 """Columns of text and of integers; all others are floats."""

@@ -13,6 +13,7 @@ from ..analysis.curves import curves_of, dense_levels
 from ..analysis.frame_type import Frame
 from ..analysis.groups import split_groups
 from ..analysis.long_frames import epochs_of
+from ..analysis.retrainings import mean_retrainings
 from ..plots.style import looks
 from ..runs.run import to_dict
 from ..runs.store import Store
@@ -43,7 +44,7 @@ def report_data(
 
     `accuracy` is the one shown first, `command` computes the study.
     """
-    look, groups = looks(frame), split_groups(frame)
+    look, groups, means = looks(frame), split_groups(frame), mean_retrainings(frame)
     networks: list[dict[str, Any]] = []
     pairs = zip(study.rows, _records(frame), strict=True)
     return {
@@ -56,8 +57,8 @@ def report_data(
             {"name": label, "color": look[label].color, "dash": DASHES.get(look[label].line, "6 1 1 1")}
             for label in groups.labels
         ],
-        "curves": {name: _curves(frame, name) for name in ACCURACIES},
-        "dense": {name: _dense(frame, name) for name in ACCURACIES},
+        "curves": {name: _curves(means, name) for name in ACCURACIES},
+        "dense": {name: _dense(means, name) for name in ACCURACIES},
         "runs": [_run(study, store, row, record, results, networks) for row, record in pairs],
         "networks": networks,
     }
@@ -114,6 +115,8 @@ def _run(
         return plain
     folder = store.folder(study.name, row.run)
     plain["only"] = f"--only method={row.method} --only sparsity={row.sparsity:g} --only seed={row.seed}"
+    if row.retrain_seed:
+        plain["only"] += f" --only retrain_seed={row.retrain_seed}"
     plain |= {"folder": str(folder.path), "spec": to_dict(row.run)}
     plain["history"] = _history(epochs_of(store, folder, results.get(row.run.id)))
     if row.run.id in results:

@@ -28,7 +28,8 @@ class Recipe:
 
     `schedule` is evaluated once per `lr_update`; warm-up is linear, lr * (i + 1) / warm-up, as in the paper's code.
     `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: bfloat16` is
-    torch's autocast. `clip_norm` bounds the norm of the gradients that move weights (0: off).
+    torch's autocast. `clip_norm` bounds the norm of the gradients that move weights (0: off). `stop_epoch` ends a dense
+    training after that epoch (0: after the last one); the schedule remains that of all epochs.
     """
 
     epochs: int
@@ -49,6 +50,12 @@ class Recipe:
     clip_norm: float = 0.0
     precision: Precision = "float32"
     sync_batch_norm: bool = False
+    stop_epoch: int = 0
+
+    @property
+    def trained_epochs(self) -> int:
+        """Epochs of one round of training."""
+        return self.stop_epoch or self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +64,8 @@ class Run:
 
     `protocol` is raised when the training loop computes other numbers from the same recipe, only for the runs that are
     concerned; see `protocol_of`. `borrowed_versions`: of the method that a control borrows from, of the method that
-    this borrows from, and so on; empty if all are 1.
+    this borrows from, and so on; empty if all are 1. `retrain_seed` changes the order of the data and the noise of this
+    run's own training: runs that differ in it alone have the same start and draw the same samples for their scores.
     """
 
     dataset: str
@@ -74,6 +82,7 @@ class Run:
     validation: float = 0.1
     parent: Run | None = None
     protocol: int = 1
+    retrain_seed: int = 0
 
     @cached_property
     def id(self) -> str:

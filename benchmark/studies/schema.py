@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..runs.run import Precision
+from ..runs.run import DENSE, Precision
 from ..runs.store import RESERVED
 
 
@@ -29,7 +30,12 @@ def _label_text(value: str) -> str:
 
 Sparsity = Annotated[float, BeforeValidator(_fraction), Field(ge=0, lt=1)]
 
+Density = Annotated[float, BeforeValidator(_fraction), Field(gt=0, lt=1)]
+
 Seed = Annotated[int, Field(ge=0)]
+
+Measure = Literal["lmc", "cka"]
+"""Between two retrainings: linear mode connectivity, and how alike their outputs are."""
 
 
 class _Strict(BaseModel):
@@ -57,6 +63,12 @@ class RecipeFile(_Strict):
     clip_norm: float | None = Field(default=None, ge=0)
     precision: Precision | None = None
     sync_batch_norm: bool | None = None
+
+
+class TrainFile(RecipeFile):
+    """The recipe of dense training, which may stop before its schedule ends."""
+
+    stop_epoch: int | None = Field(default=None, ge=1)
 
 
 class Named(_Strict):
@@ -95,12 +107,53 @@ class Entry(_Strict):
         return self
 
 
+class ThresholdsFile(_Strict):
+    """Thresholds of the regimes that a study declares; what is missing has the default of `analysis.connectivity`."""
+
+    tau: float | None = Field(default=None, gt=0, lt=1)
+    cka: float | None = Field(default=None, ge=0, le=1)
+    failed: float | None = Field(default=None, gt=0, le=1)
+
+
+Knob = Literal["epochs", "epochs-rescaled", "batch_size", "lr"]
+
+
+class ThreeRegime(_Strict):
+    """A knob of dense training crossed with densities, in place of `runs`; see docs/three-regime.md.
+
+    `density` is the fraction that is left of the weights that the method prunes; its options say which layers these are.
+    """
+
+    knob: Knob
+    values: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    density: Annotated[list[Density], Field(min_length=1)]
+    method: str
+    options: dict[str, Any] = {}
+    thresholds: ThresholdsFile = ThresholdsFile()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> ThreeRegime:
+        for name in ("values", "density"):
+            if (twice := _repeated(getattr(self, name))) is not None:
+                raise ValueError(f"{twice:g} stands twice in {name}")
+        if self.method == DENSE:
+            raise ValueError("method must prune; each value has its dense training anyway")
+        return self
+
+
+def _repeated(values: Sequence[float]) -> float | None:
+    return next((value for index, value in enumerate(values) if value in values[:index]), None)
+
+
 class StudyFile(_Strict):
     """The keys of a study file.
 
     `train` is the dense recipe. `finetune` (for methods that start from trained weights) and `scratch` (for those that
     start from initialisation) replace some of its keys, and those of an entry replace keys of both. `override` replaces
     keys of all recipes: the smoke version of a study sets its epochs there.
+
+    Each run that is not dense is computed once for each of `retrain_seeds`. `measure` names what is measured between
+    pairs of such runs, and makes them keep their weights.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
@@ -109,12 +162,15 @@ class StudyFile(_Strict):
     dataset: Named
     model: Named
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
+    retrain_seeds: list[Seed] = Field(default=[0], min_length=1)
+    measure: Annotated[list[Measure], BeforeValidator(_as_list)] = []
     validation: float = Field(default=0.1, ge=0, lt=1)
-    train: RecipeFile
+    train: TrainFile
     finetune: RecipeFile = RecipeFile()
     scratch: RecipeFile = RecipeFile()
     override: RecipeFile = RecipeFile()
-    runs: list[Entry] = Field(min_length=1)
+    runs: list[Entry] = []
+    three_regime: ThreeRegime | None = None
     published: int | None = None
 
     @model_validator(mode="after")
@@ -123,4 +179,10 @@ class StudyFile(_Strict):
             raise ValueError(f"name {self.name!r} is reserved; choose another")
         if self.train.epochs is None:
             raise ValueError("train.epochs is missing")
+        return self
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> StudyFile:
+        if bool(self.runs) == (self.three_regime is not None):
+            raise ValueError("a study has either runs or three_regime" if self.runs else "'runs' is missing or empty")
         return self

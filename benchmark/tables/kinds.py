@@ -42,7 +42,7 @@ KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
     "macs": lambda found, choices: macs_table(found.frame, choices.stat, found.chance),
     "pareto": lambda found, choices: pareto_table(found.frame, choices.accuracy, choices.stat, found.chance),
     "layers": lambda found, choices: layers_table(found.layers, found.frame, choices.stat),
-    "cost": lambda found, _: cost_table(found.frame),
+    "cost": lambda found, _: cost_table(found.runs),
     "rank": lambda found, choices: rank_table(found.frame, choices.accuracy),
     "paired": lambda found, choices: paired_table(found.frame, choices.accuracy, choices.reference),
 }

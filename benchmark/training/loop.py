@@ -86,7 +86,7 @@ class Training:
         progress.round, progress.epoch = index, self.pruner.first_epoch(index)
 
     def run_round(self, index: int, first_epoch: int, optimizer_state: dict[str, Any] | None = None) -> None:
-        """Train from `first_epoch` to the end of the recipe with a new optimiser, or one restored from a checkpoint."""
+        """Train from `first_epoch` to the last epoch of the recipe with a new optimiser, or one restored from a checkpoint."""
         optimizer = make_optimizer(self.recipe, self.pruner, self.device)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
@@ -95,7 +95,7 @@ class Training:
             network=self._compiled(distributed.parallel(self.model)), pruner=self.pruner, optimizer=optimizer,
             recipe=self.recipe, device=self.device, clock=self.clock,
         )  # fmt: skip
-        for epoch in range(first_epoch, self.recipe.epochs):
+        for epoch in range(first_epoch, self.recipe.trained_epochs):
             # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
             torch.manual_seed(derive_seed(self.seed, "noise", index, epoch) + distributed.rank())
             order = torch.Generator().manual_seed(derive_seed(self.seed, "order", index, epoch))
