@@ -6,7 +6,7 @@ import click
 
 from .. import __version__
 from ..api.errors import unknown
-from . import browse, cluster, compute, develop, exchange, follow, merge, present
+from . import browse, cluster, compute, develop, exchange, follow, measure, merge, present
 
 
 class _Commands(click.Group):
@@ -38,6 +38,6 @@ def app() -> None:
     """Compare pruning methods in one train/prune/fine-tune harness."""
 
 
-for file in (browse, compute, follow, cluster, present, exchange, merge, develop):
+for file in (browse, compute, measure, follow, cluster, present, exchange, merge, develop):
     for command in file.COMMANDS:
         app.add_command(command)
