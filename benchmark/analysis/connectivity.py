@@ -18,7 +18,7 @@ Regime = Literal["I", "II-A", "II-B", "failed"]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where one regime ends. Chosen for PreResNet-20 on CIFAR-10 from a published figure: none is in the paper.
+    """Where one regime ends. Chosen for PreResNet-20 on CIFAR-10 from a published figure; they are not the paper's.
 
     `tau` is a fraction of training samples, `cka` is in [0, 1], `failed` a share of the error of guessing.
     """

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...datasets.registry import describe, is_own
+from ..api.errors import UserError
 from ..runs.store import Store
 from ..studies.load import Study
 from .frame import study_frame
 from .frame_type import Frame
 from .long_frames import epoch_frame, layer_frame
 from .older import SET_ASIDE, set_aside
+from .pair_frame import pair_frame
 from .retrainings import mean_epochs, mean_layers, mean_retrainings
 
 
@@ -45,6 +47,11 @@ class StudyResults:
         return mean_epochs(every[~every["id"].isin(self.runs.loc[aside, "id"])])
 
     @cached_property
+    def pairs(self) -> Frame:
+        """A row for each pair of retrainings that the study measures."""
+        return pair_frame(self.study, self.store)
+
+    @cached_property
     def chance(self) -> float:
         """Accuracy of always naming the same class, for classes of equal size."""
         dataset = self.study.file.dataset
@@ -61,3 +68,10 @@ class StudyResults:
 def read_results(study: Study, store: Store, frame: Frame | None = None) -> StudyResults:
     """The results of a study; `frame` is that of `study_frame`, for callers that have it already."""
     return StudyResults(study, store, set_aside(study_frame(study, store) if frame is None else frame))
+
+
+def measured_pairs(found: StudyResults) -> Frame:
+    """The frame of pairs. Raises UserError for a study that measures none."""
+    if not found.study.file.measure:
+        raise UserError(f"study {found.study.name!r} measures nothing between its runs: it has no key 'measure'")
+    return found.pairs

@@ -105,7 +105,8 @@ def run(
     opened = selection.open(study)
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
-        keep_weights=keep_weights or bool(opened.file.measure), deterministic=deterministic, memory_format=memory_format, compile=compile,
+        keep_weights=keep_weights or bool(opened.file.measure), deterministic=deterministic,
+        memory_format=memory_format, compile=compile,
         plugins=selection.plugin_paths,
     )  # fmt: skip
     store = open_store(results)

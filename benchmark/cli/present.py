@@ -39,7 +39,11 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 
 @click.command
 @studies_argument
-@click.option("--kind", help="accuracy, macs, pareto, layers, cost, rank or paired; else the first two.")
+@click.option(
+    "--kind",
+    help="accuracy, macs, pareto, layers, cost, rank, paired, connectivity, regimes or "
+    "regime-choices; else the first two, and the last three where the study has them.",
+)
 @click.option("--format", default="md", help="md, latex, csv or html.")
 @accuracy_option
 @stat_option
@@ -87,7 +91,9 @@ def table(
 
 @click.command
 @studies_argument
-@click.option("--kind", help="accuracy, pareto, layers, training, ranks, critical or published; else those that fit.")
+@click.option(
+    "--kind", help="accuracy, pareto, layers, training, ranks, critical, published or regimes; else those that fit."
+)
 @accuracy_option
 @stat_option
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Not RESULTS/STUDY/plots.")
@@ -180,9 +186,11 @@ def _make_tables(
 
 
 def _standard_kinds(study: Study, against: str | None) -> list[str]:
-    """Accuracy and multiply-adds; accuracy alone beside a table of the paper without multiply-adds."""
+    """Accuracy, multiply-adds and what is measured of pairs; accuracy alone beside a table that prints nothing else."""
     if against is None:
-        return ["accuracy", "macs"]
+        from ..tables.kinds import OF_PAIRS
+
+        return ["accuracy", "macs", *(kind for kind, has in OF_PAIRS.items() if has(study))]
     from ..analysis.published import rows_for
 
     prints_macs = any(row.macs_pruned for row in rows_for(study, against))

@@ -12,6 +12,7 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned, has_pruned, subject
 from ..analysis.older import age_sentences
 from ..analysis.published import has_published, rows_for
+from ..analysis.regime_cells import regime_map
 from ..analysis.spread import Stat, check_stat
 from ..analysis.study_results import StudyResults, read_results
 from ..api.errors import UserError, unknown
@@ -24,6 +25,7 @@ from .layers import layers_figure
 from .pareto import pareto_figure
 from .published import published_figure
 from .ranks import critical_figure, ranks_figure
+from .regimes import regimes_figure
 from .style import style
 from .training import training_figure
 
@@ -39,9 +41,10 @@ OF_ONE_STUDY: dict[str, Callable[[StudyResults, str, Stat], Figure]] = {
     "published": lambda found, accuracy, stat: published_figure(
         found.study, found.frame, rows_for(found.study, "published"), accuracy, stat
     ),
+    "regimes": lambda found, *_: regimes_figure(regime_map(found), subject(found.frame)),
 }
 OF_ALL_STUDIES: dict[str, Callable[[Frame, str], Figure]] = {"ranks": ranks_figure, "critical": critical_figure}
-KINDS = ("accuracy", "pareto", "layers", "training", "ranks", "critical", "published")
+KINDS = ("accuracy", "pareto", "layers", "training", "ranks", "critical", "published", "regimes")
 OF_PRUNED = ("layers", "training", "ranks", "critical")
 """Figures of pruned rows; the others show dense trainings alone as well."""
 
@@ -95,6 +98,9 @@ def _with_age(figure: Figure, frames: Sequence[Frame]) -> Figure:
 
 def standard_kinds(study: Study) -> list[str]:
     """Kinds drawn for each study by default; the critical-difference diagram needs settings of several studies."""
+    if study.file.three_regime is not None:
+        # a line for each value of the knob would hide what is asked
+        return ["regimes"]
     of_pruned = ["layers", "training"] if any(row.method != DENSE for row in study.rows) else []
     return ["accuracy", "pareto", *of_pruned, *(["published"] if has_published(study) else [])]
 

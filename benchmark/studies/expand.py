@@ -75,7 +75,9 @@ def _rows_of(file: StudyFile, part: Part, method: str, options: Mapping[str, Any
     if part.train.model_fields_set and method != DENSE and not starts_trained:
         raise ValueError(f"method {method!r} does not start from trained weights, so the knob has no effect on it")
     parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
-    dense_recipe = _stopped(_merged(file.train, part.train, file.override), part.train.stop_epoch or file.train.stop_epoch)
+    dense_recipe = _stopped(
+        _merged(file.train, part.train, file.override), part.train.stop_epoch or file.train.stop_epoch
+    )
     recipe = _merged(file.train, *parts, file.override)
     seeds = entry.seeds or file.seeds
     # One dense run object per seed, since ids are cached on the object

@@ -89,7 +89,9 @@ def choose(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
     for condition in only:
         key, separator, text = condition.partition("=")
         if not separator or key not in _VALUES:
-            raise UserError(f"--only {condition!r} must be method=, sparsity=, seed=, retrain_seed= or label= with a value")
+            raise UserError(
+                f"--only {condition!r} must be method=, sparsity=, seed=, retrain_seed= or label= with a value"
+            )
         known: dict[Any, list[Row]] = {}
         for row in chosen:
             known.setdefault(getattr(row, key), []).append(row)

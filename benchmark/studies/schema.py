@@ -121,7 +121,7 @@ Knob = Literal["epochs", "epochs-rescaled", "batch_size", "lr"]
 class ThreeRegime(_Strict):
     """A knob of dense training crossed with densities, in place of `runs`; see docs/three-regime.md.
 
-    `density` is the fraction that is left of the weights that the method prunes; its options say which layers these are.
+    `density` is the fraction left of the weights that the method prunes; its options say which layers these are.
     """
 
     knob: Knob

@@ -17,7 +17,8 @@ def spread_sentence(frame: Frame, stat: Stat) -> str:
     if not counts:
         return "No runs."
     if counts[-1] == 1:
-        return f"Single {'seeds' if is_averaged(frame) else 'runs'} (n = 1): no spread is known.{_RETRAININGS * is_averaged(frame)}"
+        what = "seeds" if is_averaged(frame) else "runs"
+        return f"Single {what} (n = 1): no spread is known.{_RETRAININGS * is_averaged(frame)}"
     number = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, in brackets"
     return f"Mean ± {STATS[stat]} over seeds ({number}).{_RETRAININGS * is_averaged(frame)}"
 

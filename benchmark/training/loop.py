@@ -86,7 +86,7 @@ class Training:
         progress.round, progress.epoch = index, self.pruner.first_epoch(index)
 
     def run_round(self, index: int, first_epoch: int, optimizer_state: dict[str, Any] | None = None) -> None:
-        """Train from `first_epoch` to the last epoch of the recipe with a new optimiser, or one restored from a checkpoint."""
+        """Train from `first_epoch` to the last one that is trained, with a new optimiser or one from a checkpoint."""
         optimizer = make_optimizer(self.recipe, self.pruner, self.device)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)

@@ -103,9 +103,7 @@ def _number(value: float) -> float | None:
 
 
 @torch.no_grad()
-def outputs(
-    model: nn.Module, split: Split, recipe: Recipe, device: torch.device, most: int = CKA_SAMPLES
-) -> Tensor:
+def outputs(model: nn.Module, split: Split, recipe: Recipe, device: torch.device, most: int = CKA_SAMPLES) -> Tensor:
     """Logits (samples, classes) of the first `most` samples, in eval mode, as float64 on the CPU."""
     model.eval()
     parts: list[Tensor] = []

@@ -80,9 +80,9 @@ def test_parquet_without_its_package_is_one_line_and_exit_code_4(
 def test_every_run_is_a_row_and_every_column_is_documented(frame: pd.DataFrame) -> None:
     made = export_frame(frame)
     assert len(made) == len(frame) == 22
-    assert list(made.columns) == [name for name, _, _ in describe_columns()] == ["schema", *COLUMNS]
+    assert list(made.columns) == [name for name, _, _ in describe_columns(COLUMNS)] == ["schema", *COLUMNS]
     assert set(made["schema"]) == {EXPORT_SCHEMA}
-    assert all(meaning for _, _, meaning in describe_columns())
+    assert all(meaning for _, _, meaning in describe_columns(COLUMNS))
 
 
 def test_the_types_name_columns_that_exist() -> None:
