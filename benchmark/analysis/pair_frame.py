@@ -12,6 +12,7 @@ from ..runs.store import Store
 from ..studies.load import Study
 from ..studies.pairs import Pair, pairs_of
 from .connectivity import connectivity
+from .frame_type import Frame
 
 NUM_POINTS = 11
 """Points of a path, both ends included."""
@@ -84,10 +85,10 @@ def _path(errors: list[float] | None) -> dict[str, Any]:
     }
 
 
-def seed_means(pairs: pd.DataFrame, column: str) -> dict[int, float]:
+def seed_means(pairs: Frame, column: str) -> dict[int, float]:
     """Mean over the pairs of each seed, without seeds of which a pair has no value."""
     found = {}
     for seed, rows in pairs.groupby("seed"):
         if rows[column].notna().all():
-            found[int(str(seed))] = float(rows[column].astype(float).mean())
+            found[int(seed)] = float(rows[column].astype(float).mean())
     return found

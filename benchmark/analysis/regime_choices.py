@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .connectivity import Thresholds
 from .regime_cells import RegimeMap, SeedCell, regime_of
@@ -161,7 +162,7 @@ def _kendall(scores: Sequence[Score], values: Sequence[float]) -> float | None:
     from scipy.stats import kendalltau
 
     ordered = sorted(set(scores))  # pyright: ignore[reportArgumentType]  all numbers, or all tuples of equal length
-    found = kendalltau([ordered.index(score) for score in scores], list(values))
+    found: Any = kendalltau([ordered.index(score) for score in scores], list(values))
     return None if math.isnan(found.statistic) else float(found.statistic)
 
 

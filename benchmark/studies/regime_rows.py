@@ -78,10 +78,10 @@ def _trained_as(file: StudyFile, knob: Knob, value: float) -> TrainFile:
     whole = int(value)
     epochs = file.override.epochs or file.train.epochs or 0
     if knob == "batch_size":
-        return TrainFile(batch_size=whole, **_scaled(file, epochs_of_batch(file, epochs, whole), epochs))
+        return _scaled(file, epochs_of_batch(file, epochs, whole), epochs).model_copy(update={"batch_size": whole})
     if whole > epochs:
         raise ValueError(f"{whole} epochs are more than the {epochs} of train.epochs")
-    return TrainFile(stop_epoch=whole) if knob == "epochs" else TrainFile(**_scaled(file, whole, epochs))
+    return TrainFile(stop_epoch=whole) if knob == "epochs" else _scaled(file, whole, epochs)
 
 
 def epochs_of_batch(file: StudyFile, epochs: int, batch_size: int) -> int:
@@ -101,11 +101,12 @@ def epochs_of_batch(file: StudyFile, epochs: int, batch_size: int) -> int:
     return math.ceil(epochs * (samples // own) / (samples // batch_size) - 1e-9)
 
 
-def _scaled(file: StudyFile, epochs: int, own: int) -> dict[str, int | list[int]]:
-    """The recipe's epochs with its milestones at the same fractions: an epoch decays that begins at one or later."""
+def _scaled(file: StudyFile, epochs: int, own: int) -> TrainFile:
+    """Other epochs, and milestones at the same fractions of them: the first epoch that begins at one or later."""
     if file.train.step_epochs is not None:
         raise ValueError("the schedule is scaled by its milestones; give milestones in place of step_epochs")
-    changed: dict[str, int | list[int]] = {"epochs": epochs}
-    if file.train.milestones:
-        changed["milestones"] = [math.ceil(each * epochs / own - 1e-9) for each in file.train.milestones]
-    return changed
+    if not file.train.milestones:
+        return TrainFile(epochs=epochs)
+    return TrainFile(
+        epochs=epochs, milestones=[math.ceil(each * epochs / own - 1e-9) for each in file.train.milestones]
+    )

@@ -45,7 +45,7 @@ def regimes_table(found: RegimeMap, frame: Frame, stat: Stat = "std") -> Table:
     rules = _rules(found)
     places = [(value, density) for density in found.densities for value in found.values]
     rows = [_row(found, value, density, rules, stat) for value, density in places]
-    own = [found.regime(*place) for place in places if place in found.cells]
+    own: list[Regime] = [found.regime(*place) for place in places if place in found.cells]
     agreement = [_agreement(own, [rule(*place) for place in places if place in found.cells]) for rule in rules.values()]
     blank = (Cell(text=""),) * (len(MEASURES) + 2)
     rows.append(TableRow(label="agreement with the study's", cells=(*blank, *agreement), is_reference=True))

@@ -40,19 +40,19 @@ def measure_pair(runs: tuple[Run, Run], study: str, settings: Settings, measure:
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(settings.deterministic)
     device, data, run = choose_device(settings.device), read_data(runs[0], settings), runs[0]
-    states, digests = zip(*(_weights(folder, data) for folder in folders), strict=True)
+    (first, first_digest), (second, second_digest) = (_weights(folder, data) for folder in folders)
     with torch.random.fork_rng():
         model = finished_network(run, data, settings, device)
     found: dict[str, Any] = {
         "runs": [each.id for each in runs],
-        "weights": list(digests),
+        "weights": [first_digest, second_digest],
         "data": data.fingerprint,
-        "same_mask": _have_same_zeros(*states),
+        "same_mask": _have_same_zeros(first, second),
     }
     if "lmc" in measure:
-        found["errors"] = path_errors(model, *states, data.train, run.recipe, device)
+        found["errors"] = path_errors(model, first, second, data.train, run.recipe, device)
     if "cka" in measure:
-        found |= _similarities(model, states, data.train, run.recipe, device)
+        found |= _similarities(model, (first, second), data.train, run.recipe, device)
     machine = {**provenance.environment(), **provenance.device_facts(device), "finished": now()}
     return {**found, "provenance": machine}
 
