@@ -73,8 +73,9 @@ def figures(
                 _check_pruned(name, [found.frame])
                 figure = OF_ONE_STUDY[name](found, accuracy, chosen)
                 made[found.study.name, name] = _with_age(figure, [found.frame])
+    is_ranked = any(has_pruned(found.frame) and found.study.file.three_regime is None for found in results)
     for name in [kind] if kind else ["ranks"]:
-        if name in OF_ALL_STUDIES and (kind or any(map(has_pruned, frames))):
+        if name in OF_ALL_STUDIES and (kind or is_ranked):
             _check_pruned(name, frames)
             figure = OF_ALL_STUDIES[name](_joined(frames), accuracy)
             made["+".join(study.name for study in studies), name] = _with_age(figure, frames)
