@@ -47,7 +47,10 @@ class Row:
 
 @cache
 def rows_of(reference: Path, row: Row) -> Frame:
-    """The done runs of a row, by seed, retrainings averaged. Raises Unanswered for none, and for several sparsities where none is named."""
+    """The done runs of a row, by seed; of retrainings their mean.
+
+    Raises Unanswered for none, and for several sparsities where none is named.
+    """
     frame = mean_retrainings(frame_of(reference / row.study))
     found = frame[frame["label"] == row.label]
     if row.sparsity is not None and len(found) and not set(found["method"]) <= set(NO_MASK):

@@ -3,8 +3,9 @@
     python tools/reference.py fashion-full --results RESULTS
     python tools/reference.py table6 --results RESULTS --data "HAR-2, rebuilt from HAPT's raw signals"
 
-Written are `runs/` (a record of each stored run), `runs.csv`, `pairs.csv` where pairs are measured, tables under all three protocols of accuracy, the costs,
-the differences to the first row where the study prunes, one sorted table where it has several sparsities, and figures.
+Written are `runs/` (a record of each stored run), `runs.csv`, tables under all three protocols of accuracy, the costs,
+the differences to the first row where the study prunes, one sorted table where it has several sparsities, figures, and,
+where retrainings are compared, `pairs.csv` with its tables.
 README.md is written by hand; its numbers are held to these files by `sentences.py`. `--data` is said under every table
 and figure, where the data are a copy or a reconstruction of those that the study names.
 """

@@ -68,7 +68,7 @@ def measure_study(study: Study, settings: Settings, store: Store, jobs: int) -> 
 
     def on_end(pair: Pair, reason: str) -> None:
         first, second = pair.runs
-        what = f"{describe_run(first)} with retraining {second.retrain_seed} ({second.id})"
+        what = f"{describe_run(first)} with {second.id} retraining {second.retrain_seed}"
         if reason:
             failed.append(reason)
         say(f"not measured: {what}: {reason}" if reason else f"measured: {what}")

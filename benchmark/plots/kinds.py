@@ -45,7 +45,7 @@ OF_ONE_STUDY: dict[str, Callable[[StudyResults, str, Stat], Figure]] = {
 }
 OF_ALL_STUDIES: dict[str, Callable[[Frame, str], Figure]] = {"ranks": ranks_figure, "critical": critical_figure}
 KINDS = ("accuracy", "pareto", "layers", "training", "ranks", "critical", "published", "regimes")
-OF_PRUNED = ("layers", "training", "ranks", "critical")
+OF_PRUNED = ("layers", "training", "ranks", "critical", "regimes")
 """Figures of pruned rows; the others show dense trainings alone as well."""
 
 

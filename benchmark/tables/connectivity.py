@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..analysis.frame_type import Frame
 from ..analysis.groups import heading, subject
 from ..analysis.pair_frame import seed_means
-from ..analysis.spread import STATS, Stat
-from .caption import sentences
+from ..analysis.spread import Stat
+from .caption import common_caption, sentences
 from .cell import MISSING, mean_cell
 from .table import Cell, Column, Note, Table, TableRow
 
@@ -43,7 +43,8 @@ def connectivity_table(pairs: Frame, frame: Frame, stat: Stat = "std") -> Table:
             "Pairs of runs that differ in the order of the data alone. "
             + " ".join(DEFINITIONS[name] for name in shown)
             + " Batch norm is estimated anew at each of 11 points.",
-            f"Mean ± {STATS[stat]} over seeds; the pairs of one seed share their runs, and are averaged first.",
+            "The pairs of one seed share their runs, and are averaged first.",
+            *common_caption(frame, stat),
             f"Incomplete: {missing} of {len(pairs)} pairs are not measured." if missing else "",
         ),
         facts={"stat": stat},

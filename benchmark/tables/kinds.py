@@ -59,7 +59,7 @@ OF_PAIRS: dict[str, Callable[[Study], bool]] = {
     "regime-choices": lambda study: study.file.three_regime is not None,
 }
 """Tables of what is measured between retrainings, and which studies have them."""
-OF_PRUNED = ("rank", "paired")
+OF_PRUNED = ("rank", "paired", *OF_PAIRS)
 """Tables that compare pruned rows; the others show dense trainings alone as well."""
 MEASURES: dict[str, Measure] = {"accuracy": "accuracy", "macs": "macs_pruned"}
 """The tables that the paper prints numbers for."""

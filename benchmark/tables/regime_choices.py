@@ -8,8 +8,8 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import percent, subject
 from ..analysis.regime_cells import RegimeMap
 from ..analysis.regime_choices import RULES, Candidates, Outcome, candidates, outcome
-from ..analysis.spread import STATS, Stat
-from .caption import sentences
+from ..analysis.spread import Stat
+from .caption import common_caption, sentences
 from .cell import mean_cell
 from .regimes import thresholds_sentence
 from .table import Cell, Column, Table, TableRow
@@ -34,9 +34,9 @@ def choices_table(found: RegimeMap, frame: Frame, stat: Stat = "std") -> Table:
             "Regret: test error of the choice minus the smallest one of its density and seed, in points. Rules look at "
             "training and validation data only, the oracle at the test set. The default is "
             f"{found.default:g}, the candidates are {', '.join(f'{value:g}' for value in found.values)}.",
-            f"Mean ± {STATS[stat]} over dense seeds; 'mean' averages the densities of a seed first. Best chosen: how "
-            "often the regret is zero. Kendall's tau: between the order of a rule that ranks all candidates and that "
-            "of test errors.",
+            "'mean' averages the densities of a seed first. Best chosen: how often the regret is zero. Kendall's tau: "
+            "between the order of a rule that ranks all candidates and that of test errors.",
+            *common_caption(frame, stat),
             "Epochs: of the trainings that a rule looks at for one density and seed, of measuring their pairs (a pass "
             "forward alone is a third), and of the dense training and one retraining of the choice. Each dense "
             "training is counted whole, even where a shorter one is its beginning.",

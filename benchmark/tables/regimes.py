@@ -9,9 +9,9 @@ from ..analysis.connectivity import Regime, Thresholds
 from ..analysis.frame_type import Frame
 from ..analysis.groups import percent, subject
 from ..analysis.regime_cells import LAST_EPOCHS, RegimeMap
-from ..analysis.spread import STATS, Stat
+from ..analysis.spread import Stat
 from ..studies.regime_rows import regime_label
-from .caption import sentences
+from .caption import common_caption, sentences
 from .cell import mean_cell
 from .table import Cell, Column, Table, TableRow
 
@@ -62,8 +62,9 @@ def regimes_table(found: RegimeMap, frame: Frame, stat: Stat = "std") -> Table:
         rows=tuple(rows),
         caption=sentences(
             "Cells are named by the knob, and the density of the layers that are pruned. Errors of the last "
-            f"{LAST_EPOCHS} epochs of each retraining. Mean ± {STATS[stat]} over seeds; retrainings of a seed and "
-            "their pairs are averaged first. LMC is the mean of both orders of a pair.",
+            f"{LAST_EPOCHS} epochs of each retraining. LMC is the mean of both orders of a pair; the pairs of a seed "
+            "are averaged first.",
+            *common_caption(frame, stat),
             thresholds_sentence(found.thresholds),
             "The other columns change one threshold; 'relative': tau is a third of the deepest barrier of the density.",
             f"Incomplete: {found.num_missing} of {len(places)} cells lack a run or a pair."

@@ -15,6 +15,7 @@ from prunebench.benchmark.analysis.study_results import read_results
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.launch.attempt import attempt
+from prunebench.benchmark.plots.kinds import figures
 from prunebench.benchmark.runs.recompute import is_asked
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
@@ -115,6 +116,16 @@ def test_tables_and_figures(study: Study, results: Path) -> None:
     assert next(row for row in choices["rows"] if row["label"].startswith("Oracle"))["cells"][0]["value"] == 0
     paths = call("plot", results).stdout.split()
     assert [Path(path).name for path in paths] == ["regimes.png", "regimes.pdf"]
+
+
+def test_tables_and_figures_show_what_is_missing(tmp_path: Path) -> None:
+    for kind in ("connectivity", "regimes", "regime-choices"):
+        for format in ("md", "latex", "csv", "html"):
+            assert call("table", tmp_path, "--kind", kind, "--format", format).exit_code == 0
+    assert "Incomplete: 4 of 4 cells lack a run or a pair." in call("table", tmp_path, "--kind", "regimes").stdout
+    assert "4 of 4 pairs are not measured" in call("table", tmp_path, "--kind", "connectivity").stdout
+    for figure in figures("regimes", [load_study(NAME, ASSIGNMENTS)], Store(tmp_path)).values():
+        figure.draw_without_rendering()
 
 
 def test_pairs_are_exported(results: Path) -> None:
