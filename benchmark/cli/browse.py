@@ -201,7 +201,8 @@ def plan(
 def _job(job: Any) -> dict[str, Any]:
     run, state = job.run, job.status
     return {
-        "id": run.id, "method": run.method, "sparsity": run.sparsity, "seed": run.seed, "retrain_seed": run.retrain_seed,
+        "id": run.id, "method": run.method, "sparsity": run.sparsity, "seed": run.seed,
+        "retrain_seed": run.retrain_seed,
         "parent": run.parent.id if run.parent else None, "state": state.state, "reason": state.reason,
     }  # fmt: skip
 

@@ -52,10 +52,10 @@ def _seeds(found: RegimeMap) -> str:
 
 
 def _caption(found: RegimeMap) -> str:
-    missing = f" Empty: {found.num_missing} cells lack a run or a pair." if found.num_missing else ""
+    missing = " Empty cells lack a run or a pair." if found.num_missing else ""
     return (
         f"Errors of the last {LAST_EPOCHS} epochs of each retraining. LMC is the mean of both orders of a pair: "
-        f"negative is a barrier. {_declared(found.thresholds)}{missing}"
+        f"negative is a barrier. Colours span the cells that did not fail. {_declared(found.thresholds)}{missing}"
     )
 
 
@@ -85,13 +85,27 @@ def _draw_map(
     import numpy as np
 
     grid = _grid(found, name, scale)
-    image = panel.imshow(grid, cmap=colors, aspect="auto")
+    least, most = _span(found, grid)
+    image = panel.imshow(grid, cmap=colors, aspect="auto", vmin=least, vmax=most)
     panel.set_title(title)
     if np.isfinite(grid).any():
         figure.colorbar(image, ax=panel, pad=0.02)
     if grid.size <= MAX_NUMBERS:
         for row, column in np.argwhere(np.isfinite(grid)):
             _write(panel, int(column), int(row), f"{grid[row, column]:.{digits}f}", _is_dark(image, grid[row, column]))
+
+
+def _span(found: RegimeMap, grid: Any) -> tuple[float | None, float | None]:
+    """Least and greatest number of the cells that did not fail: a failed one would make all others look alike."""
+    import numpy as np
+
+    counts = [
+        grid[row, column]
+        for row, value in enumerate(found.values)
+        for column, density in enumerate(found.densities)
+        if np.isfinite(grid[row, column]) and found.regime(value, density) != "failed"
+    ]
+    return (min(counts), max(counts)) if counts else (None, None)
 
 
 def _is_dark(image: Any, value: float) -> bool:
