@@ -18,6 +18,7 @@ from prunebench.benchmark.analysis.export import (
     read_export,
 )
 from prunebench.benchmark.analysis.frame import COLUMNS, study_frame
+from prunebench.benchmark.analysis.pair_frame import PAIR_COLUMNS
 from prunebench.benchmark.api.errors import DataMissing, UserError
 from prunebench.benchmark.runs.store import Store
 from synthetic_results import STUDY, fill, store_failure, write_study
@@ -86,14 +87,14 @@ def test_every_run_is_a_row_and_every_column_is_documented(frame: pd.DataFrame) 
 
 
 def test_the_types_name_columns_that_exist() -> None:
-    assert set(COLUMNS) >= TEXTS | INTEGERS
+    assert set(COLUMNS) | set(PAIR_COLUMNS) >= TEXTS | INTEGERS
 
 
 def test_unknown_versions_are_refused_by_name(frame: pd.DataFrame, tmp_path: Path) -> None:
     text = export_bytes(frame, "csv").decode().replace(f"\n{EXPORT_SCHEMA},small,", "\n7,small,")
-    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1 to 4"):
+    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1 to 5"):
         read_export(write(tmp_path, "e.csv", text.encode()))
-    with pytest.raises(UserError, match=r"e\.csv has export format 2, 7, this version reads 1 to 4"):
+    with pytest.raises(UserError, match=r"e\.csv has export format 2, 7, this version reads 1 to 5"):
         read_export(write(tmp_path, "e.csv", text.replace("\n7,small,", "\n2,small,", 1).encode()))
 
 
