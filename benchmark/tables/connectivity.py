@@ -7,13 +7,14 @@ from ..analysis.groups import heading, subject
 from ..analysis.pair_frame import seed_means
 from ..analysis.spread import Stat
 from .caption import common_caption, sentences
-from .cell import MISSING, mean_cell
+from .cell import mean_cell
 from .table import Cell, Column, Note, Table, TableRow
 
 MEASURED = {"lmc_symmetric": "LMC", "barrier_chord": "barrier", "cka_softmax": "CKA"}
 """Columns of the frame of pairs, and their headings."""
 
 OTHER_MASK = "the runs of a pair have other masks, so the path between them leaves both"
+NOT_MEASURED = "pairs are not measured; (seeds of which all are/seeds)"
 CONSTANT = "not defined: the outputs of a run are constant"
 
 DEFINITIONS = {
@@ -67,7 +68,7 @@ def _cell(pairs: Frame, name: str, stat: Stat, *, is_first: bool) -> Cell:
     if is_first and (measured["same_mask"] == 0).any():
         notes.append(Note("*", OTHER_MASK))
     if len(measured) < len(pairs):
-        notes.append(Note("‡", MISSING))
+        notes.append(Note("‡", NOT_MEASURED))
     if name == "cka_softmax" and measured[name].isna().any():
         notes.append(Note("∅", CONSTANT))
     if not means:
