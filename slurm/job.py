@@ -180,4 +180,4 @@ def _settings(plain: dict[str, Any]) -> Settings:
 def _print_epoch(run: Run, record: dict[str, Any]) -> None:
     accuracy = record.get("test_accuracy")
     shown = "" if accuracy is None else f", test accuracy {accuracy:.4f}"
-    say(f"{run.id} epoch {record['epoch'] + 1} of {run.recipe.epochs}: loss {record['train_loss']:.4f}{shown}")
+    say(f"{run.id} epoch {record['epoch'] + 1} of {run.recipe.trained_epochs}: loss {record['train_loss']:.4f}{shown}")

@@ -20,6 +20,7 @@ from prunebench.benchmark.analysis.export import read_export
 from prunebench.benchmark.analysis.frame_type import Frame
 from prunebench.benchmark.analysis.paired import differs as interval_excludes_zero
 from prunebench.benchmark.analysis.paired import paired_differences, resolution
+from prunebench.benchmark.analysis.retrainings import mean_retrainings
 
 ROOT = Path(__file__).resolve().parent.parent
 PRINTED = ROOT / "results" / "published" / "published_fastgrnn.csv"
@@ -46,8 +47,11 @@ class Row:
 
 @cache
 def rows_of(reference: Path, row: Row) -> Frame:
-    """The done runs of a row, by seed. Raises Unanswered for none, and for several sparsities where none is named."""
-    frame = frame_of(reference / row.study)
+    """The done runs of a row, by seed; of retrainings their mean.
+
+    Raises Unanswered for none, and for several sparsities where none is named.
+    """
+    frame = mean_retrainings(frame_of(reference / row.study))
     found = frame[frame["label"] == row.label]
     if row.sparsity is not None and len(found) and not set(found["method"]) <= set(NO_MASK):
         found = found[(found["target"].astype(float) * 100 - row.sparsity).abs() < 1e-6]

@@ -4,7 +4,8 @@
     python tools/reference.py table6 --results RESULTS --data "HAR-2, rebuilt from HAPT's raw signals"
 
 Written are `runs/` (a record of each stored run), `runs.csv`, tables under all three protocols of accuracy, the costs,
-the differences to the first row where the study prunes, one sorted table where it has several sparsities, and figures.
+the differences to the first row where the study prunes, one sorted table where it has several sparsities, figures, and,
+where retrainings are compared, `pairs.csv` with its tables.
 README.md is written by hand; its numbers are held to these files by `sentences.py`. `--data` is said under every table
 and figure, where the data are a copy or a reconstruction of those that the study names.
 """
@@ -22,14 +23,16 @@ from prunebench.benchmark.analysis.export import export_bytes
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.analysis.frame_type import Frame
 from prunebench.benchmark.analysis.groups import has_pruned
+from prunebench.benchmark.analysis.pair_frame import pair_frame
 from prunebench.benchmark.analysis.published import has_published
+from prunebench.benchmark.analysis.retrainings import mean_retrainings
 from prunebench.benchmark.exchange.records import write_records
 from prunebench.benchmark.plots.kinds import figures, save_figure, standard_kinds
 from prunebench.benchmark.runs.files import write_atomically
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
 from prunebench.benchmark.studies.plan import with_parents
-from prunebench.benchmark.tables.kinds import make_table, render
+from prunebench.benchmark.tables.kinds import OF_PAIRS, make_table, render
 from sorted_table import sorted_table
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ def make_folder(study: Study, store: Store, folder: Path, data: str = "") -> Fra
     write_records(study.name, with_parents(study.runs), store, folder / "runs")
     frame = study_frame(study, store)
     write_atomically(folder / "runs.csv", export_bytes(frame, "csv"))
+    if study.file.measure:
+        write_atomically(folder / "pairs.csv", export_bytes(pair_frame(study, store), "csv"))
     for name, text in _tables(study, store, frame):
         write_atomically(folder / f"{name}.md", (f"{text}\nData: {data}.\n" if data else text).encode())
     for name, figure in _figures(study, store, frame):
@@ -61,7 +66,7 @@ def _figures(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, Fi
     is_complete = set(frame["state"]) <= {"done", "not run"}
     has_sparsities = frame["target"].max() > 0
     if not has_sparsities:
-        yield "protocols", protocols_figure(frame)
+        yield "protocols", protocols_figure(mean_retrainings(frame))
     for label, name in DIFFERENCES.items():
         if len(set(frame[(frame["label"] == label) & (frame["state"] == "done")]["target"])) > 1:
             yield name, differences_figure(frame, label)
@@ -83,10 +88,11 @@ def _tables(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, str
         yield name, table("accuracy", accuracy)
     yield "cost", table("cost")
     yield "pareto", table("pareto")
+    yield from ((kind, table(kind)) for kind, has in OF_PAIRS.items() if has(study))
     if has_pruned(frame):
         yield "paired", table("paired")
     if frame["target"].nunique() > 2:
-        yield "sorted", sorted_table(frame)
+        yield "sorted", sorted_table(mean_retrainings(frame))
     if has_published(study):
         yield "published", table("accuracy", "best_test", "published")
 

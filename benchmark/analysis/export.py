@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from ..api.errors import DataMissing, UserError, unknown
 from .csv_text import harmless, original
 from .frame_type import Frame
 
-EXPORT_SCHEMA = 4
+EXPORT_SCHEMA = 5
 """Version of the columns, in every row of the file."""
 
 ADDED: dict[int, tuple[str, ...]] = {
     2: ("processes",),
     3: ("outside", "code", "outdated", "data"),
     4: ("changed_since_submission",),
+    5: ("retrain_seed",),
 }
 """Columns that a version added; they are missing in files of older versions. Files of newer ones are refused."""
 
@@ -24,11 +26,12 @@ FORMATS = ("csv", "parquet")
 
 TEXTS = frozenset(
     ("study", "id", "label", "method", "options", "dataset", "model", "parent", "state", "reason", "outside",
-     "device", "host", "revision", "code", "outdated", "data")
+     "device", "host", "revision", "code", "outdated", "data", "id_a", "id_b")
 )  # fmt: skip
 INTEGERS = frozenset(
-    ("seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
-     "processes", "peak_memory_bytes", "changed_since_submission")
+    ("seed", "retrain_seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
+     "processes", "peak_memory_bytes", "changed_since_submission", "retrain_seed_a", "retrain_seed_b", "same_mask",
+     "lmc_position", "cka_samples")
 )  # fmt: skip
 """Columns of text and of integers; all others are floats."""
 
@@ -45,12 +48,10 @@ def _type(column: str) -> str:
     return "string" if column in TEXTS else "Int64" if column in INTEGERS else "Float64"
 
 
-def describe_columns() -> list[tuple[str, str, str]]:
-    """(Name, type, meaning) of every column of an export."""
-    from .frame import COLUMNS
-
+def describe_columns(columns: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """(Name, type, meaning) of every column of an export, from the meanings of a frame's columns."""
     types = {"string": "text", "Int64": "integer", "Float64": "number"}
-    rows = [(name, types[_type(name)], meaning) for name, meaning in COLUMNS.items()]
+    rows = [(name, types[_type(name)], meaning) for name, meaning in columns.items()]
     return [("schema", "integer", f"version of these columns, {EXPORT_SCHEMA}"), *rows]
 
 

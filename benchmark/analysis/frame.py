@@ -25,6 +25,7 @@ COLUMNS: dict[str, str] = {
     "model": "network",
     "target": "sparsity asked for, fraction of the prunable weights",
     "seed": "seed of the run and of its dense training",
+    "retrain_seed": "seed of the order of the data in the run's own training; differs between retrainings of one seed",
     "parent": "id of the dense training it starts from",
     "state": "done, failed, running, interrupted, missing, damaged or not run",
     "reason": "why it failed, is damaged or is not run",
@@ -87,7 +88,8 @@ def _record(study: Study, row: Row, store: Store, existing: Set[str], ages: Ages
     }
     if row.run is None:
         return {**plain, "state": "not run", "reason": row.not_run}
-    plain |= {"id": row.run.id, "seed": row.seed, "parent": row.run.parent.id if row.run.parent else None}
+    plain |= {"id": row.run.id, "seed": row.seed, "retrain_seed": row.retrain_seed}
+    plain["parent"] = row.run.parent.id if row.run.parent else None
     # One listing instead of a look at every folder: most runs of a new study are simply not there.
     result = store.result(study.name, row.run) if row.run.id in existing else None
     if result is None:

@@ -6,33 +6,50 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...datasets.registry import describe, is_own
+from ..api.errors import UserError
 from ..runs.store import Store
 from ..studies.load import Study
 from .frame import study_frame
 from .frame_type import Frame
 from .long_frames import epoch_frame, layer_frame
 from .older import SET_ASIDE, set_aside
+from .pair_frame import pair_frame
+from .retrainings import mean_epochs, mean_layers, mean_retrainings
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """The results of a study; `frame` has those set aside that must not be averaged with the others."""
+    """The results of a study.
+
+    Attributes:
+        runs: a row for each run; those that must not be averaged with the others are set aside.
+        frame: a row for each seed, the mean of its retrainings: what tables and figures take as independent values.
+    """
 
     study: Study
     store: Store
-    frame: Frame
+    runs: Frame
+
+    @cached_property
+    def frame(self) -> Frame:
+        return mean_retrainings(self.runs)
 
     @cached_property
     def layers(self) -> Frame:
-        """A row for each layer of each run that is shown."""
-        every, shown = layer_frame(self.study, self.store), self.frame["state"] == "done"
-        return every[every["id"].isin(self.frame.loc[shown, "id"])]
+        """A row for each layer of each run that is shown, of retrainings of one seed their means."""
+        every, shown = layer_frame(self.study, self.store), self.runs["state"] == "done"
+        return mean_layers(every[every["id"].isin(self.runs.loc[shown, "id"])])
 
     @cached_property
     def epochs(self) -> Frame:
-        """A row for each epoch of each run, finished or not, that is not set aside."""
-        every, aside = epoch_frame(self.study, self.store), self.frame["state"] == SET_ASIDE
-        return every[~every["id"].isin(self.frame.loc[aside, "id"])]
+        """A row for each epoch of each run, finished or not, that is not set aside; means of retrainings."""
+        every, aside = epoch_frame(self.study, self.store), self.runs["state"] == SET_ASIDE
+        return mean_epochs(every[~every["id"].isin(self.runs.loc[aside, "id"])])
+
+    @cached_property
+    def pairs(self) -> Frame:
+        """A row for each pair of retrainings that the study measures."""
+        return pair_frame(self.study, self.store)
 
     @cached_property
     def chance(self) -> float:
@@ -51,3 +68,10 @@ class StudyResults:
 def read_results(study: Study, store: Store, frame: Frame | None = None) -> StudyResults:
     """The results of a study; `frame` is that of `study_frame`, for callers that have it already."""
     return StudyResults(study, store, set_aside(study_frame(study, store) if frame is None else frame))
+
+
+def measured_pairs(found: StudyResults) -> Frame:
+    """The frame of pairs. Raises UserError for a study that measures none."""
+    if not found.study.file.measure:
+        raise UserError(f"study {found.study.name!r} measures nothing between its runs: it has no key 'measure'")
+    return found.pairs

@@ -192,12 +192,14 @@ def _job(job: Any) -> dict[str, Any]:
     run, state = job.run, job.status
     return {
         "id": run.id, "method": run.method, "sparsity": run.sparsity, "seed": run.seed,
+        "retrain_seed": run.retrain_seed,
         "parent": run.parent.id if run.parent else None, "state": state.state, "reason": state.reason,
     }  # fmt: skip
 
 
 def describe_run(run: Any) -> str:
-    return f"{run.id} {run.method} {run.sparsity * 100:g}% seed {run.seed}"
+    retraining = f" retraining {run.retrain_seed}" if run.retrain_seed else ""
+    return f"{run.id} {run.method} {run.sparsity * 100:g}% seed {run.seed}{retraining}"
 
 
 def find_one(results: Any, run_id: str) -> RunFolder:

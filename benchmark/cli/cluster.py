@@ -14,6 +14,7 @@ from ..api.errors import UserError
 from ..runs.settings import Log, Settings
 from ..runs.store import Store
 from .browse import describe_run
+from .measure import ask_for_weights
 from .options import (
     DEFAULT_RESULTS,
     Selection,
@@ -88,7 +89,7 @@ def submit(
         compile=chosen.compile,
         log=log or chosen.log,
         cuda_graph=chosen.cuda_graph,
-        keep_weights=keep_weights,
+        keep_weights=keep_weights or bool(opened.file.measure),
         deterministic=deterministic,
         plugins=selection.plugin_paths(opened),
     )
@@ -108,6 +109,8 @@ def submit(
     with submitting(settings.results) as turn:
         say_older(opened.name, opened.runs, Store(settings.results), recompute)
         set_damaged_files_aside(opened.name, opened.runs, Store(settings.results))
+        if opened.file.measure:
+            ask_for_weights(opened, Store(settings.results))
         found = choices.choose_for(opened.name, opened.runs, settings.results)
         say_damaged(found.damaged, SUBMIT_ANEW)
         _explain(opened.name, found)
@@ -120,6 +123,8 @@ def submit(
             which = _spelled({"--set": selection.assignments, "--only": selection.only, "--plugin": selection.plugins})
             say(f"follow with: prunebench status {shlex.join([*where, *which])}")
             say(f"cancel with: prunebench cancel {shlex.join(where)}")
+            if opened.file.measure:
+                say(f"measure afterwards with: prunebench measure {shlex.join([*where, *which])}")
     raise click.exceptions.Exit(1 if found.left_out else 0)
 
 

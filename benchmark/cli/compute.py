@@ -23,6 +23,7 @@ from ..runs.settings import MAX_THREADS, Compile, CudaGraph, Log, MemoryFormat, 
 from ..runs.store import Store
 from ..studies.plan import Plan, make_plan
 from .browse import describe_run, find_one
+from .measure import ask_for_weights, measure_study
 from .options import (
     DEFAULT_RESULTS,
     Selection,
@@ -94,7 +95,9 @@ def run(
     retry_failed: bool,
     recompute: bool,
 ) -> None:
-    """Compute missing runs here. Ctrl-C stops after the running epochs and loses nothing.
+    """Compute missing runs here, then measure their pairs if the study asks for it.
+
+    Ctrl-C stops after the running epochs and loses nothing.
 
     Exits with 3 if --time-limit left runs; the same command continues with them.
     """
@@ -106,14 +109,17 @@ def run(
     opened = selection.open(study)
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, checkpoint_every=checkpoint_every,
-        keep_weights=keep_weights, deterministic=deterministic, memory_format=memory_format, compile=compile,
-        cuda_graph=cuda_graph, plugins=selection.plugin_paths(opened), log=log,
+        keep_weights=keep_weights or bool(opened.file.measure), deterministic=deterministic,
+        memory_format=memory_format, compile=compile, cuda_graph=cuda_graph,
+        plugins=selection.plugin_paths(opened), log=log,
     )  # fmt: skip
     store = open_store(results)
     if recompute or retry_failed or not results.is_dir():
         check_writable(results)
     say_older(opened.name, opened.runs, store, recompute)
     set_damaged_files_aside(opened.name, opened.runs, store)
+    if opened.file.measure:
+        ask_for_weights(opened, store)
     made = make_plan(opened.name, opened.runs, store)
     if retry_failed:
         for job in made.jobs:
@@ -121,10 +127,12 @@ def run(
         made = make_plan(opened.name, opened.runs, store)
     _tidy_stored(made, store)
     failed_before = _say_failed_before(made)
+    num_jobs = jobs or default_jobs(device)
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         _say_what_helps(made, store)
-        raise click.exceptions.Exit(1 if failed_before else 0)
+        code = measure_study(opened, settings, store, num_jobs) if opened.file.measure else 0
+        raise click.exceptions.Exit(1 if failed_before else code)
     check_writable(results)
     recorded = recorded_starts(made, store)
     for line in lines_before(made, recorded):
@@ -132,7 +140,7 @@ def run(
     limit = None if time_limit is None else open_limit(time_limit, begin, made, store)
     try:
         with _gentle_kill():
-            endings = compute(made, settings, jobs or default_jobs(device), limit)
+            endings = compute(made, settings, num_jobs, limit)
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command continues from here")
         raise click.exceptions.Exit(130) from None
@@ -143,6 +151,9 @@ def run(
         say(line)
     code = _say_endings(made, store, endings, failed_before, limit)
     _say_what_helps(made, store)
+    if opened.file.measure and (limit is None or not limit.is_over()):
+        measured = measure_study(opened, settings, store, num_jobs)
+        code = code or measured
     raise click.exceptions.Exit(code)
 
 

@@ -49,6 +49,7 @@ def compare(first: Path, second: Path, study: str | None, as_json: bool) -> None
 @study_argument
 @click.option("--format", default="csv", help="csv, or parquet (needs pyarrow).")
 @output_option
+@click.option("--pairs", is_flag=True, help="Pairs of retrainings, for studies that measure them, instead of runs.")
 @click.option("--columns", is_flag=True, help="Print what every column means instead.")
 @strict_option
 @selection_options
@@ -57,23 +58,28 @@ def export(
     study: str,
     format: str,
     output: Path | None,
+    pairs: bool,
     columns: bool,
     strict: bool,
     selection: Selection,
     results: Path,
 ) -> None:
-    """Write all runs of a study, stored or not, to one tidy file."""
+    """Write all runs of a study, or all pairs of retrainings, stored or not, to one tidy file."""
     from ..analysis.export import describe_columns, export_bytes
-    from ..analysis.frame import study_frame
+    from ..analysis.frame import COLUMNS, study_frame
+    from ..analysis.pair_frame import PAIR_COLUMNS
+    from ..analysis.study_results import measured_pairs, read_results
     from ..api.errors import UserError
 
     opened = selection.open(study)
+    meanings = PAIR_COLUMNS if pairs else COLUMNS
     if columns:
-        for name, kind, meaning in describe_columns():
+        for name, kind, meaning in describe_columns(meanings):
             print(f"{name}\t{kind}\t{meaning}")
         return
     store = open_store(results)
-    content = export_bytes(study_frame(opened, store), format)
+    frame = measured_pairs(read_results(opened, store)) if pairs else study_frame(opened, store)
+    content = export_bytes(frame, format)
     if output is not None:
         write(output, content)
         if output != STDOUT:

@@ -135,6 +135,7 @@ def _job(job: Job, found: Overview) -> dict[str, Any]:
     run, state = job.run, found.states[job.run.id]
     return {
         "id": run.id, "method": run.method, "sparsity": run.sparsity, "seed": run.seed,
+        "retrain_seed": run.retrain_seed,
         "parent": run.parent.id if run.parent else None, "state": state.state, "reason": state.reason,
         "retryable": state.retryable, "job": state.job or None, "log": str(state.log) if state.log else None,
     }  # fmt: skip

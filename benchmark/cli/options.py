@@ -36,7 +36,7 @@ set_option = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a value of the study file."
 )
 only_option = click.option(
-    "--only", multiple=True, metavar="KEY=VALUE", help="Only runs of a method, sparsity, seed or label."
+    "--only", multiple=True, metavar="KEY=VALUE", help="Only runs of a method, sparsity, seed, retrain_seed or label."
 )
 
 

@@ -40,7 +40,11 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 
 @click.command
 @studies_argument
-@click.option("--kind", help="accuracy, macs, pareto, layers, cost, rank or paired; else the first two.")
+@click.option(
+    "--kind",
+    help="accuracy, macs, pareto, layers, cost, rank, paired, connectivity, regimes or "
+    "regime-choices; else the first two, and the last three where the study has them.",
+)
 @click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")
 @accuracy_option
 @stat_option
@@ -110,7 +114,9 @@ def _check_latex(format: str, caption: str | None, label: str | None, num_tables
 
 @click.command
 @studies_argument
-@click.option("--kind", help="accuracy, pareto, layers, training, ranks, critical or published; else those that fit.")
+@click.option(
+    "--kind", help="accuracy, pareto, layers, training, ranks, critical, published or regimes; else those that fit."
+)
 @accuracy_option
 @stat_option
 @click.option(
@@ -212,9 +218,11 @@ def _make_tables(
 
 
 def _standard_kinds(study: Study, against: str | None) -> list[str]:
-    """Accuracy and multiply-adds; accuracy alone beside a table of the paper without multiply-adds."""
+    """Accuracy, multiply-adds and what is measured of pairs; accuracy alone beside a table that prints nothing else."""
     if against is None:
-        return ["accuracy", "macs"]
+        from ..tables.kinds import OF_PAIRS
+
+        return ["accuracy", "macs", *(kind for kind, has in OF_PAIRS.items() if has(study))]
     from ..analysis.published import rows_for
 
     prints_macs = any(row.macs_pruned for row in rows_for(study, against))

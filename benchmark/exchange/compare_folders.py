@@ -31,7 +31,7 @@ class Stored:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """The row of a table: everything but the seed, the recipe and the version of the method."""
+        """The row of a table: everything but the seeds, the recipe and the version of the method."""
         run = self.run
         options = json.dumps([list(run.method_options), list(run.dataset_options), list(run.model_options)])
         return (self.study, run.dataset, run.model, run.method, options, repr(run.sparsity))
@@ -167,7 +167,7 @@ def _pair_by_row(first: list[Stored], second: list[Stored]) -> list[Pair]:
 def _by_row_and_seed(stored: list[Stored]) -> dict[tuple[Any, ...], list[Stored]]:
     found: dict[tuple[Any, ...], list[Stored]] = {}
     for one in stored:
-        found.setdefault((*one.row, one.run.seed), []).append(one)
+        found.setdefault((*one.row, one.run.seed, one.run.retrain_seed), []).append(one)
     return found
 
 
@@ -191,11 +191,19 @@ def _row_differences(pairs: list[Pair]) -> list[RowDifference]:
     counts = Counter(members[0].first.row_name for members in rows.values())
     found = []
     for members in rows.values():
-        ordered = sorted(members, key=lambda pair: pair.first.run.seed)
+        ordered = sorted(members, key=lambda pair: (pair.first.run.seed, pair.first.run.retrain_seed))
         stored = ordered[0].first
         # Rows of several networks may have the same name: dense trainings, or a study with options of the network.
         name = stored.row_name if counts[stored.row_name] == 1 else f"{stored.row_name}, {stored.network}"
         step = resolution(side.accuracy for pair in ordered for side in (pair.first, pair.second))
-        comparison = compare([pair.difference for pair in ordered], smallest_std=step / 2)
+        comparison = compare(_by_seed(ordered), smallest_std=step / 2)
         found.append(RowDifference(name, tuple(ordered), comparison, step / 2))
     return found
+
+
+def _by_seed(pairs: Iterable[Pair]) -> list[float]:
+    """Differences by seed: retrainings of one dense training are not independent, so they are averaged."""
+    found: dict[int, list[float]] = {}
+    for pair in pairs:
+        found.setdefault(pair.first.run.seed, []).append(pair.difference)
+    return [sum(differences) / len(differences) for differences in found.values()]

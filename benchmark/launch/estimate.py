@@ -68,5 +68,5 @@ class Estimate:
 
     def _missing_epochs(self, run: Run) -> int:
         epochs = run_cost(run).epochs
-        total = run.recipe.epochs if epochs is None else epochs
+        total = run.recipe.trained_epochs if epochs is None else epochs
         return max(1, total - len(self.store.folder(self.study, run).history()))

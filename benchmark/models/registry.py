@@ -23,6 +23,7 @@ MODELS: dict[str, str] = {
     "mobilenet-small": "mobilenet_v2:mobilenet_small",
     "mobilenet-v1": "mobilenet_v1:mobilenet_v1",
     "mobilenet-v2": "mobilenet_v2:mobilenet_v2",
+    "preresnet-20": "preresnet:preresnet_20",
     "resnet-8": "resnet_cifar:resnet_8",
     "resnet-18": "resnet:resnet_18",
     "resnet-20": "resnet_cifar:resnet_20",

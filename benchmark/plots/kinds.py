@@ -13,6 +13,7 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned, has_pruned, subject
 from ..analysis.older import age_sentences
 from ..analysis.published import has_published, rows_for
+from ..analysis.regime_cells import regime_map
 from ..analysis.spread import Stat, check_stat
 from ..analysis.study_results import StudyResults, read_results
 from ..api.errors import UserError, unknown
@@ -25,6 +26,7 @@ from .layers import layers_figure
 from .pareto import pareto_figure
 from .published import published_figure
 from .ranks import critical_figure, ranks_figure
+from .regimes import regimes_figure
 from .style import style
 from .training import training_figure
 
@@ -51,13 +53,14 @@ OF_ONE_STUDY: dict[str, Callable[[StudyResults, Choices], Figure]] = {
     "published": lambda found, asked: published_figure(
         found.study, found.frame, rows_for(found.study, "published"), asked.accuracy, asked.stat, asked.highlight
     ),
+    "regimes": lambda found, _: regimes_figure(regime_map(found), subject(found.frame)),
 }
 OF_ALL_STUDIES: dict[str, Callable[[Frame, Choices], Figure]] = {
     "ranks": lambda frame, asked: ranks_figure(frame, asked.accuracy, asked.highlight),
     "critical": lambda frame, asked: critical_figure(frame, asked.accuracy, asked.highlight),
 }
-KINDS = ("accuracy", "pareto", "layers", "training", "ranks", "critical", "published")
-OF_PRUNED = ("layers", "training", "ranks", "critical")
+KINDS = ("accuracy", "pareto", "layers", "training", "ranks", "critical", "published", "regimes")
+OF_PRUNED = ("layers", "training", "ranks", "critical", "regimes")
 """Figures of pruned rows; the others show dense trainings alone as well."""
 
 
@@ -92,8 +95,9 @@ def figures(
                 _check_pruned(name, [found.frame])
                 figure = OF_ONE_STUDY[name](found, asked)
                 made[found.study.name, name] = _with_age(figure, [found.frame])
+    is_ranked = any(has_pruned(found.frame) and found.study.file.three_regime is None for found in results)
     for name in [kind] if kind else ["ranks"]:
-        if name in OF_ALL_STUDIES and (kind or any(map(has_pruned, frames))):
+        if name in OF_ALL_STUDIES and (kind or is_ranked):
             _check_pruned(name, frames)
             figure = OF_ALL_STUDIES[name](_joined(frames), asked)
             made["+".join(study.name for study in studies), name] = _with_age(figure, frames)
@@ -128,6 +132,9 @@ def _with_age(figure: Figure, frames: Sequence[Frame]) -> Figure:
 
 def standard_kinds(study: Study) -> list[str]:
     """Kinds drawn for each study by default; the critical-difference diagram needs settings of several studies."""
+    if study.file.three_regime is not None:
+        # a line for each value of the knob would hide what is asked
+        return ["regimes"]
     of_pruned = ["layers", "training"] if any(row.method != DENSE for row in study.rows) else []
     return ["accuracy", "pareto", *of_pruned, *(["published"] if has_published(study) else [])]
 

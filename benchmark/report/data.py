@@ -14,6 +14,7 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import Groups, split_groups
 from ..analysis.leaders import leaders
 from ..analysis.long_frames import epochs_of
+from ..analysis.retrainings import mean_retrainings
 from ..analysis.spread import spread
 from ..plots.style import PALETTE, looks
 from ..runs.run import to_dict
@@ -51,7 +52,7 @@ def report_data(
 
     `accuracy` is the one shown first, `command` computes the study.
     """
-    look, groups = looks(frame), split_groups(frame)
+    look, groups, means = looks(frame), split_groups(frame), mean_retrainings(frame)
     shown = _shown_first(groups, accuracy)
     networks: list[dict[str, Any]] = []
     pairs = zip(study.rows, _records(frame), strict=True)
@@ -72,8 +73,8 @@ def report_data(
         ],
         "palette": PALETTE[:2],
         "max_bands": MAX_BANDS,
-        "curves": {name: _curves(frame, name) for name in ACCURACIES},
-        "dense": {name: _dense(frame, name) for name in ACCURACIES},
+        "curves": {name: _curves(means, name) for name in ACCURACIES},
+        "dense": {name: _dense(means, name) for name in ACCURACIES},
         "runs": [_run(study, store, row, record, results, networks) for row, record in pairs],
         "networks": networks,
     }
@@ -141,6 +142,8 @@ def _run(
         return plain
     folder = store.folder(study.name, row.run)
     plain["only"] = f"--only method={row.method} --only sparsity={row.sparsity:g} --only seed={row.seed}"
+    if row.retrain_seed:
+        plain["only"] += f" --only retrain_seed={row.retrain_seed}"
     plain |= {"folder": str(folder.path), "spec": to_dict(row.run)}
     plain["history"] = _history(epochs_of(store, folder, results.get(row.run.id)))
     if row.run.id in results:

@@ -30,7 +30,8 @@ class Recipe:
     `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: bfloat16` is
     torch's autocast. `tf32` is float32 in which the products and convolutions of a GPU round their factors to 10 bits
     after the point, in scores too; a CPU refuses it. `clip_norm` bounds the norm of the gradients that move weights
-    (0: off).
+    (0: off). `stop_epoch` ends a dense training after that epoch (0: after the last one); the schedule remains that of
+    all epochs.
     """
 
     epochs: int
@@ -51,6 +52,12 @@ class Recipe:
     clip_norm: float = 0.0
     precision: Precision = "float32"
     sync_batch_norm: bool = False
+    stop_epoch: int = 0
+
+    @property
+    def trained_epochs(self) -> int:
+        """Epochs of one round of training."""
+        return self.stop_epoch or self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +66,8 @@ class Run:
 
     `protocol` is raised when the training loop computes other numbers from the same recipe, only for the runs that are
     concerned; see `protocol_of`. `borrowed_versions`: of the method that a control borrows from, of the method that
-    this borrows from, and so on; empty if all are 1.
+    this borrows from, and so on; empty if all are 1. `retrain_seed` changes the order of the data and the noise of this
+    run's own training: runs that differ in it alone have the same start and draw the same samples for their scores.
     """
 
     dataset: str
@@ -76,6 +84,7 @@ class Run:
     validation: float = 0.1
     parent: Run | None = None
     protocol: int = 1
+    retrain_seed: int = 0
 
     @cached_property
     def id(self) -> str:

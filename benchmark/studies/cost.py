@@ -221,7 +221,9 @@ def _repeated_epochs(runs: Sequence[Run]) -> int:
     parents = [run.parent for run in runs if run.parent is not None]
     planned = {run.id for run in runs}
     counted = {parent.id: parent for parent in parents if parent.id in planned}
-    return sum(parent.recipe.epochs for parent in parents) - sum(p.recipe.epochs for p in counted.values())
+    return sum(each.recipe.trained_epochs for each in parents) - sum(
+        each.recipe.trained_epochs for each in counted.values()
+    )
 
 
 def _measured(store: Store, study: Study, plan: Plan) -> tuple[float | None, str]:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...methods.registry import borrowed_versions, check_options, describe, method_names, unknown_method
 from ..api.errors import UserError
 from ..runs.run import DENSE, Recipe, Run, frozen_options, protocol_of, with_options
 from .rows import Row
-from .schema import Entry, RecipeFile, StudyFile
+from .schema import Entry, RecipeFile, StudyFile, TrainFile
 from .yaml_source import Source
 
 
-def expand(file: StudyFile, index: int, source: Source) -> Iterable[Row]:
-    """The rows of one entry of `runs`. Raises UserError naming its place for a method or options that do not exist."""
-    entry = file.runs[index]
-    place = source.place(["runs", index])
+@dataclass(frozen=True)
+class Part:
+    """One entry, its place in the study file, and what it changes in the dense recipe."""
+
+    entry: Entry
+    key: tuple[str | int, ...]
+    train: TrainFile = field(default_factory=TrainFile)
+
+
+def expand(file: StudyFile, part: Part, source: Source) -> Iterable[Row]:
+    """The rows of one entry. Raises UserError naming its place for a method or options that do not exist."""
+    entry = part.entry
+    place = source.place(part.key)
     if entry.not_run is not None:
         for method, sparsity in itertools.product(entry.method, entry.sparsity):
             yield Row(entry.label or method, method, (), sparsity, -1, None, entry.not_run)
@@ -25,18 +35,18 @@ def expand(file: StudyFile, index: int, source: Source) -> Iterable[Row]:
     recipes: set[str] = set()
     for method in entry.method:
         if method not in method_names():
-            raise UserError(f"{source.place(['runs', index, 'method'])}: {unknown_method(method)}")
+            raise UserError(f"{source.place([*part.key, 'method'])}: {unknown_method(method)}")
         for values in itertools.product(*entry.grid.values()):
             options = {**entry.options, **dict(zip(entry.grid, values, strict=True))}
             try:
                 check_options(method, options)
                 recipes.add(_recipe_of(method, options))
-                yield from _rows_of(file, entry, method, options)
+                yield from _rows_of(file, part, method, options)
             except (UserError, ValueError) as error:
                 raise UserError(f"{place}: {error}") from error
     for name, reason in _UNUSED.items():
         if getattr(entry, name) != RecipeFile() and name not in recipes:
-            raise UserError(f"{source.place(['runs', index, name])}: {name} has no effect here: {reason}")
+            raise UserError(f"{source.place([*part.key, name])}: {name} has no effect here: {reason}")
 
 
 _UNUSED = {
@@ -55,20 +65,25 @@ def _recipe_of(method: str, options: Mapping[str, Any]) -> str:
     return "train" if method == DENSE else "scratch"
 
 
-def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, Any]) -> Iterable[Row]:
+def _rows_of(file: StudyFile, part: Part, method: str, options: Mapping[str, Any]) -> Iterable[Row]:
+    entry = part.entry
     info = describe(method)
     # An option that has its default is the same run as one without it.
     given = frozen_options({key: value for key, value in options.items() if value != info.options[key].default})
     label = entry.label or with_options(info.label, given)
     starts_trained = _recipe_of(method, options) == "finetune"
+    if part.train.model_fields_set and method != DENSE and not starts_trained:
+        raise ValueError(f"method {method!r} does not start from trained weights, so the knob has no effect on it")
     parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
-    dense_recipe = _merged(file.train, file.override)
+    dense_recipe = _stopped(
+        _merged(file.train, part.train, file.override), part.train.stop_epoch or file.train.stop_epoch
+    )
     recipe = _merged(file.train, *parts, file.override)
     seeds = entry.seeds or file.seeds
     # One dense run object per seed, since ids are cached on the object
     model_options = frozen_options({**file.model.options, **entry.model_options})
     dense_runs = {seed: _make_run(file, DENSE, dense_recipe, seed, model_options=model_options) for seed in seeds}
-    for sparsity, seed in itertools.product(entry.sparsity, seeds):
+    for sparsity, seed, retraining in itertools.product(entry.sparsity, seeds, file.retrain_seeds):
         dense = dense_runs[seed]
         if method == DENSE and not given:
             yield Row(label, method, given, 0.0, seed, dense)
@@ -84,6 +99,7 @@ def _rows_of(file: StudyFile, entry: Entry, method: str, options: Mapping[str, A
             method_version=info.version,
             borrowed_versions=borrowed_versions(method, options),
             parent=dense if starts_trained else None,
+            retrain_seed=retraining,
         )
         yield Row(label, method, given, sparsity, seed, run)
 
@@ -108,7 +124,7 @@ def _merged(*parts: RecipeFile) -> Recipe:
     """Keys of later parts replace those of earlier ones; other keys have the defaults of Recipe."""
     values: dict[str, Any] = {}
     for part in parts:
-        values |= part.model_dump(exclude_none=True)
+        values |= part.model_dump(exclude_none=True, exclude={"stop_epoch"})
     values["milestones"] = tuple(values.get("milestones", ()))
     if values.get("schedule") == "step" and not (values.get("step_epochs") or values["milestones"]):
         raise ValueError("schedule: step needs step_epochs or milestones")
@@ -123,3 +139,12 @@ def _merged(*parts: RecipeFile) -> Recipe:
     if values.get("warmup_epochs", 0) > values["epochs"]:
         raise ValueError(f"warmup_epochs = {values['warmup_epochs']} is more than epochs = {values['epochs']}")
     return Recipe(**values)
+
+
+def _stopped(recipe: Recipe, stop_epoch: int | None) -> Recipe:
+    """A dense recipe that ends early. Raises ValueError for an epoch that it does not have."""
+    if stop_epoch is None or stop_epoch == recipe.epochs:
+        return recipe
+    if stop_epoch > recipe.epochs:
+        raise ValueError(f"stop_epoch = {stop_epoch} is more than epochs = {recipe.epochs}")
+    return replace(recipe, stop_epoch=stop_epoch)

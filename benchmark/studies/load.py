@@ -12,9 +12,11 @@ from ...methods.registry import add_plugin
 from ..api.errors import UserError, unknown
 from ..runs.run import Run
 from .claims import read_claim
-from .expand import expand
+from .expand import Part, expand
+from .pairs import check_pairs, check_retrainings
+from .regime_rows import regime_parts
 from .rows import Row, choose, distinct
-from .schema import StudyFile
+from .schema import Entry, StudyFile
 from .yaml_source import Source, override, read_yaml, validate
 
 FOLDERS = (Path(__file__).parent, Path(__file__).parent / "smoke")
@@ -109,9 +111,11 @@ def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
     beside = path.parent / f"{base_name}.yaml"
     base = _read(str(beside) if beside.exists() and path.parent not in FOLDERS else base_name, extending)
     merged = dict(base.data)
-    if "runs" in source.data:
-        # Claims are about rows, and these are others.
-        merged.pop("claims", None)
+    for key, other in (("runs", "three_regime"), ("three_regime", "runs")):
+        if key in source.data:
+            # The grid of this study replaces that of the other one, and with it the claims about its rows.
+            merged.pop(other, None)
+            merged.pop("claims", None)
     for key, value in source.data.items():
         below = merged.get(key)
         is_recipe = key in ("train", "finetune", "scratch", "override")
@@ -125,12 +129,17 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
     file = validate(StudyFile, source)
     _add_plugins(file, source)
     _check_names(file, source)
-    placed = (
-        (source.place(["runs", index]), row) for index in range(len(file.runs)) for row in expand(file, index, source)
-    )
-    rows = distinct(placed)
+    check_retrainings(file, source)
+    parts = regime_parts(file, source) if file.three_regime else map(_part, range(len(file.runs)), file.runs)
+    rows = distinct((source.place(part.key), row) for part in parts for row in expand(file, part, source))
+    if file.measure:
+        check_pairs(rows, source)
     _check_claims(file, source, rows)
     return Study(file, source, tuple(choose(rows, only)))
+
+
+def _part(index: int, entry: Entry) -> Part:
+    return Part(entry, ("runs", index))
 
 
 def _check_claims(file: StudyFile, source: Source, rows: Sequence[Row]) -> None:

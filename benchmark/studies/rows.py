@@ -23,6 +23,10 @@ class Row:
     run: Run | None
     not_run: str = ""
 
+    @property
+    def retrain_seed(self) -> int:
+        return 0 if self.run is None else self.run.retrain_seed
+
 
 def distinct(rows: Iterable[tuple[str, Row]]) -> list[Row]:
     """The rows, each with its place in the study file, without repetitions.
@@ -33,10 +37,10 @@ def distinct(rows: Iterable[tuple[str, Row]]) -> list[Row]:
     """
     placed = list(rows)
     _refuse_dense_labels(placed)
-    seen: dict[tuple[str, float, int, str], tuple[str, Row]] = {}
+    seen: dict[tuple[str, float, int, int, str], tuple[str, Row]] = {}
     for place, row in placed:
         # rows that are only listed have no numbers to average
-        key = (row.label, row.sparsity, row.seed, row.method if row.run is None else "")
+        key = (row.label, row.sparsity, row.seed, row.retrain_seed, row.method if row.run is None else "")
         first_place, first = seen.setdefault(key, (place, row))
         if first.run is not None and row.run is not None and first.run.id != row.run.id:
             way = _WITHIN_ENTRY if place == first_place else "give one entry a label of its own"
@@ -80,12 +84,14 @@ def _shown_value(value: Any) -> str:
 
 
 def choose(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
-    """`--only key=value[,value]`: method, sparsity, seed or label; several must all hold, and each value must match."""
+    """`--only key=value[,value]`: a key of _VALUES; several must all hold, and each value must match."""
     chosen = list(rows)
     for condition in only:
         key, separator, text = condition.partition("=")
         if not separator or key not in _VALUES:
-            raise UserError(f"--only {condition!r} must be method=, sparsity=, seed= or label= with a value")
+            raise UserError(
+                f"--only {condition!r} must be method=, sparsity=, seed=, retrain_seed= or label= with a value"
+            )
         known: dict[Any, list[Row]] = {}
         for row in chosen:
             known.setdefault(getattr(row, key), []).append(row)
@@ -123,7 +129,8 @@ def _whole(text: str) -> int | str:
     return int(text) if text.isdecimal() and len(text) < 20 else text
 
 
-_VALUES: dict[str, Callable[[str], Any]] = {"method": str, "label": str, "sparsity": _number, "seed": _whole}
+_VALUES: dict[str, Callable[[str], Any]] = {"method": str, "label": str, "sparsity": _number, "seed": _whole,
+                                              "retrain_seed": _whole}  # fmt: skip
 
 
 def _shown(value: Any, key: str) -> str:

@@ -60,7 +60,7 @@ def run_cost(run: Run, count: CountMacs | None = None) -> RunCost:
     Networks that the shipped table does not hold are counted by `count`, if it is given. Raises UserError for options
     with which the run would be refused.
     """
-    epochs = _epochs(run.method, run.sparsity, run.method_options, run.recipe.epochs)
+    epochs = _epochs(run.method, run.sparsity, run.method_options, run.recipe.trained_epochs)
     samples = _samples(run.dataset, run.dataset_options, run.validation)
     macs = _macs(run.model, run.model_options, run.dataset, run.dataset_options, count)
     unknown = []
@@ -79,8 +79,8 @@ def run_cost(run: Run, count: CountMacs | None = None) -> RunCost:
 
 def planned_epochs(run: Run) -> int:
     """Epochs of all rounds, or of one where the method does not say how many there are; at least 1, a share of work."""
-    known = _epochs(run.method, run.sparsity, run.method_options, run.recipe.epochs)
-    return max(1, run.recipe.epochs if known is None else known)
+    known = _epochs(run.method, run.sparsity, run.method_options, run.recipe.trained_epochs)
+    return max(1, run.recipe.trained_epochs if known is None else known)
 
 
 @cache

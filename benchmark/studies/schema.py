@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..runs.run import Optimizer, Precision
+from ..runs.run import DENSE, Optimizer, Precision
 from ..runs.store import RESERVED
 
 
@@ -37,7 +38,12 @@ def _share(value: float) -> float:
 
 Sparsity = Annotated[float, BeforeValidator(_fraction), AfterValidator(_share), Field(ge=0, lt=1)]
 
+Density = Annotated[float, BeforeValidator(_fraction), Field(gt=0, lt=1)]
+
 Seed = Annotated[int, Field(ge=0)]
+
+Measure = Literal["lmc", "cka"]
+"""Between two retrainings: linear mode connectivity, and how alike their outputs are."""
 
 
 class _Strict(BaseModel):
@@ -83,6 +89,13 @@ class RecipeFile(_Strict):
     """bfloat16 is torch's autocast."""
     sync_batch_norm: bool | None = None
     """With several processes: statistics of batch norm over the whole batch."""
+
+
+class TrainFile(RecipeFile):
+    """The recipe of dense training, which may stop before its schedule ends."""
+
+    stop_epoch: int | None = Field(default=None, ge=1)
+    """Stop after this epoch; the schedule remains that of all epochs."""
 
 
 class Named(_Strict):
@@ -133,12 +146,59 @@ class Entry(_Strict):
         return self
 
 
+class ThresholdsFile(_Strict):
+    """Thresholds of the regimes that a study declares; what is missing has the default of `analysis.connectivity`."""
+
+    tau: float | None = Field(default=None, gt=0, lt=1)
+    cka: float | None = Field(default=None, ge=0, le=1)
+    failed: float | None = Field(default=None, gt=0, le=1)
+
+
+Knob = Literal["epochs", "epochs-rescaled", "batch_size", "lr"]
+
+
+class ThreeRegime(_Strict):
+    """A knob of dense training crossed with densities, in place of `runs`; see docs/three-regime.md.
+
+    `density` is the fraction left of the weights that the method prunes; its options say which layers these are.
+    """
+
+    knob: Knob
+    """What `values` change of dense training."""
+    values: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    """Of the knob, one dense training for each."""
+    density: Annotated[list[Density], Field(min_length=1)]
+    """Fractions left of the weights that the method prunes."""
+    method: str
+    """What prunes, one-shot after dense training."""
+    options: dict[str, Any] = {}
+    """Of the method."""
+    thresholds: ThresholdsFile = ThresholdsFile()
+    """Where one regime ends."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> ThreeRegime:
+        for name in ("values", "density"):
+            if (twice := _repeated(getattr(self, name))) is not None:
+                raise ValueError(f"{twice:g} stands twice in {name}")
+        if self.method == DENSE:
+            raise ValueError("method must prune; each value has its dense training anyway")
+        return self
+
+
+def _repeated(values: Sequence[float]) -> float | None:
+    return next((value for index, value in enumerate(values) if value in values[:index]), None)
+
+
 class StudyFile(_Strict):
     """The keys of a study file.
 
     `train` is the dense recipe. `finetune` (for methods that start from trained weights) and `scratch` (for those that
     start from initialisation) replace some of its keys, and those of an entry replace keys of both. `override` replaces
     keys of all recipes: the smoke version of a study sets its epochs there. `claims` are tested by `prunebench claim`.
+
+    Each run that is not dense is computed once for each of `retrain_seeds`. `measure` names what is measured between
+    pairs of such runs, and makes them keep their weights.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
@@ -155,9 +215,13 @@ class StudyFile(_Strict):
     """A name, or `{name: ..., options: {...}}`."""
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
     """A run for each: initialisation, order of the data and random numbers of methods."""
+    retrain_seeds: list[Seed] = Field(default=[0], min_length=1)
+    """Of each run that is not dense: other orders of data and noise, with the same start and the same mask."""
+    measure: Annotated[list[Measure], BeforeValidator(_as_list)] = []
+    """What is measured between retrainings: linear mode connectivity, and how alike their outputs are."""
     validation: float = Field(default=0.1, ge=0, lt=1)
     """Share of the training set that is held out to select an epoch."""
-    train: RecipeFile
+    train: TrainFile
     """The recipe of the dense training."""
     finetune: RecipeFile = RecipeFile()
     """Keys that differ from `train` for methods that start from trained weights."""
@@ -165,8 +229,10 @@ class StudyFile(_Strict):
     """Keys that differ from `train` for methods that start from initialisation."""
     override: RecipeFile = RecipeFile()
     """Keys that replace those of all recipes."""
-    runs: list[Entry] = Field(min_length=1)
+    runs: list[Entry] = []
     """The grid; see the next section."""
+    three_regime: ThreeRegime | None = None
+    """In place of `runs`: a knob of dense training crossed with densities; see docs/three-regime.md."""
     published: int | None = None
     """Number of the paper's table with which `table --against published` compares."""
     claims: list[str] = []
@@ -178,4 +244,10 @@ class StudyFile(_Strict):
             raise ValueError(f"name {self.name!r} is reserved; choose another")
         if self.train.epochs is None:
             raise ValueError("train.epochs is missing")
+        return self
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> StudyFile:
+        if bool(self.runs) == (self.three_regime is not None):
+            raise ValueError("a study has either runs or three_regime" if self.runs else "'runs' is missing or empty")
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
 from ..analysis.older import SET_ASIDE, age_sentences
+from ..analysis.retrainings import is_averaged, mean_retrainings
 from ..analysis.spread import STATS, Stat
 from ..runs.run import DENSE
 from .networks import counts_phrase, outside_phrase
@@ -16,9 +17,13 @@ def spread_sentence(frame: Frame, stat: Stat) -> str:
     if not counts:
         return "No runs."
     if counts[-1] == 1:
-        return "Single runs (n = 1): no spread is known."
+        what = "seeds" if is_averaged(frame) else "runs"
+        return f"Single {what} (n = 1): no spread is known.{_RETRAININGS * is_averaged(frame)}"
     number = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, given with each"
-    return f"Mean ± {STATS[stat]} over seeds ({number})."
+    return f"Mean ± {STATS[stat]} over seeds ({number}).{_RETRAININGS * is_averaged(frame)}"
+
+
+_RETRAININGS = " Retrainings of one seed are averaged first; a seed counts once all of them are stored."
 
 
 def seeds_sentence(frame: Frame) -> str:
@@ -32,6 +37,7 @@ def seeds_sentence(frame: Frame) -> str:
 
 def _planned_counts(frame: Frame) -> list[int]:
     """Distinct numbers of runs a cell, ascending; of dense rows if the study has no others."""
+    frame = mean_retrainings(frame)
     counted = frame[frame["method"] != DENSE] if has_pruned(frame) else frame
     planned = counted[counted["state"] != "not run"]
     return sorted({len(group) for _, group in planned.groupby(["label", "target"], sort=False)})
@@ -57,7 +63,8 @@ def missing_sentence(frame: Frame) -> str:
     states = frame.loc[~frame["state"].isin(["done", "not run", SET_ASIDE]), "state"].value_counts()
     shown = ", ".join(f"{count} {state}" for state, count in states.items())
     total = int((frame["state"] != "not run").sum())
-    missing = [f"Incomplete: {int(states.sum())} of {total} runs are not stored ({shown})."] if len(states) else []
+    what = "means over retrainings are not complete" if is_averaged(frame) else "runs are not stored"
+    missing = [f"Incomplete: {int(states.sum())} of {total} {what} ({shown})."] if len(states) else []
     return " ".join([*missing, *age_sentences(frame)])
 
 

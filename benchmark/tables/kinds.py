@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned
 from ..analysis.published import rows_for
+from ..analysis.regime_cells import regime_map
 from ..analysis.spread import Stat, check_stat
-from ..analysis.study_results import StudyResults, read_results
+from ..analysis.study_results import StudyResults, measured_pairs, read_results
 from ..api.errors import UserError, unknown
 from ..runs.store import Store
 from ..studies.load import Study
 from .accuracy import accuracy_table
+from .connectivity import connectivity_table
 from .cost import cost_table
 from .formats.to_csv import to_csv
 from .formats.to_html import to_html
@@ -25,6 +27,8 @@ from .paired import paired_table
 from .pareto import pareto_table
 from .published import Measure, published_table
 from .ranks import rank_table
+from .regime_choices import choices_table
+from .regimes import regimes_table
 from .table import Table
 
 
@@ -42,11 +46,20 @@ KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
     "macs": lambda found, choices: macs_table(found.frame, choices.stat, found.chance),
     "pareto": lambda found, choices: pareto_table(found.frame, choices.accuracy, choices.stat, found.chance),
     "layers": lambda found, choices: layers_table(found.layers, found.frame, choices.stat),
-    "cost": lambda found, _: cost_table(found.frame),
+    "cost": lambda found, _: cost_table(found.runs),
     "rank": lambda found, choices: rank_table(found.frame, choices.accuracy),
     "paired": lambda found, choices: paired_table(found.frame, choices.accuracy, choices.reference),
+    "connectivity": lambda found, choices: connectivity_table(measured_pairs(found), found.frame, choices.stat),
+    "regimes": lambda found, choices: regimes_table(regime_map(found), found.frame, choices.stat),
+    "regime-choices": lambda found, choices: choices_table(regime_map(found), found.frame, choices.stat),
 }
-OF_PRUNED = ("rank", "paired")
+OF_PAIRS: dict[str, Callable[[Study], bool]] = {
+    "connectivity": lambda study: bool(study.file.measure),
+    "regimes": lambda study: study.file.three_regime is not None,
+    "regime-choices": lambda study: study.file.three_regime is not None,
+}
+"""Tables of what is measured between retrainings, and which studies have them."""
+OF_PRUNED = ("rank", "paired", *OF_PAIRS)
 """Tables that compare pruned rows; the others show dense trainings alone as well."""
 MEASURES: dict[str, Measure] = {"accuracy": "accuracy", "macs": "macs_pruned"}
 """The tables that the paper prints numbers for."""

@@ -91,7 +91,7 @@ class Training:
     def run_round(
         self, index: int, first_epoch: int, on_epoch: OnEpoch, optimizer_state: dict[str, Any] | None = None
     ) -> None:
-        """Train from `first_epoch` to the end of the recipe with a new optimiser, or one restored from a checkpoint."""
+        """Train from `first_epoch` to the last one that is trained, with a new optimiser or one from a checkpoint."""
         optimizer = make_optimizer(self.recipe, self.pruner, self.device)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
@@ -104,7 +104,7 @@ class Training:
         )  # fmt: skip
         if self.graph.is_open(self.device, self.compile):
             step = GraphedStep.of(step, self.graph)
-        for epoch in range(first_epoch, self.recipe.epochs):
+        for epoch in range(first_epoch, self.recipe.trained_epochs):
             # Order and dropout depend on the seed and the position alone, so a resumed training draws the same.
             torch.manual_seed(derive_seed(self.seed, "noise", index, epoch) + distributed.rank())
             order = torch.Generator().manual_seed(derive_seed(self.seed, "order", index, epoch))

@@ -12,7 +12,7 @@ from ..api.errors import Damaged
 from ..runs.artifacts import load_checkpoint, save_checkpoint, save_history
 from ..runs.damage import set_aside
 from ..runs.recompute import NEW_HISTORY, is_asked
-from ..runs.run import derive_seed
+from ..runs.run import Run, derive_seed
 from ..runs.run_code import differences
 from . import distributed
 from .checkpoint import restore, training_state
@@ -24,6 +24,12 @@ from .own_process import leave_if_forked
 from .same_data import check_checkpoint
 from .setup import Setup
 from .watch import Interrupted, Watch
+
+
+def training_seed(run: Run) -> int:
+    """The seed of the order of the data and of noise such as dropout."""
+    retraining = (run.retrain_seed,) if run.retrain_seed else ()
+    return derive_seed(run.seed, "dense" if run.parent is None else "pruned", *retraining)
 
 
 class Session:
@@ -48,7 +54,7 @@ class Session:
             pruner=setup.pruner,
             data=setup.data,
             recipe=run.recipe,
-            seed=derive_seed(run.seed, "dense" if run.parent is None else "pruned"),
+            seed=training_seed(run),
             device=setup.device,
             clock=setup.clock,
             compile=setup.settings.compile,
@@ -84,7 +90,7 @@ class Session:
         if is_stopping or epoch % self.setup.settings.checkpoint_every == 0:
             self._save_checkpoint(optimizer)
         if is_stopping:
-            raise Interrupted(f"stopped after epoch {epoch} of {self.setup.run.recipe.epochs}")
+            raise Interrupted(f"stopped after epoch {epoch} of {self.setup.run.recipe.trained_epochs}")
 
     def _density(self) -> dict[str, Any]:
         """The current density and multiply-adds of the network."""

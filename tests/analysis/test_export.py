@@ -18,6 +18,7 @@ from prunebench.benchmark.analysis.export import (
     read_export,
 )
 from prunebench.benchmark.analysis.frame import COLUMNS, study_frame
+from prunebench.benchmark.analysis.pair_frame import PAIR_COLUMNS
 from prunebench.benchmark.api.errors import DataMissing, UserError
 from prunebench.benchmark.runs.store import Store
 from synthetic_results import STUDY, fill, store_failure, write_study
@@ -80,20 +81,20 @@ def test_parquet_without_its_package_is_one_line_and_exit_code_4(
 def test_every_run_is_a_row_and_every_column_is_documented(frame: pd.DataFrame) -> None:
     made = export_frame(frame)
     assert len(made) == len(frame) == 22
-    assert list(made.columns) == [name for name, _, _ in describe_columns()] == ["schema", *COLUMNS]
+    assert list(made.columns) == [name for name, _, _ in describe_columns(COLUMNS)] == ["schema", *COLUMNS]
     assert set(made["schema"]) == {EXPORT_SCHEMA}
-    assert all(meaning for _, _, meaning in describe_columns())
+    assert all(meaning for _, _, meaning in describe_columns(COLUMNS))
 
 
 def test_the_types_name_columns_that_exist() -> None:
-    assert set(COLUMNS) >= TEXTS | INTEGERS
+    assert set(COLUMNS) | set(PAIR_COLUMNS) >= TEXTS | INTEGERS
 
 
 def test_unknown_versions_are_refused_by_name(frame: pd.DataFrame, tmp_path: Path) -> None:
     text = export_bytes(frame, "csv").decode().replace(f"\n{EXPORT_SCHEMA},small,", "\n7,small,")
-    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1 to 4"):
+    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1 to 5"):
         read_export(write(tmp_path, "e.csv", text.encode()))
-    with pytest.raises(UserError, match=r"e\.csv has export format 2, 7, this version reads 1 to 4"):
+    with pytest.raises(UserError, match=r"e\.csv has export format 2, 7, this version reads 1 to 5"):
         read_export(write(tmp_path, "e.csv", text.replace("\n7,small,", "\n2,small,", 1).encode()))
 
 

@@ -43,6 +43,8 @@ SIZES = [
     Size("resnet-8", CIFAR, 10, 75_290, 74_800, 8, 480, 10, 12_239_488),
     Size("resnet-8", CIFAR, 10, 78_042, 77_360, 10, 672, 10, 12_501_632, (("shortcut", "B"),)),
     Size("resnet-20", CIFAR, 10, 269_722, 268_336, 20, 1_376, 10, 40_551_040),
+    # 270,256 weights of convolutions, of which density is counted in the three-regime study, and 640
+    Size("preresnet-20", CIFAR, 10, 272_282, 270_896, 22, 1_376, 10, 40_813_184),
     Size("resnet-56", CIFAR, 10, 853_018, 848_944, 56, 4_064, 10, 125_485_696),
     Size("wrn-28-8", CIFAR, 10, 23_354_842, 23_340_464, 29, 14_368, 10, 3_360_084_992),
     Size("wrn-22-8", CIFAR, 10, 17_158_106, 17_147_312, 23, 10_784, 10, 2_454_115_328),

@@ -30,7 +30,15 @@ NARROW = ("narrow", 2212, 2294)
 def test_a_layer_of_several_networks_has_the_range_of_its_weights() -> None:
     columns = ["label", "method", "target", "index", "layer", "total", "kept", "density"]
     wide, narrow = ("wide", "snip", 0.5, 0, "stem", 144, 72, 0.5), ("narrow", "snip", 0.5, 0, "stem", 36, 18, 0.5)
-    columns_of_runs = {"study": "s", "method": "snip", "state": "done", "target": 0.5, "reason": ""}
+    columns_of_runs = {
+        "study": "s",
+        "method": "snip",
+        "state": "done",
+        "target": 0.5,
+        "reason": "",
+        "seed": 0,
+        "retrain_seed": 0,
+    }
     runs = frame(*WIDE, NARROW, **columns_of_runs, code=None, outdated=None, data=None, changed_since_submission=None)
     for layers, size in (([wide, narrow], "36 to 144"), ([wide], "144")):
         table = layers_table(pd.DataFrame(layers, columns=columns), runs)

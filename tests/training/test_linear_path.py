@@ -1,0 +1,132 @@
+"""The line between two trained networks: batch norm estimated anew, masks kept, and the networks left as they are."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+import torch
+from prunebench.benchmark.api.data import Split
+from prunebench.benchmark.models.registry import create_model
+from prunebench.benchmark.runs.run import Recipe
+from prunebench.benchmark.training.linear_path import estimate_batch_norm, interpolated, path_errors
+from prunebench.datasets.parts.in_memory_split import ResidentSplit
+from prunebench.datasets.registry import load
+from torch import Tensor, nn
+
+RECIPE = Recipe(epochs=1, batch_size=64)
+CPU = torch.device("cpu")
+
+
+class Samples:
+    """A split of the given inputs, all in one batch."""
+
+    def __init__(self, inputs: Tensor) -> None:
+        self.inputs = inputs
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def batches(self, batch_size: int, **_: object) -> list[tuple[Tensor, Tensor]]:
+        targets = torch.zeros(len(self.inputs), dtype=torch.int64)
+        return list(zip(self.inputs.split(batch_size), targets.split(batch_size), strict=True))
+
+
+def samples(inputs: Tensor) -> Split:
+    return cast(Split, Samples(inputs))
+
+
+def weighted(weight: float) -> nn.Sequential:
+    """y = BN(w x)."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    nn.init.constant_(cast(Tensor, model[0].weight), weight)
+    return model.eval()
+
+
+def test_statistics_are_those_of_the_network_between() -> None:
+    """At a weight of 0.4 inputs of -1 and 1 leave batch norm as -1 and 1, whatever the ends' statistics are.
+
+    torch keeps the unbiased variance, twice the biased one for two samples: hence the root of two.
+    """
+    inputs = torch.tensor([[-1.0], [1.0]])
+    state = interpolated(weighted(1).state_dict(), weighted(-1).state_dict(), 0.3)
+    model = weighted(0)
+    model.load_state_dict(state)
+    assert model(inputs).flatten().tolist() == pytest.approx([-0.4, 0.4], abs=1e-4)
+    estimate_batch_norm(model, samples(inputs), RECIPE, CPU)
+    assert model(inputs).flatten().tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5], abs=1e-4)
+    assert not any(module.training for module in model.modules())
+
+
+def test_each_batch_counts_by_its_samples() -> None:
+    inputs = torch.arange(100.0)[:, None]
+    model = weighted(1)
+    estimate_batch_norm(model, samples(inputs), RECIPE, CPU)
+    norm = cast(nn.BatchNorm1d, model[1])
+    assert norm.running_mean is not None
+    assert float(norm.running_mean) == pytest.approx(49.5, abs=1e-4)
+    assert norm.momentum == 0.1
+
+
+def test_statistics_leave_dropout_and_other_modes_alone() -> None:
+    model = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5), nn.BatchNorm1d(1)).train()
+    model[0].eval()
+    random = torch.random.get_rng_state()
+    estimate_batch_norm(model, samples(torch.randn(8, 1, generator=torch.Generator().manual_seed(0))), RECIPE, CPU)
+    assert [module.training for module in model] == [False, True, True]
+    assert torch.equal(torch.random.get_rng_state(), random)
+
+
+def networks() -> tuple[nn.Module, nn.Module, Split]:
+    data = load("digits", limit=100)
+    pair = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        pair.append(create_model("mobilenet-small", num_classes=10, input_shape=data.input_shape))
+    return pair[0], pair[1], data.train
+
+
+def test_a_network_is_connected_with_itself() -> None:
+    model, _, split = networks()
+    errors = path_errors(model, model.state_dict(), model.state_dict(), split, RECIPE, CPU, points=3)
+    assert errors[0] == errors[1] == errors[2]
+    assert 0 < errors[0] <= 1
+
+
+def test_the_path_reverses_and_changes_neither_end() -> None:
+    first, second, split = networks()
+    before = [{name: value.clone() for name, value in each.state_dict().items()} for each in (first, second)]
+    errors = path_errors(first, first.state_dict(), second.state_dict(), split, RECIPE, CPU, points=3)
+    reverse = path_errors(second, second.state_dict(), first.state_dict(), split, RECIPE, CPU, points=3)
+    assert errors == reverse[::-1]
+    for model, state in zip((first, second), before, strict=True):
+        assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_a_shared_mask_holds_along_the_path_and_counters_are_not_averaged() -> None:
+    first, second, _ = networks()
+    states = [model.state_dict() for model in (first, second)]
+    name = next(name for name, value in states[0].items() if value.dim() == 4)
+    mask = torch.rand(states[0][name].shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    for state in states:
+        state[name].mul_(mask)
+    counter = next(name for name in states[0] if name.endswith("num_batches_tracked"))
+    states[1][counter].fill_(7)
+    state = interpolated(states[0], states[1], 0.3)
+    assert not state[name][~mask].any()
+    assert state[name][mask].all()
+    assert int(state[counter]) == int(states[0][counter])
+
+
+def test_states_of_different_networks_have_no_path() -> None:
+    first, _, _ = networks()
+    with pytest.raises(ValueError, match="different names"):
+        interpolated(first.state_dict(), weighted(1).state_dict(), 0.5)
+
+
+def test_a_resident_split_is_passed_in_file_order() -> None:
+    """The pass must not draw random numbers: the same networks give the same errors."""
+    _, _, split = networks()
+    assert isinstance(split, ResidentSplit)
+    first = [targets for _, targets in split.batches(64, device=CPU)]
+    assert torch.equal(torch.cat(first), split.targets)
