@@ -11,6 +11,7 @@ from .text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 MAX_NAMES = 14
@@ -33,6 +34,7 @@ def layers_map(layers: Frame, subject: str, highlight: Collection[str] = ()) -> 
     columns = min(MAX_BESIDE, len(targets))
     rows = -(-len(targets) // columns)
     with style():
+        from matplotlib.cm import ScalarMappable
         from matplotlib.colors import LogNorm
 
         height = 0.4 + max(1.2, 0.145 * len(labels))
@@ -40,14 +42,16 @@ def layers_map(layers: Frame, subject: str, highlight: Collection[str] = ()) -> 
         positive = 100 * layers.loc[layers["density"] > 0, "density"].astype(float)
         scale = LogNorm(float(positive.min()), float(positive.max())) if len(positive) else LogNorm(0.1, 100)
         for panel, target in zip(axes.flat, targets, strict=False):
-            drawn = _draw(panel, layers[layers["target"] == target], labels, scale)
+            _draw(panel, layers[layers["target"] == target], labels, scale)
             panel.set_title(panel_title(target))
         for panel in axes.flat[len(targets) :]:
             panel.set_visible(False)
         for panel in axes.flat[max(0, len(targets) - columns) : len(targets)]:
             name_layers(panel, layer_names(layers))
         _name_rows(axes[:, 0], labels, highlight)
-        bar = figure.colorbar(drawn, ax=axes, shrink=min(1.0, 3.0 / figure.get_figheight()), pad=0.02)
+        bar = figure.colorbar(
+            ScalarMappable(scale, "viridis"), ax=axes, shrink=min(1.0, 3.0 / figure.get_figheight()), pad=0.02
+        )
         bar.set_label("weights left (%)")
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         crosses = "; cross: no weight left in a run" if (layers["kept"] == 0).any() else ""
@@ -55,18 +59,17 @@ def layers_map(layers: Frame, subject: str, highlight: Collection[str] = ()) -> 
     return figure
 
 
-def _draw(panel: Axes, layers: Frame, labels: list[str], scale: object) -> object:
+def _draw(panel: Axes, layers: Frame, labels: list[str], scale: Normalize) -> None:
     shown = layers.assign(density=100 * layers["density"].astype(float))
     wide = shown.pivot_table(index="label", columns="index", values="density", aggfunc="mean")
     wide = wide.reindex(labels)
     panel.grid(visible=False)
-    drawn = panel.pcolormesh(wide.columns, range(len(labels)), wide.where(wide > 0), norm=scale, cmap="viridis")  # pyright: ignore[reportArgumentType]
+    panel.pcolormesh(wide.columns, range(len(labels)), wide.where(wide > 0), norm=scale, cmap="viridis")
     emptied = layers[layers["kept"] == 0].drop_duplicates(["label", "index"])
     if len(emptied):
         panel.plot(emptied["index"], [labels.index(label) for label in emptied["label"]], linestyle="", marker="x",
                    color="#D55E00", markersize=5, markeredgewidth=1.6)  # fmt: skip
     panel.set_ylim(len(labels) - 0.5, -0.5)
-    return drawn
 
 
 def _name_rows(panels: Collection[Axes], labels: list[str], highlight: Collection[str]) -> None:

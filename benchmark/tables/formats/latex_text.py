@@ -57,16 +57,16 @@ def escape(text: str) -> str:
 
 
 _WIDTHS = {
-    2.8: "ijl.,:;!'|I",
+    2.8: "ijl.,:;!'|",
     3.3: " -`",
-    3.9: "frst()[]",
+    3.9: "frst()[]I",
     4.5: "cez",
     5.0: 'aog0123456789/*–"',
     5.3: "kqvxy?",
     5.6: "bdhnpuJS",
     6.8: "EFLP",
-    7.2: "wABCDKNRTUXYZ#&",
-    7.8: "GHOQV+−=<>±≈×~^@",
+    7.2: "wABCRTXZ#",
+    7.8: "DGHKNOQUVY&+−=<>±≈×~^@",
     8.4: "m%",
     10.3: "MW—",
 }
