@@ -16,7 +16,15 @@ from prunebench.benchmark.cli.option_facts import KINDS_WITH_OPTIONS
 from prunebench.benchmark.cli.show import spelled
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.runs.run import Recipe
-from prunebench.benchmark.studies.schema import Entry, Named, RecipeFile, StudyFile
+from prunebench.benchmark.studies.schema import (
+    Entry,
+    Named,
+    RecipeFile,
+    StudyFile,
+    ThreeRegime,
+    ThresholdsFile,
+    TrainFile,
+)
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import describe, method_names
 from prunebench.slurm.cluster_profile import Profile
@@ -29,9 +37,11 @@ _SECTIONS = (
     ("Entries of `runs`", Entry, "An entry is a run for each method, sparsity, seed and combination of `grid`."),
     (
         "Recipes",
-        RecipeFile,
+        TrainFile,
         "Of `train`, `finetune`, `scratch` and `override`. Keys that are not given: see README.md.",
     ),
+    ("`three_regime`", ThreeRegime, "What the study is: [three-regime.md](three-regime.md)."),
+    ("Its `thresholds`", ThresholdsFile, "Each has a default, which is no number of the paper's."),
     ("`dataset` and `model`", Named, "A bare name is a name without options."),
     ("Profiles of clusters", Profile, "Files for `submit --profile`; [slurm/README.md](../slurm/README.md)."),
 )
@@ -61,17 +71,17 @@ def keys_table(model: type[BaseModel]) -> Iterator[str]:
     said = meanings_below(model)
     recipe = {field.name: field.default for field in vars(Recipe)["__dataclass_fields__"].values()}
     for name, info in model.model_fields.items():
-        default = recipe.get(name, info.default) if model is RecipeFile else info.default
-        is_required = info.is_required() or (model is RecipeFile and name == "epochs")
+        default = recipe.get(name, info.default) if model is TrainFile else info.default
+        is_required = info.is_required() or (model is TrainFile and name == "epochs")
         shown = "required" if is_required else _default(default)
         yield f"| `{name}` | {_takes(info)} | {shown} | {said.get(name, '')} |"
 
 
 def meanings_below(model: type[BaseModel]) -> dict[str, str]:
     """The text below each key of the model's source."""
+    found = meanings_below(model.__base__) if model.__base__ and issubclass(model.__base__, RecipeFile) else {}
     body = ast.parse(inspect.getsource(model)).body[0]
     assert isinstance(body, ast.ClassDef)
-    found = {}
     for statement, below in zip(body.body, body.body[1:], strict=False):
         if (
             isinstance(statement, ast.AnnAssign)
@@ -102,8 +112,18 @@ def _words(hint: Any) -> str:
         inner = [extra for extra in arguments[1:] if isinstance(extra, FieldInfo)]
         return _words(arguments[0]) + "".join(allowed(Annotated[int, extra])[len("an integer") :] for extra in inner)
     if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return {RecipeFile: "a recipe", Entry: "an entry", Named: "a name with options"}[hint]
+        return _MODELS[hint]
     return allowed(hint)
+
+
+_MODELS = {
+    RecipeFile: "a recipe",
+    TrainFile: "a recipe",
+    Entry: "an entry",
+    Named: "a name with options",
+    ThreeRegime: "a mapping",
+    ThresholdsFile: "a mapping",
+}
 
 
 def _default(value: Any) -> str:

@@ -51,7 +51,7 @@ def measure(
     if not opened.file.measure:
         raise UserError(f"study {opened.name!r} measures nothing between its runs: it has no key 'measure'")
     settings = Settings(
-        results=results, data_root=data_root, device=device, threads=threads, plugins=selection.plugin_paths
+        results=results, data_root=data_root, device=device, threads=threads, plugins=selection.plugin_paths(opened)
     )  # fmt: skip
     raise click.exceptions.Exit(measure_study(opened, settings, open_store(results), jobs))
 

@@ -86,7 +86,7 @@ class RecipeFile(_Strict):
     clip_norm: float | None = Field(default=None, ge=0)
     """Bound on the norm of the gradients that move weights; 0: none."""
     precision: Precision | None = None
-    """bfloat16 is torch's autocast."""
+    """float32, tf32 (a GPU's products with 10 bits after the point), or bfloat16 (torch's autocast)."""
     sync_batch_norm: bool | None = None
     """With several processes: statistics of batch norm over the whole batch."""
 
@@ -95,7 +95,7 @@ class TrainFile(RecipeFile):
     """The recipe of dense training, which may stop before its schedule ends."""
 
     stop_epoch: int | None = Field(default=None, ge=1)
-    """Stop after this epoch; the schedule remains that of all epochs."""
+    """Of `train` only: stop after this epoch; the schedule remains that of all epochs."""
 
 
 class Named(_Strict):
@@ -150,8 +150,11 @@ class ThresholdsFile(_Strict):
     """Thresholds of the regimes that a study declares; what is missing has the default of `analysis.connectivity`."""
 
     tau: float | None = Field(default=None, gt=0, lt=1)
+    """Regime I: linear mode connectivity below minus this share of the training samples."""
     cka: float | None = Field(default=None, ge=0, le=1)
+    """Regime II-B: outputs at least as alike as this."""
     failed: float | None = Field(default=None, gt=0, le=1)
+    """No regime: a training error above this share of that of guessing."""
 
 
 Knob = Literal["epochs", "epochs-rescaled", "batch_size", "lr"]

@@ -27,6 +27,7 @@ def path_errors(
     split: Split,
     recipe: Recipe,
     device: torch.device,
+    input_shape: tuple[int, ...],
     points: int = POINTS,
 ) -> list[float]:
     """Top-1 errors on a split, as fractions, at equally spaced points from `first` to `second`.
@@ -38,13 +39,14 @@ def path_errors(
         model: Gives the architecture; it is copied and not changed.
         first: State of one end, as of `state_dict`. Tensors of integers, such as counters, are not interpolated.
         second: State of the other end, with the same names and shapes.
+        input_shape: Of one sample.
     """
     between = copy.deepcopy(model).to(device)
     errors = []
     for index in range(points):
         between.load_state_dict(interpolated(first, second, index / (points - 1)))
         estimate_batch_norm(between, split, recipe, device)
-        accuracy = evaluate(between, split, recipe, device).accuracy
+        accuracy = evaluate(between, [split], recipe, device, input_shape)[0].accuracy
         if accuracy is None:
             raise ValueError("errors along a path need a split with samples")
         errors.append(1 - accuracy)

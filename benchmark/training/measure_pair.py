@@ -20,7 +20,7 @@ from ..runs.run_folder import RunFolder
 from ..runs.settings import Settings
 from ..runs.store import Store
 from .context import make_context
-from .evaluate import EVALUATION_BATCH, forward_precision
+from .evaluate import evaluation_batch, forward_precision
 from .linear_path import path_errors
 from .networks import Networks
 from .run_data import read_data
@@ -50,9 +50,9 @@ def measure_pair(runs: tuple[Run, Run], study: str, settings: Settings, measure:
         "same_mask": _have_same_zeros(first, second),
     }
     if "lmc" in measure:
-        found["errors"] = path_errors(model, first, second, data.train, run.recipe, device)
+        found["errors"] = path_errors(model, first, second, data.train, run.recipe, device, data.input_shape)
     if "cka" in measure:
-        found |= _similarities(model, (first, second), data.train, run.recipe, device)
+        found |= _similarities(model, (first, second), data.train, run.recipe, device, data.input_shape)
     machine = {**provenance.environment(), **provenance.device_facts(device), "finished": now()}
     return {**found, "provenance": machine}
 
@@ -84,12 +84,17 @@ def _have_same_zeros(first: dict[str, Tensor], second: dict[str, Tensor]) -> boo
 
 
 def _similarities(
-    model: nn.Module, states: Sequence[dict[str, Tensor]], split: Split, recipe: Recipe, device: torch.device
+    model: nn.Module,
+    states: Sequence[dict[str, Tensor]],
+    split: Split,
+    recipe: Recipe,
+    device: torch.device,
+    input_shape: tuple[int, ...],
 ) -> dict[str, Any]:
     logits = []
     for state in states:
         model.load_state_dict(state)
-        logits.append(outputs(model, split, recipe, device))
+        logits.append(outputs(model, split, recipe, device, input_shape))
     softmax = [each.softmax(dim=1) for each in logits]
     return {
         "cka_samples": len(logits[0]),
@@ -103,13 +108,15 @@ def _number(value: float) -> float | None:
 
 
 @torch.no_grad()
-def outputs(model: nn.Module, split: Split, recipe: Recipe, device: torch.device, most: int = CKA_SAMPLES) -> Tensor:
-    """Logits (samples, classes) of the first `most` samples, in eval mode, as float64 on the CPU."""
+def outputs(
+    model: nn.Module, split: Split, recipe: Recipe, device: torch.device, input_shape: tuple[int, ...]
+) -> Tensor:
+    """Logits (samples, classes) of the first CKA_SAMPLES samples, in eval mode, as float64 on the CPU."""
     model.eval()
     parts: list[Tensor] = []
-    for inputs, _ in split.batches(EVALUATION_BATCH, device=device):
+    for inputs, _ in split.batches(evaluation_batch(input_shape), device=device):
         with forward_precision(recipe, device):
-            parts.append(model(inputs[: most - sum(map(len, parts))]).double().cpu())
-        if sum(map(len, parts)) >= most:
+            parts.append(model(inputs[: CKA_SAMPLES - sum(map(len, parts))]).double().cpu())
+        if sum(map(len, parts)) >= CKA_SAMPLES:
             break
     return torch.cat(parts)

@@ -80,7 +80,9 @@ def test_many_rows_are_split_over_panels_before_all_others_in_grey(tmp_path: Pat
     study, store = study_of(tmp_path, 13)
     figure = accuracy_figure(study_frame(study, store))
     panels = [axes for axes in figure.axes if axes.get_visible()]
-    named = [[entry.get_text() for entry in axes.get_legend().get_texts()] for axes in panels]
+    legends = [legend for axes in panels if (legend := axes.get_legend()) is not None]
+    assert len(legends) == len(panels)
+    named = [[entry.get_text() for entry in legend.get_texts()] for legend in legends]
     # what all panels have is named in the first
     assert [len(names) for names in named] == [1 + 4 + 1, 4, 5]
     assert (named[0][0], named[0][-1]) == ("Dense", "9 other rows")

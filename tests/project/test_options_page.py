@@ -13,7 +13,7 @@ from options_page import keys_table, meanings_below
 from prunebench.benchmark.cli.option_facts import KINDS_WITH_OPTIONS
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.studies.load import study_names
-from prunebench.benchmark.studies.schema import Entry, Named, RecipeFile, StudyFile
+from prunebench.benchmark.studies.schema import Entry, Named, TrainFile, StudyFile
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import method_names
 from prunebench.slurm.cluster_profile import Profile
@@ -21,7 +21,7 @@ from prunebench.slurm.cluster_profile import Profile
 NAMES = {"methods": method_names(), "models": model_names(), "datasets": all_names()}
 
 
-@pytest.mark.parametrize("model", [StudyFile, Entry, RecipeFile, Named, Profile])
+@pytest.mark.parametrize("model", [StudyFile, Entry, TrainFile, Named, Profile])
 def test_every_key_of_a_file_says_what_it_means(model: type) -> None:
     assert [name for name in model.model_fields if not meanings_below(model).get(name)] == []
 
@@ -38,7 +38,7 @@ def test_every_option_says_what_it_means(kind: str) -> None:
 
 
 def test_a_key_has_its_bounds_and_its_default() -> None:
-    rows = dict(row.split(" | ", 1) for model in (RecipeFile, Profile) for row in list(keys_table(model))[2:])
+    rows = dict(row.split(" | ", 1) for model in (TrainFile, Profile) for row in list(keys_table(model))[2:])
     assert rows["| `lr`"] == "a finite number > 0 | `0.1` | Learning rate after warm-up. |"
     assert rows["| `signal_before`"].startswith("a duration | `120` | ")
     assert rows["| `device`"].startswith("one of auto, cpu, cuda | `auto` | ")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 RECIPE = Recipe(epochs=1, batch_size=64)
 CPU = torch.device("cpu")
+SHAPE = (1, 8, 8)
 
 
 class Samples:
@@ -88,7 +89,7 @@ def networks() -> tuple[nn.Module, nn.Module, Split]:
 
 def test_a_network_is_connected_with_itself() -> None:
     model, _, split = networks()
-    errors = path_errors(model, model.state_dict(), model.state_dict(), split, RECIPE, CPU, points=3)
+    errors = path_errors(model, model.state_dict(), model.state_dict(), split, RECIPE, CPU, SHAPE, points=3)
     assert errors[0] == errors[1] == errors[2]
     assert 0 < errors[0] <= 1
 
@@ -96,8 +97,8 @@ def test_a_network_is_connected_with_itself() -> None:
 def test_the_path_reverses_and_changes_neither_end() -> None:
     first, second, split = networks()
     before = [{name: value.clone() for name, value in each.state_dict().items()} for each in (first, second)]
-    errors = path_errors(first, first.state_dict(), second.state_dict(), split, RECIPE, CPU, points=3)
-    reverse = path_errors(second, second.state_dict(), first.state_dict(), split, RECIPE, CPU, points=3)
+    errors = path_errors(first, first.state_dict(), second.state_dict(), split, RECIPE, CPU, SHAPE, points=3)
+    reverse = path_errors(second, second.state_dict(), first.state_dict(), split, RECIPE, CPU, SHAPE, points=3)
     assert errors == reverse[::-1]
     for model, state in zip((first, second), before, strict=True):
         assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
