@@ -13,7 +13,7 @@ from options_page import keys_table, meanings_below
 from prunebench.benchmark.cli.option_facts import KINDS_WITH_OPTIONS
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.studies.load import study_names
-from prunebench.benchmark.studies.schema import Entry, Named, TrainFile, StudyFile
+from prunebench.benchmark.studies.schema import Entry, Named, StudyFile, TrainFile
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import method_names
 from prunebench.slurm.cluster_profile import Profile
