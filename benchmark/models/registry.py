@@ -45,6 +45,7 @@ TITLES = {
     "fastgrnn": "FastGRNN",
     "lenet": "LeNet",
     "mobilenet": "MobileNet",
+    "preresnet": "PreResNet",
     "resnet": "ResNet",
     "vgg": "VGG",
     "wrn": "WRN",
@@ -80,7 +81,9 @@ def model_names() -> list[str]:
 def model_title(name: str) -> str:
     """`ResNet-20` for `resnet-20`, for tables and figures; a name that is not in TITLES is kept."""
     family, dash, rest = name.partition("-")
-    return f"{TITLES.get(family, family)}{dash}{rest.replace('bn', 'BN') if family == 'vgg' else rest}"
+    for part, written in (("bn", "BN"), ("v1", "V1"), ("v2", "V2")):
+        rest = rest.replace(part, written) if family in ("mobilenet", "vgg") else rest
+    return f"{TITLES.get(family, family)}{dash}{rest}"
 
 
 def model_options(name: str) -> dict[str, Any]:
