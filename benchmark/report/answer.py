@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.claims import check_claims
 from ..analysis.curves import dense_levels
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, Groups, has_pruned, heading, is_collapsed, split_groups
@@ -16,6 +18,8 @@ from ..analysis.paired import PairedComparison
 from ..analysis.printed_orders import Claim, printed_claims
 from ..analysis.published import PAPER, has_published, rows_for
 from ..analysis.study_results import StudyResults
+from ..api.errors import UserError
+from ..studies.claims import read_claim
 from ..tables.accuracy import marks_by_target
 
 DIVERGED = "Diverged"
@@ -54,6 +58,7 @@ def answer(found: StudyResults, accuracy: str) -> Answer:
         *_collapses(groups, found.chance),
         *_failures(found.frame),
         *_missing(found.frame),
+        *_declared(found, accuracy),
         *_claims(claims, found.study.file.published, accuracy),
     ]
     protocol = (
@@ -212,6 +217,25 @@ def _missing(frame: Frame) -> list[Finding]:
     if aside:
         findings.append(Finding("Set aside", f"{_runs(aside)} of other code, weights or data, in no mean.", True))
     return findings
+
+
+def _declared(found: StudyResults, accuracy: str) -> list[Finding]:
+    """What the study's own claims have come to, each with its sparsities; corrected for all of them."""
+    claims = []
+    for text in found.study.file.claims:
+        # The file was checked when it was read: what is not understood now is about rows that --only leaves out.
+        with contextlib.suppress(UserError):
+            claims.append(read_claim(text, found.study.rows))
+    tested = check_claims(claims, found.frame, accuracy)
+    texts = dict.fromkeys((each.claim.text, each.verdict) for each in tested)
+    found_at = {
+        key: ", ".join(heading(each.target) for each in tested if (each.claim.text, each.verdict) == key)
+        for key in texts
+    }
+    return [
+        Finding("Claim", f"{text}: {verdict} at {places}.", is_warning=verdict == "fails")
+        for (text, verdict), places in found_at.items()
+    ]
 
 
 def _claims(claims: Sequence[Claim], table: int | None, accuracy: str) -> list[Finding]:

@@ -135,3 +135,18 @@ def test_variants_beside_one_printed_row_are_judged_once(tmp_path: Path) -> None
     claims = answer_of(study, Store(tmp_path)).claims
     assert len(claims) == len({claim.text for claim in claims}) == 6
     assert {claim.reason for claim in claims} == {"no run of Global MP (columns) is stored"}
+
+
+def test_the_studys_own_claims_are_told_with_their_verdicts(tmp_path: Path) -> None:
+    study = write_study(tmp_path, STUDY + "claims: [snip > random, snip < random at 90%, snip > global_mp]\n")
+    store = Store(tmp_path)
+    levels = {"dense": 0.9, "snip": 0.85, "random": 0.80, "global_mp": 0.85}
+    fill(store, study, lambda run: levels[run.method])
+    told = [(each.text, each.is_warning) for each in answer_of(study, store).findings if each.about == "Claim"]
+    assert told == [
+        ("snip > random: holds at 90 %, 95 %.", False),
+        ("snip < random at 90%: fails at 90 %.", True),
+        ("snip > global_mp: too few seeds at 90 %, 95 %.", False),
+    ]
+    part = load_study(str(tmp_path / "study.yaml"), only=["method=dense,random"])
+    assert not [each for each in answer_of(part, store).findings if each.about == "Claim"]
