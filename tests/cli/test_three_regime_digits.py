@@ -118,6 +118,22 @@ def test_tables_and_figures(study: Study, results: Path) -> None:
     assert [Path(path).name for path in paths] == ["regimes.png", "regimes.pdf"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "keys", "first"),
+    [
+        ("connectivity", ["method", "sparsity", "measure"], ["epochs 3", "60", "LMC"]),
+        ("regimes", ["row", "measure"], ["epochs 3 at 2 %", "weights left (%)"]),
+        ("regime-choices", ["row", "measure"], ["Case study 1: walk by LMC and CKA", "density: 2 %"]),
+    ],
+)
+def test_each_number_in_csv_is_named_once(results: Path, kind: str, keys: list[str], first: list[str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(call("table", results, "--kind", kind, "--format", "csv").stdout)))
+    names = [[row[key] for key in keys] for row in rows]
+    assert names[0] == first
+    assert all(all(each) for each in names)
+    assert len(set(map(tuple, names))) == len(names)
+
+
 def test_tables_and_figures_show_what_is_missing(tmp_path: Path) -> None:
     for kind in ("connectivity", "regimes", "regime-choices"):
         for format in ("md", "latex", "csv", "html"):
