@@ -69,9 +69,10 @@ def _differences(claim: Claim, target: float, frame: Frame, column: str) -> tupl
 
 
 def _rows(label: str, target: float, frame: Frame) -> Frame:
-    """The stored runs of a label at a sparsity; of a dense row all."""
-    rows = frame[(frame["label"] == label) & (frame["state"] == "done")]
-    return rows[(rows["target"] == target) | (rows["target"] == 0)]
+    """The stored runs of a label at a sparsity; of a row without sparsities, such as a dense one, all."""
+    rows = frame[frame["label"] == label]
+    of_target = rows["target"] == (target if (rows["target"] > 0).any() else 0)
+    return rows[of_target & (rows["state"] == "done")]
 
 
 def _allowed(claim: Claim) -> float:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes no other on Python 3.11
 
 from ..api.errors import Damaged
 from .files import FROM_RECORD, SCHEMA, read_typed, write_json
 from .run_folder import RunFolder
+
+Error = Annotated[float, Field(ge=0, le=1)]
+"""A share of the training split, in [0, 1]; not a NaN."""
 
 
 class MeasuredPair(TypedDict):
@@ -24,7 +28,7 @@ class MeasuredPair(TypedDict):
     weights: list[str]
     data: str
     same_mask: bool
-    errors: NotRequired[list[float]]
+    errors: NotRequired[Annotated[list[Error], Field(min_length=11, max_length=11)]]
     cka_samples: NotRequired[int]
     cka_softmax: NotRequired[float | None]
     cka_logits: NotRequired[float | None]

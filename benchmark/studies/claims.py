@@ -59,7 +59,9 @@ def read_claim(text: str, rows: Sequence[Row]) -> Claim:
 
 def _label(name: str, rows: Sequence[Row], text: str) -> str:
     """The label that is meant: the label itself, or the one label of a method."""
-    name = name.strip().strip("\"'")
+    name = name.strip()
+    if name.startswith(("'", '"')):
+        name = name[1:-1]
     labels = list(dict.fromkeys(row.label for row in rows))
     if name in labels:
         return name
@@ -108,7 +110,10 @@ def _fraction(part: str, text: str) -> float:
         value = float(part.removesuffix("%"))
     except ValueError:
         raise UserError(f"claim {text!r}: {part!r} is not a sparsity such as 90% or 0.9") from None
-    return round(value / 100, 12) if part.endswith("%") else value
+    value = round(value / 100, 12) if part.endswith("%") else value
+    if value >= 1:
+        raise UserError(f"claim {text!r}: {part!r} is not a sparsity such as 90% or 0.9")
+    return value
 
 
 def _percent(fraction: float) -> str:

@@ -10,11 +10,12 @@ from ..analysis.claims import Finding
 from ..analysis.frame_type import Frame
 from ..analysis.groups import heading, subject
 from .caption import missing_sentence, prunable_sentence, sentences
-from .table import Cell, Column, Table, TableRow
+from .table import Cell, Column, Roles, Table, TableRow
 
 
 def claims_table(findings: Sequence[Finding], frame: Frame, accuracy: str) -> Table:
     """A row for each claim and sparsity."""
+    num_tests = sum(finding.p_value is not None for finding in findings)
     return Table(
         name="claims",
         title=f"Claims, {subject(frame)}",
@@ -23,14 +24,16 @@ def claims_table(findings: Sequence[Finding], frame: Frame, accuracy: str) -> Ta
         rows=tuple(TableRow(label=finding.claim.text, cells=_cells(finding)) for finding in findings),
         caption=sentences(
             f"By the {ACCURACIES[accuracy]}. Difference in points, the row claimed to be better minus the other: mean "
-            "over pairs of runs with the same seed (number of pairs in brackets), ± half the width of its 95 % "
-            "Student-t interval.",
+            "over pairs of runs with the same seed and dense training (number of pairs in brackets), ± half the width "
+            "of its 95 % Student-t interval.",
             "p is that of a two-sided t-test of the difference that the claim allows, corrected by Holm for "
-            f"{len(findings)} tests; a claim is decided below 0.05. 'Too few seeds' is no evidence for either side.",
+            f"{num_tests} tests, those of three pairs or more; a claim is decided below 0.05. 'Too few seeds' is no "
+            "evidence for either side.",
             prunable_sentence(frame),
             missing_sentence(frame),
         ),
         facts={"accuracy": accuracy, "verdicts": dict(Counter(finding.verdict for finding in findings))},
+        roles=Roles(row="row", heading="measure"),
     )
 
 

@@ -8,7 +8,7 @@ from ..analysis.pair_frame import seed_means
 from ..analysis.spread import Stat
 from .caption import common_caption, sentences
 from .cell import mean_cell
-from .table import Cell, Column, Note, Table, TableRow
+from .table import Cell, Column, Note, Roles, Table, TableRow
 
 MEASURED = {"lmc_symmetric": "LMC", "barrier_chord": "barrier", "cka_softmax": "CKA"}
 """Columns of the frame of pairs, and their headings."""
@@ -49,6 +49,7 @@ def connectivity_table(pairs: Frame, frame: Frame, stat: Stat = "std") -> Table:
             f"Incomplete: {missing} of {len(pairs)} pairs are not measured." if missing else "",
         ),
         facts={"stat": stat},
+        roles=Roles(group="sparsity", heading="measure"),
     )
 
 

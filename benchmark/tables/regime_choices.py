@@ -12,7 +12,7 @@ from ..analysis.spread import Stat
 from .caption import common_caption, sentences
 from .cell import mean_cell
 from .regimes import thresholds_sentence
-from .table import Cell, Column, Table, TableRow
+from .table import Cell, Column, Roles, Table, TableRow
 
 COLUMNS = ("mean", "best chosen", "Kendall's tau", "epochs")
 
@@ -44,6 +44,7 @@ def choices_table(found: RegimeMap, frame: Frame, stat: Stat = "std") -> Table:
             f"Incomplete: {left_out} of {len(found.densities)} densities lack a run or a pair." if left_out else "",
         ),
         facts={"thresholds": vars(found.thresholds), "stat": stat},
+        roles=Roles(row="row", heading="measure"),
     )
 
 

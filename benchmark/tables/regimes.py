@@ -13,7 +13,7 @@ from ..analysis.spread import Stat
 from ..studies.regime_rows import regime_label
 from .caption import common_caption, sentences
 from .cell import mean_cell
-from .table import Cell, Column, Table, TableRow
+from .table import Cell, Column, Roles, Table, TableRow
 
 TAUS = (0.05, 0.10, 0.20, 0.30)
 CKAS = (0.97, 0.98)
@@ -72,6 +72,7 @@ def regimes_table(found: RegimeMap, frame: Frame, stat: Stat = "std") -> Table:
             else "",
         ),
         facts={"thresholds": vars(found.thresholds), "stat": stat},
+        roles=Roles(row="row", heading="measure"),
     )
 
 

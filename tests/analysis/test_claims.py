@@ -82,3 +82,13 @@ def test_a_dense_row_stands_at_each_sparsity(tmp_path: Path) -> None:
     assert found.verdict == "holds"
     assert found.interval is not None
     assert found.interval.mean == pytest.approx(-0.089)
+
+
+def test_runs_that_prune_nothing_stay_out_of_the_other_sparsities_of_their_row(tmp_path: Path) -> None:
+    """SNIP at a sparsity of 0 has 81 to 81.2 % as well: nothing of it is in the finding at 95 %."""
+    text = STUDY.replace("sparsity: [90%, 95%]", "sparsity: [0, 90%, 95%]")
+    claims = ["snip > random at 90%", "snip > random at 95%"]
+    first, second = check(tmp_path, claims, {**NINE, "SNIP": [81, 81.1, 81.2]}, text)
+    assert first.interval is not None
+    assert (first.interval.count, first.interval.mean) == (3, pytest.approx(0.011))
+    assert second.interval is None

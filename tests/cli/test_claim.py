@@ -50,6 +50,17 @@ def test_the_table_has_a_row_for_each_sparsity(folder: Path) -> None:
     assert "corrected by Holm for 3 tests" in claim(folder).stdout
 
 
+def test_the_caption_counts_the_tests_that_were_made(folder: Path) -> None:
+    """With two seeds no claim is tested."""
+    assert "corrected by Holm for 0 tests" in claim(folder, "--set", "seeds=[0, 1]").stdout
+
+
+def test_csv_says_what_each_number_is(folder: Path) -> None:
+    lines = claim(folder, "snip > random at 90%", "--format", "csv").stdout.splitlines()
+    assert lines[0].startswith("study,row,measure,mean,")
+    assert [line.split(",")[2] for line in lines[1:]] == ["sparsity", "difference", "p", "verdict"]
+
+
 def test_a_study_without_claims_says_how_to_give_one(folder: Path) -> None:
     (folder / "none.yaml").write_text(STUDY, encoding="utf-8")
     command = [sys.executable, "-m", "prunebench.benchmark.cli", "claim", "none.yaml"]

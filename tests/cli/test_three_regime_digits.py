@@ -12,10 +12,11 @@ import pytest
 from click.testing import CliRunner
 from prunebench.benchmark.analysis.regime_cells import regime_map
 from prunebench.benchmark.analysis.study_results import read_results
-from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.api.errors import Damaged, UserError
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.plots.kinds import figures
+from prunebench.benchmark.runs.pair_files import read_pair
 from prunebench.benchmark.runs.recompute import is_asked
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
@@ -118,6 +119,22 @@ def test_tables_and_figures(study: Study, results: Path) -> None:
     assert [Path(path).name for path in paths] == ["regimes.png", "regimes.pdf"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "keys", "first"),
+    [
+        ("connectivity", ["method", "sparsity", "measure"], ["epochs 3", "60", "LMC"]),
+        ("regimes", ["row", "measure"], ["epochs 3 at 2 %", "weights left (%)"]),
+        ("regime-choices", ["row", "measure"], ["Case study 1: walk by LMC and CKA", "density: 2 %"]),
+    ],
+)
+def test_each_number_in_csv_is_named_once(results: Path, kind: str, keys: list[str], first: list[str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(call("table", results, "--kind", kind, "--format", "csv").stdout)))
+    names = [[row[key] for key in keys] for row in rows]
+    assert names[0] == first
+    assert all(all(each) for each in names)
+    assert len(set(map(tuple, names))) == len(names)
+
+
 def test_tables_and_figures_show_what_is_missing(tmp_path: Path) -> None:
     for kind in ("connectivity", "regimes", "regime-choices"):
         for format in ("md", "latex", "csv", "html"):
@@ -150,6 +167,17 @@ def test_runs_without_weights_are_named_and_computed_anew(study: Study, results:
 
     ask_for_weights(study, Store(root))
     assert all(is_asked(Store(root).folder(NAME, run)) for run in pair.runs)
+
+
+@pytest.mark.parametrize("errors", [[], [0.1] * 10, [0.1] * 10 + [float("nan")], [0.1] * 10 + [1.5]])
+def test_a_pair_whose_errors_are_none_is_damaged_and_named(results: Path, tmp_path: Path, errors: list[float]) -> None:
+    path = tmp_path / "pair.json"
+    found = json.loads(pair_files(results)[0].read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**found, "errors": errors}), encoding="utf-8")
+    store = Store(results)
+    first, second = (store.folder(NAME, run) for run in pairs_of(load_study(NAME, ASSIGNMENTS).rows)[0].runs)
+    with pytest.raises(Damaged, match="errors"):
+        read_pair(path, (first, second), ["lmc"])
 
 
 def test_studies_that_measure_nothing_say_so(tmp_path: Path) -> None:

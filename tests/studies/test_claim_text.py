@@ -14,6 +14,7 @@ MORE = """\
   - {method: snip, sparsity: 99%, not_run: too few weights}
   - {method: global_mp, sparsity: 90%, label: "Global MP, 3 > 2", options: {minimum_threshold: 0.1}}
   - {method: dense_longer, label: Longer}
+  - {method: random, sparsity: 90%, label: 'drawn "blindly"', options: {dense: [last]}}
 """
 
 
@@ -25,11 +26,12 @@ def study(tmp_path: Path) -> Study:
 @pytest.mark.parametrize(
     ("text", "better", "worse", "margin", "targets"),
     [
-        ("snip > random", "SNIP", "Random", None, (0.9, 0.95)),
-        ("SNIP<random at 90%", "Random", "SNIP", None, (0.9,)),
+        ("snip > Random", "SNIP", "Random", None, (0.9, 0.95)),
+        ("SNIP<Random at 90%", "Random", "SNIP", None, (0.9,)),
         ("snip >= Random at 95%, 0.9 within 0.5", "SNIP", "Random", 0.5, (0.9, 0.95)),
-        ("snip <= random within 1", "Random", "SNIP", 1, (0.9, 0.95)),
+        ("snip <= Random within 1", "Random", "SNIP", 1, (0.9, 0.95)),
         ("'Global MP, 3 > 2' > snip", "Global MP, 3 > 2", "SNIP", None, (0.9,)),
+        ("'drawn \"blindly\"' < snip", "SNIP", 'drawn "blindly"', None, (0.9,)),
         ("Global MP > snip at 90%", "Global MP", "SNIP", None, (0.9,)),
         ("snip >= dense within 2", "SNIP", "Dense", 2, (0.9, 0.95)),
         ("Longer > dense", "Longer", "Dense", None, (0.0,)),
@@ -50,12 +52,15 @@ def test_what_a_claim_says(
         ("snip > grasp", "unknown row 'grasp'; known: Dense"),
         ("global_mp > snip", "method 'global_mp' has several rows; name one of them: Global MP, Global MP, 3 > 2"),
         ("snip > SNIP", "compares 'SNIP' with itself"),
-        ("snip > random at 80%", "the study does not run both rows at 80%; known: 90%, 95%"),
+        ("snip > Random at 80%", "the study does not run both rows at 80%; known: 90%, 95%"),
         # listed with a reason, never run
-        ("snip > random at 99%", "the study does not run both rows at 99%"),
-        ("snip > random at 90%,", "'' is not a sparsity such as 90% or 0.9"),
-        ("snip > random within 1", "'within' goes with >= or <=, not with >"),
-        ("snip >= random within 1.2.3", "'within' takes points of accuracy such as 0.5, not '1.2.3'"),
+        ("snip > Random at 99%", "the study does not run both rows at 99%"),
+        ("snip > Random at 90%,", "'' is not a sparsity such as 90% or 0.9"),
+        (" > snip", "unknown row ''"),
+        ("snip > Random at 90", "'90' is not a sparsity such as 90% or 0.9"),
+        ("snip > Random at 90%, 100%", "'100%' is not a sparsity such as 90% or 0.9"),
+        ("snip > Random within 1", "'within' goes with >= or <=, not with >"),
+        ("snip >= Random within 1.2.3", "'within' takes points of accuracy such as 0.5, not '1.2.3'"),
     ],
 )
 def test_bad_claims_are_one_line(study: Study, text: str, message: str) -> None:
