@@ -216,6 +216,7 @@ def test_events_are_used_again(clock: GpuClock) -> None:
 
 
 def test_a_clock_goes_on_from_a_checkpoint(clock: GpuClock) -> None:
+    spend(clock, "prune", 2.0)  # attaching the method again
     clock.restore({"train": 5.0, "evaluate": 1.0, "prune": 0.0, "masks": 0.5})
     spend(clock, "masks", 1.0)
     assert clock.seconds() == {"train": 5.0, "evaluate": 1.0, "prune": 0.0, "masks": 1.5}
