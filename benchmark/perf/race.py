@@ -43,6 +43,7 @@ from torchvision import transforms
 from ...datasets.parts.in_memory_split import ResidentSplit
 from ...datasets.parts.info import Augmentation, Normalisation
 from ..api.data import Data
+from ..api.errors import UserError
 from ..models.registry import create_model
 from ..runs.run import Precision, Recipe
 from ..runs.settings import Compile, CudaGraph
@@ -50,6 +51,8 @@ from ..training.cuda_graph import GraphLog
 from ..training.loop import Training
 from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
+from ..training.precision import check_precisions, set_precision
+from ..training.setup import choose_device
 from .plain_loops import Images, plain_epoch, with_masked_layers
 from .side_by_side import CPU, OwnProcess, machine, markdown, median_seconds
 from .task import Masked, context_of
@@ -151,6 +154,7 @@ class Entry:
         training, masks = our_training(course, split, recipe_of_ours, self.compile, device, GraphLog(self.cuda_graph))
         if self.way not in PLAIN:
             keep_freed(device)
+            set_precision(self.precision)
             return functools.partial(_our_epoch, training, split)
         if self.way == "tensors":
             samples: Dataset[Any] = TensorDataset(*split.sample(torch.arange(self.num_samples), device=device))
@@ -229,6 +233,10 @@ def main() -> None:
     parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--write", type=Path, help="a Markdown file; README.md shows docs/race.md")
     arguments = parser.parse_args()
+    try:
+        check_precisions([arguments.precision], choose_device(str(arguments.device)))
+    except UserError as error:
+        parser.error(str(error))
     compared = [heading for name in PLAIN for heading in (name, "ratio")]
     headings = ["images a second", "prunebench", *compared, "data share"]
     rows = [

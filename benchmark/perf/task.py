@@ -17,6 +17,7 @@ from ..api.sites import find_sites
 from ..models.count_macs import count_macs
 from ..models.registry import create_model
 from ..runs.run import Recipe
+from ..training.clock import clock_for
 from ..training.optimizer import make_optimizer
 from ..training.step import Step
 from .side_by_side import CPU, settle
@@ -56,17 +57,24 @@ class Seconds:
 def make_step(model: nn.Module, pruner: Pruner, recipe: Recipe, device: torch.device = CPU) -> Step:
     """The steps of a training, with a new optimiser and a clock of their own."""
     optimizer = make_optimizer(recipe, pruner, device)
-    return Step(network=model, pruner=pruner, optimizer=optimizer, recipe=recipe, device=device)
+    clock = clock_for(device)
+    return Step(network=model, pruner=pruner, optimizer=optimizer, recipe=recipe, device=device, clock=clock)
 
 
 def timed_step(step: Step, index: int, inputs: Tensor, targets: Tensor) -> Seconds:
     """Take a step of the suite's training."""
-    clock = step.clock
     settle(step.device)
-    before, begin = clock.prune + clock.masks, time.perf_counter()
+    before, begin = _hooks(step), time.perf_counter()
     step(index, inputs, targets)
     settle(step.device)
-    return Seconds(step=time.perf_counter() - begin, hooks=clock.prune + clock.masks - before)
+    seconds = time.perf_counter() - begin
+    return Seconds(step=seconds, hooks=_hooks(step) - before)
+
+
+def _hooks(step: Step) -> float:
+    """Seconds of the pruner's hooks in all steps so far."""
+    spent = step.clock.seconds()
+    return spent["prune"] + spent["masks"]
 
 
 def context_of(

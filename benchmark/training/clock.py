@@ -80,6 +80,10 @@ class GpuClock(Clock):
         while self._unread and self._unread[0][2].query():
             self._read()
 
+    def restore(self, seconds: dict[str, float]) -> None:
+        self._unread.clear()  # what was measured before is replaced too
+        super().restore(seconds)
+
     def _read(self) -> None:
         what, begin, end = self._unread.popleft()
         self.add(what, begin.elapsed_time(end) / 1000)

@@ -23,8 +23,9 @@ from .context import make_context
 from .evaluate import evaluation_batch, forward_precision
 from .linear_path import path_errors
 from .networks import Networks
+from .precision import set_precision
 from .run_data import read_data
-from .setup import choose_device
+from .setup import own_device
 from .similarity import linear_cka
 
 CKA_SAMPLES = 6464
@@ -39,9 +40,10 @@ def measure_pair(runs: tuple[Run, Run], study: str, settings: Settings, measure:
     folders = [Store(settings.results).folder(study, run) for run in runs]
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(settings.deterministic)
-    device, data, run = choose_device(settings.device), read_data(runs[0], settings), runs[0]
+    device, data, run = own_device(settings), read_data(runs[0], settings), runs[0]
+    set_precision(run.recipe.precision)
     (first, first_digest), (second, second_digest) = (_weights(folder, data) for folder in folders)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         model = finished_network(run, data, settings, device)
     found: dict[str, Any] = {
         "runs": [each.id for each in runs],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from prunebench.benchmark.runs.provenance import device_facts
 from prunebench.benchmark.runs.run import Recipe, Run
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
-from prunebench.benchmark.training import calibrate, distributed
+from prunebench.benchmark.training import calibrate, distributed, measure_pair
 from prunebench.benchmark.training.clock import GpuClock, clock_for
 from prunebench.benchmark.training.precision import check_precisions, set_precision
 
@@ -216,6 +217,7 @@ def test_events_are_used_again(clock: GpuClock) -> None:
 
 
 def test_a_clock_goes_on_from_a_checkpoint(clock: GpuClock) -> None:
+    spend(clock, "prune", 2.0)  # attaching the method again
     clock.restore({"train": 5.0, "evaluate": 1.0, "prune": 0.0, "masks": 0.5})
     spend(clock, "masks", 1.0)
     assert clock.seconds() == {"train": 5.0, "evaluate": 1.0, "prune": 0.0, "masks": 1.5}
@@ -236,3 +238,21 @@ def test_a_measurement_waits_a_few_times_in_all(monkeypatch: pytest.MonkeyPatch)
     assert rate > 0
     assert 3 <= len(waits) <= 40
     assert rate / RUN.recipe.batch_size > 2 * len(waits)  # steps in the second
+
+
+def test_a_pair_is_measured_in_the_precision_and_on_the_gpu_of_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forked: list[Any] = []
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # torch's default
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: forked.append(devices) or contextlib.nullcontext())
+    monkeypatch.setattr(measure_pair, "read_data", lambda run, settings: None)
+    monkeypatch.setattr(measure_pair, "_weights", lambda folder, data: ({}, ""))
+
+    def network(run: Run, data: object, settings: Settings, device: torch.device) -> None:
+        raise InterruptedError(f"{device}, {torch.backends.cudnn.allow_tf32}")
+
+    monkeypatch.setattr(measure_pair, "finished_network", network)
+    with fake_cuda(), pytest.raises(InterruptedError, match="cuda:0, False"):
+        measure_pair.measure_pair((RUN, RUN), "study", Settings(results=tmp_path, device="cuda"), [])
+    assert forked == [[GPU]]

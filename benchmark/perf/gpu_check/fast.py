@@ -21,10 +21,11 @@ from ....datasets.parts.in_memory_split import ResidentSplit
 from ...api.masks import keep_largest_of, num_kept
 from ...models.count_macs import count_macs
 from ...models.registry import create_model
-from ...runs.run import Recipe
+from ...runs.run import Precision, Recipe
 from ...runs.settings import Compile, CudaGraph
 from ...training import memory
 from ...training.cuda_graph import CudaRecorder, GraphLog
+from ...training.precision import set_precision
 from .. import selection
 from ..race import AUGMENTATION, Course, Entry, our_training
 from ..side_by_side import OwnProcess, machine, settle
@@ -50,7 +51,7 @@ def card(part: Part) -> None:
     size = 64 if part.is_tiny else 8192
     ceilings = {}
     for kind, dtype in (("float32", torch.float32), ("tf32", torch.float32), ("bfloat16", torch.bfloat16)):
-        _let_tf32(kind == "tf32")
+        set_precision(kind)
         one, other = (torch.randn(size, size, device=part.device).to(dtype) for _ in range(2))
         taken = part.seconds(lambda one=one, other=other: [one @ other for _ in range(4)])
         ceilings[kind] = 4 * 2 * size**3 / taken / 1e12
@@ -63,29 +64,21 @@ def card(part: Part) -> None:
     part.row("peak of a matrix product", f"{shown} TFLOP/s; copies {copied:.2g} TB/s, a launch {launch * 1e6:.1f} us")
 
 
-def _let_tf32(is_rounded: bool) -> None:
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_rounded
-
-
 def _ceilings_file(part: Part) -> Path:
     return part.path.with_name("ceilings.json")
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way of training a network. TF32 is float32 whose products are rounded."""
+    """One way of training a network."""
 
-    precision: str
+    precision: Precision
     graph: CudaGraph = "off"
     compile: Compile = "none"
 
     def __str__(self) -> str:
         compiled = "" if self.compile == "none" else f", compiled ({self.compile})"
         return f"{self.precision}{compiled}{', graph' if self.graph == 'auto' else ''}"
-
-    @property
-    def recipe_precision(self) -> Any:
-        return "bfloat16" if self.precision == "bfloat16" else "float32"
 
 
 class Speed:
@@ -118,11 +111,11 @@ class Speed:
     def ours(self, way: Way, *, with_shares: bool = False) -> float:
         """The suite's training, masked at 90 %."""
         course, device = self.course, self.part.device
-        _let_tf32(way.precision == "tf32")
+        set_precision(way.precision)
         memory.reset_peak(device)
         split, ends, log = self._split(), list[float](), GraphLog(way.graph)
         recipe = Recipe(
-            epochs=self.epochs, batch_size=course.batch_size, lr=1e-3, nesterov=True, precision=way.recipe_precision
+            epochs=self.epochs, batch_size=course.batch_size, lr=1e-3, nesterov=True, precision=way.precision
         )
 
         def note_end(*_: object) -> None:
@@ -158,7 +151,7 @@ class Speed:
     def plain(self, way: Way) -> float:
         """The best known plain loop on one batch that stays: channels last, a fused optimiser, one foreach product."""
         device = self.part.device
-        _let_tf32(way.precision == "tf32")
+        set_precision(way.precision)
         memory.reset_peak(device)
         step = self._plain_step(way.precision == "bfloat16")
         if way.graph == "auto":

@@ -197,7 +197,8 @@ def killed(part: Part) -> None:
         victim = _run(str(study), folders[1], part.device.type, 1, *options, in_own_group=True)
         while not list(folders[1].rglob("*checkpoint*")) and victim.poll() is None:
             time.sleep(0.02)
-        os.killpg(victim.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.killpg(victim.pid, signal.SIGKILL)
         victim.wait()
         was_done = bool(list(folders[1].rglob("result.json")))
         _finish(whole, _run(str(study), folders[1], part.device.type, 1, *options))
