@@ -139,7 +139,7 @@ def _lead(leader: Leader, name: str, mean: str) -> str:
 
 def _are_equal(leader: Leader, other: Group) -> bool:
     interval = leader.comparison.interval
-    if interval is None or not interval.count == len(leader.best.done) == len(other.done):
+    if interval is None or {len(leader.best.done), len(other.done)} != {interval.count}:
         return False
     return f"{100 * abs(interval.mean):.2f}" == "0.00"
 

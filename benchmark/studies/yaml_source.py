@@ -84,7 +84,7 @@ def validate(model: type[Model], source: Source) -> Model:
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
-        # One line: the first problem, and how many there are. A misspelt key goes before the one that it leaves missing.
+        # One line: the first problem, and how many there are; a misspelt key goes before what it leaves missing.
         problems = error.errors()
         first = min(problems, key=lambda problem: problem["type"] == "missing")
         key = tuple(part for part in first["loc"] if not str(part).startswith("function-"))
