@@ -184,7 +184,7 @@ def headline(figure: Figure, text: str, legend_width: float = LEGEND_WIDTH) -> N
     """A title over all panels, wrapped so that it does not reach a legend beside them; `n = 3` is kept together."""
     width = int(HEADLINE_LETTERS * (figure.get_figwidth() - legend_width))
     kept = re.sub(r"n = (\d+)(?: to (\d+))?", lambda found: found[0].replace(" ", NO_BREAK), plain(text))
-    figure.suptitle(textwrap.fill(kept, width), x=0.01, ha="left", fontsize=9)
+    figure.suptitle(textwrap.fill(kept, width, break_on_hyphens=False), x=0.01, ha="left", fontsize=9)
 
 
 def legend(figure: Figure, axes: Axes) -> None:

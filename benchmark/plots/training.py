@@ -93,7 +93,7 @@ def _draw_row(panels: Iterable[Axes], row: _Row, means: Frame) -> None:
     for panel in panels[len(row.targets) :]:
         panel.set_visible(False)
     for panel, target in zip(panels, row.targets, strict=False):
-        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         panel.set_title(panel_title(target) if row.is_first else "")
         panel.set_xlabel("epoch" if row.is_last else "")
         at_target = means[means["target"] == target]

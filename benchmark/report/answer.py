@@ -131,6 +131,8 @@ def _lead(leader: Leader, name: str, mean: str) -> str:
     other, shown = leader.runner_up.label, difference(leader.comparison)
     if leader.verdict == "higher":
         return f"{name} is best with {mean}, {shown} above {other}"
+    if _are_equal(leader, leader.runner_up):
+        return f"{name} has the highest mean, {mean}, and so has {other}: a difference of {shown}"
     told = {
         "not distinguishable": f"{shown} above {other}, which is not distinguishable from it",
         # by the paired runs alone, where rows have different seeds
@@ -138,6 +140,13 @@ def _lead(leader: Leader, name: str, mean: str) -> str:
         "too few pairs": f"before {other}; {_pairs(leader.comparison)} cannot tell them apart",
     }[leader.verdict]
     return f"{name} has the highest mean, {mean}, {told}"
+
+
+def _are_equal(leader: Leader, other: Group) -> bool:
+    interval = leader.comparison.interval
+    if interval is None or {len(leader.best.done), len(other.done)} != {interval.count}:
+        return False
+    return f"{100 * abs(interval.mean):.2f}" == "0.00"
 
 
 def _pairs(comparison: PairedComparison) -> str:

@@ -22,7 +22,7 @@ FORM = "a claim reads 'A >= B at 90%, 95% within 0.5', with >, >=, < or <=; 'at'
 NAME = r"""(?:"[^"]+"|'[^']+'|[^"'<>=]+?)"""
 TEXT = re.compile(
     rf"\s*(?P<first>{NAME})\s*(?P<relation>>=|<=|>|<)\s*(?P<second>{NAME})"
-    r"(?:\s+at\s+(?P<at>[\d.%,\s]+?))?(?:\s+within\s+(?P<within>[\d.]+))?\s*"
+    r"(?:\s+at\s+(?P<at>[\d.%,\s]+?))?(?:\s+within\s+(?P<within>\S+))?\s*"
 )
 
 
@@ -76,10 +76,9 @@ def _label(name: str, rows: Sequence[Row], text: str) -> str:
 def _margin(within: str | None, text: str) -> float | None:
     if within is None:
         return None
-    try:
-        return float(within)
-    except ValueError:
-        raise UserError(f"claim {text!r}: 'within' takes points of accuracy such as 0.5, not {within!r}") from None
+    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", within, re.ASCII):
+        raise UserError(f"claim {text!r}: 'within' takes points of accuracy such as 0.5, not {within!r}")
+    return float(within)
 
 
 def _targets(at: str | None, better: str, worse: str, rows: Sequence[Row], text: str) -> tuple[float, ...]:

@@ -60,7 +60,8 @@ def parse(text: str, name: str) -> Parsed:
         loader = _Loader(text)
         node = loader.get_single_node()
     except (yaml.YAMLError, UnicodeError) as error:
-        raise UserError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
+        told = str(error).replace('in "<unicode string>", ', "at ")
+        raise UserError(f"{name} is not valid YAML: {' '.join(told.split())}") from error
     parsed = Parsed(None)
     if node is not None:
         parsed.value = _Reader(loader, name, parsed.places).read(node, ())

@@ -84,9 +84,9 @@ def validate(model: type[Model], source: Source) -> Model:
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
-        # One line: the first problem, and how many there are.
+        # One line: the first problem, and how many there are; a misspelt key goes before what it leaves missing.
         problems = error.errors()
-        first = problems[0]
+        first = min(problems, key=lambda problem: problem["type"] == "missing")
         key = tuple(part for part in first["loc"] if not str(part).startswith("function-"))
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UserError(f"{source.place(key)}: {_explain(model, first, key)}{more}") from error

@@ -77,8 +77,13 @@ def test_tables_show_the_characters_of_their_own_markup() -> None:
         r"\_private \$x\_1\$ 50\% \textbackslash{} \{a\}\textasciicircum{}b \#1 \textasciitilde{}\& \textless{}b"
         in latex
     )
-    assert r"\_private \$x_1\$ 50% \\ {a}^b #1 \~& &lt;b&gt; \[c\] \| \*d\* \`e\`" in render(table_of(label), "md")
+    assert r"\_private \$x_1\$ 50% \\ {a}^b #1 \~& &lt;b> \[c\] \| \*d\* \`e\`" in render(table_of(label), "md")
     assert "_private $x_1$ 50% \\ {a}^b #1 ~&amp; &lt;b&gt; [c] | *d* `e`" in render(table_of(label), "html")
+
+
+def test_markdown_leaves_the_relations_of_claims_legible() -> None:
+    assert "A >= B <= C < D > E" in render(table_of("A >= B <= C < D > E"), "md")
+    assert "| &gt; A &lt;!-- &lt;/b>" in render(table_of("> A <!-- </b>"), "md")
 
 
 @pytest.mark.parametrize("label", ["=1+1", " =1+1", "\t=1+1", "\n@x", "＝1", "-x", "+x"])

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.plots.accuracy import accuracy_figure
-from prunebench.benchmark.plots.style import LINES, MARKERS, OTHER_LOOK, OWN_COLOR, PALETTE, looks, shorten
+from prunebench.benchmark.plots.style import LINES, MARKERS, OTHER_LOOK, OWN_COLOR, PALETTE, headline, looks, shorten
+from prunebench.benchmark.plots.training import training_figure
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study
 from prunebench.methods import METHODS
@@ -119,3 +121,18 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(made: tuple[Study, Stor
     before = dict(mpl.rcParams)
     accuracy_figure(study_frame(*made))
     assert dict(mpl.rcParams) == before
+
+
+def test_titles_break_between_words_and_not_in_names() -> None:
+    figure = Figure(figsize=(5, 3))
+    headline(figure, " ".join(["ConvNet-small"] * 20))
+    assert set(figure.get_suptitle().split()) == {"ConvNet-small"}
+    assert "\n" in figure.get_suptitle()
+
+
+def test_a_training_of_one_epoch_has_one_tick() -> None:
+    row: dict[str, object] = {"label": "SNIP", "method": "snip", "id": "a", "target": 0.9, "epoch": 1, "density": 0.1}
+    row |= {"validation_accuracy": 0.5, "test_accuracy": 0.5}
+    panel = training_figure(pd.DataFrame([row]), "x").axes[0]
+    low, high = panel.get_xlim()
+    assert [tick for tick in panel.get_xticks() if low <= tick <= high] == [1]

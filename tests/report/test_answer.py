@@ -43,6 +43,15 @@ def test_the_best_is_named_with_its_distance_to_the_next(made: tuple[Study, Stor
     assert found["Diverged"] == "1 run stopped because the loss was not finite: SNIP at 95 %."
 
 
+def test_equal_means_are_told_of_both_rows(tmp_path: Path) -> None:
+    """Equal in all seeds: the interval is that of the step between accuracies, as above."""
+    table = {"dense": 0.98, "global_mp": 0.96, "snip": 0.96}
+    study, store = filled(tmp_path, lambda run: table.get(run.method, 0.90))
+    assert findings(study, store)["90 %"].startswith(
+        "Global MP has the highest mean, 96.00 %, and so has SNIP: a difference of 0.00 points (95 % interval "
+    )
+
+
 def test_an_interval_that_holds_zero_is_told_as_such(tmp_path: Path) -> None:
     """Global MP - SNIP: 1.0, -0.2, 0.4, mean 0.4, deviation 0.6: t(0.975, 2) * 0.6 / sqrt(3) = 1.49."""
     snip = (0.950, 0.962, 0.956)

@@ -55,6 +55,7 @@ def test_off_is_a_setting_and_not_a_truth_value(tmp_path: Path, word: str, setti
     [
         ("partition: a\ntime: 4h\npartitoin: b\n", "mine.yaml:3: unknown key 'partitoin'; did you mean 'partition'"),
         ("partition: a\n", "'time' is missing"),
+        ("partition: a\ntmie: 4h\n", "unknown key 'tmie'; did you mean 'time'?"),
         ("time: 4:00:00\n", "mine.yaml:1: time: 14400 is not a length of time"),
         ("time: 4h\nmemory: 16 GB\n", "mine.yaml:2: 'memory' is '16 GB'"),
         ("time: 4h\nruns_per_job: 2\ngpus_per_run: 4\n", "runs_per_job = 2 needs gpus_per_run <= 1, not 4"),

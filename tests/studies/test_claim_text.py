@@ -61,6 +61,12 @@ def test_what_a_claim_says(
         ("snip > Random at 90%, 100%", "'100%' is not a sparsity such as 90% or 0.9"),
         ("snip > Random within 1", "'within' goes with >= or <=, not with >"),
         ("snip >= Random within 1.2.3", "'within' takes points of accuracy such as 0.5, not '1.2.3'"),
+        ("snip > random at 99%", "the study does not run both rows at 99%"),
+        ("snip > random at 90%,", "'' is not a sparsity such as 90% or 0.9"),
+        ("snip > random within 1", "'within' goes with >= or <=, not with >"),
+        ("snip >= random within 1.2.3", "'within' takes points of accuracy such as 0.5, not '1.2.3'"),
+        ("snip >= random within -1", "'within' takes points of accuracy such as 0.5, not '-1'"),
+        ("snip >= random within inf", "'within' takes points of accuracy such as 0.5, not 'inf'"),
     ],
 )
 def test_bad_claims_are_one_line(study: Study, text: str, message: str) -> None:

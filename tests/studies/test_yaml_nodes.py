@@ -68,6 +68,7 @@ BAD = {
     "key twice": ("x: 1\nx: 2", "f:2: key 'x' stands twice"),
     "list as key": ("? [a]\n: b", "f:1: a key must be a word"),
     "merge of a number": ("<<: 5", "`<<` merges mappings only"),
+    "open list": ("[1,2\n", "sequence at line 1, column 1"),
     "two documents": ("a: 1\n---\nb: 2", "f is not valid YAML"),
     "control character": ("x: \x00", "f is not valid YAML"),
     "half a character": ("x: \ud800", "f is not valid YAML"),

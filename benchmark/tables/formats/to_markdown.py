@@ -71,4 +71,5 @@ def escape(text: str) -> str:
     flat = re.sub(r"([\\`*|\[\]~$])", r"\\\1", flat)
     # an underscore inside a word is plain text in Markdown, and names with a backslash are hard to read
     flat = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", flat)
-    return flat.replace("<", "&lt;").replace(">", "&gt;")
+    # only these begin a tag or a quotation; the relations of claims stay legible in a terminal
+    return re.sub(r"^>", "&gt;", re.sub(r"<(?=[A-Za-z/!?])", "&lt;", flat))
