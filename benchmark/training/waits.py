@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 import torch
 
+WAIT = "called a synchronizing CUDA operation"
+"""What torch's warning says of a wait. The first use of the mode in a process warns too, that it is a prototype."""
+
 
 @contextmanager
 def noted_waits() -> Iterator[list[str]]:
@@ -20,4 +23,4 @@ def noted_waits() -> Iterator[list[str]]:
             yield lines
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    lines += [f"{each.filename}:{each.lineno}" for each in caught if "synchronizing" in str(each.message)]
+    lines += [f"{each.filename}:{each.lineno}" for each in caught if WAIT in str(each.message)]

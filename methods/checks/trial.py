@@ -86,8 +86,8 @@ class ToyTask:
         )  # fmt: skip
 
     def rebuild(self, model: nn.Module, **options: Any) -> nn.Module:
-        """The same kind of network, newly initialised."""
-        return toy_network(self.seed, type(model), **options)
+        """The same kind of network, newly initialised, on the same device."""
+        return toy_network(self.seed, type(model), **options).to(next(model.parameters()).device)
 
 
 class Trial:

@@ -77,7 +77,7 @@ def test_run_then_table_without_the_data(place: Path) -> None:
     shutil.rmtree(place)
     code, printed, errors = command("table", "own.yaml")
     assert code == 0, errors
-    assert "Test accuracy (%) of convnet-small on My flowers" in printed
+    assert "Test accuracy (%) of ConvNet-small on My flowers" in printed
 
 
 def test_broken_images_are_named_before_anything_runs(place: Path) -> None:

@@ -12,12 +12,13 @@ from prunebench.benchmark.tables.formats.latex_columns import columns_of
 from prunebench.benchmark.tables.formats.latex_fit import SIZES, TEXT_WIDTH, WIDEST_LABEL, fitting
 from prunebench.benchmark.tables.formats.latex_text import width_of
 from prunebench.benchmark.tables.formats.to_latex import to_latex
-from prunebench.benchmark.tables.kinds import KINDS, make_table
+from prunebench.benchmark.tables.kinds import KINDS, OF_PAIRS, make_table
 from prunebench.benchmark.tables.table import Cell, Column, Note, Table, TableRow
 from small_study import by_seed, made
 from synthetic_results import STUDY, fill
 
 HOSTILE = [r"\input{/etc/passwd}", "100% & $x_1^2$ #5 ~", "`code` *bold* _it_", "[link](http://x)", "--flag", "W" * 60]
+OF_ANY_STUDY = [kind for kind in KINDS if kind not in OF_PAIRS]
 
 CELL = Cell(
     value=97.256, spread=0.1249, count=2, expected=3, mark="best", is_indistinct=True, notes=(Note("‡", "few"),)
@@ -96,7 +97,7 @@ def test_signs_are_kept_and_points_are_below_each_other() -> None:
 def test_a_number_of_runs_does_not_read_as_an_uncertainty(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     fill(store, study, lambda run: None if (run.method, run.seed) == ("snip", 0) else by_seed(run))
-    for kind in KINDS:
+    for kind in OF_ANY_STUDY:
         text = to_latex(make_table(kind, study, store))
         assert not re.search(r"\d\s*(&\s*)?\(\d", text[: text.index("minipage")]), kind
     assert r"{\scriptsize $n{=}2/3$}" in to_latex(make_table("accuracy", study, store))
@@ -132,9 +133,9 @@ def test_latex_finds_every_kind_of_table_to_fit(tmp_path: Path) -> None:
     )
     study, store = made(tmp_path, text)
     fill(store, study, by_seed)
-    sources = [to_latex(make_table(kind, study, store)) for kind in KINDS]
+    sources = [to_latex(make_table(kind, study, store)) for kind in OF_ANY_STUDY]
     labels = [label for source in sources for label in re.findall(r"\\label\{(.*)\}", source)]
-    assert len(labels) == len(set(labels)) >= len(KINDS)
+    assert len(labels) == len(set(labels)) >= len(OF_ANY_STUDY)
     assert not LENGTHS.findall(compiled("\n".join(sources), tmp_path))
 
 
