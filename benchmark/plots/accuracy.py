@@ -13,16 +13,13 @@ from ..analysis.spread import Stat
 from .accuracy_panels import Content, Level, accuracy_panels
 from .panels import behind_first, draw_other
 from .sparsity_axis import sparsity_axis
-from .style import DENSE_COLOR, Look, looks, style
+from .style import DENSE_COLOR, MAX_BANDS, Look, looks, style
 from .text import artist_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
-
-MAX_BANDS = 5
-"""Most rows whose spread is a band; bands of more rows would hide each other, so that these have bars."""
 
 SPACE = 9.0
 """Points of a page over which the rows of a panel are moved apart sideways, so that equal ones are seen."""

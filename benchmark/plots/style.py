@@ -32,6 +32,9 @@ COLUMN_WIDTH = 2.6
 """Width of a column of a legend in inches."""
 
 
+MAX_BANDS = 5
+"""Most rows whose spread is a band; bands of more rows would hide each other, so that these have bars."""
+
 OWN_COLOR = "#DC143C"
 """Of methods that are not in the suite's registry: a plug-in is seen at once among the others."""
 

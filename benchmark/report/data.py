@@ -16,13 +16,10 @@ from ..analysis.leaders import leaders
 from ..analysis.long_frames import epochs_of
 from ..analysis.retrainings import mean_retrainings
 from ..analysis.spread import spread
-from ..plots.style import PALETTE, looks
+from ..plots.style import MAX_BANDS, PALETTE, looks
 from ..runs.run import to_dict
 from ..runs.store import Store
 from ..studies.load import Row, Study
-
-MAX_BANDS = 5
-"""Most rows whose spread is a band, as in figures; more bands would hide each other, so that these have bars."""
 
 MAX_ROWS = 13
 """Most rows that the chart shows at first; of more, those that are best or second at a sparsity."""

@@ -15,6 +15,7 @@ from ..analysis.groups import has_pruned
 from ..analysis.older import SET_ASIDE
 from ..analysis.published import has_published
 from ..analysis.study_results import read_results
+from ..plots.style import MAX_BANDS
 from ..runs.run import Recipe
 from ..runs.store import Store
 from ..studies.load import Study
@@ -23,7 +24,7 @@ from ..tables.formats.to_html import to_html
 from ..tables.kinds import OF_PAIRS, OF_PRUNED, make_table
 from ..tables.table import Table
 from .answer import answer, difference
-from .data import MAX_BANDS, MAX_ROWS, pack_results, report_data, stored_results
+from .data import MAX_ROWS, pack_results, report_data, stored_results
 from .reproduce import Asked as Asked
 from .reproduce import facts, steps
 

@@ -10,6 +10,7 @@ from ..analysis.claims import Finding
 from ..analysis.frame_type import Frame
 from ..analysis.groups import heading, subject
 from .caption import missing_sentence, prunable_sentence, sentences
+from .paired import difference_cell, p_value_cell
 from .table import Cell, Column, Roles, Table, TableRow
 
 
@@ -38,16 +39,5 @@ def claims_table(findings: Sequence[Finding], frame: Frame, accuracy: str) -> Ta
 
 
 def _cells(finding: Finding) -> tuple[Cell, ...]:
-    interval = finding.interval
-    difference = Cell(text="–")
-    if interval is not None:
-        difference = Cell(
-            value=100 * interval.mean,
-            spread=None if interval.half_width is None else 100 * interval.half_width,
-            count=interval.count,
-            expected=interval.count,
-            shows_count=True,
-            signed=True,
-        )
-    p_value = Cell(text="–") if finding.p_value is None else Cell(value=finding.p_value, digits=4)
+    difference, p_value = difference_cell(finding.interval), p_value_cell(finding.p_value)
     return Cell(text=heading(finding.target)), difference, p_value, Cell(text=finding.verdict)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Groups, heading, split_groups, subject
-from ..analysis.paired import MIN_TEST, PairedComparison
+from ..analysis.paired import MIN_TEST, Interval, PairedComparison
 from ..analysis.verdict import compare_groups
 from ..api.errors import unknown
 from .caption import missing_sentence, prunable_sentence, sentences
@@ -53,22 +53,26 @@ def _columns(target: float, has_tests: bool) -> list[Column]:
 
 
 def _cells(comparison: PairedComparison, has_tests: bool) -> list[Cell]:
-    interval = comparison.interval
+    shown = difference_cell(comparison.interval)
+    return [shown, p_value_cell(comparison.p_value)] if has_tests else [shown]
+
+
+def difference_cell(interval: Interval | None) -> Cell:
+    """A paired difference in points, from one of fractions, with its interval and the number of pairs."""
     if interval is None:
-        shown = Cell(text="–")
-    else:
-        shown = Cell(
-            value=100 * interval.mean,
-            spread=None if interval.half_width is None else 100 * interval.half_width,
-            count=interval.count,
-            expected=interval.count,
-            shows_count=True,
-            signed=True,
-        )
-    if not has_tests:
-        return [shown]
-    p_value = comparison.p_value
-    return [shown, Cell(text="–") if p_value is None else Cell(value=p_value, digits=4)]
+        return Cell(text="–")
+    return Cell(
+        value=100 * interval.mean,
+        spread=None if interval.half_width is None else 100 * interval.half_width,
+        count=interval.count,
+        expected=interval.count,
+        shows_count=True,
+        signed=True,
+    )
+
+
+def p_value_cell(p_value: float | None) -> Cell:
+    return Cell(text="–") if p_value is None else Cell(value=p_value, digits=4)
 
 
 def _caption(accuracy: str, found: Sequence[PairedComparison], frame: Frame) -> tuple[str, ...]:
