@@ -26,8 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-import torch
-
+from ..command_line import Parser, several
 from ..side_by_side import machine, markdown
 from . import fast, right
 from .part import Part, Row, read_rows
@@ -77,7 +76,7 @@ class Running:
 
 def start(name: str, folder: Path, arguments: argparse.Namespace) -> Running:
     command = [sys.executable, "-m", "prunebench.benchmark.perf.gpu_check", "--part", name, "--folder", str(folder)]
-    command += ["--device", arguments.device, *(["--tiny"] if arguments.tiny else [])]
+    command += ["--device", str(arguments.device), *(["--tiny"] if arguments.tiny else [])]
     # cuBLAS is deterministic only with a workspace of its own
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
     log = (folder / f"{name}.log").open("w+b")
@@ -87,14 +86,13 @@ def start(name: str, folder: Path, arguments: argparse.Namespace) -> Running:
 
 def measure(folder: Path, arguments: argparse.Namespace) -> list[Row]:
     """The rows of all parts that are wanted, in the order of the parts."""
-    wanted = [name for name in PARTS if not arguments.only or name.rstrip("0123456789") in arguments.only.split(",")
-              or name in arguments.only.split(",")]  # fmt: skip
+    wanted = [name for name in PARTS if {name, name.rstrip("0123456789")} & {*arguments.only}]
     if arguments.tiny:
         wanted = [name for name in wanted if name not in ("methods1", "methods2", "methods3")]
     end, rows = time.monotonic() + 60 * arguments.minutes, list[Row]()
     stages = [([name for name in names if name in wanted], weight) for names, weight in STAGES]
     stages = [(names, weight) for names, weight in stages if names]
-    if arguments.device == "cpu":  # whose cores are fewer: one after the other
+    if arguments.device.type == "cpu":  # whose cores are fewer: one after the other
         stages = [([name], weight) for names, weight in stages for name in names]
     for index, (names, weight) in enumerate(stages):
         now = time.monotonic()
@@ -108,32 +106,26 @@ def measure(folder: Path, arguments: argparse.Namespace) -> list[Row]:
 
 
 def report(rows: list[Row], arguments: argparse.Namespace) -> str:
-    tried = " Tried without a GPU: it says nothing of one." if arguments.device == "cpu" else ""
+    tried = " Tried without a GPU: it says nothing of one." if arguments.device.type == "cpu" else ""
     counts = (f"{sum(row.is_right is value for row in rows)} {word}" for value, word in ((True, "yes"), (False, "no")))
     unmeasured = sum("not measured" in row.found for row in rows)
-    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine(torch.device(arguments.device))}.{tried}"
+    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine(arguments.device)}.{tried}"
     table = markdown(["what", "found", "wanted", "yes or no"], [row.cells for row in rows])
     return f"{head}\n\n{table}\n\n{', '.join(counts)}, {unmeasured} not measured."
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser = Parser(__doc__, "cuda")
     parser.add_argument("--minutes", type=float, default=6.0, help="for all parts together")
-    parser.add_argument("--only", default="", help=f"comma-separated parts: methods, {', '.join(PARTS)}")
+    parser.add_argument("--only", type=several(["methods", *PARTS]), default="", help="comma-separated parts")
     parser.add_argument("--tiny", action="store_true", help="a few steps of everything, to try the code itself")
     parser.add_argument("--output", type=Path, help="a Markdown file for the table, such as docs/gpu-H100.md")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    unknown = set(filter(None, arguments.only.split(","))) - {"methods", *PARTS}
-    if unknown:
-        parser.error(f"--only: no part is named {', '.join(sorted(unknown))}; known: methods, {', '.join(PARTS)}")
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        parser.error("torch sees no GPU; --device cpu --tiny tries the check itself")
     if arguments.part:
         path = arguments.folder / f"{arguments.part}.jsonl"
-        PARTS[arguments.part](Part(path, torch.device(arguments.device), arguments.tiny))
+        PARTS[arguments.part](Part(path, arguments.device, arguments.tiny))
         return
     with TemporaryDirectory() as folder:
         rows = measure(Path(folder), arguments)
