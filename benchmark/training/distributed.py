@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,7 +150,8 @@ def parallel(model: nn.Module) -> nn.Module:
     if not is_active():
         return model
     # Statistics of batch norm are averaged once an epoch, in `average_statistics`.
-    return DistributedDataParallel(model, **{_SYNCS_BUFFERS: False})
+    options: dict[str, Any] = {_SYNCS_BUFFERS: False}
+    return DistributedDataParallel(model, **options)
 
 
 @torch.no_grad()
