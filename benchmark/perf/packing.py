@@ -46,11 +46,16 @@ class Measured:
         return self.runs / self.total * 3600
 
 
+def command(study: str, folder: Path, device: str, jobs: int, *options: str) -> list[str]:
+    """`prunebench run` as a command of its own."""
+    fixed = [f"--results={folder}", f"--device={device}", f"--jobs={jobs}"]
+    return [sys.executable, "-m", "prunebench.benchmark.cli", "run", study, *fixed, *options]
+
+
 def measure(study: str, only: list[str], jobs: int, threads: int, folder: Path, device: str = "auto") -> Measured:
-    command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", study, "--results", str(folder)]
-    command += [f"--jobs={jobs}", f"--threads={threads}", f"--device={device}", *(f"--only={key}" for key in only)]
+    options = [f"--threads={threads}", *(f"--only={key}" for key in only)]
     started, begin = time.time(), time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command(study, folder, device, jobs, *options), check=True, capture_output=True)
     total = time.perf_counter() - begin
     attempts = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("attempts/*.json")]
     return Measured(
