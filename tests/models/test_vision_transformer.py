@@ -110,7 +110,8 @@ def deit_state(width: int, depth: int, patch: int, tokens: int) -> dict[str, Ten
     """Random weights under the names of DeiT's files."""
     shapes = {
         "cls_token": (1, 1, width), "pos_embed": (1, tokens, width),
-        "patch_embed.proj.weight": (width, 3, patch, patch), "patch_embed.proj.bias": (width,), "norm.weight": (width,), "norm.bias": (width,), "head.weight": (5, width),
+        "patch_embed.proj.weight": (width, 3, patch, patch), "patch_embed.proj.bias": (width,),
+        "norm.weight": (width,), "norm.bias": (width,), "head.weight": (5, width),
         "head.bias": (5,),
     }  # fmt: skip
     for block in range(depth):
