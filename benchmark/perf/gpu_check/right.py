@@ -180,9 +180,10 @@ def _noise(pairs: list[tuple[float, float]]) -> float:
 def _run(
     study: str, results: Path, device: str, jobs: int, *options: str, in_own_group: bool = False
 ) -> subprocess.Popen[str]:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    asked = packing.command(study, results, device, jobs, *options)
-    return subprocess.Popen(asked, text=True, start_new_session=in_own_group, **pipes)
+    return subprocess.Popen(
+        packing.command(study, results, device, jobs, *options),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=in_own_group,
+    )  # fmt: skip
 
 
 def _finish(*processes: subprocess.Popen[str]) -> None:
