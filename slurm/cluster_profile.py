@@ -80,7 +80,7 @@ class Profile(BaseModel):
     python: str | None = None
     """The Python of the jobs, with the suite installed, if it is not the one that submits: an absolute path."""
     container: Container | None = None
-    """Jobs run the Python of an Apptainer image: `{image: /path/prunebench.sif}` and the keys below."""
+    """Jobs run the Python of an Apptainer image: `{image: /path/prunebench.sif}`."""
     setup: list[str] = []
     """Shell lines before the run starts."""
     environment: dict[str, Text] = {}

@@ -1,5 +1,6 @@
-"""Make `macs.json`, `parameters.json` and `activations.json`: multiply-adds, parameters, and what training keeps for the
-backward pass, of every network and data set that fit together.
+"""Make `macs.json`, `parameters.json` and `activations.json`: what every network counts on every data set that fits it.
+
+These are multiply-adds, parameters, and the bytes that training keeps for the backward pass.
 
     python -m prunebench.benchmark.models.macs_table
 

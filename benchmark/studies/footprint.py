@@ -23,11 +23,12 @@ class Footprint:
     activations: int
 
     def lines(self) -> list[str]:
+        least = _shown(self.memory + self.activations)
         return [
             f"disk           about {_shown(self.disk)} of results to do (weights of dense trainings, masks, records)",
-            f"memory         at least {_shown(self.memory + self.activations)} a run: weights, gradients, optimiser and "
-            f"masks {_shown(self.memory)}, and {_shown(self.activations)} that a batch leaves for the backward pass; "
-            "workspaces of torch and data kept on the device come on top, scoring of some methods takes more",
+            f"memory         at least {least} a run: {_shown(self.memory)} of weights, "
+            f"gradients, optimiser and masks, {_shown(self.activations)} that a batch leaves for the backward pass; "
+            "torch's workspaces and data kept on the device come on top, scoring takes more with some methods",
         ]
 
 

@@ -20,8 +20,8 @@ from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.cli import app
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
-from prunebench.slurm.collection import find_logs, read_submissions
 from prunebench.slurm.cluster_profile import Profile, load_profile
+from prunebench.slurm.collection import find_logs, read_submissions
 from prunebench.slurm.container import REQUEUE_CODE
 from prunebench.slurm.executor import make_executor
 from prunebench.slurm.submit import _shown_paths

@@ -22,12 +22,11 @@ MORE_DECIMALS = 2
 def to_csv(tables: Sequence[Table]) -> str:
     """A heading line, and a line for each number of tables of one kind.
 
-    Columns: `study`; `method`, `sparsity` in percent and others that the kind has; `measure`, what the number is, in small letters but
-    for a unit in brackets;
-    `mean`; `sd` or `ci`, its standard deviation or half the width of its 95 % interval; `n` and `expected`, stored and
-    planned runs; `mark`, best or second; `indistinct`, yes if the row is not distinguishable from the best, no if it
-    is, empty if they were not compared; `state`, in place of a number where there is none; `notes` in words.
-    Dense training has sparsity 0.
+    Columns: `study`; `method`, `sparsity` in percent and others that the kind has; `measure`, what the number is, in
+    small letters but for a unit in brackets; `mean`; `sd` or `ci`, its standard deviation or half the width of its 95 %
+    interval; `n` and `expected`, stored and planned runs; `mark`, best or second; `indistinct`, yes if the row is not
+    distinguishable from the best, no if it is, empty if they were not compared; `state`, in place of a number where
+    there is none; `notes` in words. Dense training has sparsity 0.
     """
     names = [name for name in NAMES if name == "measure" or any(name in _used(table) for table in tables)]
     spread = "ci" if tables[0].facts.get("stat") == "ci" else "sd"
