@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cross_entropy
 
 from ...datasets.parts.info import DataSetInfo
-from .registry import create_model, model_options
+from .registry import sketch_model
 
 BATCH_SIZES = (4, 8)
 """What is kept is a constant and a multiple of the batch size, so two sizes tell both."""
@@ -26,10 +26,11 @@ def kept_bytes(
     UserError where network and data do not fit.
     """
     architecture = {key: value for key, value in options.items() if key != "weights"}
-    # Loads the network's module first: constants that it makes must be real tensors.
-    model_options(name)
+    # Built outside the mode, where constants of its module would become fake for good, and with no values, because some
+    # initialisations look at theirs. The meta device has no autocast, so the network is moved to a fake CPU.
+    model = sketch_model(name, num_classes=info.num_classes, input_shape=info.input_shape, **architecture)
     with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
-        model = create_model(name, num_classes=info.num_classes, input_shape=info.input_shape, **architecture)
+        model = model.to_empty(device="cpu")
         small, large = (_kept(model, info, size, precision) for size in BATCH_SIZES)
     per_sample = (large - small) // (BATCH_SIZES[1] - BATCH_SIZES[0])
     return small - BATCH_SIZES[0] * per_sample, per_sample

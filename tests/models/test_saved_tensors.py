@@ -37,6 +37,7 @@ def measured(name: str, info: DataSetInfo, batch_size: int, precision: str, **op
         ("resnet-8", "cifar10", "float32", {}),
         ("resnet-8", "cifar10", "bfloat16", {}),
         ("fastgrnn", "har2", "float32", {}),
+        ("vit-tiny", "digits", "float32", {}),
     ],
 )
 def test_the_count_is_what_a_step_holds(name: str, dataset: str, precision: str, options: dict[str, object]) -> None:
