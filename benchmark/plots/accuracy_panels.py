@@ -71,7 +71,7 @@ class Content:
         """A whole percent above which `share` of the means lie, and at least `least_span` points below the top."""
         means = sorted(self.means)
         bound = means[math.ceil((1 - share) * (len(means) - 1))]
-        return max(0.0, math.floor(min(bound, self.top - least_span)))
+        return max(0.0, math.floor(min(bound, self.top - least_span) + 1e-9))
 
     @property
     def zoom_low(self) -> float | None:
