@@ -38,7 +38,7 @@ def test_the_best_is_named_with_its_distance_to_the_next(made: tuple[Study, Stor
         "Global MP is best with 96.20 %, 2.00 points (95 % interval 1.75 to 2.25, 3 pairs) above SNIP."
     )
     assert found["95 %"] == (
-        "Global MP has the highest mean, 96.20 %, before SNIP; 2 pairs of runs cannot tell them apart."
+        "Global MP has the highest mean, 96.20 %, before SNIP; too few pairs to tell them apart (2 pairs of runs)."
     )
     assert found["Diverged"] == "1 run stopped because the loss was not finite: SNIP at 95 %."
 
