@@ -21,7 +21,7 @@ from ..runs.store import Store
 from ..studies.load import Study
 from ..tables.caption import prunable_sentence
 from ..tables.formats.to_html import to_html
-from ..tables.kinds import OF_PAIRS, OF_PRUNED, make_table
+from ..tables.kinds import OF_PRUNED, OF_SOME, make_table
 from ..tables.table import Table
 from .answer import answer, difference
 from .data import MAX_ROWS, pack_results, report_data, stored_results
@@ -132,7 +132,8 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
     kinds |= {"cost": "Cost", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
-    kinds |= {kind: headings[kind] for kind, has in OF_PAIRS.items() if has(study)}
+    headings |= {"tuning": "Tuning", "tuning-curve": "Accuracy by number of trials"}
+    kinds |= {kind: headings[kind] for kind, has in OF_SOME.items() if has(study)}
     chosen += [
         *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),
         *((f"Accuracy, {name.replace('_', ' ')}", table("accuracy", name)) for name in ACCURACIES if name != accuracy),
