@@ -44,7 +44,7 @@ class DSR(DynamicPruner):
     paper: ClassVar[str] = "arXiv 1902.05967"
     needs: ClassVar[str] = "weights"
     search_space: ClassVar[dict[str, object]] = {
-        "drop_fraction": {"low": 0.05, "high": 0.3},
+        "drop_fraction": {"low": 0.14, "high": 0.4},
         "threshold": {"low": 0.0001, "high": 0.01, "log": True},
     }
 

@@ -195,10 +195,15 @@ def plan(
             }
         )
         return
-    for line in (*figures.lines(), *ledger_lines(asked), *stage_lines(asked, store), *needs.lines()):
+    for line in (*figures.lines(), *ledger_lines(asked), *_aligned(stage_lines(asked, store)), *needs.lines()):
         print(one_line(line))
     for name, each in sizes.items():
         print(one_line(f"network        {name}: {each.describe()}"))
+
+
+def _aligned(lines: list[str]) -> list[str]:
+    """`key: text` with the text below that of the other lines of a plan."""
+    return [f"{key:<15}{text}" for key, _, text in (line.partition(": ") for line in lines)]
 
 
 def _job(job: Any) -> dict[str, Any]:

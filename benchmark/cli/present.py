@@ -42,8 +42,8 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, macs, pareto, layers, cost, rank, paired, tuning, tuning-curve, connectivity, regimes or "
-    "regime-choices; else the first two, and the last five where the study has them.",
+    help="accuracy, macs, pareto, layers, cost, rank, paired, tuning, trials, tuning-curve, connectivity, regimes "
+    "or regime-choices; else the first two, and the last six where the study has them.",
 )
 @click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")
 @accuracy_option
@@ -219,7 +219,7 @@ def _make_tables(
 
 
 def _standard_kinds(study: Study, against: str | None) -> list[str]:
-    """Accuracy, multiply-adds, and what is tuned or measured; accuracy alone beside a table that prints nothing else."""
+    """Accuracy, multiply-adds, and what is tuned or measured; accuracy alone beside a table that has no other."""
     if against is None:
         from ..tables.kinds import OF_SOME
 

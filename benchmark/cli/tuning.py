@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..runs.store import Store
+from ..tuning.ledger import number_of
 from ..tuning.selection import freeze
 from ..tuning.stages import (
     Progress,
@@ -35,8 +36,8 @@ def run_stages(study: Study, asked: Asked) -> int:
     store = open_store(asked.settings.results)
     found = choose(study, store)
     if not found.is_chosen:
-        missing = found.num_runs - found.num_done
-        say(f"{study.name}: nothing is evaluated before all trials have ended ({missing} runs are not stored)")
+        left = number_of(found.num_runs - found.num_done, "run")
+        say(f"{study.name}: nothing is evaluated before all trials have ended; not stored: {left}")
         return INCOMPLETE
     say(f"{study.name}: evaluation")
     return compute_study(evaluation_study(study, store), asked)

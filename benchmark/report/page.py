@@ -132,7 +132,7 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
     kinds |= {"cost": "Cost", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
-    headings |= {"tuning": "Tuning", "tuning-curve": "Accuracy by number of trials"}
+    headings |= {"tuning": "Default and tuned", "trials": "Trials", "tuning-curve": "Accuracy by number of trials"}
     kinds |= {kind: headings[kind] for kind, has in OF_SOME.items() if has(study)}
     chosen += [
         *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),

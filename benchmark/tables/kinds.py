@@ -31,6 +31,7 @@ from .ranks import rank_table
 from .regime_choices import choices_table
 from .regimes import regimes_table
 from .table import Table
+from .trials import trials_table
 from .tuning import curve_table, tuning_table
 
 
@@ -57,12 +58,14 @@ KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
     "tuning": lambda found, choices: tuning_table(
         read_tuning(found, choices.accuracy), found.frame, choices.accuracy, choices.stat, found.chance
     ),
+    "trials": lambda found, choices: trials_table(read_tuning(found, choices.accuracy), found.frame),
     "tuning-curve": lambda found, choices: curve_table(
         read_tuning(found, choices.accuracy), found.frame, choices.accuracy, choices.stat, found.chance
     ),
 }
 OF_TUNED: dict[str, Callable[[Study], bool]] = {
     "tuning": lambda study: study.file.tune is not None,
+    "trials": lambda study: study.file.tune is not None,
     "tuning-curve": lambda study: study.file.tune is not None and len({1, *study.file.tune.trials}) > 2,
 }
 """Tables of searches, and which studies have them."""

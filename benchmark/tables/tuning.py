@@ -1,4 +1,4 @@
-"""What tuning brought: default and tuned accuracy of each row, the oracle apart, and spread and cost of the trials."""
+"""What tuning brought: default and tuned accuracy of each row, the oracle apart, and how both grow with the trials."""
 
 from __future__ import annotations
 
@@ -9,44 +9,27 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, heading, subject
 from ..analysis.paired import compare, paired_differences
 from ..analysis.spread import Stat
-from ..analysis.tuning import FAILED, Tuned, Tuning
+from ..analysis.tuning import Tuned, Tuning
 from .caption import common_caption, sentences
 from .cell import measured_cell
 from .paired import difference_cell
 from .table import Cell, Column, Note, Roles, Table, TableRow
 
 ON_TEST = Note("⊗", "oracle, chosen on the TEST set: the best mean of a trial over the tuning seeds; never ranked")
-UNUSABLE = "trials that failed, collapsed or kept more weights than the row is to keep; none of them is ever chosen"
-NO_CHOICE = "no trial was usable, so the row keeps the study's own values"
 
 
 def tuning_table(
     found: Tuning, frame: Frame, accuracy: str = "last", stat: Stat = "std", chance: float | None = None
 ) -> Table:
     """A row for each row of the study, in blocks by sparsity; nothing in it is ranked."""
-    tracks = found.tune.all_tracks
-    both = len(tracks) == 2
-    names = [f"tuned ({track})" for track in tracks]
-    test = ["default", *names, *[f"{name} − default" for name in names], *(["B − A"] if both else []), "oracle"]
-    columns = [
-        *(Column(heading=each, group="test accuracy (%)") for each in test),
-        *(
-            Column(heading=each, group=f"validation of trials{f', {track}' * both} (%)")
-            for track in tracks
-            for each in ("best", "median", "worst")
-        ),
-        *(
-            Column(heading=each, group=f"trials{f', {track}' * both}")
-            for track in tracks
-            for each in ("number", "unusable", "epochs", "chosen")
-        ),
-    ]
+    names = [f"tuned ({track})" for track in found.tune.all_tracks]
+    columns = ["default", *names, *[f"{name} − default" for name in names], *["B − A"] * (len(names) == 2), "oracle"]
     column = accuracy_column(accuracy)
     return Table(
         name="tuning",
-        title=f"Tuning of {subject(frame)}",
+        title=f"Test accuracy (%) of {subject(frame)}, default and tuned",
         corner="Method",
-        columns=tuple(columns),
+        columns=tuple(Column(heading=each) for each in columns),
         rows=tuple(
             TableRow(label=label, block=heading(sparsity), cells=tuple(_cells(by_track, column, stat, chance)))
             for (sparsity, label), by_track in found.cells.items()
@@ -55,21 +38,21 @@ def tuning_table(
             f"{ACCURACIES[accuracy][0].upper()}{ACCURACIES[accuracy][1:]}, on the seeds of the study, which no trial "
             "has. Differences are means over pairs of runs with the same seed (their number in brackets), ± half the "
             "width of the 95 % Student-t interval.",
-            *_protocol(found),
+            *protocol(found),
             *common_caption(frame, stat),
         ),
         facts={"selection": found.selection["hash"] if found.selection else None, "accuracy": accuracy},
-        roles=Roles(block="sparsity", heading="measure"),
+        roles=Roles(block="sparsity", heading="setting", measure="accuracy (%)"),
     )
 
 
-def _protocol(found: Tuning) -> list[str]:
+def protocol(found: Tuning) -> list[str]:
     """How the values were chosen."""
     tune, selection = found.tune, found.selection
     told = [
         f"Each row gets {tune.budget} trials at each sparsity, the first with the study's own values, on "
         f"{len(tune.seeds)} tuning {'seed' if len(tune.seeds) == 1 else 'seeds'}; the trial with the best mean "
-        "validation accuracy is chosen, of equal ones the cheapest. Epochs are those of the trials' own trainings."
+        "validation accuracy is chosen, of equal ones the cheapest."
     ]
     if "B" in tune.all_tracks and tune.on is not None:
         names = " and ".join(each.name for each in (tune.on.dataset, tune.on.model) if each is not None)
@@ -78,7 +61,8 @@ def _protocol(found: Tuning) -> list[str]:
         return [*told, "Nothing is chosen yet."]
     told.append(f"Frozen before the evaluation as selection {selection['hash']}.")
     if number := len(selection["replaced"]):
-        told.append(f"{number} {'choice' if number == 1 else 'choices'} frozen before were replaced by these.")
+        what = "1 choice frozen before was" if number == 1 else f"{number} choices frozen before were"
+        told.append(f"{what} replaced by these.")
     return told
 
 
@@ -91,10 +75,6 @@ def _cells(by_track: Mapping[str, Tuned], column: str, stat: Stat, chance: float
     if len(found) == 2:
         cells.append(_difference(by_track["B"].chosen, by_track["A"].chosen, column))
     cells.append(_oracle_cell(by_track.get("A")))
-    for each in found:
-        cells += _spread(each)
-    for each in found:
-        cells += _trials(each)
     return cells
 
 
@@ -112,41 +92,6 @@ def _oracle_cell(tuned: Tuned | None) -> Cell:
     if tuned is None or tuned.oracle is None:
         return Cell(text="–")
     return Cell(value=100 * tuned.oracle, notes=(ON_TEST,))
-
-
-def _spread(tuned: Tuned) -> list[Cell]:
-    if not tuned.validation:
-        return [Cell(text="–")] * 3
-    return [_validation_cell(value) for value in (max(tuned.validation), tuned.median, min(tuned.validation))]
-
-
-def _validation_cell(value: float) -> Cell:
-    return Cell(text="failed") if value == FAILED else Cell(value=100 * value)
-
-
-def _trials(tuned: Tuned) -> list[Cell]:
-    """Number of trials, unusable ones, epochs of all of them, and the values that were chosen."""
-    number = Cell(value=float(len(tuned.search.trials)), digits=0)
-    if tuned.choice is None:
-        return [number, Cell(text="–"), Cell(text="–"), Cell(text="not chosen")]
-    where = f"{tuned.search.label} at {heading(tuned.search.sparsity)}"
-    notes = (Note("⊙", UNUSABLE, ""),) * bool(tuned.num_unusable)
-    chosen = () if tuned.choice["is_usable"] else (Note("∅", NO_CHOICE, where),)
-    return [
-        number,
-        Cell(value=float(tuned.num_unusable), digits=0, notes=notes),
-        Cell(value=float(tuned.epochs), digits=0),
-        Cell(text=spelled(tuned), notes=chosen),
-    ]
-
-
-def spelled(tuned: Tuned) -> str:
-    """The chosen values in words: `lr=0.05, weight_decay=0.0003`."""
-    if tuned.choice is None:
-        return ""
-    values = {**tuned.choice["train"], **tuned.choice["options"]}
-    shown = ", ".join(f"{name}={value}" for name, value in values.items())
-    return f"{shown} (trial {tuned.choice['trial']})" if shown else "default (trial 0)"
 
 
 def curve_table(

@@ -10,6 +10,11 @@ from ..studies.run_cost import run_cost
 from ..studies.trials import Search, searches
 
 
+def number_of(number: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 @dataclass(frozen=True)
 class Budget:
     """What the trials of one row cost, over all sparsities and tracks. `epochs` are those of the runs' own trainings.
@@ -53,12 +58,13 @@ def ledger_lines(study: Study) -> Iterator[str]:
     runs, evaluated = sum(each.runs for each in made), sum(row.run is not None for row in study.rows)
     numbers = len(tune.all_tracks) * len([number for number in tune.trials if number > 1])
     yield (
-        f"tuning         {tune.budget} trials of each row, sparsity and track on {len(tune.seeds)} seeds: {runs} runs; "
+        f"tuning         {number_of(tune.budget, 'trial')} of each row, sparsity and track on "
+        f"{number_of(len(tune.seeds), 'seed')}: {number_of(runs, 'run')}; "
         f"then at most {numbers * _num_pruned(study)} runs of chosen values beside {evaluated} of the study's own"
     )
     for each in made:
         epochs = "?" if each.epochs is None else each.epochs
-        searches = f"{each.trials:>7} trials in {each.searches} searches"
+        searches = f"{each.trials:>7} trials in {each.searches} {'search' if each.searches == 1 else 'searches'}"
         yield f"  {each.label:<18} {each.runs:>5} runs {epochs:>7} epochs {searches}"
 
 

@@ -28,8 +28,8 @@ SCHEMA = 1
 
 RULE = (
     "the trial with the best mean accuracy on the validation split, of the epoch that this split picks, over the "
-    "tuning seeds; of equal ones the one with fewer epochs, then the lower number; a trial that failed, collapsed or kept "
-    "too many weights never"
+    "tuning seeds; of equal ones the one with fewer epochs, then the lower number; never a trial that failed, "
+    "collapsed or kept too many weights"
 )
 
 
