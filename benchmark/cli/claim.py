@@ -52,7 +52,7 @@ def claim(
     texts = claims or tuple(opened.file.claims)
     if not texts:
         raise UserError(f"study {opened.name!r} lists no claims; give one: 'A >= B at 90%'")
-    read = [read_claim(text, named_rows(opened.file, selection.open(study).rows)) for text in texts]
+    read = [read_claim(text, named_rows(opened.file, opened.rows)) for text in texts]
     frame = read_results(opened, store).frame
     findings = check_claims(read, frame, accuracy)
     table = claims_table(findings, frame, accuracy)

@@ -149,8 +149,8 @@ def _check_pruned(kind: str, frames: Sequence[Frame]) -> None:
         check_pruned(f"--kind {kind} draws", frames, [known for known in KINDS if known not in OF_PRUNED])
 
 
-def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write STEM.png and STEM.pdf without dates or versions in them. Raises UserError if they cannot be written."""
+def figure_bytes(figure: Figure, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
+    """The figure by format, without dates or versions in it."""
     # matplotlib would write its version and the time: files must differ only where results do.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
     with style():
@@ -158,14 +158,22 @@ def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) ->
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         box = figure.get_tightbbox().padded(0.05)
-    paths = []
+    made = {}
     for format in formats:
         buffer = BytesIO()
         with style():
             figure.savefig(buffer, format=format, metadata=metadata[format], bbox_inches=box)
+        made[format] = buffer.getvalue()
+    return made
+
+
+def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write STEM.png and STEM.pdf. Raises UserError if they cannot be written."""
+    paths = []
+    for format, content in figure_bytes(figure, formats).items():
         path = stem.with_name(f"{stem.name}.{format}")
         try:
-            write_atomically(path, buffer.getvalue())
+            write_atomically(path, content)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
         paths.append(path)

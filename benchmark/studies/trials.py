@@ -93,9 +93,10 @@ def named_rows(file: StudyFile, rows: Sequence[Row]) -> list[Row]:
     tune = file.tune
     if tune is None:
         return list(rows)
-    pruned = [row for row in rows if row.run is not None and row.method != DENSE]
+    own = [row for row in rows if not row.is_tuned]
+    pruned = [row for row in own if row.run is not None and row.method != DENSE]
     tuned = [replace(row, label=tuned_label(row.label, track, tune)) for track in tune.all_tracks for row in pruned]
-    return [*rows, *tuned]
+    return [*own, *tuned]
 
 
 def space_of(tune: TuneFile, row: Row) -> dict[str, Space]:

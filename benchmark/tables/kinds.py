@@ -75,6 +75,11 @@ OF_PAIRS: dict[str, Callable[[Study], bool]] = {
     "regime-choices": lambda study: study.file.three_regime is not None,
 }
 """Tables of what is measured between retrainings, and which studies have them."""
+TUNED = (
+    "Rows named '(tuned ...)' have values that were chosen on validation accuracy, on other seeds and before these "
+    "runs began: see the tables 'tuning' and 'trials'."
+)
+"""Below all other tables of a study that tunes."""
 OF_SOME = {**OF_TUNED, **OF_PAIRS}
 """Tables that only some studies have."""
 OF_PRUNED = ("rank", "paired", *OF_SOME)
@@ -133,7 +138,9 @@ def make_table(
     if against is not None:
         return replace(_against(kind, found, choices, against), study=study.name)
     _check_pruned(kind, [found.frame])
-    return replace(KINDS[kind](found, choices), study=study.name)
+    made = KINDS[kind](found, choices)
+    tuned = (TUNED,) if study.file.tune is not None and kind not in OF_TUNED else ()
+    return replace(made, study=study.name, caption=(*made.caption, *tuned))
 
 
 def _against(kind: str, found: StudyResults, choices: Choices, against: str) -> Table:
