@@ -79,6 +79,9 @@ def test_from_trials_to_tables(place: Path) -> None:
     page = run("report", "study.yaml", "-o", "-").stdout
     assert selection["hash"] in page
     assert "Default and tuned" in page
+    assert '<img class="figure" alt="Validation accuracy of all trials' in page
+    accuracy = next(each for each in json.loads(run("table", "study.yaml", "--json").stdout)["tables"])
+    assert any("chosen on validation accuracy" in sentence for sentence in accuracy["caption"])
 
 
 def test_nothing_is_evaluated_while_a_trial_is_left(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
