@@ -36,7 +36,7 @@ class CountsMacs(Protocol):
     def macs(self, input_shape: torch.Size) -> dict[str, int]: ...
 
 
-def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+def count_macs(model: nn.Module, input_shape: tuple[int, ...], *, example: Tensor | None = None) -> dict[str, int]:
     """Dense multiply-adds for one example, by site name (`find_sites`), in the order of the sites.
 
     One forward pass on zeros in eval mode, on the model's own device: a network built under
@@ -46,6 +46,7 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
 
     Args:
         input_shape: of one example, without the batch.
+        example: (1, *input_shape) in place of the zeros, for a network that takes other numbers, such as tokens.
 
     Raises:
         UserError: a layer that the forward pass does not call (its multiply-adds are unknown, not zero), or a
@@ -63,7 +64,7 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
     layers = [module for module in model.modules() if prunable_names(module)]
     _check_countable(layers)
     with _evaluating(model), _hooked(layers, add), _random_state_kept(model), _module_by_module(), torch.no_grad():
-        _forward(model, input_shape)
+        _forward(model, _zeros(model, input_shape) if example is None else example)
     unused = [site.name for site in sites if site.name not in macs]
     if unused:
         raise UserError(f"cannot count multiply-adds: the forward pass never called the layer of {unused[0]!r}")
@@ -102,10 +103,13 @@ def _module_macs(
     return {(module, name): count for name, count in counts.items()}
 
 
-def _forward(model: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """One forward pass on zeros; buffers are copies, for modules that write to theirs even in eval mode."""
+def _zeros(model: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
     weight = _first_weight(model)
-    example = torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
+    return torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
+
+
+def _forward(model: nn.Module, example: Tensor) -> None:
+    """One forward pass; buffers are copies, for modules that write to theirs even in eval mode."""
     # torch's handling of ties would leave the copies behind in a module that is registered twice.
     functional_call(model, _buffer_copies(model), (example,), tie_weights=False)
 
