@@ -72,7 +72,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 def add_plugins(paths: Sequence[str]) -> None:
     """Register methods of these files; say once in a command which old import paths they and installed ones use."""
-    from ...methods.registry import add_plugin
+    from ..runs.plugins import add_plugin
 
     for path in paths:
         add_plugin(path)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...methods.registry import add_plugin
+from ..runs.plugins import add_plugin
 from ..api.errors import UserError, unknown
 from ..runs.run import Run
 from .claims import read_claim
@@ -151,7 +151,7 @@ def _check_claims(file: StudyFile, source: Source, rows: Sequence[Row]) -> None:
 
 
 def _add_plugins(file: StudyFile, source: Source) -> None:
-    """Register the methods of the study's plug-in files."""
+    """Register what the study's plug-in files offer."""
     for index, path in enumerate(file.plugins):
         try:
             add_plugin(path)
@@ -161,12 +161,12 @@ def _add_plugins(file: StudyFile, source: Source) -> None:
 
 def _check_names(file: StudyFile, source: Source) -> None:
     """Check the names of data set and model and their options, without torch."""
-    from ...datasets.registry import all_names, check_option, create
-    from ..models.registry import model_names
+    from ...datasets.registry import all_names, check_option, create, unknown_dataset
+    from ..models.registry import model_names, unknown_model
     from .model_options import check_model_option
 
     if file.dataset.name not in all_names():
-        raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, all_names())}")
+        raise UserError(f"{source.place(['dataset'])}: {unknown_dataset(file.dataset.name)}")
     for option, value in file.dataset.options.items():
         try:
             check_option(file.dataset.name, option, value)
@@ -177,7 +177,7 @@ def _check_names(file: StudyFile, source: Source) -> None:
     except (UserError, TypeError) as error:
         raise UserError(f"{source.place(['dataset', 'options'])}: {error}") from error
     if file.model.name not in model_names():
-        raise UserError(f"{source.place(['model'])}: {unknown('model', file.model.name, model_names())}")
+        raise UserError(f"{source.place(['model'])}: {unknown_model(file.model.name)}")
     given: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("model", "options"), file.model.options)]
     given += [(("runs", index, "model_options"), entry.model_options) for index, entry in enumerate(file.runs)]
     for key, options in given:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ...datasets.parts.decode_workers import RUNS_AT_ONCE
-from ...methods.registry import plugin_sources
+from ..runs.plugins import plugin_sources
 from ..api.pruner import Pruner
 from ..models.count_macs import sparse_macs
 from ..models.outside import Sizes

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from .benchmark.library.run import run as run
     from .benchmark.library.wrap import Wrapped as Wrapped
     from .benchmark.library.wrap import wrap as wrap
+    from .benchmark.runs.plugins import add_plugin as add_plugin
 
 _HOMES = {
     "Loaded": "benchmark.library.load_pruned",
     "UserError": "benchmark.api.errors",
     "Wrapped": "benchmark.library.wrap",
     "__version__": "benchmark",
+    "add_plugin": "benchmark.runs.plugins",
     "load_pruned": "benchmark.library.load_pruned",
     "load_results": "benchmark.library.load_results",
     "prune": "benchmark.library.prune",
@@ -37,6 +39,7 @@ __all__ = [
     "UserError",
     "Wrapped",
     "__version__",
+    "add_plugin",
     "load_pruned",
     "load_results",
     "prune",
