@@ -36,9 +36,7 @@ class Loaded(NamedTuple):
     result: dict[str, Any]
 
 
-def load_pruned(
-    run: str | Path, *, results: str | Path = "results", device: str | torch.device = "cpu"
-) -> Loaded:
+def load_pruned(run: str | Path, *, results: str | Path = "results", device: str | torch.device = "cpu") -> Loaded:
     """The network of a stored run, as its training left it.
 
         model, masks, result = prunebench.load_pruned("3f2a90c1d2e4")

@@ -101,7 +101,9 @@ def _check_owner(optimizer: torch.optim.Optimizer, context: Context) -> None:
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UserError(f"optimizer is a {type(optimizer).__name__}; it must be a torch.optim.Optimizer")
     held = _held(optimizer)
-    missing = [site.name for site in context.sites if isinstance(site.weight, nn.Parameter) and id(site.weight) not in held]
+    missing = [
+        site.name for site in context.sites if isinstance(site.weight, nn.Parameter) and id(site.weight) not in held
+    ]
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(

@@ -236,7 +236,9 @@ def _function(source: Path, name: str) -> ast.FunctionDef | None:
 
 def option_meanings(name: str) -> dict[str, str]:
     """What the options of a network mean: of a plug-in its function says it, in a section `Options` or `Args`."""
-    return OPTION_MEANINGS if name in MODELS else {**OPTION_MEANINGS, **meanings(ast.get_docstring(builder_source(name)))}
+    return (
+        OPTION_MEANINGS if name in MODELS else {**OPTION_MEANINGS, **meanings(ast.get_docstring(builder_source(name)))}
+    )
 
 
 def source_file(name: str) -> Path:

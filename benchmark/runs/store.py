@@ -95,5 +95,7 @@ class Store:
         found = [folder for folder in self.find(beginning) if study in ("", folder.study)]
         if len(found) != 1:
             names = ", ".join(f"{folder.study}/{folder.path.name}" for folder in found[:5])
-            raise UserError(f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {self.root}")
+            raise UserError(
+                f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {self.root}"
+            )
         return found[0]

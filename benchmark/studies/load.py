@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..runs.plugins import add_plugin
 from ..api.errors import UserError, unknown
+from ..runs.plugins import add_plugin
 from ..runs.run import Run
 from .claims import read_claim
 from .expand import Part, expand

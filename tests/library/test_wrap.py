@@ -22,7 +22,11 @@ REFUSED = {
     "small_dense": "method 'small_dense' trains another network than the one it is given; "
     "run it in a study: prunebench.run",
 }
-OPTIONS = {"global_mp_columns": {"apply": "epoch"}, "str": {"initial_threshold_logit": -4.0}, "ac_dc": {"begin": 0.0, "sparse_phase": 0.2, "dense_phase": 0.2}}
+OPTIONS = {
+    "global_mp_columns": {"apply": "epoch"},
+    "str": {"initial_threshold_logit": -4.0},
+    "ac_dc": {"begin": 0.0, "sparse_phase": 0.2, "dense_phase": 0.2},
+}
 """Where defaults would have no effect in a dozen steps."""
 
 
