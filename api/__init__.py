@@ -1,6 +1,6 @@
-"""What methods, networks and data sets of your own import: `from prunebench.api import MaskPruner`. Only names, no code.
+"""What code of your own imports: `from prunebench.api import MaskPruner`. Only names, no code.
 
-Where these are defined may change; their place here does not.
+Such code is methods, networks and data sets. Where these names are defined may change; their place here does not.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def _check_facts(subject: Subject) -> str:
     info, data = subject.info, subject.data
     assert info.name == subject.name, f"describe() calls it {info.name!r}; its registered name is {subject.name!r}"
     assert info.title, "it has no title"
-    assert info.input_shape and min(info.input_shape) > 0, f"input_shape is {info.input_shape}"
+    assert min(info.input_shape, default=0) > 0, f"input_shape is {info.input_shape}"
     assert info.num_classes >= 2, f"num_classes is {info.num_classes}"
     assert data.input_shape == info.input_shape, f"loaded inputs are {data.input_shape}, described {info.input_shape}"
     assert data.num_classes == info.num_classes, f"loaded: {data.num_classes} classes, described: {info.num_classes}"
@@ -107,7 +107,7 @@ def _check_labels(subject: Subject) -> str:
     classes = subject.info.num_classes
     for name, split in subject.splits.items():
         least, most = (int(value) for value in split.targets.aminmax())
-        assert least >= 0 and most < classes, f"{name} labels go from {least} to {most}, not within 0..{classes - 1}"
+        assert 0 <= least <= most < classes, f"{name} labels go from {least} to {most}, not within 0..{classes - 1}"
     counts = subject.data.train.targets.bincount(minlength=classes)
     assert counts.min() > 0, f"class {int(counts.argmin())} has no training sample"
     return f"{classes} classes, {counts.min()} to {counts.max()} training samples each"

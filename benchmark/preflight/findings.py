@@ -26,7 +26,7 @@ class Skipped(Exception):
 
 
 def run_checks(checks: Mapping[str, Callable[[Subject], str]], subject: Subject, source: Path) -> list[Finding]:
-    """Each check returns what it counted, or raises: AssertionError with the reason, Skipped, or the code's own error."""
+    """A check returns what it counted, or raises: AssertionError with the reason, Skipped, or the code's own error."""
     return [_run(name, check, subject, source) for name, check in checks.items()]
 
 

@@ -2,9 +2,9 @@
 
 The code of a method is the file of its class and what this imports from `methods/` and `benchmark/api/`; for a
 plug-in also the files beside it. The code of a control includes that of the methods it borrows from. The code of a
-network is its file and what this imports from `benchmark/models/`; of a network or data set that is not the suite's,
-also what it imports from `datasets/parts/`, of its own package or beside it. Not included: the training code, the suite's
-own data sets, torch and other libraries; results record the versions of libraries.
+network is its file and what this imports from `benchmark/models/`; of a plug-in also the files beside it, and of a
+data set of a plug-in what it imports from `datasets/parts/`. Not included: the training code, the suite's own data
+sets, torch and other libraries; results record the versions of libraries.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PLUMBING = frozenset(("registry", "listing", "checks", "errors", "__init__"))
 """Files and folders that find, list or check methods and networks; they compute nothing of a run."""
 
 Code = dict[str, Any]
-"""`scheme`, digests of `method`, `network`, `weights` (a file's SHA-256) and of a `dataset` that is not the suite's, and
+"""`scheme`, digests of `method`, `network`, `weights` (a file's SHA-256) and of the `dataset` of a plug-in, and
 versions of `packages` that offer methods."""
 
 
@@ -117,9 +117,9 @@ def _of_code(source: Path, module: str | None, folders: tuple[str, ...]) -> Reso
 
 
 def differences(stored: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tuple[str, ...]:
-    """Which parts differ: `method`, `network`, `weights`, `dataset`; none if the stored code is unknown or of another scheme.
+    """Which parts differ: `method`, `network`, `weights`, `dataset`; none if the stored code is not known.
 
-    `changed`: the code changed while the run was computed.
+    It is not if it is of another scheme. `changed`: the code changed while the run was computed.
     """
     if not stored or stored.get("scheme") != now["scheme"]:
         return ()

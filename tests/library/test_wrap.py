@@ -142,14 +142,14 @@ def sgd(model: nn.Module) -> torch.optim.Optimizer:
 def test_errors_say_what_to_do() -> None:
     model, data = small(), samples(ToyTask())
     cases = [
-        ({"optimizer": sgd(small())}, "the optimiser does not hold 1.weight: build it from the parameters of the network "
-         "that is wrapped; what is not to be trained or pruned gets requires_grad_(False)"),
+        ({"optimizer": sgd(small())}, "the optimiser does not hold 1.weight: build it from the parameters of the "
+         "network that is wrapped; what is not to be trained or pruned gets requires_grad_(False)"),
         ({"optimizer": model}, "optimizer is a Sequential; it must be a torch.optim.Optimizer"),
         ({"steps": 0}, "steps is 0; it must be an integer >= 1"),
-        ({"steps": 10, "steps_per_epoch": 3}, "steps is 10; it must be a multiple of the 3 steps of an epoch: give whole "
-         "epochs, or another steps_per_epoch"),
-        ({"method": "snip", "data": None}, "the method needs training samples for its scores: give data=, a DataLoader of "
-         "training samples without augmentation"),
+        ({"steps": 10, "steps_per_epoch": 3}, "steps is 10; it must be a multiple of the 3 steps of an epoch: give "
+         "whole epochs, or another steps_per_epoch"),
+        ({"method": "snip", "data": None}, "the method needs training samples for its scores: give data=, a DataLoader "
+         "of training samples without augmentation"),
         ({"clip_norm": -1}, "clip_norm is -1; it must be a number >= 0"),
         ({"start": "init"}, "start is an option of studies: here the network is taken with the weights that it has"),
         ({"data": (data[0][:, :2], data[1])}, "network, loss and data do not fit together: a batch has inputs "
