@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,24 +74,32 @@ def run(
     """
     given = dict(locals())
     command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", *_arguments(given)]
-    lines: list[str] = []
-    # The command handles Ctrl-C, which reaches it as well: it stops its workers with checkpoints.
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=_environment()) as process:
-        assert process.stderr is not None
-        try:
-            for line in process.stderr:
-                lines.append(line.rstrip("\n"))
-                if not quiet:
-                    print(lines[-1], file=sys.stderr, flush=True)
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+    code, last = _execute(command, quiet)
     if code == INTERRUPTED or code < 0:
         raise KeyboardInterrupt("the command was stopped")
     if code in ERRORS:
-        raise ERRORS[code](lines[-1].removeprefix("prunebench: "))
+        raise ERRORS[code](last.removeprefix("prunebench: "))
     return load_results(study, results=results, data_root=data_root, set=set, only=only, plugins=plugins)
+
+
+def _execute(command: Sequence[str], quiet: bool) -> tuple[int, str]:
+    """The exit code and the last line on stderr, whose lines are printed as they come."""
+    last = ""
+    # A session of its own: Ctrl-C then reaches it once, from here, and it stops its workers with checkpoints.
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, errors="replace", env=_environment(), start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                last = line.rstrip("\n")
+                if not quiet:
+                    print(last, file=sys.stderr, flush=True)
+            return process.wait(), last
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
 
 
 def _environment() -> dict[str, str]:
