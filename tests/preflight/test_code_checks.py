@@ -54,18 +54,21 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: str) -> 
 
 
 BROKEN_NETWORKS = {
-    "shape": ({"EXTRA": "[:, :3]"}, "a batch gives finite logits", "logits of 4 inputs and 10 classes have the shape (4, 3)"),
+    "shape": ({"EXTRA": "[:, :3]"}, "a batch gives finite logits", "4 inputs and 10 classes have the shape (4, 3)"),
     "type": ({"EXTRA": ".double()"}, "a batch gives finite logits", "logits are torch.float64, not float32"),
     "nan": ({"EXTRA": " / 0"}, "a batch gives finite logits", "logits of a new network are not finite"),
-    "unused": ({"INIT": "self.more = nn.Linear(2, 2)"}, "finite gradients reach every parameter", "no gradient reaches more.weight"),
-    "uncounted": ({"INIT": "self.more = nn.Linear(2, 2)"}, "multiply-adds are counted", "never called the layer of 'more.weight'"),
+    "unused": ({"INIT": "self.more = nn.Linear(2, 2)"}, "finite gradients reach every parameter",
+               "no gradient reaches more.weight"),
+    "uncounted": ({"INIT": "self.more = nn.Linear(2, 2)"}, "multiply-adds are counted",
+                  "never called the layer of 'more.weight'"),
     "detached": ({"EXTRA": ".detach()"}, "finite gradients reach every parameter", "does not require grad"),
     "seeded": ({"SETUP": "torch.manual_seed(0)"}, "same seed, same network", "another seed gives the same"),
     "random": ({"SETUP": "torch.seed()"}, "same seed, same network", "differs between two networks of one seed"),
-    "state": ({"INIT": "self.shift = torch.rand(1)", "EXTRA": " + self.shift"}, "a state dict holds all state", "the outputs differ"),
+    "state": ({"INIT": "self.shift = torch.rand(1)", "EXTRA": " + self.shift"}, "a state dict holds all state",
+              "the outputs differ"),
     "noise": ({"EXTRA": " + torch.rand(1)"}, "eval mode changes nothing", "two forward passes in eval mode differ"),
     "batch": ({"EXTRA": " + inputs.mean()"}, "eval mode changes nothing", "an output depends on the other samples"),
-    "inputs": ({"EXTRA": " + inputs.add_(1).sum() * 0"}, "eval mode changes nothing", "the forward pass changes its inputs"),
+    "inputs": ({"EXTRA": " + inputs.add_(1).sum() * 0"}, "eval mode changes nothing", "pass changes its inputs"),
     "counter": ({"INIT": "self.register_buffer('calls', torch.zeros(()))", "EXTRA": " + 0 * self.calls.add_(1)"},
                 "eval mode changes nothing", "a forward pass in eval mode changes calls"),
 }  # fmt: skip
@@ -117,12 +120,12 @@ BROKEN_DATASETS = {
     "name": (('name="$name"', 'name="other"'), "what is described is what is loaded", "describe() calls it 'other'"),
     "classes": ((OVERRIDE, LOADED.replace("BODY", "num_classes=9") + OVERRIDE), "what is described is what is loaded",
                 "loaded: 9 classes, described: 4"),
-    "nan": (("mean=(0.5,)", "mean=(float('nan'),)"), "samples have the shape and type", "training inputs are not finite"),
+    "nan": (("mean=(0.5,)", "mean=(float('nan'),)"), "samples have the shape and type", "inputs are not finite"),
     "leak": ((OVERRIDE, LOADED.replace("BODY", "test=data.train") + OVERRIDE), "splits are disjoint",
              "720 of 720 test samples are training samples too"),
     "held out": ((OVERRIDE, LOADED.replace("BODY", "validation=data.train if validation else data.validation")
                   + OVERRIDE), "splits are disjoint", "validation samples are training samples too"),
-    "clock": (("default_rng(0)", "default_rng()"), "loaded again, the data are the same", "the fingerprint is another one"),
+    "clock": (("default_rng(0)", "default_rng()"), "loaded again, the data are the same", "fingerprint is another"),
     "fingerprint": ((OVERRIDE, LOADED.replace("BODY", "fingerprint='x'") + OVERRIDE),
                     "loaded again, the data are the same", "does not depend on the split for validation"),
 }  # fmt: skip

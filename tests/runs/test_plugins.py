@@ -80,10 +80,10 @@ def test_a_file_may_hold_all_three(tmp_path: Path) -> None:
         ("MODELS = {'net_a': 'build'}\ndef build(*, num_classes): ...", "must take keywords only"),
         ("MODELS = {'net_a': 'build'}\ndef build(*, num_classes, input_shape, width=3): ...", "option 'width' needs a "
          "type and a default"),
-        ("MODELS = {'net_a': 'build'}\ndef build(*, num_classes, input_shape, width: int): ...", "option 'width' needs"),
+        ("MODELS = {'net_a': 'build'}\ndef build(*, num_classes, input_shape, width: int): ...", "'width' needs"),
         ("MODELS = {'resnet-20': 'build'}\ndef build(*, num_classes, input_shape): ...", "model 'resnet-20' exists "
          "already, in "),
-        ("MODELS = {'snip': 'build'}\ndef build(*, num_classes, input_shape): ...", "method 'snip' exists already, in "),
+        ("MODELS = {'snip': 'build'}\ndef build(*, num_classes, input_shape): ...", "method 'snip' exists already"),
         ("DATASETS = {'data_a': 'Data'}", "data set 'data_a': there is no class 'Data'"),
         ("DATASETS = {'digits': 'Data'}\nclass Data: ...", "data set 'digits' exists already, in "),
         ("MODELS = {'a_b': 'c'}\nDATASETS = {'a_b': 'C'}", "'a_b' stands in two tables"),
@@ -106,7 +106,7 @@ def test_errors_of_code_that_runs_name_it(tmp_path: Path) -> None:
     add_plugin(tmp_path / "late.py")
     with pytest.raises(UserError, match=r"^model 'late_net': too small$"):
         models.create_model("late_net", num_classes=2, input_shape=(1, 8, 8))
-    with pytest.raises(UserError, match="data set 'late_data': .* must be a dataclass, whose fields are its options"):
+    with pytest.raises(UserError, match=r"data set 'late_data': .* must be a dataclass, whose fields are its options"):
         datasets.describe("late_data")
     (tmp_path / "broken.py").write_text(
         "MODELS = {'broken_net': 'net'}\nimport no_such\ndef net(*, num_classes, input_shape): ...\n", encoding="utf-8"
