@@ -54,7 +54,8 @@ def parametrised(model: nn.Module) -> set[tuple[str, str]]:
 @contextmanager
 def restored_on_error(model: nn.Module) -> Iterator[None]:
     """If the block raises an error, the network has no new parametrisation, and all values and flags of before."""
-    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    # not a state dict, which may hold other things than tensors, and leaves buffers out
+    before = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
     trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     made_before = parametrised(model)
     try:
@@ -63,7 +64,8 @@ def restored_on_error(model: nn.Module) -> Iterator[None]:
         for path, name in parametrised(model) - made_before:
             parametrize.remove_parametrizations(model.get_submodule(path), name, leave_parametrized=False)
         with torch.no_grad():
-            model.load_state_dict(before)
+            for tensor, value in before:
+                tensor.copy_(value)
         for parameter, flag in trained:
             parameter.requires_grad_(flag)
         raise
