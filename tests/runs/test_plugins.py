@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,10 +32,9 @@ runs:
 
 
 @pytest.fixture(autouse=True)
-def _only_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _only_here(monkeypatch: pytest.MonkeyPatch) -> None:
     for registry in (methods, models, datasets):
         monkeypatch.setattr(registry, "_plugins", {})
-    return
 
 
 @pytest.fixture
