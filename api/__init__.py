@@ -1,6 +1,6 @@
-"""What methods and data sets of your own import: `from prunebench.api import MaskPruner`. Only names, no code.
+"""What code of your own imports: `from prunebench.api import MaskPruner`. Only names, no code.
 
-Where these are defined may change; their place here does not.
+Such code is methods, networks and data sets. Where these names are defined may change; their place here does not.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from ..benchmark.api.errors import DataDamaged, DataMissing, UserError, unknown
 from ..benchmark.api.masks import Masks, check_finite, keep_largest, keep_largest_of, num_kept
 from ..benchmark.api.pruner import Batch, Context, Pruner, ScoringData
 from ..benchmark.api.sites import PRUNABLE_LAYERS, WEIGHTED_LAYERS, Site, find_sites, prunable_names
+from ..datasets.parts.in_memory import Arrays, ResidentDataSet
+from ..datasets.parts.info import Augmentation, DataSetInfo, Normalisation, Report
 from ..methods.bases.borrowed_mask import BorrowedMask
 from ..methods.bases.dynamic import DynamicPruner
 from ..methods.bases.fixed_mask import FixedMask
@@ -22,17 +24,23 @@ from ..methods.parts.straight_through import parametrise
 __all__ = [
     "PRUNABLE_LAYERS",
     "WEIGHTED_LAYERS",
+    "Arrays",
+    "Augmentation",
     "Batch",
     "BorrowedMask",
     "Context",
     "Data",
     "DataDamaged",
     "DataMissing",
+    "DataSetInfo",
     "DynamicPruner",
     "FixedMask",
     "MaskPruner",
     "Masks",
+    "Normalisation",
     "Pruner",
+    "Report",
+    "ResidentDataSet",
     "ScorePruner",
     "ScoringData",
     "Site",

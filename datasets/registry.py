@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 from collections.abc import Mapping
-from dataclasses import fields
-from importlib import import_module
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..benchmark.api.errors import UserError, unknown
 from ..benchmark.api.options import WrongOption, _field_types, checked
+from ..benchmark.api.plugin_files import Offer, check_free, installed, parse_source
 from .parts.info import DataSet, DataSetInfo, Report
 from .parts.roots import data_root
 
@@ -32,18 +34,56 @@ OWN = {
 }
 """The user's own data sets: nothing is known of them before a study gives their options."""
 
+ENTRY_POINT_GROUP = "prunebench.datasets"
+
 NO_EFFECT = ("title",)
 """Options that only name the data in tables: no part of a run."""
 
 
+_plugins: dict[str, Offer] = {}
+
+
+def add_datasets(path: str | Path, source: Path, table: Mapping[str, str]) -> None:
+    """Register the data sets of a plug-in file: names and classes. Raises UserError for a name that is taken."""
+    classes = {node.name for node in parse_source(source).body if isinstance(node, ast.ClassDef)}
+    for name, class_name in table.items():
+        check_free(path, "data set", name, _offers().get(name), source)
+        if class_name not in classes:
+            raise UserError(f"{source}: data set {name!r}: there is no class {class_name!r}")
+    _plugins.update({name: Offer(source, None, class_name) for name, class_name in table.items()})
+
+
+@functools.cache
+def _entry_points() -> dict[str, Offer]:
+    return installed(ENTRY_POINT_GROUP, "data set", {**DATASETS, **OWN})
+
+
+@functools.cache
+def _built_in() -> dict[str, Offer]:
+    folder, found = Path(__file__).resolve().parent, dict[str, Offer]()
+    for name, value in {**DATASETS, **OWN}.items():
+        module, _, attribute = value.partition(":")
+        found[name] = Offer(folder / f"{module}.py", f"{__package__}.{module}", attribute)
+    return found
+
+
+def _offers() -> dict[str, Offer]:
+    return {**_entry_points(), **_plugins, **_built_in()}
+
+
+def plugin_files() -> set[Path]:
+    """The plug-in files that data sets are from."""
+    return {offer.source for offer in _plugins.values()}
+
+
 def dataset_names() -> list[str]:
-    """All names of published and made-up data, sorted."""
-    return sorted(DATASETS)
+    """All names of published and made-up data and of plug-ins, sorted: those that are known without options."""
+    return sorted(name for name in _offers() if not is_own(name))
 
 
 def all_names() -> list[str]:
     """The same with the kinds of the user's own data."""
-    return sorted({**DATASETS, **OWN})
+    return sorted(_offers())
 
 
 def is_own(name: str) -> bool:
@@ -51,12 +91,31 @@ def is_own(name: str) -> bool:
     return name in OWN
 
 
+def is_of_suite(name: str) -> bool:
+    """Whether the suite has the data set itself; code of others is recorded with results."""
+    return name in _built_in()
+
+
+def origin(name: str) -> Offer:
+    """Where the class of a data set is. Raises UserError for an unknown name."""
+    known = _offers()
+    if name not in known:
+        raise unknown_dataset(name)
+    return known[name]
+
+
+def unknown_dataset(name: str) -> UserError:
+    """A name that no table, entry point or plug-in has."""
+    return unknown("data set", name, _offers(), "one of your own needs --plugin FILE, or plugins: in its study")
+
+
 def determining(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are part of a run's id: of the user's own data, those that differ from their defaults."""
-    if not is_own(name):
+    """The options that are part of a run's id: of data that are not the suite's, those that differ from defaults."""
+    if name in DATASETS:
         return dict(options)
     defaults = {field.name: field.default for field in fields(dataset_class(name))}
-    return {key: value for key, value in options.items() if key not in NO_EFFECT and value != defaults.get(key)}
+    given = {key: value for key, value in options.items() if value != defaults.get(key)}
+    return {key: value for key, value in given.items() if not (is_own(name) and key in NO_EFFECT)}
 
 
 def shown_name(name: str, options: Mapping[str, Any]) -> str:
@@ -66,16 +125,16 @@ def shown_name(name: str, options: Mapping[str, Any]) -> str:
 
 def dataset_title(shown: str) -> str:
     """The title for a name of `shown_name`: `CIFAR-10`. Made-up data and the user's own keep what they are called."""
-    return dataset_class(shown)().describe().title if shown in DATASETS and shown != "synthetic" else shown
+    has_title = shown in DATASETS or shown in _plugins or shown in _entry_points()
+    return dataset_class(shown)().describe().title if has_title and shown != "synthetic" else shown
 
 
 def dataset_class(name: str) -> Any:
     """The class whose fields are the options of a data set. Raises UserError for an unknown name."""
-    known = {**DATASETS, **OWN}
-    if name not in known:
-        raise unknown("data set", name, known)
-    module, _, attribute = known[name].partition(":")
-    return getattr(import_module(f".{module}", __package__), attribute)
+    found = origin(name).load()
+    if not is_dataclass(found):
+        raise UserError(f"data set {name!r}: {found!r} must be a dataclass, whose fields are its options")
+    return found
 
 
 def create(name: str, **options: object) -> DataSet:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib
-import importlib.metadata
-import importlib.util
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..benchmark.api.errors import UserError, raised_at, unknown
+from ..benchmark.api.errors import UserError, unknown
 from ..benchmark.api.options import WrongOption, checked
+from ..benchmark.api.plugin_files import Offer, check_free, installed, no_table, plugin_source, plugin_table
 from . import METHODS
 from .listing import old_imports
 from .listing.agreement import check_agreement
 from .listing.annotations import type_of
-from .listing.describe import MethodInfo, describe_class, parse_source
+from .listing.describe import MethodInfo, describe_class
 from .listing.old_paths import install
 
 if TYPE_CHECKING:
@@ -28,22 +23,7 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "prunebench.methods"
 
 
-@dataclass(frozen=True)
-class _Target:
-    """Where a method's class is: an importable module, or a plug-in file (then `module` is None).
-
-    `package`: name and version of the installed package that offers it.
-    """
-
-    source: Path
-    module: str | None
-    class_name: str
-    package: tuple[str, str] | None = None
-
-
-_plugins: dict[str, _Target] = {}
-_loaded: dict[Path, str] = {}
-"""SHA-256 of what was in a plug-in's file when its code was loaded."""
+_plugins: dict[str, Offer] = {}
 
 
 def add_plugin(path: str | Path) -> list[str]:
@@ -52,21 +32,19 @@ def add_plugin(path: str | Path) -> list[str]:
     The file holds a table `METHODS = {"name": "ClassName"}`, like this folder's. Its code runs only when one of its
     methods is used. Raises UserError where the file or its table cannot be read, or a name is taken.
     """
-    source = Path(path).resolve()
-    if not source.is_file():
-        raise UserError(f"plug-in {path}: no such file")
-    table = _plugin_table(source)
+    source = plugin_source(path)
+    table = plugin_table(source, "METHODS")
+    if table is None:
+        raise no_table(source)
     for name, class_name in table.items():
-        known = _targets().get(name)
-        if known is not None and known.source != source:
-            raise UserError(f"plug-in {path}: method {name!r} exists already, in {known.source}")
+        check_free(path, "method", name, _targets().get(name), source)
         info = describe_class(name, source, None, class_name)
-        _refuse_taken_label(info, {**_targets(), **{each: _Target(source, None, table[each]) for each in table}})
-    _plugins.update({name: _Target(source, None, class_name) for name, class_name in table.items()})
+        _refuse_taken_label(info, {**_targets(), **{each: Offer(source, None, table[each]) for each in table}})
+    _plugins.update({name: Offer(source, None, class_name) for name, class_name in table.items()})
     return list(table)
 
 
-def _refuse_taken_label(info: MethodInfo, targets: Mapping[str, _Target]) -> None:
+def _refuse_taken_label(info: MethodInfo, targets: Mapping[str, Offer]) -> None:
     """Rows of tables are labels: two methods with one label would be averaged."""
     for name, target in targets.items():
         if name != info.name and _described(name, target).label == info.label:
@@ -75,45 +53,21 @@ def _refuse_taken_label(info: MethodInfo, targets: Mapping[str, _Target]) -> Non
             )
 
 
-def _plugin_table(source: Path) -> dict[str, str]:
-    import ast
-
-    for statement in parse_source(source).body:
-        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
-        if isinstance(target, ast.Name) and target.id == "METHODS":
-            try:
-                table = ast.literal_eval(statement.value)  # pyright: ignore[reportAttributeAccessIssue]
-            except (ValueError, TypeError):
-                table = None
-            if isinstance(table, dict) and table and all(isinstance(x, str) for pair in table.items() for x in pair):
-                return table
-    raise UserError(f'plug-in {source}: needs a literal table such as METHODS = {{"my_method": "MyMethod"}}')
+@functools.cache
+def _entry_points() -> dict[str, Offer]:
+    return installed(ENTRY_POINT_GROUP, "method", METHODS)
 
 
 @functools.cache
-def _entry_points() -> dict[str, _Target]:
-    found: dict[str, _Target] = {}
-    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        spec = importlib.util.find_spec(point.module)
-        if spec is None or spec.origin is None:
-            raise UserError(f"entry point {point.name!r}: module {point.module!r} is not installed")
-        if point.name in METHODS:
-            raise UserError(f"entry point {point.name!r} of {spec.origin} has the name of a method of the suite")
-        package = (point.dist.name, point.dist.version) if point.dist else None
-        found[point.name] = _Target(Path(spec.origin), point.module, point.attr, package)
-    return found
-
-
-@functools.cache
-def _built_in() -> dict[str, _Target]:
-    folder, found = Path(__file__).parent, dict[str, _Target]()
+def _built_in() -> dict[str, Offer]:
+    folder, found = Path(__file__).parent, dict[str, Offer]()
     for name, value in METHODS.items():
         file, class_name = value.split(":")
-        found[name] = _Target(folder / f"{file}.py", f"{__package__}.{file}", class_name)
+        found[name] = Offer(folder / f"{file}.py", f"{__package__}.{file}", class_name)
     return found
 
 
-def _targets() -> dict[str, _Target]:
+def _targets() -> dict[str, Offer]:
     return {**_entry_points(), **_plugins, **_built_in()}
 
 
@@ -137,8 +91,8 @@ def describe(name: str) -> MethodInfo:
     return info
 
 
-def _described(name: str, target: _Target) -> MethodInfo:
-    return describe_class(name, target.source, target.module, target.class_name)
+def _described(name: str, target: Offer) -> MethodInfo:
+    return describe_class(name, target.source, target.module, target.attribute)
 
 
 def origin(name: str) -> tuple[Path, str | None, tuple[str, str] | None]:
@@ -203,31 +157,9 @@ def method_class(name: str) -> type[Pruner]:
         raise unknown_method(name)
     target = targets[name]
     install()
-    module = importlib.import_module(target.module) if target.module else _load_file(target.source)
-    found = getattr(module, target.class_name)
+    found = target.load()
     check_agreement(found, _described(name, target))
     return found
-
-
-def _load_file(source: Path) -> Any:
-    name = f"prunebench_plugin_{hashlib.sha256(str(source).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, source)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    # dataclasses look their module up while the class is built
-    sys.modules[name] = module
-    try:
-        # Not by the import system: for a file that was changed within a second it may run the old one's bytecode.
-        content = source.read_bytes()
-        exec(compile(content, str(source), "exec"), vars(module))
-        _loaded[source] = hashlib.sha256(content).hexdigest()
-    except Exception as error:
-        del sys.modules[name]
-        place = raised_at(error, source) or source
-        raise UserError(f"plug-in {place} does not load: {type(error).__name__}: {error}") from error
-    return module
 
 
 def create(name: str, sparsity: float, options: Mapping[str, Any]) -> Pruner:
@@ -239,10 +171,9 @@ def create(name: str, sparsity: float, options: Mapping[str, Any]) -> Pruner:
         raise UserError(f"method {name!r}: {error}") from error
 
 
-def plugin_sources() -> dict[str, str]:
-    """The plug-in files in use and the SHA-256 of the contents that were loaded: recorded with every result."""
-    sources = {target.source for target in _plugins.values()}
-    return {str(path): _loaded.get(path) or hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(sources)}
+def plugin_files() -> set[Path]:
+    """The plug-in files that methods are from."""
+    return {target.source for target in _plugins.values()}
 
 
 def old_import_lines() -> list[str]:

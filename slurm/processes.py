@@ -45,8 +45,8 @@ def follow(study: str, settings: Settings) -> None:
 def follow_in_job(study: str, settings: Settings) -> None:
     """What a follower's worker does: compute what the leader computes, and write nothing."""
     leave_to_supervisor()
+    from ..benchmark.runs.plugins import add_plugin
     from ..benchmark.training.distributed import joined, next_run
-    from ..methods.registry import add_plugin
 
     for path in settings.plugins:
         add_plugin(path)

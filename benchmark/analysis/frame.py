@@ -61,7 +61,8 @@ COLUMNS: dict[str, str] = {
     "host": "host name",
     "revision": "git revision of the code",
     "code": "digest of the code of method and network, and of a weights file; missing where not recorded",
-    "outdated": "what of it is another now: method, network, weights, start (dense training); missing if nothing",
+    "outdated": "what of it is another now: method, network, weights, dataset, start (dense training); missing "
+    "if nothing",
     "data": "fingerprint of the data and its splits",
     "changed_since_submission": "1: computed by a job whose code had changed since it was submitted, 0: it had not; "
     "missing if no job computed it",

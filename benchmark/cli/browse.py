@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -225,19 +224,9 @@ def describe_run(run: Any) -> str:
     return f"{run.id} {run.method} {run.sparsity * 100:g}% seed {run.seed}{retraining}"
 
 
-def find_one(results: Any, run_id: str) -> RunFolder:
-    """The folder of a run, by its id or the beginning of one. Raises UserError for none or several.
-
-    `STUDY/RUN` names a run that two studies have.
-    """
-    study, _, beginning = run_id.rpartition("/")
-    if not re.fullmatch(r"[0-9a-f]{1,12}", beginning):
-        raise UserError(f"run {run_id!r} is not a run id: up to twelve of the digits 0-9 and a-f")
-    found = [folder for folder in open_store(results).find(beginning) if study in ("", folder.study)]
-    if len(found) != 1:
-        names = ", ".join(f"{folder.study}/{folder.path.name}" for folder in found[:5])
-        raise UserError(f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {results}")
-    return found[0]
+def find_one(results: Path, run_id: str) -> RunFolder:
+    """As `Store.find_one`."""
+    return open_store(results).find_one(run_id)
 
 
 COMMANDS = (list_names, plan)

@@ -1,48 +1,78 @@
-"""Commands that check a method and an installation: check, doctor."""
+"""Commands that check a method, a network, a data set and an installation: check, doctor."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..analysis.plain_text import one_line
-from ..api.errors import DataMissing, UserError
-from .options import add_plugins, json_option, plugin_option, print_json, results_option
+from ..api.errors import DataMissing, UserError, unknown
+from .options import add_plugins, data_root_option, json_option, plugin_option, print_json, results_option
 
 
-def _complete_method(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+def _complete_name(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in sorted(_kinds()) if name.startswith(incomplete)]
+
+
+def _kinds() -> dict[str, str]:
+    """What each name is that can be checked."""
+    from ...datasets.registry import dataset_names
     from ...methods.registry import method_names
+    from ..models.registry import model_names
 
-    return [name for name in method_names() if name.startswith(incomplete)]
+    kinds = {"method": method_names(), "model": model_names(), "dataset": dataset_names()}
+    return {name: kind for kind, names in kinds.items() for name in names}
 
 
 @click.command
-@click.argument("name", shell_complete=_complete_method)
+@click.argument("name", shell_complete=_complete_name)
 @plugin_option
+@click.option("--dataset", metavar="DATASET", help="Of a model: the data set whose inputs and classes it gets.")
+@data_root_option
 @json_option
-def check(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
-    """Run the contract test on one method: exact counts, masks that hold, no side effects, resume, determinism.
+def check(name: str, plugins: tuple[str, ...], dataset: str | None, data_root: Path | None, as_json: bool) -> None:
+    """Run the contract test on one method, network or data set.
 
-    NAME is a registered method, or one of a plug-in.
+    NAME is registered, or of a plug-in. A method: exact counts, masks that hold, no side effects, resume, determinism.
+    A network: shapes, gradients, prunable layers, multiply-adds, seeds, state dict. A data set: shapes, types, labels,
+    splits, seeds, fingerprint.
     """
-    from ...methods.registry import describe
-
     add_plugins(plugins)
-    describe(name)
-    from ...methods.checks.run_checks import check_method
-
-    checks = check_method(name)
+    kinds = _kinds()
+    if name not in kinds:
+        raise unknown("name", name, kinds, "code of your own needs --plugin FILE")
+    if dataset is not None and kinds[name] != "model":
+        raise UserError(f"--dataset chooses the inputs of a model, and {name!r} is a {kinds[name]}")
+    checks = _run_checks(kinds[name], name, dataset, data_root)
     if as_json:
-        print_json({"method": name, "checks": [vars(result) for result in checks]})
+        print_json({kinds[name]: name, "checks": [vars(result) for result in checks]})
     else:
         for result in checks:
             print(one_line(f"{_OUTCOMES[result.passed]:<7}  {result.name}  {result.detail}").rstrip())
     raise click.exceptions.Exit(1 if any(result.passed is False for result in checks) else 0)
+
+
+def _run_checks(kind: str, name: str, dataset: str | None, data_root: Path | None) -> Sequence[Any]:
+    if kind == "model":
+        from ..preflight.check_model import check_model
+
+        return check_model(name, dataset)
+    if kind == "dataset":
+        from ..preflight.check_dataset import check_dataset
+
+        return check_dataset(name, data_root)
+    from ...methods.registry import describe
+
+    describe(name)
+    from ...methods.checks.run_checks import check_method
+
+    return check_method(name)
 
 
 _OUTCOMES = {True: "ok", False: "FAILED", None: "skipped"}

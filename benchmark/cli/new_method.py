@@ -1,4 +1,4 @@
-"""The command new-method: a method file to start from, and a small study."""
+"""The commands new-method, new-model and new-dataset: a file of code to start from, and a small study."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import keyword
 import sys
 from pathlib import Path
+from string import Template
 
 import click
 
@@ -17,15 +18,18 @@ _MAX_NAME = 60
 """`try-NAME` must be a valid study name."""
 
 
+_folder_option = click.option(
+    "--output", "folder", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where the files go."
+)
+
+
 @click.command("new-method")
 @click.argument("name")
 @click.option(
     "--shape", type=click.Choice(["score", "gradual", "dynamic"]), default="score",
     help="score: how important is a weight? gradual: masks move during training. dynamic: drop and grow.",
 )  # fmt: skip
-@click.option(
-    "--output", "folder", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where the files go."
-)
+@_folder_option
 def new_method(name: str, shape: str, folder: Path) -> None:
     """Write a method file to start from, and a small study that compares it with a method of the suite.
 
@@ -34,13 +38,46 @@ def new_method(name: str, shape: str, folder: Path) -> None:
     from ...methods.templates import BESIDE, SHAPES, STUDY
 
     path, study = folder / f"{name}.py", folder / f"try-{name}.yaml"
-    _check_name(name, (path, study))
+    check_name("method", name, (path, study))
+    write_both(name, path, SHAPES[shape], study, STUDY, beside=BESIDE[shape])
+
+
+@click.command("new-model")
+@click.argument("name")
+@_folder_option
+def new_model(name: str, folder: Path) -> None:
+    """Write a file with a network to start from, and a small study that prunes it.
+
+    NAME is its name in studies, e.g. my_net. The study names the file as its plug-in, so both work at once.
+    """
+    from ..models.template import MODEL, STUDY
+
+    path, study = folder / f"{name}.py", folder / f"try-{name}.yaml"
+    check_name("model", name, (path, study))
+    write_both(name, path, MODEL, study, STUDY)
+
+
+@click.command("new-dataset")
+@click.argument("name")
+@_folder_option
+def new_dataset(name: str, folder: Path) -> None:
+    """Write a file with a data set to start from, and a small study on it.
+
+    NAME is its name in studies, e.g. my_data. Images and arrays in files need no code: see README.md, Your own data.
+    """
+    from ...datasets.parts.template import DATASET, STUDY
+
+    path, study = folder / f"{name}.py", folder / f"try-{name}.yaml"
+    check_name("data set", name, (path, study))
+    write_both(name, path, DATASET, study, STUDY)
+
+
+def write_both(name: str, path: Path, code: Template, study: Path, study_template: Template, **others: str) -> None:
+    """Write the file and its study, and say what comes next."""
     words = name.split("_")
-    content = SHAPES[shape].substitute(
-        name=name, class_name="".join(word.title() for word in words), title=" ".join(words).title()
-    )
-    write(path, content)
-    write(study, STUDY.substitute(name=name, beside=BESIDE[shape]))
+    names = {"name": name, "class_name": "".join(word.title() for word in words), "title": " ".join(words).title()}
+    write(path, code.substitute(names))
+    write(study, study_template.substitute(name=name, **others))
     print(path)
     print(study)
     say(f"next: prunebench check {name} --plugin {path}")
@@ -48,22 +85,25 @@ def new_method(name: str, shape: str, folder: Path) -> None:
     say(f"      prunebench table {study}")
 
 
-def _check_name(name: str, files: tuple[Path, ...]) -> None:
-    """Raises UserError for a name that a method, a file or a Python module has already, or that Python cannot take."""
+def check_name(kind: str, name: str, files: tuple[Path, ...]) -> None:
+    """Raises UserError for a name that something of the suite, a file or a Python module has, or Python cannot take."""
+    from ...datasets.registry import all_names
     from ...methods.registry import method_names
+    from ..models.registry import model_names
 
     if not (name.isidentifier() and name.isascii() and name == name.lower() and len(name) <= _MAX_NAME):
         allowed = f"at most {_MAX_NAME} lower case letters, digits and underscores, not a digit first"
-        raise UserError(f"method name {name!r} must be {allowed}")
-    if name in method_names():
-        raise UserError(f"method {name!r} exists already; choose another name")
+        raise UserError(f"{kind} name {name!r} must be {allowed}")
+    for other, names in (("method", method_names()), ("model", model_names()), ("data set", all_names())):
+        if name in names:
+            raise UserError(f"{other} {name!r} exists already; choose another name")
     for file in files:
         if file.exists():
             raise UserError(f"{file} exists already")
     if keyword.iskeyword(name):
-        raise UserError(f"method name {name!r} is a keyword of Python; choose another name")
+        raise UserError(f"{kind} name {name!r} is a keyword of Python; choose another name")
     if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
-        raise UserError(f"method name {name!r} is that of a Python module, which {name}.py would hide; choose another")
+        raise UserError(f"{kind} name {name!r} is that of a Python module, which {name}.py would hide; choose another")
 
 
-COMMANDS = (new_method,)
+COMMANDS = (new_method, new_model, new_dataset)

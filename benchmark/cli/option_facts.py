@@ -49,11 +49,12 @@ def dataset_options(name: str) -> dict[str, Facts]:
 
 def model_options(name: str) -> dict[str, Facts]:
     """As the function that builds it declares them, and `weights`."""
-    from ..models.registry import OPTION_MEANINGS
+    from ..models.registry import option_meanings
     from ..studies.model_options import declared_options
 
+    means = option_meanings(name)
     return {
-        option: _of_hint(default, hint, OPTION_MEANINGS[option])
+        option: _of_hint(default, hint, means.get(option, ""))
         for option, (default, hint) in declared_options(name).items()
     }
 

@@ -65,14 +65,18 @@ data_root_option = click.option(
     help="Where data sets are.", callback=_read_from,
 )  # fmt: skip
 plugin_option = click.option(
-    "--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with methods of your own."
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE",
+    help="A Python file with methods, models or data sets of your own.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def add_plugins(paths: Sequence[str]) -> None:
-    """Register methods of these files; say once in a command which old import paths they and installed ones use."""
-    from ...methods.registry import add_plugin
+    """Register what these files offer; say once in a command which old import paths they and installed ones use."""
+    from ..runs.plugins import add_plugin
 
     for path in paths:
         add_plugin(path)

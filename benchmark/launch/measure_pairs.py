@@ -102,7 +102,7 @@ def _results(
 
 
 def _add_plugins(paths: Sequence[str]) -> None:
-    from ...methods.registry import add_plugin
+    from ..runs.plugins import add_plugin
 
     for path in paths:
         add_plugin(path)

@@ -115,7 +115,7 @@ def _end_with_parent() -> None:
 
 def _prepare(settings: Settings) -> None:
     """Load torch and plug-ins, and look for the device, without which no run can be computed."""
-    from ...methods.registry import add_plugin
+    from ..runs.plugins import add_plugin
     from ..training.harness import choose_device
 
     for path in settings.plugins:

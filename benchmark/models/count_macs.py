@@ -37,7 +37,7 @@ class CountsMacs(Protocol):
     def macs(self, input_shape: torch.Size) -> dict[str, int]: ...
 
 
-def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+def count_macs(model: nn.Module, input_shape: tuple[int, ...], *, example: Tensor | None = None) -> dict[str, int]:
     """Dense multiply-adds for one example, by site name (`find_sites`), in the order of the sites.
 
     One forward pass on zeros in eval mode, on the model's own device: a network built under
@@ -47,6 +47,7 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
 
     Args:
         input_shape: of one example, without the batch.
+        example: (1, *input_shape) in place of the zeros, for a network that takes other numbers, such as tokens.
 
     Raises:
         UserError: a layer that the forward pass does not call (its multiply-adds are unknown, not zero), or a
@@ -64,7 +65,7 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
     layers = [module for module in model.modules() if prunable_names(module)]
     _check_countable(layers)
     with _hooked(layers, add), LinearUses() as linear:
-        counting_pass(model, input_shape)
+        counting_pass(model, input_shape, example)
     for site in sites:  # a layer that is not called may have its weight used all the same
         if site.name not in macs and id(site.weight) in linear.macs:
             macs[site.name] = linear.macs[id(site.weight)]
@@ -74,10 +75,10 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
     return {site.name: macs[site.name] for site in sites}
 
 
-def counting_pass(model: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """One forward pass on zeros in eval mode, module by module. Model and random states stay as they were."""
+def counting_pass(model: nn.Module, input_shape: tuple[int, ...], example: Tensor | None = None) -> None:
+    """One forward pass on zeros, or on the example, in eval mode and module by module. The model stays as it was."""
     with _evaluating(model), _random_state_kept(model), _module_by_module(), torch.no_grad():
-        _forward(model, input_shape)
+        _forward(model, _zeros(model, input_shape) if example is None else example)
 
 
 def sparse_macs(macs: Mapping[str, int], densities: Mapping[str, float]) -> float:
@@ -112,10 +113,13 @@ def _module_macs(
     return {(module, name): count for name, count in counts.items()}
 
 
-def _forward(model: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """One forward pass on zeros; buffers are copies, for modules that write to theirs even in eval mode."""
+def _zeros(model: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
     weight = _first_weight(model)
-    example = torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
+    return torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
+
+
+def _forward(model: nn.Module, example: Tensor) -> None:
+    """One forward pass; buffers are copies, for modules that write to theirs even in eval mode."""
     # torch's handling of ties would leave the copies behind in a module that is registered twice.
     functional_call(model, _buffer_copies(model), (example,), tie_weights=False)
 

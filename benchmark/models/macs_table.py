@@ -18,11 +18,11 @@ from typing import Any
 from torch import nn
 
 from ...datasets.parts.info import DataSetInfo
-from ...datasets.registry import dataset_names, describe
+from ...datasets.registry import DATASETS, describe
 from ..api.errors import UserError
 from .count_macs import count_macs
 from .outside import count_parameters
-from .registry import model_names, sketch_model
+from .registry import MODELS, sketch_model
 from .saved_tensors import kept_bytes
 
 TABLE = Path(__file__).with_name("macs.json")
@@ -54,8 +54,8 @@ def keep_all() -> dict[str, dict[str, tuple[int, int]]]:
 
 def _networks() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
     """Name, network and input shape; pairs that do not fit are left out, and made-up data, whose shape is an option."""
-    for model_name in model_names():
-        for dataset_name in set(dataset_names()) - {"synthetic"}:
+    for model_name in sorted(MODELS):
+        for dataset_name in DATASETS.keys() - {"synthetic"}:
             info = describe(dataset_name)
             try:
                 model = _build(model_name, {}, info)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.errors import UserError, unknown
+from ..api.option_docs import meanings
 from ..api.options import WrongOption, check_arguments, checked
+from ..api.plugin_files import Offer, check_free, installed, parse_source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,20 +86,92 @@ OPTION_MEANINGS: dict[str, str] = {
 }
 """What the options of the networks mean: one meaning wherever a name occurs."""
 
+ENTRY_POINT_GROUP = "prunebench.models"
+
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 Builder = Callable[..., "nn.Module"]
 
 
+_plugins: dict[str, Offer] = {}
+
+
+def add_models(path: str | Path, source: Path, table: Mapping[str, str]) -> None:
+    """Register the networks of a plug-in file: names, and the functions that build them.
+
+    Raises UserError for a name that is taken, and for a function that is not one of a network.
+    """
+    for name, function in table.items():
+        check_free(path, "model", name, _offers().get(name), source)
+        _check_builder(name, source, function)
+    _plugins.update({name: Offer(source, None, function) for name, function in table.items()})
+
+
+def _check_builder(name: str, source: Path, function: str) -> None:
+    found = _function(source, function)
+    if found is None:
+        raise UserError(f"{source}: model {name!r}: there is no function {function!r}")
+    place, arguments = f"{source}:{found.lineno}: model {name!r}", found.args
+    names = {argument.arg for argument in arguments.kwonlyargs}
+    if arguments.args or arguments.posonlyargs or arguments.vararg or not names >= {"num_classes", "input_shape"}:
+        raise UserError(f"{place}: {function} must take keywords only: (*, num_classes, input_shape, and its options)")
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if argument.arg in ("num_classes", "input_shape"):
+            continue
+        if default is None or argument.annotation is None or argument.arg == "weights":
+            raise UserError(
+                f"{place}: option {argument.arg!r} needs a type and a default, and a name other than 'weights', "
+                "which every network has"
+            )
+
+
+@functools.cache
+def _entry_points() -> dict[str, Offer]:
+    return installed(ENTRY_POINT_GROUP, "model", MODELS)
+
+
+@functools.cache
+def _built_in() -> dict[str, Offer]:
+    folder, found = Path(__file__).resolve().parent, dict[str, Offer]()
+    for name, value in MODELS.items():
+        file, function = value.split(":")
+        found[name] = Offer(folder / f"{file}.py", f"{__package__}.{file}", function)
+    return found
+
+
+def _offers() -> dict[str, Offer]:
+    return {**_entry_points(), **_plugins, **_built_in()}
+
+
+def plugin_files() -> set[Path]:
+    """The plug-in files that networks are from."""
+    return {offer.source for offer in _plugins.values()}
+
+
 def model_names() -> list[str]:
     """Every registered name, sorted."""
-    return sorted(MODELS)
+    return sorted(_offers())
+
+
+def origin(name: str) -> Offer:
+    """Where the function of a network is. Raises UserError for an unknown name."""
+    offers = _offers()
+    if name not in offers:
+        raise unknown_model(name)
+    return offers[name]
+
+
+def unknown_model(name: str) -> UserError:
+    """A name that no table, entry point or plug-in has."""
+    return unknown("model", name, _offers(), "a model of your own needs --plugin FILE, or plugins: in its study")
 
 
 def model_title(name: str) -> str:
-    """`ResNet-20` for `resnet-20`, for tables and figures; a name that is not in TITLES is kept."""
+    """`ResNet-20` for `resnet-20`, for tables and figures; a name that is not in TITLES, or of a plug-in, is kept."""
     if name in WHOLE_TITLES:
         return WHOLE_TITLES[name]
+    if name not in MODELS:
+        return name
     family, dash, rest = name.partition("-")
     for part, written in (("bn", "BN"), ("v1", "V1"), ("v2", "V2")):
         rest = rest.replace(part, written) if family in ("mobilenet", "vgg") else rest
@@ -130,7 +204,7 @@ def create_model(
         raise UserError(f"model {name!r}: num_classes is {num_classes}; it must be at least 1")
     try:
         model = build(num_classes=num_classes, input_shape=tuple(input_shape), **options)
-    except UserError as error:
+    except (UserError, ValueError) as error:
         raise UserError(f"model {name!r}: {error}") from None
     if weights is not None:
         from .weights import load_weights
@@ -166,16 +240,28 @@ def sketch_model(
 
 def builder_source(name: str) -> ast.FunctionDef:
     """The syntax tree of the function that builds a network."""
-    function = MODELS[name].split(":")[1]
-    tree = ast.parse(source_file(name).read_text(encoding="utf-8"))
-    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    offer = origin(name)
+    found = _function(offer.source, offer.attribute)
+    if found is None:
+        raise UserError(f"{offer.source}: model {name!r}: there is no function {offer.attribute!r}")
+    return found
+
+
+def _function(source: Path, name: str) -> ast.FunctionDef | None:
+    found = (node for node in parse_source(source).body if isinstance(node, ast.FunctionDef) and node.name == name)
+    return next(found, None)
+
+
+def option_meanings(name: str) -> dict[str, str]:
+    """What the options of a network mean: of a plug-in its function says it, in a section `Options` or `Args`."""
+    return (
+        OPTION_MEANINGS if name in MODELS else {**OPTION_MEANINGS, **meanings(ast.get_docstring(builder_source(name)))}
+    )
 
 
 def source_file(name: str) -> Path:
     """The file that a network is built in. Raises UserError for an unknown name."""
-    if name not in MODELS:
-        raise unknown("model", name, MODELS)
-    return Path(__file__).resolve().parent / f"{MODELS[name].split(':')[0]}.py"
+    return origin(name).source
 
 
 def is_weights_file(weights: str) -> bool:
@@ -184,10 +270,7 @@ def is_weights_file(weights: str) -> bool:
 
 
 def _builder(name: str) -> Builder:
-    if name not in MODELS:
-        raise unknown("model", name, MODELS)
-    module, function = MODELS[name].split(":")
-    return getattr(importlib.import_module(f".{module}", __package__), function)
+    return origin(name).load()
 
 
 def _check_options(name: str, build: Builder, options: Mapping[str, Any]) -> None:

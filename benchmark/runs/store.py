@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..api.errors import Damaged
+from ..api.errors import Damaged, UserError
 from .files import names_in
 from .run import Run
 from .run_folder import RunFolder, Status
@@ -82,3 +83,19 @@ class Store:
             for path in sorted(base.glob(f"{run_id}*")):
                 if (path / "run.json").exists():
                     yield RunFolder(path)
+
+    def find_one(self, run_id: str) -> RunFolder:
+        """The folder of a run, by its id or the beginning of one. Raises UserError for none or several.
+
+        `STUDY/RUN` names a run that two studies have.
+        """
+        study, _, beginning = run_id.rpartition("/")
+        if not re.fullmatch(r"[0-9a-f]{1,12}", beginning):
+            raise UserError(f"run {run_id!r} is not a run id: up to twelve of the digits 0-9 and a-f")
+        found = [folder for folder in self.find(beginning) if study in ("", folder.study)]
+        if len(found) != 1:
+            names = ", ".join(f"{folder.study}/{folder.path.name}" for folder in found[:5])
+            raise UserError(
+                f"run {run_id!r}: {'no such run' if not found else f'several match: {names}'} in {self.root}"
+            )
+        return found[0]

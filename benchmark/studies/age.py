@@ -18,6 +18,7 @@ CHANGES: dict[str, str] = {
     "method": "code of the method",
     "network": "code of the network",
     "weights": "weights file",
+    "dataset": "code of the data set",
     "changed": "code that changed during the run",
     "start": "dense training",
 }

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ...methods.registry import add_plugin
 from ..api.errors import UserError, unknown
+from ..runs.plugins import add_plugin
 from ..runs.run import Run
 from .claims import read_claim
 from .expand import Part, expand
@@ -155,7 +155,7 @@ def _check_claims(file: StudyFile, source: Source, rows: Sequence[Row]) -> None:
 
 
 def _add_plugins(file: StudyFile, source: Source) -> None:
-    """Register the methods of the study's plug-in files."""
+    """Register what the study's plug-in files offer."""
     for index, path in enumerate(file.plugins):
         try:
             add_plugin(path)
@@ -180,10 +180,10 @@ def _check_names(file: StudyFile, source: Source) -> None:
 
 
 def _check_dataset(dataset: Named, key: tuple[str, ...], source: Source) -> None:
-    from ...datasets.registry import all_names, check_option, create
+    from ...datasets.registry import all_names, check_option, create, unknown_dataset
 
     if dataset.name not in all_names():
-        raise UserError(f"{source.place(key)}: {unknown('data set', dataset.name, all_names())}")
+        raise UserError(f"{source.place(key)}: {unknown_dataset(dataset.name)}")
     for option, value in dataset.options.items():
         with _placed(source, (*key, "options", option)):
             check_option(dataset.name, option, value)
@@ -192,11 +192,11 @@ def _check_dataset(dataset: Named, key: tuple[str, ...], source: Source) -> None
 
 
 def _check_model(model: Named, key: tuple[str, ...], source: Source) -> None:
-    from ..models.registry import model_names
+    from ..models.registry import model_names, unknown_model
     from .model_options import check_model_option
 
     if model.name not in model_names():
-        raise UserError(f"{source.place(key)}: {unknown('model', model.name, model_names())}")
+        raise UserError(f"{source.place(key)}: {unknown_model(model.name)}")
     for option, value in model.options.items():
         with _placed(source, (*key, "options", option)):
             check_model_option(model.name, option, value)

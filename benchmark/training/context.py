@@ -39,12 +39,17 @@ def make_context(
         device=device,
         epochs=recipe.epochs,
         steps_per_epoch=num_steps(len(data.train), recipe.batch_size),
-        generator=lambda purpose: torch.Generator().manual_seed(derive_seed(seed, "method", purpose)),
+        generator=method_generator(seed),
         reduce=distributed.total,
         rank=distributed.rank(),
         num_ranks=distributed.world(),
         rebuild=rebuild,
     )
+
+
+def method_generator(seed: int) -> Callable[[str], torch.Generator]:
+    """Random numbers of a method: a fresh generator for a purpose, fixed by the run's seed."""
+    return lambda purpose: torch.Generator().manual_seed(derive_seed(seed, "method", purpose))
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from typing import Any
 from torch import nn
 
 from ...datasets.parts.decode_workers import RUNS_AT_ONCE
-from ...methods.registry import plugin_sources
 from ..api.pruner import Pruner
 from ..models.count_macs import sparse_macs
 from ..models.outside import Sizes
 from ..runs import provenance
 from ..runs.artifacts import save_history, save_masks, save_weights
 from ..runs.files import SCHEMA, now, write_json
+from ..runs.plugins import plugin_sources
 from ..runs.recompute import fulfil
 from ..runs.run import to_dict
 from . import distributed, memory

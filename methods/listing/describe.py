@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from ...benchmark.api.errors import UserError
 from ...benchmark.api.option_docs import meanings
+from ...benchmark.api.plugin_files import parse_source as parse_source
 from .annotations import Option as Option
 from .class_body import INFO_FIELDS, ClassBody, defines
 from .literals import bindings
@@ -89,19 +89,6 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
 
 
 @functools.cache
-def parse_source(source: Path) -> ast.Module:
-    """The syntax tree of a file, in the encoding that it declares. Raises UserError for what Python cannot read."""
-    try:
-        return ast.parse(importlib.util.decode_source(source.read_bytes()), filename=str(source))
-    except OSError as error:
-        raise UserError(f"cannot read method file {source}: {error.strerror}") from error
-    except (SyntaxError, ValueError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise UserError(f"{source}{line} is not valid Python: {getattr(error, 'msg', error)}") from error
-    except (RecursionError, MemoryError) as error:
-        raise UserError(f"{source} is not valid Python: nested too deeply") from error
-
-
 @functools.cache
 def _collect(source: Path, module: str | None, class_name: str) -> _Class:
     """Base classes first, so that a subclass overrides; most methods share theirs, hence the cache."""

@@ -22,7 +22,7 @@ ALLOWED: dict[str, str] = {
     "datasets.parts": "benchmark.api",
     "datasets.registry": "benchmark.api datasets.parts",
     "datasets": "benchmark.api datasets.parts datasets.registry",
-    "api": "benchmark.api methods.parts methods.bases",
+    "api": "benchmark.api methods.parts methods.bases datasets.parts",
     "benchmark.models": "benchmark.api datasets.parts datasets.registry",
     "benchmark.runs": "benchmark.api methods.listing",
     "benchmark.studies": (
@@ -34,7 +34,8 @@ ALLOWED: dict[str, str] = {
         "benchmark.api benchmark.runs benchmark.models methods.registry datasets.registry datasets.parts"
     ),
     "benchmark.preflight": (
-        "benchmark.api benchmark.runs benchmark.models benchmark.training methods.registry datasets.registry"
+        "benchmark.api benchmark.runs benchmark.models benchmark.training methods.registry datasets.registry "
+        "datasets.parts"
     ),
     "methods.checks": (
         "benchmark.api benchmark.runs benchmark.training methods.registry methods.listing methods.parts methods.bases"
@@ -46,6 +47,10 @@ ALLOWED: dict[str, str] = {
     "benchmark.analysis": (
         "benchmark.api benchmark.runs benchmark.models benchmark.studies benchmark.tuning methods.registry "
         "datasets.registry"
+    ),
+    "benchmark.library": (
+        "benchmark.api benchmark.runs benchmark.models benchmark.studies benchmark.training benchmark.analysis "
+        "methods.registry methods.parts methods.bases datasets.registry datasets.parts"
     ),
     "benchmark.exchange": "benchmark.api benchmark.runs benchmark.analysis",
     "benchmark.tables": (
@@ -66,6 +71,7 @@ ALLOWED: dict[str, str] = {
 EXCEPTIONS = {
     ("benchmark.runs", "methods.registry"): "a run's record holds a digest of its method's code",
     ("benchmark.runs", "benchmark.models"): "and of its network's",
+    ("benchmark.runs", "datasets.registry"): "and of a data set's that is not the suite's",
     ("methods.bases", "methods.registry"): "a control builds the method that it borrows from",
 }
 EVERYTHING = {"benchmark.cli": set[str](), "benchmark.perf": {"benchmark.cli", "slurm"}}

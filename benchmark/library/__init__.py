@@ -1,0 +1,1 @@
+"""What `import prunebench` offers: prune a network of one's own, run studies, read what is stored."""

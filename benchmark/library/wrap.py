@@ -1,0 +1,242 @@
+"""Any method in a user's own training loop: the hooks of its optimiser call the method as the harness does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+
+from ..api.errors import UserError
+from ..api.masks import num_kept
+from ..api.pruner import Context, Pruner
+from ..api.sites import find_sites
+from ..training import distributed
+from ..training.clipping import clip_gradients
+from ..training.measure import check_finite_state, check_masks, kept_by_layer
+from .begin import attached, restored_on_error
+from .user_context import Loss, user_context
+from .user_data import TrainingData
+
+
+def wrap(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    method: str,
+    *,
+    sparsity: float,
+    steps: int,
+    data: TrainingData | None = None,
+    steps_per_epoch: int | None = None,
+    loss: Loss = cross_entropy,
+    clip_norm: float = 0.0,
+    seed: int = 0,
+    **options: Any,
+) -> Wrapped:
+    """Let a method prune a network while a loop of one's own trains it.
+
+        pruning = prunebench.wrap(model, optimizer, "rigl", sparsity=0.9, steps=len(loader) * epochs, data=loader)
+        ...                       # the loop: loss.backward(), optimizer.step()
+        model = pruning.finish()
+
+    The method is called before and after each `optimizer.step()`, in the order of the suite's own loop, and gives the
+    same weights and masks. The network that the method is given keeps its weights: load trained ones before, for
+    methods that start from them. Wrap before a learning-rate scheduler is built, since some methods train parameters
+    of their own: until `finish` the optimiser holds them too, with the rate and the weight decay of its first group.
+
+    Args:
+        model: any network; the weights of its convolutions, linear, recurrent and attention layers are pruned.
+        optimizer: holds the parameters of `model`. Its steps are counted; gradients must not be scaled in them.
+        method: a registered name, such as "gmp", "rigl" or "global_mp" (`prunebench list methods`).
+        sparsity: fraction of the prunable weights to remove, 0 <= sparsity < 1.
+        steps: optimiser steps of the whole training: schedules are fractions of it. A multiple of `steps_per_epoch`.
+        data: training samples for methods that score with them, as for `prune`, without augmentation.
+        steps_per_epoch: some methods move masks once an epoch; by default len(data) of a DataLoader, else `steps`.
+        loss: mean loss of outputs and targets, for methods that score with gradients before the training.
+        clip_norm: bound of the norm of the gradients that move weights, as the recipe's (0: off). Methods see the
+            gradients before they are clipped, so clip here and not in the loop.
+        seed: of what the method draws.
+        options: of the method; `prunebench show METHOD` lists them.
+
+    Raises:
+        UserError: an unknown method or option, a network without prunable layers, an optimiser that does not hold its
+            parameters, data that are missing or do not fit, steps that are no whole epochs, or a method that trains
+            the network several times or trains another one. The network is then as it was.
+        FloatingPointError: scores that are not finite.
+    """
+    if distributed.is_active():
+        raise UserError("wrap works in one process; several train one network in a study: prunebench.run")
+    epochs, steps_per_epoch = _epochs(steps, steps_per_epoch, data)
+    if not clip_norm >= 0:
+        raise UserError(f"clip_norm is {clip_norm!r}; it must be a number >= 0")
+    context = user_context(model, data, loss=loss, seed=seed, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    _check_owner(optimizer, context)
+    with restored_on_error(model):
+        pruner = attached(method, sparsity, options, context)
+        own_groups = _own_groups(pruner, optimizer)
+    return Wrapped(pruner, context, optimizer, own_groups, clip_norm)
+
+
+def _epochs(steps: object, steps_per_epoch: object, data: TrainingData | None) -> tuple[int, int]:
+    """Epochs, and steps of one."""
+    if steps_per_epoch is None:
+        steps_per_epoch = len(data) if isinstance(data, DataLoader) else steps
+    for name, value in (("steps", steps), ("steps_per_epoch", steps_per_epoch)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{name} is {value!r}; it must be an integer >= 1")
+    assert isinstance(steps, int)
+    assert isinstance(steps_per_epoch, int)
+    if steps % steps_per_epoch:
+        raise UserError(
+            f"steps is {steps}; it must be a multiple of the {steps_per_epoch} steps of an epoch: give whole epochs, "
+            "or another steps_per_epoch"
+        )
+    return steps // steps_per_epoch, steps_per_epoch
+
+
+def _check_owner(optimizer: torch.optim.Optimizer, context: Context) -> None:
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise UserError(f"optimizer is a {type(optimizer).__name__}; it must be a torch.optim.Optimizer")
+    held = _held(optimizer)
+    missing = [
+        site.name for site in context.sites if isinstance(site.weight, nn.Parameter) and id(site.weight) not in held
+    ]
+    if missing:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(
+            f"the optimiser does not hold {missing[0]}{others}: build it from the parameters of the network that is "
+            "wrapped; what is not to be trained or pruned gets requires_grad_(False)"
+        )
+
+
+def _held(optimizer: torch.optim.Optimizer) -> set[int]:
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+
+
+def _own_groups(pruner: Pruner, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """Groups of the parameters that the method has beside those of the network, such as learned thresholds."""
+    held, first = _held(optimizer), optimizer.param_groups[0]
+    groups = pruner.param_groups(first.get("weight_decay", 0.0), decay_norm=True)
+    own = [{**group, "params": [p for p in group["params"] if id(p) not in held]} for group in groups]
+    own = [{**group, "lr": first["lr"]} for group in own if group["params"]]
+    if own and "initial_lr" in first:
+        raise UserError("the method trains parameters of its own: wrap before a learning-rate scheduler is built")
+    return own
+
+
+class Wrapped:
+    """A network that a method prunes while a loop of the user's trains it; made by `wrap`."""
+
+    def __init__(
+        self,
+        pruner: Pruner,
+        context: Context,
+        optimizer: torch.optim.Optimizer,
+        own_groups: list[dict[str, Any]],
+        clip_norm: float,
+    ) -> None:
+        self._pruner, self._context, self._optimizer, self._clip_norm = pruner, context, optimizer, clip_norm
+        self._num_groups = len(optimizer.param_groups)
+        for group in own_groups:
+            optimizer.add_param_group(group)
+        self._step, self._is_finished = 0, False
+        self._withheld: list[tuple[nn.Parameter, Tensor | None]] = []
+        self._hooks = [
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        ]
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps that were taken."""
+        return self._step
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """By the name of each pruned tensor: a bool tensor of its shape, True = kept now.
+
+        Of a method without masks (learned thresholds), the weights that are not zero.
+        """
+        if self._pruner.masks is not None:
+            return {name: mask.clone() for name, mask in self._pruner.masks.items()}
+        return {site.name: site.weight.detach() != 0 for site in find_sites(self._context.model)}
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of all prunable weights that is pruned now, layers that are left dense included."""
+        counts = kept_by_layer(self._context.model, self._pruner).values()
+        return 1 - sum(kept for kept, _ in counts) / sum(total for _, total in counts)
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if any(each is not None for each in (*args[1:], kwargs.get("closure"))):
+            raise UserError("a wrapped optimiser takes no closure: call loss.backward() before optimizer.step()")
+        if getattr(optimizer, "grad_scale", None) is not None:
+            raise UserError("gradients are scaled: call scaler.unscale_(optimizer) before scaler.step(optimizer)")
+        if self._step == self._context.total_steps:
+            raise UserError(f"the training was to have {self._step} steps, and this is one more: call finish()")
+        if self._pruner.on_gradients(self._step, optimizer):
+            # The method's update takes the place of this step: optimisers pass over parameters without a gradient.
+            held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            self._withheld = [(parameter, parameter.grad) for parameter in held]
+            for parameter in held:
+                parameter.grad = None
+        elif self._clip_norm > 0:
+            clip_gradients(self._pruner, optimizer, self._clip_norm)
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for parameter, gradient in self._withheld:
+            parameter.grad = gradient
+        self._withheld = []
+        self._pruner.on_weights(self._step, optimizer)
+        self._step += 1
+        epoch, rest = divmod(self._step, self._context.steps_per_epoch)
+        if rest == 0:
+            self._pruner.on_epoch_end(0, epoch - 1, optimizer)
+            check_masks(self._pruner, at_end=False)
+
+    def finish(self) -> nn.Module:
+        """End the pruning: a plain network, without parametrisations or hooks, whose pruned weights are zero.
+
+        `masks` and `sparsity` stay readable. The optimiser has its own groups again.
+
+        Raises:
+            UserError: the training is not over and the method has not reached its sparsity; or a second call.
+            Diverged: a weight or a buffer is not finite.
+        """
+        if self._is_finished:
+            raise UserError("finish() was called already")
+        self._check_reached()
+        for hook in self._hooks:
+            hook.remove()
+        self._pruner.detach()
+        self._is_finished = True
+        for group in self._optimizer.param_groups[self._num_groups :]:
+            for parameter in group["params"]:
+                self._optimizer.state.pop(parameter, None)
+        del self._optimizer.param_groups[self._num_groups :]
+        check_masks(self._pruner, at_end=True)
+        check_finite_state(self._context.model)
+        return self._context.model
+
+    def _check_reached(self) -> None:
+        pruner, masks, total = self._pruner, self._pruner.masks, self._context.total_steps
+        if masks is None or not pruner.reaches_target or self._step == total:
+            return
+        wanted = num_kept(masks.num_total, pruner.sparsity)
+        if masks.num_kept != wanted:
+            raise UserError(
+                f"after {self._step} of {total} steps {masks.num_kept} weights are kept, not {wanted}: the method "
+                "prunes during the training; finish when it is over, or wrap with fewer steps"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the states of the network and of the optimiser."""
+        return {"step": self._step, "method": self._pruner.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint: wrap as before, load the states of network and optimiser, then this one."""
+        self._step = state["step"]
+        self._pruner.load_state_dict(state["method"])
