@@ -156,6 +156,7 @@ def plan(
 
     device = None if device_name is None else find_device(device_name)
     from ..preflight.networks import network_name, sizes_by_network, warnings
+    from ..studies.budget import ledger, ledger_as_dict, ledger_lines
     from ..studies.cost import estimate
 
     opened = selection.open(study)
@@ -175,14 +176,19 @@ def plan(
     needs = footprint(made.to_do, lambda run: (sizes[network_name(run)].parameters, sizes[network_name(run)].prunable))
     for line in warnings(sizes):
         say(one_line(line))
+    budget = opened.file.budget
     if as_json:
         networks = {name: vars(each) for name, each in sizes.items()}
         jobs = [_job(job) for job in made.jobs]
         print_json(
-            {"study": opened.name, **figures.as_dict(), "bytes": vars(needs), "networks": networks, "jobs": jobs}
-        )
+            {
+                "study": opened.name, **figures.as_dict(), "bytes": vars(needs), "networks": networks, "jobs": jobs,
+                "budget": None if budget is None else ledger_as_dict(budget, ledger(budget, opened.rows)),
+            }
+        )  # fmt: skip
         return
-    for line in (*figures.lines(), *needs.lines()):
+    budgeted = [] if budget is None else ledger_lines(budget, ledger(budget, opened.rows))
+    for line in (*figures.lines(), *budgeted, *needs.lines()):
         print(one_line(line))
     for name, each in sizes.items():
         print(one_line(f"network        {name}: {each.describe()}"))
