@@ -21,6 +21,7 @@ from ..runs.gpus import default_jobs
 from ..runs.leftovers import remove_caches, tidy
 from ..runs.settings import MAX_THREADS, Compile, CudaGraph, Log, MemoryFormat, Settings, check_device_name
 from ..runs.store import Store
+from ..studies.load import Study
 from ..studies.plan import Plan, make_plan
 from .browse import describe_run, find_one
 from .measure import ask_for_weights, measure_study
@@ -154,7 +155,18 @@ def run(
     if opened.file.measure and (limit is None or not limit.is_over()):
         measured = measure_study(opened, settings, store, num_jobs)
         code = code or measured
+    _say_controls(opened, store)
     raise click.exceptions.Exit(code)
+
+
+def _say_controls(study: Study, store: Store) -> None:
+    """Whether the row in question beats its controls, of a study that names them."""
+    if study.file.controls is not None:
+        from ..analysis.against_controls import controls_sentence
+        from ..analysis.study_results import read_results
+
+        if told := controls_sentence(read_results(study, store)):
+            say(told)
 
 
 def _tidy_stored(made: Plan, store: Store) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.against_controls import controls_sentence
 from ..analysis.claims import check_claims
 from ..analysis.curves import dense_levels
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, Groups, has_pruned, heading, is_collapsed, split_groups
+from ..analysis.interval_text import points
 from ..analysis.leaders import Leader, leaders
 from ..analysis.older import SET_ASIDE
 from ..analysis.paired import PairedComparison
@@ -53,6 +55,7 @@ def answer(found: StudyResults, accuracy: str) -> Answer:
     if not (found.frame["state"] == "done").any():
         return Answer([], "", claims)
     findings = [
+        *_controls(found, accuracy),
         *_dense(found.frame, column),
         *_best(found.frame, groups, column, found.chance),
         *_collapses(groups, found.chance),
@@ -67,6 +70,12 @@ def answer(found: StudyResults, accuracy: str) -> Answer:
         "further rows are named so where the table marks them ≈. Intervals are not corrected for the number of rows."
     )
     return Answer(findings, protocol, claims)
+
+
+def _controls(found: StudyResults, accuracy: str) -> list[Finding]:
+    """Whether the row in question beats its controls, of a study that names them: the first thing to know."""
+    told = controls_sentence(found, accuracy)
+    return [Finding("Controls", told)] if told else []
 
 
 def _dense(frame: Frame, column: str) -> list[Finding]:
@@ -128,7 +137,7 @@ def _label(name: str, leader: Leader) -> str:
 
 def _lead(leader: Leader, name: str, mean: str) -> str:
     assert leader.runner_up is not None
-    other, shown = leader.runner_up.label, difference(leader.comparison)
+    other, shown = leader.runner_up.label, points(leader.comparison.interval)
     if leader.verdict == "higher":
         return f"{name} is best with {mean}, {shown} above {other}"
     if _are_equal(leader, leader.runner_up):
@@ -152,24 +161,6 @@ def _are_equal(leader: Leader, other: Group) -> bool:
 def _pairs(comparison: PairedComparison) -> str:
     count = len(comparison.differences)
     return "1 pair of runs" if count == 1 else f"{count or 'no'} pairs of runs"
-
-
-def difference(comparison: PairedComparison) -> str:
-    """`0.40 points (95 % interval −0.91 to 1.71, 3 pairs)`; empty without a pair."""
-    interval = comparison.interval
-    if interval is None:
-        return ""
-    mean, half = 100 * interval.mean, interval.half_width
-    if half is None:
-        return f"{_signed(mean)} points (1 pair)"
-    low, high = (_signed(mean + sign * 100 * half) for sign in (-1, 1))
-    return f"{_signed(mean)} points (95 % interval {low} to {high}, {interval.count} pairs)"
-
-
-def _signed(value: float) -> str:
-    """Two decimals with a true minus; a rounded zero has no sign."""
-    shown = f"{value:.2f}"
-    return shown.lstrip("-") if float(shown) == 0 else shown.replace("-", "−")
 
 
 def _collapses(groups: Groups, chance: float) -> list[Finding]:

@@ -12,6 +12,7 @@ from .. import __version__
 from ..analysis.accuracy import ACCURACIES
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
+from ..analysis.interval_text import points
 from ..analysis.older import SET_ASIDE
 from ..analysis.published import has_published
 from ..analysis.study_results import read_results
@@ -23,7 +24,7 @@ from ..tables.caption import prunable_sentence
 from ..tables.formats.to_html import to_html
 from ..tables.kinds import OF_PAIRS, OF_PRUNED, make_table
 from ..tables.table import Table
-from .answer import answer, difference
+from .answer import answer
 from .data import MAX_ROWS, pack_results, report_data, stored_results
 from .reproduce import Asked as Asked
 from .reproduce import facts, steps
@@ -49,7 +50,7 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
         version=__version__,
         counts=_counts(frame),
         answer=answer(found, accuracy),
-        difference=difference,
+        difference=points,
         is_empty=not results,
         commands={verb: asked.command(verb) for verb in ("plan", "run", "report")},
         prepare=shlex.join(["prunebench", "prepare", asked.study]),

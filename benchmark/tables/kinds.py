@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ..analysis.against_controls import controls_sentence
 from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned
 from ..analysis.published import rows_for
@@ -61,6 +62,8 @@ OF_PAIRS: dict[str, Callable[[Study], bool]] = {
 """Tables of what is measured between retrainings, and which studies have them."""
 OF_PRUNED = ("rank", "paired", *OF_PAIRS)
 """Tables that compare pruned rows; the others show dense trainings alone as well."""
+LED = ("accuracy", "paired", "selection")
+"""Tables that lead with the answer on the study's controls."""
 MEASURES: dict[str, Measure] = {"accuracy": "accuracy", "macs": "macs_pruned"}
 """The tables that the paper prints numbers for."""
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -112,10 +115,11 @@ def make_table(
         raise unknown("kind of table", kind, KINDS)
     check_reference(kind, reference)
     found = read_results(study, store, frame)
+    lead = controls_sentence(found, accuracy) if kind in LED else ""
     if against is not None:
-        return replace(_against(kind, found, choices, against), study=study.name)
+        return replace(_against(kind, found, choices, against), study=study.name, lead=lead)
     _check_pruned(kind, [found.frame])
-    return replace(KINDS[kind](found, choices), study=study.name)
+    return replace(KINDS[kind](found, choices), study=study.name, lead=lead)
 
 
 def _against(kind: str, found: StudyResults, choices: Choices, against: str) -> Table:

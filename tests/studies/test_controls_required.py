@@ -45,8 +45,8 @@ def test_each_control_is_compared_where_both_are_run(tmp_path: Path) -> None:
         (
             "scope: erk",
             "scope: global",
-            "control random_erk of 'Global MP' is missing at 90%, 95%; add {method: random_init, options: {scope: erk}, "
-            "sparsity: [90%, 95%]}",
+            "control random_erk of 'Global MP' is missing at 90%, 95%; add {method: random_init, "
+            "options: {scope: erk}, sparsity: [90%, 95%]}",
         ),
         (
             "{of: global_mp, start: trained}",
