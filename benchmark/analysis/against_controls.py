@@ -13,7 +13,7 @@ from ..studies.claims import Claim
 from ..studies.controls import ControlSet, control_set
 from .claims import Finding, check_claims
 from .frame_type import Frame
-from .groups import heading
+from .groups import MAX_MISS, heading
 from .interval_text import points, signed
 from .paired import MIN_INTERVAL
 from .study_results import StudyResults
@@ -94,6 +94,8 @@ def sentence(label: str, found: Sequence[Outcome]) -> str:
         parts += [f"at {heading(each.target)} it {_partial(each)}" for each in others]
     if any(not finding.interval.contains(0.0) for each in found for finding in each.open if finding.interval):
         parts.append("the tests are corrected for the number of sparsities, the intervals are not")
+    if apart := dict.fromkeys(each.claim.worse for one in found for each in one.findings if each.is_apart):
+        parts.append(f"{_joined(list(apart))} reached a sparsity more than {100 * MAX_MISS:g} points away")
     return f"{'; '.join(parts)}."
 
 

@@ -42,7 +42,7 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, macs, pareto, layers, cost, rank, paired, connectivity, regimes or "
+    help="accuracy, macs, pareto, layers, cost, selection, rank, paired, connectivity, regimes or "
     "regime-choices; else the first two, and the last three where the study has them.",
 )
 @click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")

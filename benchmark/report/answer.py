@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.accuracy import ACCURACIES, NEVER_RANKED, UNRANKED, accuracy_column
 from ..analysis.against_controls import controls_sentence
 from ..analysis.claims import check_claims
 from ..analysis.curves import dense_levels
@@ -26,6 +26,9 @@ from ..tables.accuracy import marks_by_target
 
 DIVERGED = "Diverged"
 """How the reason of a run begins whose loss was not finite."""
+
+
+APART = ", though the rows reached sparsities more than 0.1 points apart"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ def _best(frame: Frame, groups: Groups, column: str, chance: float) -> list[Find
     """The best row of each sparsity, its distance to the next, and the rows with the sign ≈ in the table."""
     if not has_pruned(frame):
         return [Finding("Pruned", "The chosen rows are dense trainings; nothing is pruned.")]
+    if column in map(accuracy_column, UNRANKED):
+        return [Finding("Best", f"Not told. {NEVER_RANKED}")]
     marks = marks_by_target(groups, column, chance)
     by_target = {leader.target: leader for leader in leaders(groups, column, chance)}
     findings = []
@@ -127,7 +132,7 @@ def _best_sentence(leader: Leader, like_best: Sequence[str]) -> str:
         if others:
             text += f" Not distinguishable from it either: {', '.join(_label(each, leader) for each in others)}."
     if leader.collapsed_above:
-        text += f" With a higher mean, but a collapsed run: {', '.join(leader.collapsed_above)}."
+        text += f" With a higher mean, but a collapsed or failed run: {', '.join(leader.collapsed_above)}."
     return text
 
 
@@ -228,12 +233,13 @@ def _declared(found: StudyResults, accuracy: str) -> list[Finding]:
             claims.append(read_claim(text, found.study.rows))
     tested = check_claims(claims, found.frame, accuracy)
     texts = dict.fromkeys((each.claim.text, each.verdict) for each in tested)
+    apart = {each.claim.text for each in tested if each.is_apart}
     found_at = {
         key: ", ".join(heading(each.target) for each in tested if (each.claim.text, each.verdict) == key)
         for key in texts
     }
     return [
-        Finding("Claim", f"{text}: {verdict} at {places}.", is_warning=verdict == "fails")
+        Finding("Claim", f"{text}: {verdict} at {places}{APART * (text in apart)}.", is_warning=verdict == "fails")
         for (text, verdict), places in found_at.items()
     ]
 

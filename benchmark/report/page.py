@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from .. import __version__
-from ..analysis.accuracy import ACCURACIES
+from ..analysis.accuracy import ACCURACIES, UNRANKED
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
 from ..analysis.interval_text import points
@@ -131,11 +131,13 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     if has_published(study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
-    kinds |= {"cost": "Cost", "rank": "Ranks"}
+    kinds |= {"cost": "Cost", "selection": "The accuracies beside each other", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
     kinds |= {kind: headings[kind] for kind, has in OF_PAIRS.items() if has(study)}
+    left_out = () if has_pruned(frame) else OF_PRUNED
+    left_out = (*left_out, "rank") if accuracy in UNRANKED else left_out
     chosen += [
-        *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),
+        *((heading, table(kind)) for kind, heading in kinds.items() if kind not in left_out),
         *((f"Accuracy, {name.replace('_', ' ')}", table("accuracy", name)) for name in ACCURACIES if name != accuracy),
     ]
     return [(heading, to_html(made)) for heading, made in chosen]

@@ -30,6 +30,7 @@ from .published import Measure, published_table
 from .ranks import rank_table
 from .regime_choices import choices_table
 from .regimes import regimes_table
+from .selection import selection_table
 from .table import Table
 
 
@@ -47,7 +48,8 @@ KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
     "macs": lambda found, choices: macs_table(found.frame, choices.stat, found.chance),
     "pareto": lambda found, choices: pareto_table(found.frame, choices.accuracy, choices.stat, found.chance),
     "layers": lambda found, choices: layers_table(found.layers, found.frame, choices.stat),
-    "cost": lambda found, _: cost_table(found.runs),
+    "cost": lambda found, _: cost_table(found.runs, found.study.file.budget),
+    "selection": lambda found, choices: selection_table(found.filled, choices.stat, found.chance),
     "rank": lambda found, choices: rank_table(found.frame, choices.accuracy),
     "paired": lambda found, choices: paired_table(found.frame, choices.accuracy, choices.reference),
     "connectivity": lambda found, choices: connectivity_table(measured_pairs(found), found.frame, choices.stat),

@@ -92,9 +92,9 @@ def test_the_types_name_columns_that_exist() -> None:
 
 def test_unknown_versions_are_refused_by_name(frame: pd.DataFrame, tmp_path: Path) -> None:
     text = export_bytes(frame, "csv").decode().replace(f"\n{EXPORT_SCHEMA},small,", "\n7,small,")
-    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1 to 5"):
+    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1 to 6"):
         read_export(write(tmp_path, "e.csv", text.encode()))
-    with pytest.raises(UserError, match=r"e\.csv has export format 2, 7, this version reads 1 to 5"):
+    with pytest.raises(UserError, match=r"e\.csv has export format 2, 7, this version reads 1 to 6"):
         read_export(write(tmp_path, "e.csv", text.replace("\n7,small,", "\n2,small,", 1).encode()))
 
 
