@@ -74,7 +74,8 @@ def test_collapses_are_named_and_a_collapsed_row_is_not_best(tmp_path: Path) -> 
     assert found["90 %"].startswith("SNIP is best with 50.00 %, 10.00 points")
     assert found["90 %"].endswith("With a higher mean, but a collapsed or failed run: Global MP.")
     assert found["95 %"] == (
-        "SNIP has 50.00 %; no other row can be compared with it. With a higher mean, but a collapsed or failed run: Global MP."
+        "SNIP has 50.00 %; no other row can be compared with it. With a higher mean, but a collapsed or failed run: "
+        "Global MP."
     )
     assert found["Collapsed"] == (
         "A layer without weights, or an accuracy at chance: Global MP at 90 % (1 of 3, at chance); Global MP at 95 % "
