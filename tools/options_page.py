@@ -17,6 +17,8 @@ from prunebench.benchmark.cli.show import spelled
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.studies.schema import (
+    Budget,
+    Controls,
     Entry,
     Named,
     RecipeFile,
@@ -40,6 +42,8 @@ _SECTIONS = (
         TrainFile,
         "Of `train`, `finetune`, `scratch` and `override`. Keys that are not given: see README.md.",
     ),
+    ("`budget`", Budget, "[fair.md](fair.md) says what follows from it."),
+    ("`controls`", Controls, "Kinds of controls are explained in [fair.md](fair.md)."),
     ("`three_regime`", ThreeRegime, "What the study is: [three-regime.md](three-regime.md)."),
     ("Its `thresholds`", ThresholdsFile, "Each has a default, which is no number of the paper's."),
     ("`dataset` and `model`", Named, "A bare name is a name without options."),
@@ -120,6 +124,8 @@ _MODELS = {
     RecipeFile: "a recipe",
     TrainFile: "a recipe",
     Entry: "an entry",
+    Budget: "a mapping",
+    Controls: "a mapping",
     Named: "a name with options",
     ThreeRegime: "a mapping",
     ThresholdsFile: "a mapping",

@@ -85,18 +85,21 @@ def sentence(label: str, found: Sequence[Outcome]) -> str:
     if all(not (each.beaten or each.lost or each.open) for each in found):
         return _too_few(label, [finding for each in found for finding in each.few])
     whole = [each for each in found if each.beats_all]
-    partial = [each for each in found if not each.beats_all]
-    if whole:
-        parts = [f"{label} {_whole(whole)}", *(f"at {heading(each.target)} it {_partial(each)}" for each in partial)]
-    else:
-        first, *others = partial
-        parts = [f"At {heading(first.target)} {label} {_partial(first)}"]
-        parts += [f"at {heading(each.target)} it {_partial(each)}" for each in others]
+    parts = [_whole(whole)] if whole else []
+    parts += [f"at {heading(each.target)} it {_partial(each)}" for each in found if not each.beats_all]
     if any(not finding.interval.contains(0.0) for each in found for finding in each.open if finding.interval):
         parts.append("the tests are corrected for the number of sparsities, the intervals are not")
-    if apart := dict.fromkeys(each.claim.worse for one in found for each in one.findings if each.is_apart):
+    if apart := dict.fromkeys(_name(each) for one in found for each in one.findings if each.is_apart):
         parts.append(f"{_joined(list(apart))} reached a sparsity more than {100 * MAX_MISS:g} points away")
-    return f"{'; '.join(parts)}."
+    return f"{label} {_answer(found)}: {'; '.join(parts)}."
+
+
+def _answer(found: Sequence[Outcome]) -> str:
+    if all(each.beats_all for each in found):
+        return "beats its controls"
+    if any(each.beats_all for each in found):
+        return "beats its controls in part"
+    return "does not beat its controls" if any(each.lost for each in found) else "is not shown to beat its controls"
 
 
 def _too_few(label: str, few: Sequence[Finding]) -> str:
@@ -108,20 +111,20 @@ def _too_few(label: str, few: Sequence[Finding]) -> str:
     return (
         f"{begin}: there {'is' if most == 1 else 'are'} at most {most} {'pair' if most == 1 else 'pairs'} of runs, and "
         f"it takes {MIN_INTERVAL}; the smallest difference is {signed(100 * _mean(least))} points, to "
-        f"{least.claim.worse} at {heading(least.target)}."
+        f"{_name(least)} at {heading(least.target)}."
     )
 
 
 def _whole(found: Sequence[Outcome]) -> str:
     """Sparsities at which every control is beaten, and the nearest control."""
     nearest = min(found, key=lambda each: _mean(each.beaten[0]))
-    counts = {len(each.beaten) for each in found}
-    number = f"all {counts.pop()} controls" if len(counts) == 1 and max(counts) > 1 else "each control"
     control = nearest.beaten[0]
     where = f", at {heading(nearest.target)}" if len(found) > 1 else ""
+    counts = {len(each.beaten) for each in found}
+    number = "the only one" if counts == {1} else f"all {max(counts)}" if len(counts) == 1 else "all"
     return (
-        f"beats {number} at {_joined([heading(each.target) for each in found])}, the nearest ({control.claim.worse}"
-        f"{where}) by {points(control.interval)}"
+        f"{number} at {_joined([heading(each.target) for each in found])}, the nearest ({_name(control)}{where}) by "
+        f"{points(control.interval)}"
     )
 
 
@@ -129,7 +132,7 @@ def _partial(each: Outcome) -> str:
     """What it beats, loses to and cannot be told from at a sparsity; the lowest difference of each in numbers."""
     number, parts = len(each.findings), []
     if each.beaten:
-        parts.append(f"beats {len(each.beaten)} of {number} controls")
+        parts.append(f"beats {len(each.beaten)} of {number}")
     if each.lost:
         parts.append(f"loses to {_named(each.lost)}")
     if each.open:
@@ -137,14 +140,20 @@ def _partial(each: Outcome) -> str:
     if each.few:
         parts.append(f"has too few pairs of runs with {_named(each.few)}")
     if each.absent:
-        parts.append(f"has no pair of runs with {_joined([absent.claim.worse for absent in each.absent])}")
+        parts.append(f"has no pair of runs with {_joined(list(map(_name, each.absent)))}")
     return _joined(parts)
 
 
 def _named(findings: Sequence[Finding]) -> str:
     first, *others = findings
     numbers = points(first.interval).replace(" (", ", ").rstrip(")")
-    return _joined([f"{first.claim.worse} ({numbers})", *(each.claim.worse for each in others)])
+    return _joined([f"{_name(first)} ({numbers})", *map(_name, others)])
+
+
+def _name(finding: Finding) -> str:
+    """The control's label; in quotes where a comma in it would be read as one between labels."""
+    label = finding.claim.worse
+    return f"“{label}”" if "," in label else label
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -38,8 +38,8 @@ def test_one_that_beats_all(tmp_path: Path) -> None:
     """One step is 0.2 points, so that three equal differences have a deviation of 0.1: t * 0.1 / sqrt(3) = 0.248."""
     found = told(tmp_path, levels(global_mp=0.96, dense_longer=0.93))
     assert found == (
-        "Global MP beats all 3 controls at 90 % and 95 %, the nearest (Dense, longer, at 90 %) by 3.00 points (95 % "
-        "interval 2.75 to 3.25, 3 pairs)."
+        "Global MP beats its controls: all 3 at 90 % and 95 %, the nearest (“Dense, longer”, at 90 %) by 3.00 points "
+        "(95 % interval 2.75 to 3.25, 3 pairs)."
     )
 
 
@@ -50,17 +50,17 @@ def test_one_that_beats_some(tmp_path: Path) -> None:
         return levels(global_mp=0.96, dense_longer=0.93)(run)
 
     assert told(tmp_path, accuracy) == (
-        "Global MP beats all 3 controls at 90 %, the nearest (Dense, longer) by 3.00 points (95 % interval 2.75 to "
-        "3.25, 3 pairs); at 95 % it beats 2 of 3 controls and loses to Small dense (−2.00 points, 95 % interval −2.25 "
-        "to −1.75, 3 pairs)."
+        "Global MP beats its controls in part: all 3 at 90 %, the nearest (“Dense, longer”) by 3.00 points (95 % "
+        "interval 2.75 to 3.25, 3 pairs); at 95 % it beats 2 of 3 and loses to Small dense (−2.00 points, 95 % interval "
+        "−2.25 to −1.75, 3 pairs)."
     )
 
 
 def test_one_that_loses_to_all(tmp_path: Path) -> None:
     assert told(tmp_path, levels(global_mp=0.8, dense_longer=0.93)) == (
-        "At 90 % Global MP loses to Dense, longer (−13.00 points, 95 % interval −13.25 to −12.75, 3 pairs), ERK and "
-        "Small dense; at 95 % it loses to Dense, longer (−13.00 points, 95 % interval −13.25 to −12.75, 3 pairs), ERK "
-        "and Small dense."
+        "Global MP does not beat its controls: at 90 % it loses to “Dense, longer” (−13.00 points, 95 % interval "
+        "−13.25 to −12.75, 3 pairs), ERK and Small dense; at 95 % it loses to “Dense, longer” (−13.00 points, 95 % interval "
+        "−13.25 to −12.75, 3 pairs), ERK and Small dense."
     )
 
 
@@ -75,8 +75,8 @@ def test_one_that_cannot_be_told(tmp_path: Path) -> None:
         return {"global_mp": 0.90}.get(run.method, 0.5)
 
     assert told(tmp_path, accuracy) == (
-        "Global MP beats all 3 controls at 90 %, the nearest (ERK) by 5.17 points (95 % interval 2.04 to 8.29, 3 "
-        "pairs); at 95 % it beats 2 of 3 controls and cannot be told from ERK (4.00 points, 95 % interval −0.97 to "
+        "Global MP beats its controls in part: all 3 at 90 %, the nearest (ERK) by 5.17 points (95 % interval 2.04 to "
+        "8.29, 3 pairs); at 95 % it beats 2 of 3 and cannot be told from ERK (4.00 points, 95 % interval −0.97 to "
         "8.97, 3 pairs)."
     )
 
@@ -86,6 +86,7 @@ def test_a_difference_that_the_correction_leaves_open_is_told_as_such(tmp_path: 
     erk = (0.87, 0.85, 0.83)
     levels = {"global_mp": 0.9, "dense": 0.5, "small_dense": 0.5, "dense_longer": 0.5}
     found = told(tmp_path, lambda run: erk[run.seed] if run.method == "random_init" else levels.get(run.method, 0.4))
+    assert found.startswith("Global MP is not shown to beat its controls: at 90 % it beats 2 of 3 and cannot be told ")
     assert found.count("cannot be told from ERK (5.00 points, 95 % interval 0.03 to 9.97, 3 pairs)") == 2
     assert found.endswith("; the tests are corrected for the number of sparsities, the intervals are not.")
 
@@ -98,7 +99,8 @@ def test_partial_results(tmp_path: Path) -> None:
 
     found = told(tmp_path, accuracy)
     assert found.startswith(
-        "At 90 % Global MP beats 1 of 3 controls, has too few pairs of runs with ERK (6.00 points, 95 % interval "
+        "Global MP is not shown to beat its controls: at 90 % it beats 1 of 3, has too few pairs of runs with ERK (6.00 "
+        "points, 95 % interval "
     )
     assert ", 2 pairs) and has no pair of runs with Small dense; at 95 % it " in found
 
@@ -106,10 +108,10 @@ def test_partial_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seeds", "end"),
     [
-        ("[0]", "there is at most 1 pair of runs, and it takes 3; the smallest difference is 3.00 points, to Dense, "
-         "longer at 90 %."),
+        ("[0]", "there is at most 1 pair of runs, and it takes 3; the smallest difference is 3.00 points, to "
+         "“Dense, longer” at 90 %."),
         ("[0, 1]", "there are at most 2 pairs of runs, and it takes 3; the smallest difference is 3.00 points, to "
-         "Dense, longer at 90 %."),
+         "“Dense, longer” at 90 %."),
     ],
 )  # fmt: skip
 def test_few_seeds(seeds: str, end: str, tmp_path: Path) -> None:
