@@ -51,16 +51,16 @@ def test_one_that_beats_some(tmp_path: Path) -> None:
 
     assert told(tmp_path, accuracy) == (
         "Global MP beats its controls in part: all 3 at 90 %, the nearest (“Dense, longer”) by 3.00 points (95 % "
-        "interval 2.75 to 3.25, 3 pairs); at 95 % it beats 2 of 3 and loses to Small dense (−2.00 points, 95 % interval "
-        "−2.25 to −1.75, 3 pairs)."
+        "interval 2.75 to 3.25, 3 pairs); at 95 % it beats 2 of 3 and loses to Small dense (−2.00 points, 95 % "
+        "interval −2.25 to −1.75, 3 pairs)."
     )
 
 
 def test_one_that_loses_to_all(tmp_path: Path) -> None:
     assert told(tmp_path, levels(global_mp=0.8, dense_longer=0.93)) == (
         "Global MP does not beat its controls: at 90 % it loses to “Dense, longer” (−13.00 points, 95 % interval "
-        "−13.25 to −12.75, 3 pairs), ERK and Small dense; at 95 % it loses to “Dense, longer” (−13.00 points, 95 % interval "
-        "−13.25 to −12.75, 3 pairs), ERK and Small dense."
+        "−13.25 to −12.75, 3 pairs), ERK and Small dense; at 95 % it loses to “Dense, longer” (−13.00 points, 95 % "
+        "interval −13.25 to −12.75, 3 pairs), ERK and Small dense."
     )
 
 
@@ -99,8 +99,8 @@ def test_partial_results(tmp_path: Path) -> None:
 
     found = told(tmp_path, accuracy)
     assert found.startswith(
-        "Global MP is not shown to beat its controls: at 90 % it beats 1 of 3, has too few pairs of runs with ERK (6.00 "
-        "points, 95 % interval "
+        "Global MP is not shown to beat its controls: at 90 % it beats 1 of 3, has too few pairs of runs with ERK ("
+        "6.00 points, 95 % interval "
     )
     assert ", 2 pairs) and has no pair of runs with Small dense; at 95 % it " in found
 
