@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -21,7 +21,6 @@ from ..runs.gpus import default_jobs
 from ..runs.leftovers import remove_caches, tidy
 from ..runs.settings import MAX_THREADS, Compile, CudaGraph, Log, MemoryFormat, Settings, check_device_name
 from ..runs.store import Store
-from ..studies.load import Study
 from ..studies.plan import Plan, make_plan
 from .browse import describe_run, find_one
 from .measure import ask_for_weights, measure_study
@@ -40,6 +39,9 @@ from .options import (
 )
 from .output import INCOMPLETE
 from .time_limit import open_limit, say_left, time_limit_option
+
+if TYPE_CHECKING:
+    from ..studies.load import Study
 
 
 def _device_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
