@@ -31,6 +31,7 @@ from prunebench.benchmark.studies.schema import (
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import describe, method_names
 from prunebench.slurm.cluster_profile import Profile
+from prunebench.slurm.container import Container
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -48,6 +49,7 @@ _SECTIONS = (
     ("Its `thresholds`", ThresholdsFile, "Each has a default, which is no number of the paper's."),
     ("`dataset` and `model`", Named, "A bare name is a name without options."),
     ("Profiles of clusters", Profile, "Files for `submit --profile`; [slurm/README.md](../slurm/README.md)."),
+    ("Their `container`", Container, "Jobs in an image; [slurm/README.md](../slurm/README.md) says what is needed."),
 )
 
 
@@ -127,6 +129,7 @@ _MODELS = {
     Budget: "a mapping",
     Controls: "a mapping",
     Named: "a name with options",
+    Container: "a mapping",
     ThreeRegime: "a mapping",
     ThresholdsFile: "a mapping",
 }

@@ -17,6 +17,7 @@ from .groups import MAX_MISS, heading
 from .interval_text import points, signed
 from .paired import MIN_INTERVAL
 from .study_results import StudyResults
+from .verdict import UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _outcome(target: float, findings: Iterable[Finding]) -> Outcome:
         elif finding.interval.count < MIN_INTERVAL:
             made.few.append(finding)
         else:
-            {"holds": made.beaten, "fails": made.lost, "too few seeds": made.open}[finding.verdict].append(finding)
+            {"holds": made.beaten, "fails": made.lost, UNDECIDED: made.open}[finding.verdict].append(finding)
     for part in (made.beaten, made.lost, made.open, made.few):
         part.sort(key=_mean)
     return made
