@@ -19,6 +19,8 @@ from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.studies.names import Named
 from prunebench.benchmark.studies.schema import (
+    Budget,
+    Controls,
     Entry,
     RecipeFile,
     StudyFile,
@@ -42,6 +44,8 @@ _SECTIONS = (
         TrainFile,
         "Of `train`, `finetune`, `scratch` and `override`. Keys that are not given: see README.md.",
     ),
+    ("`budget`", Budget, "[fair.md](fair.md) says what follows from it."),
+    ("`controls`", Controls, "Kinds of controls are explained in [fair.md](fair.md)."),
     ("`three_regime`", ThreeRegime, "What the study is: [three-regime.md](three-regime.md)."),
     ("Its `thresholds`", ThresholdsFile, "Each has a default, which is no number of the paper's."),
     (
@@ -133,6 +137,8 @@ _MODELS = {
     RecipeFile: "a recipe",
     TrainFile: "a recipe",
     Entry: "an entry",
+    Budget: "a mapping",
+    Controls: "a mapping",
     Named: "a name with options",
     Container: "a mapping",
     ThreeRegime: "a mapping",

@@ -10,6 +10,11 @@ ACCURACIES: dict[str, str] = {
     "best_test": "best TEST epoch (paper's protocol, selected on test), an optimistic number",
 }
 
+UNRANKED = ("best_test",)
+"""Accuracies that rank nothing."""
+
+NEVER_RANKED = "It is chosen on the test set, so rows are not ranked by it: nothing is marked."
+
 SHORT_NAMES: dict[str, str] = {
     "last": "last epoch",
     "selected": "epoch that validation picks",

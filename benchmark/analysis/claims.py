@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from ..studies.claims import Claim
 from .accuracy import accuracy_column
+from .failures import is_counted
 from .frame_type import Frame
+from .groups import Group, is_apart
 from .paired import LEVEL, MIN_INTERVAL, Interval, paired_differences, resolution, sample_std, t_interval
 from .ranks import holm
 from .verdict import UNDECIDED, Outcome
@@ -26,6 +28,7 @@ class Finding:
         interval: difference of accuracies, the claimed better one minus the other, as a fraction, with its 95 %
             Student-t interval, not corrected; None without a pair of runs.
         p_value: two-sided and corrected by Holm over all findings; None below three pairs.
+        is_apart: whether the rows reached sparsities more than MAX_MISS apart.
     """
 
     claim: Claim
@@ -33,6 +36,7 @@ class Finding:
     interval: Interval | None
     p_value: float | None
     verdict: Outcome
+    is_apart: bool = False
 
 
 def check_claims(claims: Sequence[Claim], frame: Frame, accuracy: str = "last") -> list[Finding]:
@@ -54,6 +58,7 @@ def check_claims(claims: Sequence[Claim], frame: Frame, accuracy: str = "last") 
             interval=t_interval(differences, smallest_std=step / 2) if differences else None,
             p_value=adjusted.get(index),
             verdict=_verdict(claim, differences, adjusted.get(index)),
+            is_apart=is_apart(*(_group(label, target, frame) for label in (claim.better, claim.worse))),
         )
         for index, (claim, target, differences, step) in enumerate(tested)
     ]
@@ -71,10 +76,16 @@ def _differences(claim: Claim, target: float, frame: Frame, column: str) -> tupl
 
 
 def _rows(label: str, target: float, frame: Frame) -> Frame:
-    """The stored runs of a label at a sparsity; of a row without sparsities, such as a dense one, all."""
+    """The runs of a label at a sparsity that count; of a row without sparsities, such as a dense one, all."""
     rows = frame[frame["label"] == label]
     of_target = rows["target"] == (target if (rows["target"] > 0).any() else 0)
-    return rows[of_target & (rows["state"] == "done")]
+    return rows[of_target & is_counted(rows)]
+
+
+def _group(label: str, target: float, frame: Frame) -> Group:
+    """A row without sparsities is apart from none."""
+    rows = _rows(label, target, frame)
+    return Group(label, target if (rows["target"] > 0).any() else 0.0, rows)
 
 
 def _allowed(claim: Claim) -> float:

@@ -35,7 +35,7 @@ def curves_of(frame: Frame, column: str, stat: Stat) -> dict[str, list[Point]]:
 
 
 def _point(group: Group, column: str, stat: Stat) -> Point | None:
-    done = group.done.dropna(subset=[column])
+    done = group.counted.dropna(subset=[column])
     if done.empty:
         return None
     values = [100 * float(value) for value in done[column]]

@@ -11,7 +11,7 @@ from ..api.errors import DataMissing, UserError, unknown
 from .csv_text import harmless, original
 from .frame_type import Frame
 
-EXPORT_SCHEMA = 6
+EXPORT_SCHEMA = 7
 """Version of the columns, in every row of the file."""
 
 ADDED: dict[int, tuple[str, ...]] = {
@@ -20,13 +20,15 @@ ADDED: dict[int, tuple[str, ...]] = {
     4: ("changed_since_submission",),
     5: ("retrain_seed",),
     6: ("macs_products",),
+    7: ("fault", "accuracy_last5", "selection_effect", "start_weights", "macs_share", "train_macs_scoring"),
 }
 """Columns that a version added; they are missing in files of older versions. Files of newer ones are refused."""
 
 FORMATS = ("csv", "parquet")
 
 TEXTS = frozenset(
-    ("study", "id", "label", "method", "options", "dataset", "model", "parent", "state", "reason", "outside",
+    ("study", "id", "label", "method", "options", "dataset", "model", "parent", "state", "reason", "fault",
+     "outside", "start_weights",
      "device", "host", "revision", "code", "outdated", "data", "id_a", "id_b")
 )  # fmt: skip
 INTEGERS = frozenset(

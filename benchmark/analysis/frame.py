@@ -14,6 +14,7 @@ from ..runs.run_folder import Status
 from ..runs.store import Store
 from ..studies.age import Ages
 from ..studies.load import Row, Study
+from .failures import MACHINE_FAULT, OWN_FAULT
 
 COLUMNS: dict[str, str] = {
     "study": "name of the study",
@@ -29,6 +30,7 @@ COLUMNS: dict[str, str] = {
     "parent": "id of the dense training it starts from",
     "state": "done, failed, running, interrupted, missing, damaged or not run",
     "reason": "why it failed, is damaged or is not run",
+    "fault": "of a failed run, whose: run (tables count it at chance level) or machine (computed again); else missing",
     "sparsity": "sparsity reached, fraction of all prunable weights",
     "kept": "prunable weights kept",
     "prunable": "prunable weights of the network",
@@ -39,8 +41,12 @@ COLUMNS: dict[str, str] = {
     "accuracy_before": "test accuracy before pruning",
     "accuracy_pruned": "test accuracy straight after pruning",
     "accuracy_last": "test accuracy of the last epoch",
+    "accuracy_last5": "mean test accuracy of the last five epochs, of those at the final sparsity",
     "accuracy_selected": "test accuracy of the epoch chosen on the validation split",
     "accuracy_best_test": "best test accuracy over epochs (the paper's protocol; optimistic)",
+    "selection_effect": "what the best test epoch has more than the last one: accuracy_best_test - accuracy_last",
+    "start_weights": "external: the network's weights are from a file, whose training may have seen the validation "
+    "split; own: it is trained here",
     "top5_last": "top-5 test accuracy of the last epoch, where there are more than 10 classes",
     "validation": "validation accuracy of the chosen epoch",
     "macs_dense": "multiply-adds of the dense network for one input",
@@ -51,6 +57,9 @@ COLUMNS: dict[str, str] = {
     "epochs_total": "with those of the shared dense training",
     "train_macs": "multiply-adds computed in training, dense training included",
     "train_macs_sparse": "the same on a machine that skips zeros",
+    "train_macs_scoring": "multiply-adds of scores: forward and backward passes of the samples that they drew",
+    "macs_share": "multiply-adds of an epoch of its own training on a machine that skips zeros, as a share of the "
+    "dense network's",
     "seconds": "wall time of the run",
     "processes": "processes that computed the run together, each with a device of its own",
     "train_seconds": "of it, in training steps",
@@ -90,13 +99,15 @@ def _record(study: Study, row: Row, store: Store, existing: Set[str], ages: Ages
     }
     if row.run is None:
         return {**plain, "state": "not run", "reason": row.not_run}
+    plain["start_weights"] = "external" if dict(row.run.model_options).get("weights") else "own"
     plain |= {"id": row.run.id, "seed": row.seed, "retrain_seed": row.retrain_seed}
     plain["parent"] = row.run.parent.id if row.run.parent else None
     # One listing instead of a look at every folder: most runs of a new study are simply not there.
     result = store.result(study.name, row.run) if row.run.id in existing else None
     if result is None:
         status = store.status(study.name, row.run) if row.run.id in existing else Status("missing")
-        return {**plain, "state": status.state, "reason": status.reason}
+        failed = {"fault": MACHINE_FAULT if status.retryable else OWN_FAULT} if status.state == "failed" else {}
+        return {**plain, "state": status.state, "reason": status.reason, **failed}
     outdated = " ".join(ages.of(row.run, result)) or None
     return {**plain, "state": "done", "reason": "", **result_columns(result), "outdated": outdated}
 
@@ -115,6 +126,9 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "empty_layers": len(sparsity["empty_layers"]),
         "smallest_layer_density": sparsity["smallest_layer_density"],
         **{f"accuracy_{key}": accuracy[key] for key in ("before", "pruned", "last", "selected", "best_test")},
+        # not in results from before it was stored; see last_epochs.py
+        "accuracy_last5": accuracy.get("last5"),
+        "selection_effect": None if accuracy["best_test"] is None else accuracy["best_test"] - accuracy["last"],
         "top5_last": accuracy["last_top5"],
         "validation": accuracy["selected_validation"],
         "macs_dense": macs["dense"],
@@ -125,6 +139,9 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "epochs_total": cost["epochs"] + parent["epochs"],
         "train_macs": cost["macs"] + parent["macs"],
         "train_macs_sparse": cost["sparse_macs"] + parent["sparse_macs"],
+        # not in results from before it was counted
+        "train_macs_scoring": cost.get("scoring_macs"),
+        "macs_share": _macs_share(result),
         **{key: cost[key] for key in ("seconds", "train_seconds", "prune_seconds", "mask_seconds")},
         # not in results from before several processes could compute a run
         "processes": result["provenance"].get("processes", 1),
@@ -137,3 +154,9 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         # not in results from before it was recorded
         "changed_since_submission": result["provenance"].get("changed_since_submission"),
     }
+
+
+def _macs_share(result: Mapping[str, Any]) -> float | None:
+    cost = result["cost"]
+    dense = 3 * result["macs"]["dense"] * result["data"]["train"] * cost["epochs"]
+    return cost["sparse_macs"] / dense if dense else None

@@ -10,11 +10,12 @@ from ...datasets.registry import dataset_title
 from ..api.errors import UserError
 from ..models.registry import model_title
 from ..runs.run import DENSE
+from .failures import has_failed, is_counted
 from .frame_type import Frame
 from .older import is_older
 
-MAX_MISS = 0.005
-"""Largest distance between the sparsity reached and the one asked for at which rows are compared."""
+MAX_MISS = 0.001
+"""Largest distance between the sparsity reached and the one asked for at which rows are compared: 0.1 points."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,18 @@ class Group:
         return self.rows[self.rows["state"] == "done"]
 
     @cached_property
+    def counted(self) -> Frame:
+        """The stored runs, and those that failed by their own fault, with the accuracy of chance."""
+        return self.rows[is_counted(self.rows)]
+
+    @cached_property
     def reached(self) -> float | None:
         """Mean sparsity of the stored runs, None if there are none."""
         return float(self.done["sparsity"].mean()) if len(self.done) else None
 
     def values(self, column: str) -> list[float]:
-        """The numbers of the stored runs in a column of the frame."""
-        return [float(value) for value in self.done[column].dropna()]
+        """The numbers of the runs in a column of the frame; of failed runs only accuracies count."""
+        return [float(value) for value in self.counted[column].dropna()]
 
     @property
     def is_listed_only(self) -> bool:
@@ -50,9 +56,9 @@ class Group:
     def has_target(self) -> bool:
         return self.target > 0
 
-    def is_off(self, target: float) -> bool:
-        """Whether the sparsity reached is more than MAX_MISS away from a target."""
-        return self.reached is not None and abs(self.reached - target) > MAX_MISS
+    def is_off(self, target: float, most: float = MAX_MISS) -> bool:
+        """Whether the sparsity reached is more than `most` away from a target."""
+        return self.reached is not None and abs(self.reached - target) > most
 
     @property
     def is_off_target(self) -> bool:
@@ -62,6 +68,13 @@ class Group:
     def is_comparable(self) -> bool:
         """Whether it may be the best of its column: at that sparsity, and of the present code."""
         return self.has_target and not self.is_off_target and not is_older(self.rows)
+
+
+def is_apart(first: Group | None, second: Group | None) -> bool:
+    """Whether two pruned rows reached sparsities more than MAX_MISS apart: they differ in more than the method."""
+    if first is None or second is None or not (first.has_target and second.has_target):
+        return False
+    return first.reached is not None and second.reached is not None and second.is_off(first.reached)
 
 
 @dataclass(frozen=True)
@@ -142,8 +155,11 @@ def subject(frame: Frame) -> str:
 
 
 def is_collapsed(done: Frame, chance: float | None) -> Frame:
-    """Runs with an empty layer, or with an accuracy at most two points (or twice chance) above guessing a class."""
-    empty = done["empty_layers"].astype(float) > 0
+    """Runs with an empty layer, or with an accuracy at most two points (or twice chance) above guessing a class.
+
+    A run that failed by its own fault counts as one of these.
+    """
+    empty = (done["empty_layers"].astype(float) > 0) | has_failed(done)
     if chance is None:
         return empty
     return empty | (done["accuracy_last"].astype(float) <= chance + min(0.02, chance))

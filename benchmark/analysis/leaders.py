@@ -11,13 +11,13 @@ from .verdict import Verdict, compare_groups, verdict
 
 @dataclass(frozen=True)
 class Leader:
-    """The row of the highest mean at a sparsity, without rows that have a collapsed run.
+    """The row of the highest mean at a sparsity, without rows that have a collapsed or failed run.
 
     Attributes:
         mean: accuracy as a fraction.
         runner_up: the row of the next mean; None if there is no other row.
         comparison: paired differences to it.
-        collapsed_above: rows of a higher mean that have a collapsed run.
+        collapsed_above: rows of a higher mean that have a collapsed or failed run.
     """
 
     target: float
@@ -40,7 +40,7 @@ def leaders(groups: Groups, column: str, chance: float | None) -> list[Leader]:
 
 def _leader(target: float, groups: list[Group], column: str, chance: float | None) -> Leader | None:
     means = {group.label: sum(values) / len(values) for group in groups if (values := group.values(column))}
-    collapsed = {group.label for group in groups if is_collapsed(group.done, chance).any()}
+    collapsed = {group.label for group in groups if is_collapsed(group.counted, chance).any()}
     sound = [group for group in groups if group.label in means and group.label not in collapsed]
     # of equal means the first of the study
     ranked = sorted(sound, key=lambda group: -round(means[group.label], 9))

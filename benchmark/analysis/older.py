@@ -21,7 +21,7 @@ OTHER_DATA = "of other data than most results of the study"
 
 _KEPT = frozenset(
     ("study", "id", "label", "method", "options", "dataset", "model", "target", "seed", "retrain_seed", "parent",
-     "state", "reason", "code", "outdated", "data", "changed_since_submission")
+     "state", "reason", "fault", "start_weights", "code", "outdated", "data", "changed_since_submission")
 )  # fmt: skip
 """Columns that do not depend on the result, and those about its origin."""
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ...methods.registry import describe
 from ..runs.run import DENSE
 from .frame_type import Frame
-from .groups import MAX_MISS, Group, heading, split_groups
-from .published import Published
+from .groups import Group, heading, split_groups
+from .published import BLOCK_MISS, Published
 
 if TYPE_CHECKING:
     from ..studies.load import Row, Study
@@ -40,7 +40,7 @@ class Line:
     @property
     def is_off_block(self) -> bool:
         """Whether ours reached another sparsity than the block's."""
-        return self.group is not None and self.target > 0 and self.group.is_off(self.target)
+        return self.group is not None and self.target > 0 and self.group.is_off(self.target, BLOCK_MISS)
 
 
 def pair_lines(study: Study, frame: Frame, printed: list[Published]) -> list[Line]:
@@ -71,8 +71,8 @@ def _groups(frame: Frame) -> dict[tuple[str, float], Group]:
 
 
 def _block_of(target: float, printed: list[Published]) -> tuple[str, float]:
-    """The paper's block nearest to a sparsity, if it is within MAX_MISS, else a block of its own."""
-    near = [p for p in printed if p.target is not None and abs(p.target - target) <= MAX_MISS + 1e-9]
+    """The paper's block nearest to a sparsity, if it is within BLOCK_MISS, else a block of its own."""
+    near = [p for p in printed if p.target is not None and abs(p.target - target) <= BLOCK_MISS + 1e-9]
     nearest = min(near, key=lambda p: abs((p.target or 0.0) - target), default=None)
     return (nearest.block, nearest.target or 0.0) if nearest else (heading(target), target)
 
@@ -80,12 +80,12 @@ def _block_of(target: float, printed: list[Published]) -> tuple[str, float]:
 def stands_beside(printed: Published, row: Row) -> bool:
     """Whether a printed row is of the same method and options as a row of a study, at its sparsity.
 
-    A sparsity within MAX_MISS is near enough. The sparsity of the printed block does not count: rows of a block may be
-    7 points apart. A row that is only listed has no options to compare.
+    A sparsity within BLOCK_MISS is near enough. The sparsity of the printed block does not count: rows of a block may
+    be 7 points apart. A row that is only listed has no options to compare.
     """
     if printed.ours != row.method or (row.run is None and printed.sparsity is None):
         return False
-    if printed.pruned is not None and abs(printed.pruned - row.sparsity) > MAX_MISS + 1e-9:
+    if printed.pruned is not None and abs(printed.pruned - row.sparsity) > BLOCK_MISS + 1e-9:
         return False
     options = _resolved(row)
     return all(_holds(options.get(name), value) for name, value in printed.condition)

@@ -11,6 +11,7 @@ from itertools import combinations, count
 from typing import Any, TypeVar
 
 from ..runs.run import DENSE
+from .failures import is_counted
 from .frame_type import Frame
 from .groups import MAX_MISS
 from .paired import MAX_EXACT, sign_flip_p
@@ -68,7 +69,7 @@ def rankable(frame: Frame) -> Frame:
     Left out are methods that set their own sparsity, which share no column, and those whose mean sparsity is more than
     MAX_MISS off the target: an accuracy table does not compare these either.
     """
-    pruned = frame[(frame["method"] != DENSE) & (frame["state"] == "done") & (frame["target"] > 0)]
+    pruned = frame[(frame["method"] != DENSE) & is_counted(frame) & (frame["target"] > 0)]
     reached = pruned["sparsity"].astype(float).groupby([pruned[key] for key in [*CELL, "label"]]).transform("mean")
     return pruned[(reached - pruned["target"].astype(float)).abs() <= MAX_MISS]
 

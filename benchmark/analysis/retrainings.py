@@ -35,7 +35,7 @@ def mean_retrainings(frame: Frame) -> Frame:
     numbers = [name for name in made.columns if name not in _NOT_AVERAGED and made[name].dtype.kind in "fiu"]
     made[numbers] = grouped[numbers].mean()
     is_open = frame[~listed & (frame["state"] != "done")].groupby(KEYS, sort=False, dropna=False).first()
-    made.loc[is_open.index, ["state", "reason"]] = is_open[["state", "reason"]]
+    made.loc[is_open.index, ["state", "reason", "fault"]] = is_open[["state", "reason", "fault"]]
     made.loc[is_open.index, [name for name in numbers if name != "accuracy_before"]] = float("nan")
     made.loc[grouped.size() > 1, "retrain_seed"] = float("nan")
     place = {label: index for index, label in enumerate(dict.fromkeys(frame["label"]))}

@@ -9,8 +9,10 @@ from ...datasets.registry import describe, is_own
 from ..api.errors import UserError
 from ..runs.store import Store
 from ..studies.load import Study
+from .failures import count_failures
 from .frame import study_frame
 from .frame_type import Frame
+from .last_epochs import fill_last_epochs
 from .long_frames import epoch_frame, layer_frame
 from .older import SET_ASIDE, set_aside
 from .pair_frame import pair_frame
@@ -23,7 +25,8 @@ class StudyResults:
 
     Attributes:
         runs: a row for each run; those that must not be averaged with the others are set aside.
-        frame: a row for each seed, the mean of its retrainings: what tables and figures take as independent values.
+        frame: a row for each seed, the mean of its retrainings: what tables and figures take as independent values. A
+            run that failed by its own fault has the accuracy of chance.
     """
 
     study: Study
@@ -32,7 +35,13 @@ class StudyResults:
 
     @cached_property
     def frame(self) -> Frame:
-        return mean_retrainings(self.runs)
+        return count_failures(mean_retrainings(self.runs), self.chance)
+
+    @cached_property
+    def filled(self) -> Frame:
+        """`frame` with the mean of the last epochs of older results too, which is read from their histories."""
+        runs = fill_last_epochs(self.runs, self.study, self.store)
+        return count_failures(mean_retrainings(runs), self.chance)
 
     @cached_property
     def layers(self) -> Frame:

@@ -28,7 +28,7 @@ def compare_groups(first: Group | None, second: Group | None, column: str) -> Pa
     if first is None or second is None:
         return PairedComparison((), None, None)
     step = resolution([*first.values(column), *second.values(column)])
-    return compare(paired_differences(first.done, second.done, column), smallest_std=step / 2)
+    return compare(paired_differences(first.counted, second.counted, column), smallest_std=step / 2)
 
 
 def verdict(comparison: PairedComparison) -> Verdict:

@@ -158,8 +158,9 @@ def plan(
 
     device = None if device_name is None else find_device(device_name)
     from ..preflight.networks import kept_by_training, missing_weights, network_name, sizes_by_network, warnings
+    from ..studies.budget import ledger, ledger_as_dict, ledger_lines
     from ..studies.cost import estimate
-    from ..tuning.ledger import ledger_lines
+    from ..tuning.ledger import ledger_lines as trial_ledger_lines
 
     store = open_store(results)
     asked = selection.open(study)
@@ -182,6 +183,7 @@ def plan(
     missing = missing_weights(job.run for job in made.to_do)
     for line in warnings(sizes):
         say(one_line(line))
+    budget = opened.file.budget
     if as_json:
         networks = {name: vars(each) for name, each in sizes.items()}
         jobs = [_job(job) for job in made.jobs]
@@ -193,11 +195,14 @@ def plan(
                 "missing": missing,
                 "networks": networks,
                 "jobs": jobs,
+                "budget": None if budget is None else ledger_as_dict(budget, ledger(budget, opened.rows)),
                 **stages_as_json(asked, store),
             }
         )
         return
-    for line in (*figures.lines(), *ledger_lines(asked), *_aligned(stage_lines(asked, store)), *needs.lines()):
+    budgeted = [] if budget is None else ledger_lines(budget, ledger(budget, opened.rows))
+    stages = (*trial_ledger_lines(asked), *_aligned(stage_lines(asked, store)))
+    for line in (*figures.lines(), *budgeted, *stages, *needs.lines()):
         print(one_line(line))
     for name, each in sizes.items():
         print(one_line(f"network        {name}: {each.describe()}"))

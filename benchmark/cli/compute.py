@@ -188,7 +188,18 @@ def compute_study(
     if opened.file.measure and (limit is None or not limit.is_over()):
         measured = measure_study(opened, settings, store, num_jobs)
         code = code or measured
+    _say_controls(opened, store)
     return code
+
+
+def _say_controls(study: Study, store: Store) -> None:
+    """Whether the row in question beats its controls, of a study that names them."""
+    if study.file.controls is not None:
+        from ..analysis.against_controls import controls_sentence
+        from ..analysis.study_results import read_results
+
+        if told := controls_sentence(read_results(study, store)):
+            say(told)
 
 
 def _tidy_stored(made: Plan, store: Store) -> None:

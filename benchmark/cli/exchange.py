@@ -67,6 +67,7 @@ def export(
     """Write all runs of a study, or all pairs of retrainings, stored or not, to one tidy file."""
     from ..analysis.export import describe_columns, export_bytes
     from ..analysis.frame import COLUMNS, study_frame
+    from ..analysis.last_epochs import fill_last_epochs
     from ..analysis.pair_frame import PAIR_COLUMNS
     from ..analysis.study_results import measured_pairs, read_results
     from ..api.errors import UserError
@@ -78,7 +79,11 @@ def export(
         for name, kind, meaning in describe_columns(meanings):
             print(f"{name}\t{kind}\t{meaning}")
         return
-    frame = measured_pairs(read_results(opened, store)) if pairs else study_frame(opened, store)
+    store = open_store(results)
+    if pairs:
+        frame = measured_pairs(read_results(opened, store))
+    else:
+        frame = fill_last_epochs(study_frame(opened, store), opened, store)
     content = export_bytes(frame, format)
     if output is not None:
         write(output, content)

@@ -104,7 +104,7 @@ def _draw_spread(axes: Axes, points: list[Point], look: Look, moved: Transform, 
 def spread_words(frame: Frame, stat: Stat) -> str:
     """What the spread is and over how many runs: of pruned rows, or of dense trainings if there are no others."""
     counted = frame if has_pruned(frame) else frame.assign(method="")
-    counts = {len(group.done) for group in split_groups(counted).members.values()} - {0}
+    counts = {len(group.counted) for group in split_groups(counted).members.values()} - {0}
     if max(counts, default=0) < 2:
         return "single runs"
     number = f"n = {max(counts)}" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)}"

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.accuracy import ACCURACIES, NEVER_RANKED, UNRANKED, accuracy_column
+from ..analysis.against_controls import controls_sentence
 from ..analysis.claims import check_claims
 from ..analysis.curves import dense_levels
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, Groups, has_pruned, heading, is_collapsed, split_groups
+from ..analysis.interval_text import points
 from ..analysis.leaders import Leader, leaders
 from ..analysis.older import SET_ASIDE
 from ..analysis.paired import PairedComparison
@@ -26,6 +28,9 @@ from ..tables.accuracy import marks_by_target
 
 DIVERGED = "Diverged"
 """How the reason of a run begins whose loss was not finite."""
+
+
+APART = ", though the rows reached sparsities more than 0.1 points apart"
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def answer(found: StudyResults, accuracy: str) -> Answer:
     if not (found.frame["state"] == "done").any():
         return Answer([], "", claims)
     findings = [
+        *_controls(found, accuracy),
         *_dense(found.frame, column),
         *_best(found.frame, groups, column, found.chance),
         *_collapses(groups, found.chance),
@@ -69,6 +75,12 @@ def answer(found: StudyResults, accuracy: str) -> Answer:
         "further rows are named so where the table marks them ≈. Intervals are not corrected for the number of rows."
     )
     return Answer(findings, protocol, claims)
+
+
+def _controls(found: StudyResults, accuracy: str) -> list[Finding]:
+    """Whether the row in question beats its controls, of a study that names them: the first thing to know."""
+    told = controls_sentence(found, accuracy)
+    return [Finding("Controls", told)] if told else []
 
 
 def _dense(frame: Frame, column: str) -> list[Finding]:
@@ -89,6 +101,8 @@ def _best(frame: Frame, groups: Groups, column: str, chance: float) -> list[Find
     """The best row of each sparsity, its distance to the next, and the rows with the sign ≈ in the table."""
     if not has_pruned(frame):
         return [Finding("Pruned", "The chosen rows are dense trainings; nothing is pruned.")]
+    if column in map(accuracy_column, UNRANKED):
+        return [Finding("Best", f"Not told. {NEVER_RANKED}")]
     marks = marks_by_target(groups, column, chance)
     by_target = {leader.target: leader for leader in leaders(groups, column, chance)}
     findings = []
@@ -120,7 +134,7 @@ def _best_sentence(leader: Leader, like_best: Sequence[str]) -> str:
         if others:
             text += f" Not distinguishable from it either: {', '.join(_label(each, leader) for each in others)}."
     if leader.collapsed_above:
-        text += f" With a higher mean, but a collapsed run: {', '.join(leader.collapsed_above)}."
+        text += f" With a higher mean, but a collapsed or failed run: {', '.join(leader.collapsed_above)}."
     return text
 
 
@@ -130,7 +144,7 @@ def _label(name: str, leader: Leader) -> str:
 
 def _lead(leader: Leader, name: str, mean: str) -> str:
     assert leader.runner_up is not None
-    other, shown = leader.runner_up.label, difference(leader.comparison)
+    other, shown = leader.runner_up.label, points(leader.comparison.interval)
     if leader.verdict == "higher":
         return f"{name} is best with {mean}, {shown} above {other}"
     if _are_equal(leader, leader.runner_up):
@@ -154,24 +168,6 @@ def _are_equal(leader: Leader, other: Group) -> bool:
 def _pairs(comparison: PairedComparison) -> str:
     count = len(comparison.differences)
     return "1 pair of runs" if count == 1 else f"{count or 'no'} pairs of runs"
-
-
-def difference(comparison: PairedComparison) -> str:
-    """`0.40 points (95 % interval −0.91 to 1.71, 3 pairs)`; empty without a pair."""
-    interval = comparison.interval
-    if interval is None:
-        return ""
-    mean, half = 100 * interval.mean, interval.half_width
-    if half is None:
-        return f"{_signed(mean)} points (1 pair)"
-    low, high = (_signed(mean + sign * 100 * half) for sign in (-1, 1))
-    return f"{_signed(mean)} points (95 % interval {low} to {high}, {interval.count} pairs)"
-
-
-def _signed(value: float) -> str:
-    """Two decimals with a true minus; a rounded zero has no sign."""
-    shown = f"{value:.2f}"
-    return shown.lstrip("-") if float(shown) == 0 else shown.replace("-", "−")
 
 
 def _collapses(groups: Groups, chance: float) -> list[Finding]:
@@ -239,12 +235,13 @@ def _declared(found: StudyResults, accuracy: str) -> list[Finding]:
             claims.append(read_claim(text, named_rows(found.study.file, found.study.rows)))
     tested = check_claims(claims, found.frame, accuracy)
     texts = dict.fromkeys((each.claim.text, each.verdict) for each in tested)
+    apart = {each.claim.text for each in tested if each.is_apart}
     found_at = {
         key: ", ".join(heading(each.target) for each in tested if (each.claim.text, each.verdict) == key)
         for key in texts
     }
     return [
-        Finding("Claim", f"{text}: {verdict} at {places}.", is_warning=verdict == "fails")
+        Finding("Claim", f"{text}: {verdict} at {places}{APART * (text in apart)}.", is_warning=verdict == "fails")
         for (text, verdict), places in found_at.items()
     ]
 

@@ -134,7 +134,9 @@ def _run(
     networks: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """One run: the columns of the frame that the page shows, its layers, its history and its folder."""
-    plain = {key: record[key] for key in SHOWN if record[key] is not None}
+    # what a failed run counts in means is no accuracy that it has
+    known = SHOWN if record["state"] != "failed" else [key for key in SHOWN if not key.startswith("accuracy_")]
+    plain = {key: record[key] for key in known if record[key] is not None}
     if row.run is None:
         return plain
     folder = store.folder(study.name, row.run)

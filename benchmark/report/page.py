@@ -9,9 +9,10 @@ from importlib import resources
 from typing import Any
 
 from .. import __version__
-from ..analysis.accuracy import ACCURACIES
+from ..analysis.accuracy import ACCURACIES, UNRANKED
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
+from ..analysis.interval_text import points
 from ..analysis.older import SET_ASIDE
 from ..analysis.published import has_published
 from ..analysis.study_results import read_results
@@ -24,7 +25,7 @@ from ..tables.caption import prunable_sentence
 from ..tables.formats.to_html import to_html
 from ..tables.kinds import OF_PRUNED, OF_SOME, make_table
 from ..tables.table import Table
-from .answer import answer, difference
+from .answer import answer
 from .data import MAX_ROWS, pack_results, report_data, stored_results
 from .reproduce import Asked as Asked
 from .reproduce import facts, steps
@@ -50,7 +51,7 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
         version=__version__,
         counts=_counts(frame),
         answer=answer(found, accuracy),
-        difference=difference,
+        difference=points,
         is_empty=not results,
         commands={verb: asked.command(verb) for verb in ("plan", "run", "report")},
         prepare=shlex.join(["prunebench", "prepare", asked.study]),
@@ -141,12 +142,14 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     if has_published(study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
-    kinds |= {"cost": "Cost", "rank": "Ranks"}
+    kinds |= {"cost": "Cost", "selection": "The accuracies beside each other", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
     headings |= {"tuning": "Default and tuned", "trials": "Trials", "tuning-curve": "Accuracy by number of trials"}
     kinds |= {kind: headings[kind] for kind, has in OF_SOME.items() if has(study)}
+    left_out = () if has_pruned(frame) else OF_PRUNED
+    left_out = (*left_out, "rank") if accuracy in UNRANKED else left_out
     chosen += [
-        *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),
+        *((heading, table(kind)) for kind, heading in kinds.items() if kind not in left_out),
         *((f"Accuracy, {name.replace('_', ' ')}", table("accuracy", name)) for name in ACCURACIES if name != accuracy),
     ]
     shown = [(heading, to_html(made)) for heading, made in chosen]

@@ -25,6 +25,7 @@ class _Accuracy(TypedDict):
     selected: Fraction
     selected_validation: Fraction
     best_test: Fraction
+    last5: NotRequired[Fraction]
 
 
 class _Sparsity(TypedDict):
@@ -56,6 +57,7 @@ class _Cost(_Training):
     prune_seconds: float
     mask_seconds: float
     peak_memory_bytes: int | None
+    scoring_macs: NotRequired[float]
 
 
 class _Layer(TypedDict):

@@ -47,7 +47,7 @@ def read_claim(text: str, rows: Sequence[Row]) -> Claim:
     found = TEXT.fullmatch(text)
     if found is None:
         raise UserError(f"claim {text!r} is not understood: {FORM}")
-    first, second = (_label(found[side], rows, text) for side in ("first", "second"))
+    first, second = (label_of(_unquoted(found[side]), rows, f"claim {text!r}") for side in ("first", "second"))
     if first == second:
         raise UserError(f"claim {text!r} compares {first!r} with itself")
     if found["within"] is not None and "=" not in found["relation"]:
@@ -57,19 +57,24 @@ def read_claim(text: str, rows: Sequence[Row]) -> Claim:
     return Claim(text.strip(), better, worse, _margin(found["within"], text), targets)
 
 
-def _label(name: str, rows: Sequence[Row], text: str) -> str:
-    """The label that is meant: the label itself, or the one label of a method."""
+def _unquoted(name: str) -> str:
     name = name.strip()
-    if name.startswith(("'", '"')):
-        name = name[1:-1]
+    return name[1:-1] if name.startswith(("'", '"')) else name
+
+
+def label_of(name: str, rows: Sequence[Row], place: str) -> str:
+    """The label that is meant among rows that are run: the label itself, or the one label of a method.
+
+    Raises UserError, which begins with `place`.
+    """
     labels = list(dict.fromkeys(row.label for row in rows))
     if name in labels:
         return name
     of_method = list(dict.fromkeys(row.label for row in rows if row.method == name))
     if len(of_method) > 1:
-        raise UserError(f"claim {text!r}: method {name!r} has several rows; name one of them: {', '.join(of_method)}")
+        raise UserError(f"{place}: method {name!r} has several rows; name one of them: {', '.join(of_method)}")
     if not of_method:
-        raise UserError(f"claim {text!r}: {unknown('row', name, labels)}")
+        raise UserError(f"{place}: {unknown('row', name, labels)}")
     return of_method[0]
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...methods.listing.describe import MethodInfo
 from ...methods.registry import borrowed_versions, check_options, describe, method_names, unknown_method
 from ..api.errors import UserError
 from ..runs.run import DENSE, Recipe, Run, frozen_options, protocol_of, with_options
+from .budget import epoch_share, fitting_epochs
 from .rows import Row
 from .schema import Entry, RecipeFile, StudyFile, TrainFile
 from .yaml_source import Source
@@ -74,11 +76,14 @@ def _rows_of(file: StudyFile, part: Part, method: str, options: Mapping[str, Any
     starts_trained = _recipe_of(method, options) == "finetune"
     if part.train.model_fields_set and method != DENSE and not starts_trained:
         raise ValueError(f"method {method!r} does not start from trained weights, so the knob has no effect on it")
-    parts = (file.finetune, entry.finetune) if starts_trained else (file.scratch, entry.scratch)
+    parts = [file.finetune, entry.finetune] if starts_trained else [file.scratch, entry.scratch]
     dense_recipe = _stopped(
         _merged(file.train, part.train, file.override), part.train.stop_epoch or file.train.stop_epoch
     )
-    recipe = _merged(file.train, *parts, file.override)
+    lengths = {
+        s: _length(file, entry, info, s, given, dense_recipe if starts_trained else None) for s in entry.sparsity
+    }
+    recipes = {s: _merged(file.train, *parts, length, file.override) for s, (length, _) in lengths.items()}
     seeds = entry.seeds or file.seeds
     # One dense run object per seed, since ids are cached on the object
     model_options = frozen_options({**file.model.options, **entry.model_options})
@@ -91,7 +96,7 @@ def _rows_of(file: StudyFile, part: Part, method: str, options: Mapping[str, Any
         run = _make_run(
             file,
             method,
-            recipe,
+            recipes[sparsity],
             seed,
             model_options=model_options,
             sparsity=sparsity,
@@ -101,7 +106,24 @@ def _rows_of(file: StudyFile, part: Part, method: str, options: Mapping[str, Any
             parent=dense if starts_trained else None,
             retrain_seed=retraining,
         )
-        yield Row(label, method, given, sparsity, seed, run)
+        yield Row(label, method, given, sparsity, seed, run, epoch_share=lengths[sparsity][1])
+
+
+def _length(
+    file: StudyFile,
+    entry: Entry,
+    info: MethodInfo,
+    sparsity: float,
+    given: tuple[tuple[str, Any], ...],
+    dense: Recipe | None,
+) -> tuple[RecipeFile, float]:
+    """The epochs that the study's budget leaves a row, and what each counts; nothing and 1 without a budget."""
+    if file.budget is None or (info.name == DENSE and not given):
+        return RecipeFile(), 1.0
+    share = epoch_share(file.budget, entry, info, sparsity, dict(given))
+    before = 0 if dense is None else dense.trained_epochs
+    epochs = fitting_epochs(file.budget, info, sparsity, dict(given), before, share)
+    return RecipeFile(epochs=epochs), share
 
 
 def _make_run(file: StudyFile, method: str, recipe: Recipe, seed: int, **rest: Any) -> Run:

@@ -11,7 +11,9 @@ from pathlib import Path
 from ..api.errors import UserError, unknown
 from ..runs.plugins import add_plugin
 from ..runs.run import Run
+from .budget import check_budget
 from .claims import read_claim
+from .controls import check_controls
 from .expand import Part, expand
 from .names import Named
 from .pairs import check_pairs, check_retrainings
@@ -104,7 +106,7 @@ def _locate_plugins(source: Source, folder: Path) -> None:
 def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
     """`extends: other` takes all keys from another study; those given here replace them, recipes key by key.
 
-    Other `runs` replace the claims about the rows as well.
+    Other `runs` replace what is said of the rows as well, claims and controls.
     """
     if "extends" not in source.data:
         return source
@@ -116,9 +118,9 @@ def _extend(source: Source, path: Path, extending: tuple[Path, ...]) -> Source:
     merged = dict(base.data)
     for key, other in (("runs", "three_regime"), ("three_regime", "runs")):
         if key in source.data:
-            # The grid of this study replaces that of the other one, and with it the claims about its rows.
-            merged.pop(other, None)
-            merged.pop("claims", None)
+            # The grid of this study replaces that of the other one, and with it what is said of its rows.
+            for name in (other, "claims", "controls"):
+                merged.pop(name, None)
     for key, value in source.data.items():
         below = merged.get(key)
         is_recipe = key in ("train", "finetune", "scratch", "override")
@@ -133,12 +135,15 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
     _add_plugins(file, source)
     _check_names(file, source)
     check_retrainings(file, source)
+    check_budget(file, source)
     parts = regime_parts(file, source) if file.three_regime else map(_part, range(len(file.runs)), file.runs)
     rows = distinct((source.place(part.key), row) for part in parts for row in expand(file, part, source))
     if file.measure:
         check_pairs(rows, source)
     check_tuning(file, source, rows)
     _check_claims(file, source, rows)
+    if file.controls is not None:
+        check_controls(file.controls, source, rows)
     return Study(file, source, tuple(choose(rows, only)))
 
 

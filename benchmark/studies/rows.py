@@ -15,7 +15,8 @@ from ..runs.run import DENSE, Recipe, Run
 class Row:
     """A run with its label in the study. `not_run` is the reason why the study only lists it.
 
-    `is_tuned`: a search has chosen its values (see `trials`), or tries them.
+    `is_tuned`: a search has chosen its values (see `trials`), or tries them. `epoch_share` is what an epoch of its own
+    training counts against the study's budget.
     """
 
     label: str
@@ -26,6 +27,7 @@ class Row:
     run: Run | None
     not_run: str = ""
     is_tuned: bool = False
+    epoch_share: float = 1.0
 
     @property
     def retrain_seed(self) -> int:

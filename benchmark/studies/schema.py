@@ -120,6 +120,8 @@ class Entry(_Strict):
     """The same for methods that start from initialisation."""
     label: Annotated[str, AfterValidator(_label_text)] | None = None
     """Name of the row in tables, instead of the method's with its options."""
+    macs_share: float | None = Field(default=None, gt=0)
+    """With `budget` in macs: multiply-adds of an epoch as a share of the dense network's, mean over the training."""
     not_run: str | None = None
     """A reason: the entry is not run, and tables list it with the reason."""
 
@@ -139,6 +141,26 @@ class ThresholdsFile(_Strict):
     """Regime II-B: outputs at least as alike as this."""
     failed: float | None = Field(default=None, gt=0, le=1)
     """No regime: a training error above this share of that of guessing."""
+
+
+class Budget(_Strict):
+    """The same cost of training for every row that prunes; the epochs of `finetune` and `scratch` follow from it."""
+
+    unit: Literal["epochs", "macs"]
+    """What is equal: epochs, or multiply-adds where those with pruned weights do not count."""
+    total: float = Field(gt=0)
+    """In epochs of the dense network."""
+    dense: Literal["included", "excluded"] = "included"
+    """Whether the dense training that a row starts from counts."""
+
+
+class Controls(_Strict):
+    """Rows that a row has to beat before its result means what it claims; see docs/fair.md."""
+
+    of: str
+    """The row in question: its label, or its method if that has one row."""
+    require: Annotated[list[str], BeforeValidator(as_list), Field(min_length=1)]
+    """Kinds of controls that the study must have: random_erk, shuffled, reinit, small_dense, dense_longer."""
 
 
 Knob = Literal["epochs", "epochs-rescaled", "batch_size", "lr"]
@@ -224,6 +246,10 @@ class StudyFile(_Strict):
     """How the values of each row are searched for before it is evaluated; see docs/tuning.md."""
     published: int | None = None
     """Number of the paper's table with which `table --against published` compares."""
+    budget: Budget | None = None
+    """The same cost of training for every row; see docs/fair.md."""
+    controls: Controls | None = None
+    """Controls that must be there, and that the report compares a row with; see docs/fair.md."""
     claims: list[str] = []
     """What `prunebench claim` tests: `A >= B at 90%, 95% within 0.5`."""
 

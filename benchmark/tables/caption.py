@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..analysis.failures import is_counted, num_failed
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
 from ..analysis.older import SET_ASIDE, age_sentences
@@ -60,12 +61,26 @@ def prunable_sentence(frame: Frame) -> str:
 
 def missing_sentence(frame: Frame) -> str:
     """How many runs are not stored, by state, and which are of other code or data; empty where none is."""
-    states = frame.loc[~frame["state"].isin(["done", "not run", SET_ASIDE]), "state"].value_counts()
+    states = frame.loc[~is_counted(frame) & ~frame["state"].isin(["not run", SET_ASIDE]), "state"].value_counts()
     shown = ", ".join(f"{count} {state}" for state, count in states.items())
     total = int((frame["state"] != "not run").sum())
     what = "means over retrainings are not complete" if is_averaged(frame) else "runs are not stored"
     missing = [f"Incomplete: {int(states.sum())} of {total} {what} ({shown})."] if len(states) else []
+    failed = num_failed(frame)
+    missing += [f"Failed: {failed} of {total} runs, which count with the accuracy of chance."] if failed else []
     return " ".join([*missing, *age_sentences(frame)])
+
+
+def external_sentence(frame: Frame) -> str:
+    """Of networks whose weights are from a file; empty if there are none."""
+    labels = list(dict.fromkeys(frame.loc[frame["start_weights"] == "external", "label"]))
+    if not labels:
+        return ""
+    whose = "all rows" if len(labels) == frame["label"].nunique() else ", ".join(map(str, labels))
+    return (
+        f"dense=external: the weights of {whose} begin from a file. What it was trained on is not known here; it may "
+        "have seen the validation split, so an epoch that validation picks is picked on seen data."
+    )
 
 
 def sentences(*found: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..analysis.failures import num_failed
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, Groups, heading, is_collapsed, percent
 from ..analysis.older import SET_ASIDE, changes, is_older, num_aside, num_changed
@@ -11,8 +12,10 @@ from ..analysis.spread import Stat, spread
 from ..runs.run import DENSE
 from .table import Cell, Note
 
-OFF_TARGET = "sparsity reached is more than 0.5 points off the target, so not compared for best"
+OFF_TARGET = "sparsity reached is more than 0.1 points off the target, so not compared for best"
+APART = "the rows reached sparsities more than 0.1 points apart"
 MISSING = "runs are missing; (stored/expected)"
+FAILED = "failed runs count with the accuracy of chance, so not compared for best"
 COLLAPSED = "collapsed: a layer without weights, or accuracy at chance"
 NOT_RUN = "not run in this study"
 NO_TARGET = "the method sets its own sparsity, so not compared for best"
@@ -93,8 +96,9 @@ def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
         if group.is_off_target:
             notes.append(Note("†", OFF_TARGET, f"{group.name} {reached}"))
     notes += age_notes(group.name, group.rows)
-    if len(done) + num_aside(group.rows) < len(group.rows):
-        notes.append(missing_note(group.name, group.rows))
+    notes += failure_notes(group.name, group.rows)
+    if len(group.counted) + num_aside(group.rows) < len(group.rows):
+        notes.append(missing_note(group.name, num_state(group.rows, "failed") - num_failed(group.rows)))
     if collapsed := int(is_collapsed(done, chance).sum()):
         notes.append(Note("§", COLLAPSED, f"{group.name}: {collapsed} of {len(done)}"))
     if group.rows["seed"].duplicated().any():
@@ -102,10 +106,19 @@ def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def missing_note(name: str, rows: Frame) -> Note:
+def missing_note(name: str, failed: int) -> Note:
     """Says that runs are missing, and how many of them failed."""
-    failed = int((rows["state"] == "failed").sum())
     return Note("‡", MISSING, f"{name}: {failed} failed" if failed else "")
+
+
+def num_state(rows: Frame, state: str) -> int:
+    return int((rows["state"] == state).sum())
+
+
+def failure_notes(name: str, rows: Frame) -> list[Note]:
+    """How many runs failed by their own fault."""
+    failed = num_failed(rows)
+    return [Note("×", FAILED, f"{name}: {failed} of {len(rows)}")] if failed else []
 
 
 def age_notes(name: str, rows: Frame) -> list[Note]:

@@ -39,5 +39,5 @@ def claims_table(findings: Sequence[Finding], frame: Frame, accuracy: str) -> Ta
 
 
 def _cells(finding: Finding) -> tuple[Cell, ...]:
-    difference, p_value = difference_cell(finding.interval), p_value_cell(finding.p_value)
+    difference, p_value = difference_cell(finding.interval, finding.is_apart), p_value_cell(finding.p_value)
     return Cell(text=heading(finding.target)), difference, p_value, Cell(text=finding.verdict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ..analysis.against_controls import controls_sentence
 from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned
 from ..analysis.published import rows_for
@@ -30,6 +31,7 @@ from .published import Measure, published_table
 from .ranks import rank_table
 from .regime_choices import choices_table
 from .regimes import regimes_table
+from .selection import selection_table
 from .table import Table
 from .trials import trials_table
 from .tuning import curve_table, tuning_table
@@ -49,7 +51,8 @@ KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
     "macs": lambda found, choices: macs_table(found.frame, choices.stat, found.chance),
     "pareto": lambda found, choices: pareto_table(found.frame, choices.accuracy, choices.stat, found.chance),
     "layers": lambda found, choices: layers_table(found.layers, found.frame, choices.stat),
-    "cost": lambda found, _: cost_table(found.runs),
+    "cost": lambda found, _: cost_table(found.runs, found.study.file.budget),
+    "selection": lambda found, choices: selection_table(found.filled, choices.stat, found.chance),
     "rank": lambda found, choices: rank_table(found.frame, choices.accuracy),
     "paired": lambda found, choices: paired_table(found.frame, choices.accuracy, choices.reference),
     "connectivity": lambda found, choices: connectivity_table(measured_pairs(found), found.frame, choices.stat),
@@ -84,6 +87,8 @@ OF_SOME = {**OF_TUNED, **OF_PAIRS}
 """Tables that only some studies have."""
 OF_PRUNED = ("rank", "paired", *OF_SOME)
 """Tables that compare pruned rows; the others show dense trainings alone as well."""
+LED = ("accuracy", "paired", "selection")
+"""Tables that lead with the answer on the study's controls."""
 MEASURES: dict[str, Measure] = {"accuracy": "accuracy", "macs": "macs_pruned"}
 """The tables that the paper prints numbers for."""
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -135,12 +140,13 @@ def make_table(
         raise unknown("kind of table", kind, KINDS)
     check_reference(kind, reference)
     found = read_results(study, store, frame)
+    lead = controls_sentence(found, accuracy) if kind in LED else ""
     if against is not None:
-        return replace(_against(kind, found, choices, against), study=study.name)
+        return replace(_against(kind, found, choices, against), study=study.name, lead=lead)
     check_pruned(kind, "compares", [found.frame], KINDS, OF_PRUNED)
     made = KINDS[kind](found, choices)
     tuned = (TUNED,) if study.file.tune is not None and kind not in OF_TUNED else ()
-    return replace(made, study=study.name, caption=(*made.caption, *tuned))
+    return replace(made, study=study.name, lead=lead, caption=(*made.caption, *tuned))
 
 
 def _against(kind: str, found: StudyResults, choices: Choices, against: str) -> Table:

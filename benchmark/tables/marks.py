@@ -21,7 +21,7 @@ Three seeds with the usual standard deviation of up to half a point give t-inter
 RULE = (
     "Rows are compared with the best by the 95 % t-interval of their paired differences (same seed, same dense "
     f"training), from the second down to the first that really differs or is more than {MARGIN:g} points below the "
-    "best. Dense rows take no part, nor do rows off their sparsity or with a collapsed run."
+    "best. Dense rows take no part, nor do rows off their sparsity or with a collapsed or failed run."
 )
 PRINTED_RULE = "Best and second are by the printed numbers alone."
 
@@ -102,7 +102,8 @@ def untold(columns: Mapping[str, ColumnMarks]) -> tuple[str, ...]:
     few = f"fewer than {MIN_INTERVAL} pairs of runs"
     sentences = []
     if led:
-        sentences.append(f"Nothing is marked at {', '.join(led)}: the row of the highest mean has a collapsed run.")
+        why = "the row of the highest mean has a collapsed or failed run"
+        sentences.append(f"Nothing is marked at {', '.join(led)}: {why}.")
     if unknown:
         where = "" if len(unknown) == len(marked) else f" at {', '.join(unknown)}"
         sentences.append(f"What is not distinguishable from the best could not be told{where}: {few} with the best.")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
-from ..analysis.groups import Groups, heading, split_groups, subject
-from ..analysis.paired import MIN_TEST, Interval, PairedComparison
+from ..analysis.groups import Groups, heading, is_apart, split_groups, subject
+from ..analysis.paired import MIN_TEST, Interval
+from ..analysis.ranks import holm
 from ..analysis.verdict import compare_groups
 from ..api.errors import unknown
 from .caption import missing_sentence, prunable_sentence, sentences
-from .table import Cell, Column, Roles, Table, TableRow
+from .cell import APART
+from .table import Cell, Column, Note, Roles, Table, TableRow
 
 
 def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = None) -> Table:
@@ -23,16 +26,16 @@ def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = N
     if reference is not None and reference not in groups.labels:
         raise unknown("reference row", reference, groups.labels)
     base = reference or next(iter(groups.labels), "")
-    found = {label: _comparisons(groups, label, base, column) for label in groups.labels if label != base}
-    every = [comparison for row in found.values() for comparison in row]
-    has_tests = any(comparison.p_value is not None for comparison in every)
+    found = {label: _compared(groups, label, base, column) for label in groups.labels if label != base}
+    every = [each for row in found.values() for each in row]
+    has_tests = any(each.p_value is not None for each in every)
     return Table(
         name="paired",
         title=f"Difference to {base} in points of test accuracy, {subject(frame)}",
         corner="Method",
         columns=tuple(column for target in groups.targets for column in _columns(target, has_tests)),
         rows=tuple(
-            TableRow(label=label, cells=tuple(cell for comparison in row for cell in _cells(comparison, has_tests)))
+            TableRow(label=label, cells=tuple(cell for each in row for cell in _cells(each, has_tests)))
             for label, row in found.items()
         ),
         caption=_caption(accuracy, every, frame),
@@ -41,9 +44,21 @@ def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = N
     )
 
 
-def _comparisons(groups: Groups, label: str, base: str, column: str) -> list[PairedComparison]:
+@dataclass(frozen=True)
+class _Compared:
+    """A row against the reference at one sparsity; `p_value` is corrected by Holm over the sparsities of the row."""
+
+    interval: Interval | None
+    p_value: float | None
+    is_apart: bool
+
+
+def _compared(groups: Groups, label: str, base: str, column: str) -> list[_Compared]:
     """A comparison for each sparsity."""
-    return [compare_groups(*pair, column) for pair in zip(groups.row(label), groups.row(base), strict=True)]
+    pairs = list(zip(groups.row(label), groups.row(base), strict=True))
+    found = [compare_groups(*pair, column) for pair in pairs]
+    adjusted = holm({index: each.p_value for index, each in enumerate(found) if each.p_value is not None})
+    return [_Compared(each.interval, adjusted.get(index), is_apart(*pairs[index])) for index, each in enumerate(found)]
 
 
 def _columns(target: float, has_tests: bool) -> list[Column]:
@@ -52,13 +67,16 @@ def _columns(target: float, has_tests: bool) -> list[Column]:
     return [Column(heading=part, group=heading(target)) for part in ("difference", "p")]
 
 
-def _cells(comparison: PairedComparison, has_tests: bool) -> list[Cell]:
-    shown = difference_cell(comparison.interval)
-    return [shown, p_value_cell(comparison.p_value)] if has_tests else [shown]
+def _cells(compared: _Compared, has_tests: bool) -> list[Cell]:
+    shown = difference_cell(compared.interval, compared.is_apart)
+    return [shown, p_value_cell(compared.p_value)] if has_tests else [shown]
 
 
-def difference_cell(interval: Interval | None) -> Cell:
-    """A paired difference in points, from one of fractions, with its interval and the number of pairs."""
+def difference_cell(interval: Interval | None, is_apart: bool = False) -> Cell:
+    """A paired difference in points, from one of fractions, with its interval and the number of pairs.
+
+    `is_apart`: the two rows reached other sparsities, which a note says.
+    """
     if interval is None:
         return Cell(text="–")
     return Cell(
@@ -68,6 +86,7 @@ def difference_cell(interval: Interval | None) -> Cell:
         expected=interval.count,
         shows_count=True,
         signed=True,
+        notes=(Note("†", APART),) if is_apart else (),
     )
 
 
@@ -75,11 +94,11 @@ def p_value_cell(p_value: float | None) -> Cell:
     return Cell(text="–") if p_value is None else Cell(value=p_value, digits=4)
 
 
-def _caption(accuracy: str, found: Sequence[PairedComparison], frame: Frame) -> tuple[str, ...]:
-    most = max((len(comparison.differences) for comparison in found), default=0)
+def _caption(accuracy: str, found: Sequence[_Compared], frame: Frame) -> tuple[str, ...]:
+    most = max((each.interval.count for each in found if each.interval is not None), default=0)
     test = ""
     if most >= MIN_TEST:
-        test = "p is that of an exact two-sided sign-flip test, not corrected for the number of rows."
+        test = "p is that of an exact two-sided sign-flip test, corrected by Holm over the sparsities of each row."
     elif most:
         test = f"There are at most {most} pairs: below {MIN_TEST} no p-value is given, it could not reach 5 %."
     return sentences(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ..analysis.accuracy import ACCURACIES, accuracy_column
+from ..analysis.accuracy import ACCURACIES, UNRANKED, accuracy_column
+from ..analysis.failures import is_counted
 from ..analysis.frame_type import Frame
 from ..analysis.groups import percent, setting
 from ..analysis.ranks import CELL, cell_ranks, rank_test, rankable, setting_scores
+from ..api.errors import UserError
 from ..runs.run import DENSE
 from .caption import missing_sentence, prunable_sentence, seeds_sentence, sentences
 from .table import Cell, Column, Note, Roles, Table, TableRow
@@ -15,7 +17,7 @@ PARTIAL = (
     "ranks of single columns among all that are in them"
 )
 NOT_RANKED = (
-    "not ranked: the method sets its own sparsity, or the sparsity reached is more than 0.5 points off the target"
+    "not ranked: the method sets its own sparsity, or the sparsity reached is more than 0.1 points off the target"
 )
 DEFINITION = (
     "In each column methods are ranked by the mean over seeds of the {accuracy}; equal means share the mean of their "
@@ -26,13 +28,19 @@ DEFINITION = (
 
 
 def rank_table(frame: Frame, accuracy: str = "last") -> Table:
-    """Ranks by mean accuracy; `frame` may hold several studies, one (data set, model) each being one setting."""
+    """Ranks by mean accuracy; `frame` may hold several studies, one (data set, model) each being one setting.
+
+    Raises UserError for an accuracy that is chosen on the test set.
+    """
+    if accuracy in UNRANKED:
+        ranked = " or ".join(name for name in ACCURACIES if name not in UNRANKED)
+        raise UserError(f"accuracy {accuracy!r} is chosen on the test set and ranks nothing; rank by {ranked}")
     ranks = cell_ranks(rankable(frame), accuracy_column(accuracy))
     test = rank_test(setting_scores(ranks)) if len(ranks) else None
     places = sorted(ranks[CELL].drop_duplicates().itertuples(index=False, name=None))
     lookup = {(r.dataset, r.model, r.target, r.label): r.rank for r in ranks.itertuples()}
     means = test.mean_ranks if test else {}
-    pruned = frame[(frame["method"] != DENSE) & (frame["state"] == "done")]
+    pruned = frame[(frame["method"] != DENSE) & is_counted(frame)]
     is_ranked = set(ranks["label"])
     shown = [*means, *(label for label in dict.fromkeys(pruned["label"]) if label not in means)]
     rows = [

@@ -124,6 +124,7 @@ class Table:
     """A whole table.
 
     Attributes:
+        lead: the answer of the table in a sentence, if it has one.
         caption: sentences.
         marks: how the marks were found; follows the legend of the marks.
         untold: sentences on what could not be compared.
@@ -135,6 +136,7 @@ class Table:
     corner: str
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
+    lead: str = ""
     caption: tuple[str, ...] = ()
     marks: str = ""
     untold: tuple[str, ...] = ()
@@ -150,7 +152,8 @@ class Table:
         """The caption in the markup of a format; `best` and `second` name its two marks in that markup."""
         legend = f"{best}: best mean; {second}: second best; {escape(INDISTINCT)}: not distinguishable from the best."
         marks = [f"{legend} {escape(self.marks)}"] if self.has_marks else []
-        return [*map(escape, self.caption), *marks, *map(escape, self.untold)]
+        lead = [escape(self.lead)] if self.lead else []
+        return [*lead, *map(escape, self.caption), *marks, *map(escape, self.untold)]
 
     @property
     def blocks(self) -> list[tuple[str, list[TableRow]]]:
@@ -194,6 +197,7 @@ def table_as_dict(table: Table) -> dict[str, Any]:
             }
             for row in table.rows
         ],
+        "lead": table.lead,
         "caption": list(table.caption),
         "marks": table.marks if table.has_marks else "",
         "untold": list(table.untold),

@@ -26,12 +26,13 @@ def make_context(
     seed: int,
     device: torch.device,
     rebuild: Callable[..., nn.Module],
+    scored: Scored | None = None,
 ) -> Context:
-    """The context of a run. The network is on `device`, and `seed` is the run's."""
+    """The context of a run. The network is on `device`, and `seed` is the run's; `scored` counts what scores draw."""
     return Context(
         model=model,
         sites=find_sites(model),
-        samples=ScoringSamples(data.train, seed, device),
+        samples=ScoringSamples(data.train, seed, device, Scored() if scored is None else scored),
         loss=cross_entropy,
         macs=count_macs(model, data.input_shape),
         input_shape=data.input_shape,
@@ -52,13 +53,21 @@ def method_generator(seed: int) -> Callable[[str], torch.Generator]:
     return lambda purpose: torch.Generator().manual_seed(derive_seed(seed, "method", purpose))
 
 
+@dataclass
+class Scored:
+    """How many training samples the scores of a run have drawn so far, in all processes."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True)
 class ScoringSamples:
-    """`ScoringData` from a training split; the draws depend on the seed."""
+    """`ScoringData` from a training split; the draws depend on the seed, and are counted in `scored`."""
 
     train: Split
     seed: int
     device: torch.device
+    scored: Scored
 
     def __call__(
         self, num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0
@@ -66,6 +75,7 @@ class ScoringSamples:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "samples", draw))
         indices = scoring_indices(self.train.targets, num_samples, balanced, generator)
         for part in scoring_batches(indices, batch_size, distributed.world()):
+            self.scored.count += len(part)
             own = part.tensor_split(distributed.world())[distributed.rank()]
             yield self.train.sample(own, device=self.device)
 

@@ -111,6 +111,7 @@ class Session:
             "seconds": self.seconds,
             "clock": setup.clock.seconds(),
             "resumed": self.resumed,
+            "scored": setup.scored.count,
             "data": {"fingerprint": setup.data.fingerprint, "root": setup.origin.root},
             "code": self.code,
             "start": self.start,
@@ -141,6 +142,8 @@ class Session:
         self.start = state.get("start")
         self._seconds_before, self.resumed = state["seconds"], state["resumed"] + 1
         setup.clock.restore(state["clock"])
+        # the pruner is attached anew, and may have drawn again what it drew before
+        setup.scored.count = state.get("scored", 0)
         optimizer_state = restore(self.training, state)
         self._rewrite_history(state["history"])
         return optimizer_state

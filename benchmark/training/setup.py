@@ -23,7 +23,7 @@ from ..runs.settings import Settings, check_device_name
 from ..runs.store import Store
 from . import distributed, memory
 from .clock import Clock, clock_for
-from .context import make_context
+from .context import Scored, make_context
 from .networks import Networks, Start
 from .precision import check_precisions, set_precision
 from .run_data import check_start, origin_of_data, read_data
@@ -55,6 +55,7 @@ class Setup:
         products: multiply-adds of activations with each other, of the network before pruning.
         code: digests of the method's and the network's code.
         clock: has measured the attaching already.
+        scored: counts the training samples that scores draw.
         keeps_freed: whether the process keeps the memory that tensors free.
     """
 
@@ -76,6 +77,7 @@ class Setup:
     products: int
     code: Code
     clock: Clock
+    scored: Scored
 
 
 def own_device(settings: Settings) -> torch.device:
@@ -102,9 +104,10 @@ def prepare(run: Run, study: str, settings: Settings, device: torch.device) -> S
         check_start(run.parent, study, settings, data)
     networks = Networks(run, data, settings, device)
     original, start = networks.first(store, study)
+    scored = Scored()
     context = make_context(
-        original, data, recipe=run.recipe, seed=run.seed, device=device, rebuild=networks.rebuild
-    )  # fmt: skip
+        original, data, recipe=run.recipe, seed=run.seed, device=device, rebuild=networks.rebuild, scored=scored
+    )
     sizes, products = count_parameters(original), count_products(original, data.input_shape)
     pruner = create(run.method, run.sparsity, dict(run.method_options))
     code = _code_reader().read(run)
@@ -115,7 +118,7 @@ def prepare(run: Run, study: str, settings: Settings, device: torch.device) -> S
         keeps_freed=keeps_freed, data=data, origin=origin_of_data(data, settings), networks=networks, start=start,
         model=model, pruner=pruner, sizes=sizes, macs=context.macs,
         model_macs=context.macs if model is original else count_macs(model, data.input_shape),
-        products=products, code=code, clock=clock,
+        products=products, code=code, clock=clock, scored=scored,
     )  # fmt: skip
 
 

@@ -88,8 +88,9 @@ def test_runs_beside_their_target_and_without_one_are_not_ranked() -> None:
             "method": ["dense", "set", "set", "dsr", "str", "snip"],
             "label": ["Dense", "SET", "SET", "DSR", "STR", "SNIP"],
             "target": [0.0, 0.9, 0.9, 0.9, 0.0, 0.9],
-            "sparsity": [0.0, 0.894, 0.900, 0.894, 0.9, None],
+            "sparsity": [0.0, 0.8989, 0.9009, 0.8989, 0.9, None],
             "state": ["done", "done", "done", "done", "done", "failed"],
+            "fault": [None, None, None, None, None, "machine"],
         }
     )
     assert list(rankable(runs)["label"]) == ["SET", "SET"]

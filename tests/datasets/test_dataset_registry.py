@@ -212,3 +212,8 @@ def test_sets_without_files_prepare_and_check(name: str, tmp_path: Path) -> None
     assert "10 classes" in registry.check(name, root=tmp_path)[1]
     with pytest.raises(UserError, match="takes no archive"):
         registry.prepare(name, root=tmp_path, archive=tmp_path / "digits.zip")
+
+
+def test_a_fingerprint_holds_the_split() -> None:
+    """The same digits, other samples for validation: results of both are not taken for results of the same data."""
+    assert registry.load("digits", validation=0.2).fingerprint != registry.load("digits").fingerprint

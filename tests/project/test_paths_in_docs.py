@@ -11,7 +11,7 @@ from rooms import MODULES, ROOT
 
 FOLDERS = ("api", "benchmark", "methods", "datasets", "slurm", "tests", "tools", "docs", "results/published",
            "results/reference")  # fmt: skip
-COMING = {"docs/evidence.md"}  # written on a branch of its own
+COMING = {"docs/evidence.md"}
 HISTORY = {"CHANGELOG.md"}  # names files by their names at that time
 DOCUMENTS = sorted(
     path

@@ -31,14 +31,14 @@ def filled(folder: Path, accuracy: Callable[[Run], float | None], text: str = ST
 
 def test_the_best_is_named_with_its_distance_to_the_next(made: tuple[Study, Store]) -> None:
     """Differences of 2 points in all three seeds; the step between accuracies is 0.2 points, so that their deviation
-    counts as 0.1: t(0.975, 2) * 0.1 / sqrt(3) = 0.248. At 95 % one run of SNIP failed."""
+    counts as 0.1: t(0.975, 2) * 0.1 / sqrt(3) = 0.248. At 95 % one run of SNIP failed, which counts as guessing."""
     found = findings(*made)
     assert found["Dense"] == "Dense has 98.20 %."
     assert found["90 %"] == (
         "Global MP is best with 96.20 %, 2.00 points (95 % interval 1.75 to 2.25, 3 pairs) above SNIP."
     )
     assert found["95 %"] == (
-        "Global MP has the highest mean, 96.20 %, before SNIP; too few pairs to tell them apart (2 pairs of runs)."
+        "Global MP is best with 96.20 %, 16.00 points (95 % interval 15.75 to 16.25, 3 pairs) above Random."
     )
     assert found["Diverged"] == "1 run stopped because the loss was not finite: SNIP at 95 %."
 
@@ -72,9 +72,10 @@ def test_collapses_are_named_and_a_collapsed_row_is_not_best(tmp_path: Path) -> 
     store_result(store, study.name, emptied, 0.4, sparsity__empty_layers=["mid.weight"])
     found = findings(study, store)
     assert found["90 %"].startswith("SNIP is best with 50.00 %, 10.00 points")
-    assert found["90 %"].endswith("With a higher mean, but a collapsed run: Global MP.")
+    assert found["90 %"].endswith("With a higher mean, but a collapsed or failed run: Global MP.")
     assert found["95 %"] == (
-        "SNIP has 50.00 %; no other row can be compared with it. With a higher mean, but a collapsed run: Global MP."
+        "SNIP has 50.00 %; no other row can be compared with it. With a higher mean, but a collapsed or failed run: "
+        "Global MP."
     )
     assert found["Collapsed"] == (
         "A layer without weights, or an accuracy at chance: Global MP at 90 % (1 of 3, at chance); Global MP at 95 % "

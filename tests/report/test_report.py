@@ -78,7 +78,10 @@ def test_curves_and_runs_are_those_of_the_frame(made: tuple[Study, Store]) -> No
     points = {point[0]: point[1:] for point in data["curves"]["last"]["SNIP"]}
     # 0.940, 0.942, 0.944: t(0.975, 2) * 0.2 / sqrt(3)
     assert points[0.9] == [94.2, 0.2, 0.4968, 3]
-    assert points[0.95][3] == 2
+    # the third failed, and counts with the tenth of guessing: (94.0 + 94.2 + 10) / 3
+    assert (points[0.95][0], points[0.95][3]) == (pytest.approx(66.0667), 3)
+    failed = next(run for run in data["runs"] if run["state"] == "failed")
+    assert "accuracy_last" not in failed
     assert data["dense"]["last"] == pytest.approx(98.2)
     done = [run for run in data["runs"] if run["state"] == "done"]
     assert all(sum(run["kept"]) > 0 and len(run["history"]) == run["epochs"] for run in done)

@@ -107,7 +107,8 @@ def test_a_barred_row_has_no_mark_does_not_end_the_walk_and_takes_all_marks_away
     assert (found.marks, found.indistinct) == ({"A": "best"}, {"B": True})
     led = marks(rows, barred=("A",))
     assert led == ColumnMarks(is_led_by_barred=True)
-    assert untold({"98 %": led}) == ("Nothing is marked at 98 %: the row of the highest mean has a collapsed run.",)
+    told = ("Nothing is marked at 98 %: the row of the highest mean has a collapsed or failed run.",)
+    assert untold({"98 %": led}) == told
 
 
 def test_means_that_are_printed_alike_share_the_mark() -> None:

@@ -113,7 +113,7 @@ def test_cited_numbers_change_no_statistic_of_ours(tmp_path: Path) -> None:
     alone = accuracy_table(study_frame(study, store))
     beside = make_table("accuracy", study, store, against="published")
     for row in alone.rows[1:]:
-        for cell, block in zip(row.cells, ("90 %", "95 %"), strict=True):
+        for cell, block in zip(row.cells[:2], ("90 %", "95 %"), strict=True):
             ours = next(r for r in beside.rows if (r.block, r.label) == (block, row.label)).cells[1]
             assert (ours.value, ours.spread) == (cell.value, cell.spread)
             assert (ours.mark, ours.is_indistinct) == (cell.mark, cell.is_indistinct)

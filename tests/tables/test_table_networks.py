@@ -36,6 +36,7 @@ def test_a_layer_of_several_networks_has_the_range_of_its_weights() -> None:
         "state": "done",
         "target": 0.5,
         "reason": "",
+        "fault": None,
         "seed": 0,
         "retrain_seed": 0,
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ...analysis.plain_text import one_line
 from ..table import INDISTINCT, Cell, Table, TableRow, symbols
 
 
 def to_markdown(table: Table) -> str:
-    """Title, table, caption and footnotes, ending with a line break."""
+    """Lead, title, table, caption and footnotes, ending with a line break."""
     heading = [table.corner, *(column.title for column in table.columns)]
     lines: list[list[str]] = []
     for block, rows in table.blocks:
@@ -19,11 +20,12 @@ def to_markdown(table: Table) -> str:
     body = _aligned([escape(text) for text in heading], lines)
     notes = [f"{symbol} {escape(text)}" for symbol, text in table.footnotes]
     parts = ["\n".join(lines) for lines in (body, _caption(table), _breaks(notes)) if lines]
-    return "\n\n".join([f"**{escape(table.title)}**", *parts]) + "\n"
+    lead = [escape(table.lead)] if table.lead else []
+    return "\n\n".join([*lead, f"**{escape(table.title)}**", *parts]) + "\n"
 
 
 def _caption(table: Table) -> list[str]:
-    sentences = table.sentences(escape, best="**Bold**", second="*italic*")
+    sentences = replace(table, lead="").sentences(escape, best="**Bold**", second="*italic*")
     return [" ".join(sentences)] if sentences else []
 
 
