@@ -15,8 +15,9 @@ from .parts.least_squares import damped
 from .parts.matrix_masks import keep_n_of_m, keep_of_layer
 
 GROWTH = ((0.1, 1.3), (0.005, 1.2), (0.0, 1.1))
-"""The penalty grows by the factor behind the first share that the change of the support is above."""
+"""Of the penalty: the factor behind the first share that the change of the support is above."""
 SHRINKING = 5.0
+"""What a penalty is divided by that keeps the support where it was."""
 SETTLED = 3e-4
 """After `min_iterations`, a change of the support below this share ends the iteration."""
 
@@ -95,12 +96,16 @@ class ALPS(CalibratedPruner):
             if (has_grown and changed == 0) or (iteration > self.min_iterations and changed < SETTLED):
                 break
             if has_grown or changed > GROWTH[1][0]:
-                rho *= next(factor for share, factor in GROWTH if changed > share)
-                has_grown = True
+                rho, has_grown = rho * growth(changed), True
             else:
                 rho /= SHRINKING
                 sparse, dual, support = target * first, torch.zeros_like(target), first
         return dense
+
+
+def growth(changed: float) -> float:
+    """What the penalty is multiplied by if the support has changed by this share of the weights kept."""
+    return next(factor for share, factor in GROWTH if changed > share)
 
 
 def conjugate_gradients(products: Tensor, goal: Tensor, start: Tensor, mask: Tensor, steps: int) -> Tensor:

@@ -28,9 +28,9 @@ class SparseGPT(CalibratedPruner):
 
     Blocks of 128 columns and damping 0.01 are the paper's. Its 128 samples are sequences of 2,048 tokens; see Wanda.
     The code prunes what is at or below a threshold in each block; here counts are exact, by largest remainder over the
-    blocks. It sets weights of inputs that are always zero to zero; here they score lowest, and what stays of them keeps
-    its value. It sums and factorises in float32, here float64. Columns of a convolution go pixel by pixel, its groups
-    are matrices of their own. `sequential` goes layer by layer, the code block by block.
+    blocks. It sets weights of inputs that are always zero to zero; here they go first as well, and what stays of them
+    keeps its value. It sums and factorises in float32, here float64. Columns of a convolution go pixel by pixel, and
+    its groups are matrices of their own. `sequential` goes layer by layer, the code block by block.
 
     Options, besides those of CalibratedPruner:
         block_size: columns of which the mask is chosen together; with `pattern: n:m` a multiple of m.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -19,7 +20,10 @@ from ..parts.calibration import (
     input_statistics,
 )
 from ..parts.layer_matrix import check_inputs
-from .layer_pruner import LayerPruner, Pruned
+from .layer_pruner import Layer, LayerPruner, Pruned
+
+NEXT_TO_NOTHING = 1e-20
+"""What weights of dead inputs are multiplied by for the choice: they cost less than all others, by magnitude."""
 
 
 @dataclass(kw_only=True)
@@ -30,6 +34,9 @@ class CalibratedPruner(LayerPruner, ABC):
     unfolded: each output position is a vector, and each group has its own. Layers of which the inputs cannot be
     recorded are refused by name (torch's RNN, LSTM and GRU, transposed convolutions, FastGRNN's factors, weights tied
     to an embedding); `dense` leaves them out. The products of all pairs of n inputs take 8 n^2 bytes.
+
+    Weights of inputs that are zero for all samples go before all others, the smallest first; those that stay keep
+    their values.
 
     Options, besides those of LayerPruner:
         calibration_samples: training samples; all of them, if there are fewer.
@@ -57,10 +64,19 @@ class CalibratedPruner(LayerPruner, ABC):
         for group in groups:
             statistics = input_statistics(self.context, group, batches, self.statistic)
             for site in group:
-                waiting.append((site, self.pruned(site, counts[site.name], statistics.pop(site.name))))
+                given = statistics.pop(site.name)
+                waiting.append((site, self._prune(site, counts[site.name], given)))
             if self.sequential:
                 masks |= self._set_all(waiting)
         return masks | self._set_all(waiting)
+
+    def _prune(self, site: Site, kept: int, statistics: Tensor) -> Pruned:
+        weight = self.matrix(site)
+        norms = statistics if self.statistic == "norms" else statistics.diagonal(dim1=1, dim2=2)
+        is_dead = (norms == 0).unsqueeze(1)
+        given = torch.where(is_dead, NEXT_TO_NOTHING * weight, weight)
+        mask, changed = self.prune_layer(Layer(weight=given, kept=kept, statistics=statistics))
+        return mask, None if changed is None else torch.where(is_dead, weight, changed)
 
     def _set_all(self, waiting: list[tuple[Site, Pruned]]) -> dict[str, Tensor]:
         """Set the weights and masks of what waits for it, and return the masks."""

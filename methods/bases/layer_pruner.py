@@ -112,12 +112,15 @@ class LayerPruner(FixedMask, ABC):
 
     def prune_sites(self, sites: list[Site], counts: Mapping[str, int]) -> dict[str, Tensor]:
         """The masks of all sites; weights that stay may be changed."""
-        return {site.name: self.set_weight(site, self.pruned(site, counts[site.name])) for site in sites}
+        masks: dict[str, Tensor] = {}
+        for site in sites:
+            layer = Layer(weight=self.matrix(site), kept=counts[site.name], statistics=torch.empty(0))
+            masks[site.name] = self.set_weight(site, self.prune_layer(layer))
+        return masks
 
-    def pruned(self, site: Site, kept: int, statistics: Tensor | None = None) -> Pruned:
-        matrix = matrix_of(site, site.weight.detach()).double()
-        given = matrix.new_empty(0) if statistics is None else statistics
-        return self.prune_layer(Layer(weight=matrix, kept=kept, statistics=given))
+    def matrix(self, site: Site) -> Tensor:
+        """The weights of a layer as (groups, rows, inputs), in float64."""
+        return matrix_of(site, site.weight.detach()).double()
 
     def set_weight(self, site: Site, pruned: Pruned) -> Tensor:
         """Copies the new weights, if there are any, and returns the mask in the shape of the weight."""

@@ -111,7 +111,8 @@ def test_a_cell_meets_its_input_and_the_state_before(kind: type[nn.RNNCellBase])
     cell, step, state = kind(3, 2).double(), random(5, 3), random(5, 2, seed=1)
     given = (state, random(5, 2, seed=2)) if kind is nn.LSTMCell else state
     found = recorded(cell, step, given)
-    assert torch.equal(found["weight_ih"][0], step) and torch.equal(found["weight_hh"][0], state)
+    assert torch.equal(found["weight_ih"][0], step)
+    assert torch.equal(found["weight_hh"][0], state)
     assert recorded(cell, step)["weight_hh"][0].abs().max() == 0  # no state: zeros
 
 
@@ -252,7 +253,8 @@ def test_layers_without_inputs_to_record_are_refused_and_may_stay_dense(
         create(method, 0.5, {}).check(context)
     module = "cell.*" if layer.startswith("cell") else "middle.*"
     masks = prune_now(create(method, 0.5, {"dense": [module], "calibration_samples": 8}), context)
-    assert layer not in masks and "head.weight" in masks
+    assert layer not in masks
+    assert "head.weight" in masks
 
 
 @pytest.mark.parametrize("kind", [Attention, CrossAttention, Cell])
