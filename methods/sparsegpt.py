@@ -13,7 +13,7 @@ from .bases.calibrated import CalibratedPruner
 from .bases.layer_pruner import Layer, Pruned
 from .parts.allocation import apportion
 from .parts.least_squares import damped
-from .parts.matrix_masks import keep_counts, keep_n_of_m
+from .parts.matrix_masks import keep_n_of_m, keep_of_layer
 
 
 @dataclass(kw_only=True)
@@ -23,8 +23,8 @@ class SparseGPT(CalibratedPruner):
     arXiv 2301.00774; compared with the authors' code (IST-DASLab/sparsegpt). With H the damped products of the inputs
     and U the upper Cholesky factor of its inverse (H^-1 = U^T U), w_ij scores w_ij^2 / U_jj^2: what its removal costs
     when the columns before j cannot move any more. Removing it adds -(w_ij / U_jj) U_j: to the row. Masks are chosen
-    for `block_size` columns at a time, over all rows and after the updates by the blocks before, N:M masks at the first
-    column of each group.
+    for `block_size` columns at a time, over all rows of the layer and after the updates by the blocks before, N:M masks
+    at the first column of each group.
 
     Blocks of 128 columns and damping 0.01 are the paper's. Its 128 samples are sequences of 2,048 tokens; see Wanda.
     The code prunes what is at or below a threshold in each block; here counts are exact, by largest remainder over the
@@ -58,25 +58,24 @@ class SparseGPT(CalibratedPruner):
         weight = layer.weight.clone()
         mask = torch.ones_like(weight, dtype=torch.bool)
         blocks = torch.arange(weight.shape[2], device=weight.device).split(self.block_size)
-        for block, counts in zip(blocks, self._block_counts(layer, [len(block) for block in blocks]), strict=True):
+        for block, kept in zip(blocks, self._block_counts(layer, [len(block) for block in blocks]), strict=True):
             columns = slice(int(block[0]), int(block[-1]) + 1)
             own, rows = weight[:, :, columns], factor[:, columns]
-            mask[:, :, columns], errors = self._sweep(own, rows[:, :, columns], counts)
+            mask[:, :, columns], errors = self._sweep(own, rows[:, :, columns], kept)
             weight[:, :, columns.stop :] -= errors @ rows[:, :, columns.stop :]
         return mask, weight * mask if self.update else None
 
-    def _block_counts(self, layer: Layer, widths: list[int]) -> list[list[int]]:
-        """How many weights each group keeps in each block, near its share of the layer's."""
+    def _block_counts(self, layer: Layer, widths: list[int]) -> list[int]:
+        """How many weights stay in each block, near its share of the layer's."""
         groups, rows, inputs = layer.weight.shape
-        sizes = [width * rows for width in widths for _ in range(groups)]
+        sizes = [groups * rows * width for width in widths]
         share = layer.kept / (groups * rows * inputs)
-        counts = apportion([share * size for size in sizes], sizes, layer.kept)
-        return [counts[start : start + groups] for start in range(0, len(counts), groups)]
+        return apportion([share * size for size in sizes], sizes, layer.kept)
 
-    def _sweep(self, weight: Tensor, factor: Tensor, counts: list[int]) -> tuple[Tensor, Tensor]:
+    def _sweep(self, weight: Tensor, factor: Tensor, kept: int) -> tuple[Tensor, Tensor]:
         """The mask of a block, and what each removal leaves to later blocks. Weights of the block are changed."""
         diagonal = factor.diagonal(dim1=1, dim2=2).unsqueeze(1)
-        mask = keep_counts((weight / diagonal).square().flatten(1), counts).view_as(weight)
+        mask = keep_of_layer((weight / diagonal).square(), kept)
         errors = torch.zeros_like(weight)
         for column in range(weight.shape[2]):
             if self.pattern == "n:m" and column % self.m == 0:

@@ -90,14 +90,15 @@ def result(root: Path, method: str, recalibrate_bn: int, epochs: int = 0, **opti
 
 @pytest.mark.parametrize("method", ["global_mp", "wanda"])
 def test_recalibration_changes_what_was_pruned_and_nothing_else(tmp_path: Path, method: str) -> None:
-    """No epoch is trained: last is the network as it was pruned, and no epoch is selected."""
+    """No epoch is trained: the network as it was pruned is the last, the selected and the best."""
     off, on = result(tmp_path, method, 0), result(tmp_path, method, 4)
     again = result(tmp_path, method, 4)
     assert off["accuracy"]["last"] == off["accuracy"]["pruned"] != on["accuracy"]["last"] == on["accuracy"]["pruned"]
     assert on["accuracy"] == again["accuracy"]
     assert off["accuracy"]["before"] == on["accuracy"]["before"]
     assert [layer["kept"] for layer in off["layers"]] == [layer["kept"] for layer in on["layers"]]
-    assert (on["accuracy"]["selected"], on["accuracy"]["best_test"], on["cost"]["epochs"]) == (None, None, 0)
+    assert on["accuracy"]["selected"] == on["accuracy"]["best_test"] == on["accuracy"]["last"]
+    assert (on["accuracy"]["selected_epoch"], on["cost"]["epochs"]) == (None, 0)
 
 
 def test_recalibration_of_a_network_without_batch_norm_is_refused() -> None:
