@@ -11,8 +11,10 @@ from ..benchmark.api.masks import Masks, check_finite, keep_largest, keep_larges
 from ..benchmark.api.pruner import Batch, Context, Pruner, ScoringData
 from ..benchmark.api.sites import PRUNABLE_LAYERS, WEIGHTED_LAYERS, Site, find_sites, prunable_names
 from ..methods.bases.borrowed_mask import BorrowedMask
+from ..methods.bases.calibrated import CalibratedPruner
 from ..methods.bases.dynamic import DynamicPruner
 from ..methods.bases.fixed_mask import FixedMask
+from ..methods.bases.layer_pruner import Layer, LayerPruner, Pruned
 from ..methods.bases.mask_pruner import MaskPruner
 from ..methods.bases.score_pruner import ScorePruner
 from ..methods.parts.maskable import check_maskable, check_parametrisable
@@ -24,14 +26,18 @@ __all__ = [
     "WEIGHTED_LAYERS",
     "Batch",
     "BorrowedMask",
+    "CalibratedPruner",
     "Context",
     "Data",
     "DataDamaged",
     "DataMissing",
     "DynamicPruner",
     "FixedMask",
+    "Layer",
+    "LayerPruner",
     "MaskPruner",
     "Masks",
+    "Pruned",
     "Pruner",
     "ScorePruner",
     "ScoringData",

@@ -12,7 +12,6 @@ from torch import Tensor
 from .bases.calibrated import CalibratedPruner
 from .bases.layer_pruner import Layer, Pruned
 from .parts.least_squares import damped
-from .parts.matrix_masks import keep_n_of_m, keep_of_layer
 
 GROWTH = ((0.1, 1.3), (0.005, 1.2), (0.0, 1.1))
 """Of the penalty: the factor behind the first share that the change of the support is above."""
@@ -70,10 +69,8 @@ class ALPS(CalibratedPruner):
         return mask, fitted / scale.unsqueeze(1)
 
     def _support(self, values: Tensor, kept: int) -> Tensor:
-        """The mask of the largest entries of the layer, or of the pattern."""
-        if self.pattern == "n:m":
-            return keep_n_of_m(values.square(), self.n, self.m)
-        return keep_of_layer(values.square(), kept)
+        """The mask of the largest entries."""
+        return self.keep_in_layer(values.square(), kept)
 
     def _alternate(self, products: Tensor, target: Tensor, kept: int) -> Tensor:
         """B at the end of the iteration, (groups, rows, inputs); `target` are the dense weights."""

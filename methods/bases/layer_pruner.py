@@ -17,7 +17,7 @@ from ...benchmark.api.sites import PRUNABLE_LAYERS, RECURRENT_LAYERS, Site
 from ..parts.allocation import CountedScores, layer_counts
 from ..parts.dense_layers import select
 from ..parts.layer_matrix import matrix_of, weight_of
-from ..parts.matrix_masks import keep_by_rows, keep_n_of_m
+from ..parts.matrix_masks import keep_by_rows, keep_n_of_m, keep_of_layer
 from .fixed_mask import FixedMask
 
 
@@ -134,3 +134,9 @@ class LayerPruner(FixedMask, ABC):
         if self.pattern == "n:m":
             return keep_n_of_m(scores, self.n, self.m)
         return keep_by_rows(scores, kept)
+
+    def keep_in_layer(self, scores: Tensor, kept: int) -> Tensor:
+        """The mask of the highest scores of the whole layer, or of the pattern."""
+        if self.pattern == "n:m":
+            return keep_n_of_m(scores, self.n, self.m)
+        return keep_of_layer(scores, kept)

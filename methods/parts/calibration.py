@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from ...benchmark.api.masks import check_finite
 from ...benchmark.api.pruner import Batch, Context
@@ -83,11 +85,17 @@ def groups_by_memory(sites: Sequence[Site], kind: Statistic) -> list[list[Site]]
 @torch.no_grad()
 def _listen(model: nn.Module, sites: Sequence[Site], batches: Iterable[Batch], listener: Listener) -> None:
     """Pass the batches through the network and tell the listener of every call that uses a weight of the sites."""
+    by_weight: dict[int, tuple[Site, Use]] = {}
     with untouched(model, training=False), contextlib.ExitStack() as stack:
         stack.enter_context(_module_by_module())
         for site in sites:
             for use in called_uses(model, site):
-                stack.callback(use[0].register_forward_pre_hook(_hook(listener, site, use), with_kwargs=True).remove)
+                if isinstance(use[0], nn.Linear):
+                    by_weight[id(site.weight)] = site, use
+                    continue
+                handle = use[0].register_forward_pre_hook(_hook(listener, site, use), with_kwargs=True)
+                stack.callback(handle.remove)
+        stack.enter_context(_LinearCalls(listener, by_weight))
         for inputs, _ in batches:
             model(inputs)
 
@@ -97,6 +105,28 @@ def _hook(listener: Listener, site: Site, use: Use) -> Callable[[nn.Module, tupl
         listener(site, use, inputs, keywords)
 
     return heard
+
+
+class _LinearCalls(TorchFunctionMode):
+    """Listens to linear layers by their weights: torchvision's Swin uses them without calling the layer."""
+
+    def __init__(self, listener: Listener, by_weight: Mapping[int, tuple[Site, Use]]) -> None:
+        super().__init__()
+        self._listener, self._by_weight = listener, by_weight
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        keywords = kwargs or {}
+        if func is functional.linear:
+            found = self._by_weight.get(id(args[1] if len(args) > 1 else keywords["weight"]))
+            if found is not None:
+                self._listener(*found, args, keywords)
+        return func(*args, **keywords)
 
 
 @contextlib.contextmanager

@@ -146,6 +146,29 @@ def test_a_transformer_layer_is_heard_although_torch_has_one_kernel_for_it() -> 
     assert len(list(called_uses(model, next(s for s in context.sites if s.name.endswith("out_proj.weight"))))) == 1
 
 
+class Borrowing(nn.Module):
+    """Uses the weight of a layer without calling it, as torchvision's Swin does, by position and by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 4)
+        self.other = nn.Linear(4, 4, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = nn.functional.linear(images.flatten(1), self.layer.weight, self.layer.bias)
+        return nn.functional.linear(hidden, weight=self.other.weight)
+
+
+def test_a_linear_weight_is_heard_wherever_it_is_used() -> None:
+    model = Borrowing()
+    context = toy_context(model)
+    images, _ = next(iter(context.samples(64, 64)))
+    found = input_statistics(context, context.sites, [(images, images)], "norms")
+    torch.testing.assert_close(found["layer.weight"][0], images.flatten(1).double().square().sum(dim=0))
+    hidden = model.layer(images.flatten(1)).detach()
+    torch.testing.assert_close(found["other.weight"][0], hidden.double().square().sum(dim=0))
+
+
 def test_statistics_are_sums_over_samples_and_positions_and_leave_no_trace() -> None:
     model = tiny_net()
     context = toy_context(model)
