@@ -29,7 +29,7 @@ def test_two_iterations_by_explicit_formulas() -> None:
     def largest(values: torch.Tensor) -> torch.Tensor:
         return values * magnitude_mask(values, kept)
 
-    sparse = largest(target)
+    sparse = dense = largest(target)
     for _ in range(2):
         dense = (target @ products - dual + rho * sparse) @ torch.linalg.inv(products[0] + rho * identity)
         sparse = largest(dense + dual / rho)
@@ -56,7 +56,7 @@ def test_conjugate_gradients_never_raise_the_error_and_reach_least_squares() -> 
     """Theorems, with as many steps as a row has weights left."""
     products, target = scaled()
     mask = magnitude_mask(target, 16)
-    errors = []
+    errors, found = [], target
     for steps in range(9):
         found = conjugate_gradients(products, target @ products, target * mask, mask, steps)
         assert (found[~mask] == 0).all()
