@@ -13,8 +13,10 @@ from ..benchmark.api.sites import PRUNABLE_LAYERS, WEIGHTED_LAYERS, Site, find_s
 from ..datasets.parts.in_memory import Arrays, ResidentDataSet
 from ..datasets.parts.info import Augmentation, DataSetInfo, Normalisation, Report
 from ..methods.bases.borrowed_mask import BorrowedMask
+from ..methods.bases.calibrated import CalibratedPruner
 from ..methods.bases.dynamic import DynamicPruner
 from ..methods.bases.fixed_mask import FixedMask
+from ..methods.bases.layer_pruner import Layer, LayerPruner, Pruned
 from ..methods.bases.mask_pruner import MaskPruner
 from ..methods.bases.score_pruner import ScorePruner
 from ..methods.parts.maskable import check_maskable, check_parametrisable
@@ -28,6 +30,7 @@ __all__ = [
     "Augmentation",
     "Batch",
     "BorrowedMask",
+    "CalibratedPruner",
     "Context",
     "Data",
     "DataDamaged",
@@ -35,9 +38,12 @@ __all__ = [
     "DataSetInfo",
     "DynamicPruner",
     "FixedMask",
+    "Layer",
+    "LayerPruner",
     "MaskPruner",
     "Masks",
     "Normalisation",
+    "Pruned",
     "Pruner",
     "Report",
     "ResidentDataSet",

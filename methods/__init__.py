@@ -32,6 +32,12 @@ METHODS: dict[str, str] = {
     "global_mp_flops": "macs_magnitude:MacsMagnitude",
     "filter_l1": "filter_norm:FilterL1",
     "filter_l2": "filter_norm:FilterL2",
+    # after training, without retraining
+    "row_magnitude": "row_magnitude:RowMagnitude",
+    "wanda": "wanda:Wanda",
+    "sparsegpt": "sparsegpt:SparseGPT",
+    "obc": "obc:OBC",
+    "alps": "alps:ALPS",
     # during training
     "gmp": "gradual_magnitude:GradualMagnitude",
     "ac_dc": "ac_dc:AcDc",

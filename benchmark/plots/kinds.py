@@ -96,6 +96,10 @@ def figures(
         for name in [kind] if kind else standard_kinds(found.study):
             if name in OF_ONE_STUDY:
                 check_pruned(name, "draws", [found.frame], KINDS, OF_PRUNED)
+                if name == "training" and not _trains(found.study):
+                    raise UserError(
+                        f"--kind training draws epochs after pruning; no row of {found.study.name!r} has any"
+                    )
                 figure = OF_ONE_STUDY[name](found, asked)
                 made[found.study.name, name] = _with_age(figure, [found.frame])
     is_ranked = any(has_pruned(found.frame) and found.study.file.three_regime is None for found in results)
@@ -138,9 +142,15 @@ def standard_kinds(study: Study) -> list[str]:
     if study.file.three_regime is not None:
         # a line for each value of the knob would hide what is asked
         return ["regimes"]
-    of_pruned = ["layers", "training"] if any(row.method != DENSE for row in study.rows) else []
+    of_pruned = ["layers"] if any(row.method != DENSE for row in study.rows) else []
+    of_pruned += ["training"] if _trains(study) else []
     of_some = [*(["published"] if has_published(study) else []), *(["tuning"] if study.file.tune else [])]
     return ["accuracy", "pareto", *of_pruned, *of_some]
+
+
+def _trains(study: Study) -> bool:
+    """Whether any epoch of any row is after pruning or from initialisation: else there is no curve."""
+    return any(row.method != DENSE and (row.run is None or row.run.recipe.epochs > 0) for row in study.rows)
 
 
 def figure_bytes(figure: Figure, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:

@@ -1,7 +1,8 @@
 """Try before anything runs whether every network takes its options, and every method its network.
 
 Each combination is tried once, on networks that have shapes and no values. Seeds make no difference, and of a recipe
-only the number of epochs does, and the precision, which not every device has. Importing this module imports no torch.
+only the number of epochs, the precision, which not every device has, and `recalibrate_bn` do. Importing this module
+imports no torch.
 """
 
 from __future__ import annotations
@@ -26,7 +27,15 @@ def representatives(runs: Iterable[Run]) -> list[Run]:
 
 def _combination(run: Run) -> Hashable:
     network = (run.dataset, run.dataset_options, run.model, run.model_options)
-    return (*network, run.method, run.method_options, run.sparsity, run.recipe.epochs, run.recipe.precision)
+    return (
+        *network,
+        run.method,
+        run.method_options,
+        run.sparsity,
+        run.recipe.epochs,
+        run.recipe.precision,
+        run.recipe.recalibrate_bn,
+    )
 
 
 def rehearse(runs: Iterable[Run], *, reads_weights: bool = True) -> None:
@@ -47,7 +56,9 @@ def rehearse(runs: Iterable[Run], *, reads_weights: bool = True) -> None:
 
 def _check(run: Run, context: Context) -> None:
     from ...methods.registry import create
+    from ..training.batch_norm import check_recalibration
 
+    check_recalibration(context.model, run.recipe)
     pruner = create(run.method, run.sparsity, dict(run.method_options))
     try:
         pruner.check(context)

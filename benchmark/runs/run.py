@@ -31,7 +31,8 @@ class Recipe:
     torch's autocast. `tf32` is float32 in which the products and convolutions of a GPU round their factors to 10 bits
     after the point, in scores too; a CPU refuses it. `clip_norm` bounds the norm of the gradients that move weights
     (0: off). `stop_epoch` ends a dense training after that epoch (0: after the last one); the schedule remains that of
-    all epochs.
+    all epochs. `recalibrate_bn` estimates the statistics of batch norm anew over so many batches of training samples,
+    not augmented, after the pruning and before the training of each round (0: off).
     """
 
     epochs: int
@@ -53,6 +54,7 @@ class Recipe:
     precision: Precision = "float32"
     sync_batch_norm: bool = False
     stop_epoch: int = 0
+    recalibrate_bn: int = 0
 
     @property
     def trained_epochs(self) -> int:

@@ -87,6 +87,8 @@ class RecipeFile(_Strict):
     """float32, tf32 (a GPU's products with 10 bits after the point), or bfloat16 (torch's autocast)."""
     sync_batch_norm: bool | None = None
     """With several processes: statistics of batch norm over the whole batch."""
+    recalibrate_bn: int | None = Field(default=None, ge=0)
+    """Batches of training samples over which the statistics of batch norm are estimated anew after pruning; 0: none."""
 
 
 class TrainFile(RecipeFile):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..api.data import Split
 from ..runs.run import Recipe
-from .evaluate import evaluate, forward_precision
+from .batch_norm import estimate_batch_norm
+from .evaluate import evaluate
 
 POINTS = 11
 """Points of a path, both ends included."""
 
 BATCH = 64
-"""Batch size of the pass that estimates the statistics of batch norm."""
+"""Of the pass that estimates the statistics of batch norm, in file order, not augmented."""
 
 
 def path_errors(
@@ -45,7 +45,7 @@ def path_errors(
     errors = []
     for index in range(points):
         between.load_state_dict(interpolated(first, second, index / (points - 1)))
-        estimate_batch_norm(between, split, recipe, device)
+        estimate_batch_norm(between, split.batches(BATCH, device=device), recipe, device)
         accuracy = evaluate(between, [split], recipe, device, input_shape)[0].accuracy
         if accuracy is None:
             raise ValueError("errors along a path need a split with samples")
@@ -61,47 +61,3 @@ def interpolated(first: Mapping[str, Tensor], second: Mapping[str, Tensor], shar
         name: (1 - share) * value + share * second[name] if value.is_floating_point() else value
         for name, value in first.items()
     }
-
-
-@torch.no_grad()
-def estimate_batch_norm(model: nn.Module, split: Split, recipe: Recipe, device: torch.device) -> None:
-    """Set the statistics of all batch-norm layers to their averages over one pass, in file order, not augmented.
-
-    Each batch counts by its number of samples. Modes and momenta of all modules are restored; nothing else changes,
-    but for buffers that other kinds of layers write in training.
-    """
-    layers = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    if not layers:
-        return
-    modes = {module: module.training for module in model.modules()}
-    momenta = [layer.momentum for layer in layers]
-    model.eval()
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.train()
-    try:
-        _average(model, layers, split.batches(BATCH, device=device), recipe, device)
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-        for module, training in modes.items():
-            module.training = training
-
-
-def _average(
-    model: nn.Module,
-    layers: list[_BatchNorm],
-    batches: Iterable[tuple[Tensor, Tensor]],
-    recipe: Recipe,
-    device: torch.device,
-) -> None:
-    seen = 0
-    for inputs, _ in batches:
-        if len(inputs) < 2:
-            # a last batch of one sample has no variance where its planes have one pixel
-            continue
-        seen += len(inputs)
-        for layer in layers:
-            layer.momentum = len(inputs) / seen
-        with forward_precision(recipe, device):
-            model(inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ from ..runs.run import Recipe as Recipe
 from ..runs.run import derive_seed
 from ..runs.settings import Compile
 from . import distributed
+from .batch_norm import check_recalibration, estimate_batch_norm
 from .clock import Clock
 from .cuda_graph import GraphedStep, GraphLog
 from .evaluate import Evaluation, evaluate
@@ -83,10 +85,20 @@ class Training:
             progress.before = self.measure_test()
         with self.clock.measure("prune"):
             self.pruner.begin_round(index)
+            self._recalibrate(index)
         self._check()
         if index == 0:
             progress.pruned = self.measure_test() if self.pruner.masks is not None else progress.before
         progress.round, progress.epoch = index, self.pruner.first_epoch(index)
+
+    def _recalibrate(self, index: int) -> None:
+        """Statistics of batch norm for the pruned weights, if the recipe asks for it: the same in every process."""
+        recipe = self.recipe
+        if recipe.recalibrate_bn:
+            check_recalibration(self.model, recipe)
+            order = torch.Generator().manual_seed(derive_seed(self.seed, "batch norm", index))
+            batches = self.data.train.batches(recipe.batch_size, device=self.device, order=order)
+            estimate_batch_norm(self.model, islice(batches, recipe.recalibrate_bn), recipe, self.device)
 
     def run_round(
         self, index: int, first_epoch: int, on_epoch: OnEpoch, optimizer_state: dict[str, Any] | None = None

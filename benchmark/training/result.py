@@ -37,7 +37,9 @@ def make_result(setup: Setup, session: Session) -> dict[str, Any]:
         "study": setup.study,
         "run": to_dict(run),
         "parent": run.parent.id if run.parent else None,
-        **summarize_accuracy(session.history, progress.before, progress.pruned, last),
+        **summarize_accuracy(
+            session.history, progress.before, progress.pruned, last, len(setup.data.validation) > 0
+        ),
         **summarize_layers(
             layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values()), setup.products
         ),
@@ -177,25 +179,34 @@ def summarize_layers(
 
 
 def summarize_accuracy(
-    history: Sequence[Mapping[str, Any]], before: Mapping[str, Any], pruned: Mapping[str, Any], last: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]],
+    before: Mapping[str, Any],
+    pruned: Mapping[str, Any],
+    last: Mapping[str, Any],
+    has_validation: bool,
 ) -> dict[str, Any]:
     """The accuracies of a run under every protocol, as fractions of the test set.
 
     `last5` is the mean of the last LAST_EPOCHS epochs, which needs no choice and varies less than the last one.
     `selected` is the test accuracy of the epoch with the best validation accuracy (the first on ties). `best_test` is
-    the best over epochs, which the paper's code reports. All three take only epochs at the final sparsity.
+    the best over epochs, which the paper's code reports. All three take only epochs at the final sparsity. Where no epoch
+    is trained there is one network to choose, the last, and no epoch.
     """
     accuracy: dict[str, Any] = {
         "before": before["accuracy"], "pruned": pruned["accuracy"], "last": last["accuracy"],
         "last_top5": last["top5"], "last5": None, "selected": None, "selected_top5": None, "selected_epoch": None,
         "selected_validation": None, "best_test": None, "best_test_epoch": None,
     }  # fmt: skip
+    if not history:
+        accuracy |= {"last5": last["accuracy"], "best_test": last["accuracy"]}
+        if has_validation:
+            accuracy |= {"selected": last["accuracy"], "selected_top5": last["top5"]}
     eligible = at_final_sparsity(history)
     if eligible:
         best = max(eligible, key=lambda record: record["test_accuracy"])
         accuracy |= {"best_test": best["test_accuracy"], "best_test_epoch": best["epoch"]}
         accuracy["last5"] = mean_of_last([record["test_accuracy"] for record in eligible])
-    if eligible and eligible[0]["validation_accuracy"] is not None:
+    if eligible and has_validation:
         chosen = max(eligible, key=lambda record: record["validation_accuracy"])
         accuracy |= {
             "selected": chosen["test_accuracy"], "selected_top5": chosen["test_top5"],

@@ -19,7 +19,7 @@ from .subject import Subject
 
 SPARSITIES = (0.8, 0.5, 0.0)
 """The first that the method accepts is used: a pattern may fix the sparsity, or other options may set it."""
-QUICK: dict[str, int] = {"every": 2, "prune_rounds": 10, "fisher_gradients": 20}
+QUICK: dict[str, int] = {"every": 2, "prune_rounds": 10, "fisher_gradients": 20, "calibration_samples": 24}
 """Options whose defaults suit real networks, with their largest values here: steps between mask updates (a training of
 a dozen steps would have none), and counts that only cost time."""
 

@@ -51,22 +51,31 @@ def parametrises(method: str) -> bool:
     return method in PARAMETRISING
 
 
+def needs_inputs(method: str) -> bool:
+    return describe(method).needs == "layer inputs"
+
+
+def hides_from(method: str) -> bool:
+    """torch's recurrent layers use no parametrisations, and show no states between their layers and steps."""
+    return parametrises(method) or needs_inputs(method)
+
+
 KINDS = {
     "tied": Kind(Tied),
-    "tied to an embedding": Kind(TiedToEmbedding),
+    "tied to an embedding": Kind(TiedToEmbedding, "middle.second.weight", needs_inputs),
     "view": Kind(View, "middle.first.weight", needs_own_weights),
     "weight_norm": Kind(WeightNorm, "middle.second.weight", needs_own_weights),
     "spectral_norm": Kind(SpectralNorm, "middle.second.weight", needs_own_weights),
     "weight_norm hook": Kind(WeightNormHook, "middle.second.weight", needs_own_weights),
     "spectral_norm hook": Kind(SpectralNormHook, "middle.second.weight", needs_own_weights),
     "empty": Kind(Empty),
-    "LSTM": Kind(Recurrent, "middle.layer.weight_ih_l0", parametrises),
-    "GRU": Kind(Gru, "middle.layer.weight_ih_l0", parametrises),
+    "LSTM": Kind(Recurrent, "middle.layer.weight_ih_l0", hides_from),
+    "GRU": Kind(Gru, "middle.layer.weight_ih_l0", hides_from),
     "LSTM cell": Kind(Cell),
     "attention": Kind(Attention),
     "attention of three inputs": Kind(CrossAttention),
     "transformer": Kind(Transformer),
-    "transposed convolution": Kind(Transposed),
+    "transposed convolution": Kind(Transposed, "middle.layer.weight", needs_inputs),
     "bilinear": Kind(Bilinear),
 }
 METHODS = sorted(set(method_names()) - {"global_mp_columns", "random_columns"})

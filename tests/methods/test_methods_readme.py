@@ -1,4 +1,4 @@
-"""The three examples of methods/README.md are methods: each passes the contract as a plug-in."""
+"""The four examples of methods/README.md are methods: each passes the contract as a plug-in."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ EXAMPLES = dict(
 )
 
 
-def test_there_are_three() -> None:
-    assert list(EXAMPLES) == ["centred", "running_saliency", "grow_signed"]
+def test_there_are_four() -> None:
+    assert list(EXAMPLES) == ["centred", "input_norm", "running_saliency", "grow_signed"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -35,6 +35,14 @@ def test_the_curve_joins_means_at_the_densities(made: tuple[Study, Store]) -> No
     assert line(axes, "Dense")[1] == pytest.approx([98.2, 98.2])
 
 
+def test_a_study_without_retraining_has_no_training_curves(made: tuple[Study, Store], tmp_path: Path) -> None:
+    study = load_study(str(tmp_path / "study.yaml"), ["finetune.epochs=0", "scratch.epochs=0"])
+    assert "training" in standard_kinds(made[0])
+    assert "training" not in standard_kinds(study)
+    with pytest.raises(UserError, match="--kind training draws epochs after pruning; no row of 'small' has any"):
+        figures("training", [study], made[1])
+
+
 def test_dense_trainings_alone_are_a_level_and_a_point(made: tuple[Study, Store], tmp_path: Path) -> None:
     study, store = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"]), made[1]
     drawn = figures(None, [study], store)

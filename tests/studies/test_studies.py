@@ -106,3 +106,22 @@ def test_the_smoke_version_has_the_same_grid_and_runs_to_the_end(table: int, tmp
         assert ending.outcome == "done", (run.method, run.method_options, ending.reason)
     store = Store(tmp_path)
     assert all(store.folder(smoke.name, run).read_result() for run in first_seed)
+
+
+def test_a_part_of_post_training_runs_on_digits(tmp_path: Path) -> None:
+    """The smoke version has the grid; each method is tried once, without an epoch after pruning."""
+    full, smoke = load_study("post-training"), load_study("post-training-smoke")
+    assert {(row.label, row.sparsity) for row in full.rows} == {(row.label, row.sparsity) for row in smoke.rows}
+    tried = ("Global MP, BN kept", "Row-wise MP", "Wanda", "2:4 SparseGPT", "2:4 OBC", "ALPS")
+    runs = [row.run for row in smoke.rows if row.sparsity == 0.5 and row.label in tried and row.run is not None]
+    assert len(runs) == len(tried)
+    settings = Settings(results=tmp_path)
+    for run in with_parents(runs):
+        ending = attempt(run, smoke.name, settings)
+        assert ending.outcome == "done", (run.method, run.method_options, ending.reason)
+    for run in runs:
+        result = Store(tmp_path).folder(smoke.name, run).read_result()
+        assert result is not None
+        assert result["cost"]["epochs"] == 0
+        assert result["accuracy"]["selected"] == result["accuracy"]["last"] == result["accuracy"]["pruned"]
+        assert result["sparsity"]["of_pruned_layers"] == pytest.approx(0.5, abs=1e-4)

@@ -1,4 +1,4 @@
-"""The line between two trained networks: batch norm estimated anew, masks kept, and the networks left as they are."""
+"""The line between two trained networks: masks kept, and the networks left as they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from prunebench.benchmark.api.data import Split
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.runs.run import Recipe
-from prunebench.benchmark.training.linear_path import estimate_batch_norm, interpolated, path_errors
+from prunebench.benchmark.training.linear_path import interpolated, path_errors
 from prunebench.datasets.parts.in_memory_split import ResidentSplit
 from prunebench.datasets.registry import load
 from torch import Tensor, nn
@@ -19,63 +19,11 @@ CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
 
 
-class Samples:
-    """A split of the given inputs, all in one batch."""
-
-    def __init__(self, inputs: Tensor) -> None:
-        self.inputs = inputs
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def batches(self, batch_size: int, **_: object) -> list[tuple[Tensor, Tensor]]:
-        targets = torch.zeros(len(self.inputs), dtype=torch.int64)
-        return list(zip(self.inputs.split(batch_size), targets.split(batch_size), strict=True))
-
-
-def samples(inputs: Tensor) -> Split:
-    return cast(Split, Samples(inputs))
-
-
 def weighted(weight: float) -> nn.Sequential:
     """y = BN(w x)."""
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
     nn.init.constant_(cast(Tensor, model[0].weight), weight)
     return model.eval()
-
-
-def test_statistics_are_those_of_the_network_between() -> None:
-    """At a weight of 0.4 inputs of -1 and 1 leave batch norm as -1 and 1, whatever the ends' statistics are.
-
-    torch keeps the unbiased variance, twice the biased one for two samples: hence the root of two.
-    """
-    inputs = torch.tensor([[-1.0], [1.0]])
-    state = interpolated(weighted(1).state_dict(), weighted(-1).state_dict(), 0.3)
-    model = weighted(0)
-    model.load_state_dict(state)
-    assert model(inputs).flatten().tolist() == pytest.approx([-0.4, 0.4], abs=1e-4)
-    estimate_batch_norm(model, samples(inputs), RECIPE, CPU)
-    assert model(inputs).flatten().tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5], abs=1e-4)
-    assert not any(module.training for module in model.modules())
-
-
-def test_each_batch_counts_by_its_samples() -> None:
-    inputs = torch.arange(100.0)[:, None]
-    model = weighted(1)
-    estimate_batch_norm(model, samples(inputs), RECIPE, CPU)
-    norm = cast(nn.BatchNorm1d, model[1])
-    assert norm.running_mean is not None
-    assert float(norm.running_mean) == pytest.approx(49.5, abs=1e-4)
-    assert norm.momentum == 0.1
-
-
-def test_statistics_leave_dropout_and_other_modes_alone() -> None:
-    model = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5), nn.BatchNorm1d(1)).train()
-    model[0].eval()
-    random = torch.random.get_rng_state()
-    estimate_batch_norm(model, samples(torch.randn(8, 1, generator=torch.Generator().manual_seed(0))), RECIPE, CPU)
-    assert [module.training for module in model] == [False, True, True]
-    assert torch.equal(torch.random.get_rng_state(), random)
 
 
 def networks() -> tuple[nn.Module, nn.Module, Split]:

@@ -93,7 +93,7 @@ def test_the_three_accuracies_of_a_fixed_history() -> None:
         for i, (v, t) in enumerate(zip([0.50, 0.60, 0.60, 0.55], [0.40, 0.58, 0.62, 0.61], strict=True))
     ]
     ends = {"accuracy": 0.61, "top5": 1.0, "loss": 1.0}
-    accuracy = summarize_accuracy(records, ends, ends, ends)["accuracy"]
+    accuracy = summarize_accuracy(records, ends, ends, ends, True)["accuracy"]
     assert (accuracy["last"], accuracy["selected"], accuracy["best_test"]) == (0.61, 0.58, 0.62)
     assert (accuracy["selected_epoch"], accuracy["best_test_epoch"]) == (1, 2)
 
@@ -104,7 +104,15 @@ def test_epochs_before_the_final_sparsity_are_never_chosen() -> None:
         for i, d in enumerate([1.0, 0.5, 0.1, 0.1])
     ]
     ends = {"accuracy": 0.7, "top5": 1.0, "loss": 1.0}
-    assert summarize_accuracy(records, ends, ends, ends)["accuracy"]["selected_epoch"] == 2
+    assert summarize_accuracy(records, ends, ends, ends, True)["accuracy"]["selected_epoch"] == 2
+
+
+def test_without_an_epoch_the_only_network_is_chosen() -> None:
+    ends = {"accuracy": 0.7, "top5": 0.9, "loss": 1.0}
+    chosen = [summarize_accuracy([], ends, ends, ends, has_validation)["accuracy"] for has_validation in (True, False)]
+    assert [accuracy["best_test"] for accuracy in chosen] == [0.7, 0.7]
+    assert [(accuracy["selected"], accuracy["selected_top5"]) for accuracy in chosen] == [(0.7, 0.9), (None, None)]
+    assert all(accuracy[f"{name}_epoch"] is None for accuracy in chosen for name in ("selected", "best_test"))
 
 
 def test_scoring_samples_are_balanced_shuffled_and_fixed() -> None:

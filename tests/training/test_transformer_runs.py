@@ -24,7 +24,10 @@ DENSE = Run(
 )
 
 
-@pytest.mark.parametrize(("method", "starts_dense"), [("global_mp", True), ("snip", False), ("dpf", False)])
+METHODS = [("global_mp", True), ("snip", False), ("dpf", False), ("wanda", True), ("obc", True)]
+
+
+@pytest.mark.parametrize(("method", "starts_dense"), METHODS)
 def test_projections_of_attention_are_pruned(method: str, starts_dense: bool, tmp_path: Path) -> None:
     settings = Settings(results=tmp_path)
     run = replace(DENSE, method=method, sparsity=0.8, parent=DENSE if starts_dense else None)
