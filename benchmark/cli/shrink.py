@@ -42,6 +42,8 @@ def shrink_command(run: str, output: Path | None, with_onnx: bool, as_json: bool
         return
     print("\n".join(_lines(shrunk)))
     say(f"wrote {output}")
+    if shrunk.onnx_batch is not None:
+        say(f"network.onnx takes {shrunk.onnx_batch} input at a time: the network's code fixes the batch")
 
 
 def _usual_place(folder: RunFolder) -> Path:

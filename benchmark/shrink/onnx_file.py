@@ -8,10 +8,12 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..api.errors import UserError
 
@@ -25,22 +27,37 @@ def check_onnx_installed() -> None:
             raise UserError(f"{name} is not installed: pip install 'prunebench[shrink]'")
 
 
-def onnx_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
-    """The network in eval mode, for batches of any size, as the content of a file.
+@dataclass(frozen=True)
+class OnnxFile:
+    """The content of a file. `batch` is the only number of inputs that it takes at once; None: any number."""
+
+    content: bytes
+    batch: int | None
+
+
+def onnx_file(network: nn.Module, input_shape: tuple[int, ...]) -> OnnxFile:
+    """The network in eval mode; for one input at a time if its code fixes the batch, as FastGRNN's does.
 
     Raises UserError for a network that torch cannot export.
     """
     network = copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format).eval()
+    made = _export(network, torch.zeros(2, *input_shape), ({0: torch.export.Dim("batch", min=1)},))
+    if not made.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value"):
+        return OnnxFile(made.SerializeToString(), None)
+    return OnnxFile(_export(network, torch.zeros(1, *input_shape), None).SerializeToString(), 1)
+
+
+def _export(network: nn.Module, example: Tensor, dynamic_shapes: Any) -> Any:
     try:
         with _quiet(), torch.no_grad():
             made = torch.onnx.export(
-                network, (torch.zeros(2, *input_shape),), dynamo=True, verbose=False,
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), input_names=[INPUTS], output_names=[LOGITS],
+                network, (example,), dynamo=True, verbose=False, dynamic_shapes=dynamic_shapes, input_names=[INPUTS],
+                output_names=[LOGITS],
             )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
         raise UserError(f"torch cannot write {type(network).__name__} as ONNX: {str(error).splitlines()[0]}") from error
     assert made is not None
-    return made.model_proto.SerializeToString()
+    return made.model_proto
 
 
 @contextlib.contextmanager

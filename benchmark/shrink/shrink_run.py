@@ -18,7 +18,7 @@ from ..runs.run import Run, from_dict
 from ..runs.run_folder import RunFolder
 from .architecture import Architecture, changed_layers
 from .network import Shrunk, shrink
-from .onnx_file import check_onnx_installed, onnx_bytes
+from .onnx_file import check_onnx_installed, onnx_file
 from .stored import ONNX, save
 
 COMPARED = 8
@@ -27,12 +27,16 @@ COMPARED = 8
 
 @dataclass(frozen=True)
 class ShrunkRun:
-    """What became of a run's network; `before` and `after` are parameters, multiply-adds and bytes of the weights."""
+    """What became of a run's network; `before` and `after` are parameters, multiply-adds and bytes of the weights.
+
+    `onnx_batch`: the only number of inputs that the ONNX file takes at once, if there is one.
+    """
 
     run: Run
     done: Shrunk
     before: dict[str, int]
     after: dict[str, int]
+    onnx_batch: int | None
 
     def facts(self) -> dict[str, Any]:
         """As plain data: what the JSON beside the weights says."""
@@ -61,11 +65,12 @@ def shrink_run(folder: RunFolder, output: Path, *, with_onnx: bool = False) -> S
     if not done.removed:
         raise UserError(_nothing(run, done))
     architecture = Architecture(**{**vars(architecture), "layers": changed_layers(network, done.network)})
-    onnx = onnx_bytes(done.network, architecture.input_shape) if with_onnx else None
-    shrunk = ShrunkRun(run, done, *(_sizes(each, architecture.input_shape) for each in (network, done.network)))
+    onnx = onnx_file(done.network, architecture.input_shape) if with_onnx else None
+    sizes = (_sizes(each, architecture.input_shape) for each in (network, done.network))
+    shrunk = ShrunkRun(run, done, *sizes, onnx_batch=onnx.batch if onnx else None)
     save(output, done.network, architecture, shrunk.facts())
     if onnx is not None:
-        write_atomically(output / ONNX, onnx)
+        write_atomically(output / ONNX, onnx.content)
     return shrunk
 
 
