@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.fx.proxy import TraceError
 
 from .errors import UserError
@@ -67,6 +66,18 @@ class _Tracer(fx.Tracer):
         return bool(prunable_names(m)) or super().is_leaf_module(m, module_qualified_name)
 
 
+class _Shapes(fx.Interpreter):
+    """Notes the shape of what each node gives."""
+
+    extra_traceback = False
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            n.meta["shape"] = result.shape
+        return result
+
+
 def channel_values(model: nn.Module, example: Tensor) -> ChannelValues:
     """Follow the channels through a network, which stays as it was; it may be on the meta device.
 
@@ -81,9 +92,10 @@ def channel_values(model: nn.Module, example: Tensor) -> ChannelValues:
     try:
         traced = fx.GraphModule(sketch, _Tracer().trace(sketch))
         with torch.no_grad():
-            ShapeProp(traced).propagate(torch.empty_like(example, device="meta"))
+            _Shapes(traced).run(torch.empty_like(example, device="meta"))
     except (TraceError, TypeError, RuntimeError) as error:
-        raise UserError(f"cannot follow the channels through {type(model).__name__}: {error}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"cannot follow the channels through {type(model).__name__}: {reason}") from error
     walk = _Walk(model)
     with torch.no_grad():
         for node in traced.graph.nodes:
@@ -186,6 +198,9 @@ class _Walk:
         if name in ("add", "add_", "iadd", "mul") and len(node.args) == 2 and len(inputs) == 2:
             return _combined(name, *inputs) if shapes[0] == shapes[1] else None
         if name in ("cat", "concat"):
+            parts: Any = node.args[0] if node.args else node.kwargs.get("tensors")
+            if len(parts) != len(inputs):
+                return None  # one of them twice
             return _concatenated(inputs, node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0))
         if len(inputs) > 1:
             return None
@@ -297,5 +312,4 @@ def _flattened(value: Channels, before: torch.Size, after: torch.Size) -> Channe
 
 
 def _shape(node: fx.Node) -> torch.Size:
-    facts = node.meta.get("tensor_meta")
-    return getattr(facts, "shape", torch.Size())
+    return node.meta.get("shape", torch.Size())

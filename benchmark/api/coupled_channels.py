@@ -16,6 +16,9 @@ from .channel_values import NORMS, ChannelValues, is_depthwise, without_values
 from .errors import UserError
 from .sites import PRUNABLE_LAYERS
 
+_FAILURES = (RuntimeError, ValueError, AttributeError, KeyError, TypeError, IndexError, AssertionError)
+"""What Torch-Pruning raises for networks that it cannot follow."""
+
 Kind = Literal["rows", "depthwise", "columns", "norm"]
 
 
@@ -76,7 +79,7 @@ def coupled_channels(model: nn.Module, example: Tensor, values: ChannelValues) -
         values: of the same network; the layers that it keeps whole keep their groups whole.
 
     Raises:
-        UserError: Torch-Pruning is not installed.
+        UserError: Torch-Pruning is not installed, or cannot follow the network.
     """
     try:
         import torch_pruning
@@ -84,11 +87,15 @@ def coupled_channels(model: nn.Module, example: Tensor, values: ChannelValues) -
         raise UserError("Torch-Pruning is not installed: pip install 'prunebench[shrink]'") from error
 
     sketch = without_values(model).eval().requires_grad_(True)
-    with torch.enable_grad():
-        graph = torch_pruning.DependencyGraph().build_dependency(
-            sketch, torch.empty_like(example, device="meta"), verbose=False
-        )
-    found = [_group(graph, each, sketch, values) for each in graph.get_all_groups()]
+    graph = torch_pruning.DependencyGraph()
+    try:
+        with torch.enable_grad():
+            graph.build_dependency(sketch, torch.empty_like(example, device="meta"), verbose=False)
+        found = [_group(graph, each, sketch, values) for each in graph.get_all_groups()]
+    except _FAILURES as error:
+        reason = (str(error).splitlines() or [""])[0]
+        name = type(model).__name__
+        raise UserError(f"Torch-Pruning cannot follow {name}: {type(error).__name__} {reason}") from error
     order = {path: index for index, path in enumerate(values.inputs)}
     return sorted((group for group in found if group.root in order), key=lambda group: order[group.root])
 
@@ -103,7 +110,10 @@ def _group(graph: Any, found: Any, model: nn.Module, values: ChannelValues) -> G
             whole = whole or _foreign(module, paths)
             continue
         kind = _kind(module, is_written=graph.is_out_channel_pruning_fn(item.dep.handler))
-        slices.append(Slice(paths[module], kind, torch.tensor(item.idxs), torch.tensor(item.root_idxs)))
+        indices, order = torch.tensor(item.idxs).sort()
+        slices.append(Slice(paths[module], kind, indices, torch.tensor(item.root_idxs)[order]))
+    places = {path: place for place, path in enumerate(paths.values())}
+    slices.sort(key=lambda each: (places[each.path], each.axis))
     layers: dict[str, Any] = {each.path: model.get_submodule(each.path) for each in slices}
     whole = whole or next(_reasons(slices, layers, values), "")
     order = {path: index for index, path in enumerate(values.inputs)}
