@@ -6,6 +6,7 @@ constant, and a layer that reads only constants gives one. Nothing is estimated 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,20 +43,21 @@ def layer_constants(layer: Any, inputs: Tensor) -> Tensor:
     zero ends at the border, so for such a layer it counts as one that varies.
     """
     groups = getattr(layer, "groups", 1)
-    weight = by_channel(layer.weight).double().unflatten(0, (groups, -1))  # (groups, rows, columns, places)
-    known = inputs.view(groups, 1, -1)
+    weight = by_channel(layer.weight).double()
+    weight = weight.unflatten(0, (groups, len(weight) // groups))  # (groups, rows, columns, places)
+    known = inputs.view(groups, 1, weight.shape[2])
     if is_padded(layer):
         known = zeros_only(known)
     varies = (weight.ne(0).any(dim=3) & known.isnan()).any(dim=2)
     out = (weight.sum(dim=3) * known.nan_to_num()).sum(dim=2)
     if layer.bias is not None:
-        out = out + layer.bias.detach().double().view(groups, -1)
+        out = out + layer.bias.detach().double().view(groups, weight.shape[1])
     return out.masked_fill(varies, torch.nan).flatten()
 
 
 def by_channel(weight: Tensor) -> Tensor:
     """The weight of a convolution or of a linear layer as (rows, columns, places); a linear layer has one place."""
-    return weight.detach().reshape(*weight.shape[:2], -1)
+    return weight.detach().reshape(*weight.shape[:2], math.prod(weight.shape[2:]))
 
 
 def is_padded(layer: nn.Module) -> bool:
