@@ -45,7 +45,9 @@ class ChannelPruner(FixedMask, ABC):
 
     def check(self, context: Context) -> None:
         super().check(context)
-        groups = self._find_groups(context)
+        self._check_target(context, self._find_groups(context))
+
+    def _check_target(self, context: Context, groups: Sequence[Group]) -> None:
         shapes = {site.name: site.weight.shape for site in context.sites}
         target = num_kept(sum(shape.numel() for shape in shapes.values()), self.sparsity)
         # all but one filter of each block: which ones makes no difference to how many weights are left
@@ -55,6 +57,7 @@ class ChannelPruner(FixedMask, ABC):
     def attach(self, context: Context) -> nn.Module:
         model = super().attach(context)
         self._groups = self._find_groups(context)
+        self._check_target(context, self._groups)  # now, not at an event late in the training
         return model
 
     def _find_groups(self, context: Context) -> list[Group]:

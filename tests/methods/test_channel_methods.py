@@ -79,9 +79,10 @@ def test_taylor_gates_are_behind_batch_norms() -> None:
     with torch.no_grad():
         context.model.get_submodule("bn1").bias.uniform_(-1, 1)
     scores = scores_of(TaylorFilters(score_samples=32, score_batch=16), context)[0]
-    model, gate = tiny_net(), torch.ones(4, requires_grad=True)
+    gate = torch.ones(4, requires_grad=True)
+    model = tiny_net()
     model.load_state_dict(context.model.state_dict())
-    model.bn1.register_forward_hook(lambda _module, _inputs, output: output * gate[:, None, None])
+    model.bn1.register_forward_hook(lambda _module, _inputs, output: gate[:, None, None] * output)
     squares = [
         torch.autograd.grad(context.loss(model(inputs), targets), gate)[0].square()
         for inputs, targets in context.samples(32, 16)
