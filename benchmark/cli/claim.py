@@ -12,7 +12,7 @@ from .output import INCOMPLETE, emit, output_option
 from .present import accuracy_option
 
 FAILS = 1
-"""Exit code where a claim fails; INCOMPLETE where none fails and some cannot be decided."""
+"""Exit code where a claim fails; INCOMPLETE where none fails and some are undecided."""
 
 
 @click.command
@@ -37,21 +37,24 @@ def claim(
     """Test claims such as 'global_mp >= snip at 90%, 95% within 0.5': does each hold, fail, or need more seeds?
 
     Without CLAIM: those that the study file lists under `claims`. Exits with 0 if all hold, 1 if one fails, 3 if none
-    fails and one cannot be decided.
+    fails and one is undecided.
     """
     from ..analysis.claims import check_claims
     from ..analysis.study_results import read_results
+    from ..analysis.verdict import UNDECIDED
     from ..studies.claims import read_claim
+    from ..studies.trials import named_rows
     from ..tables.claims import claims_table
     from ..tables.kinds import render
     from ..tables.table import table_as_dict
 
-    opened = selection.open(study)
+    store = open_store(results)
+    opened = selection.open_shown(study, store)
     texts = claims or tuple(opened.file.claims)
     if not texts:
         raise UserError(f"study {opened.name!r} lists no claims; give one: 'A >= B at 90%'")
-    read = [read_claim(text, opened.rows) for text in texts]
-    frame = read_results(opened, open_store(results)).frame
+    read = [read_claim(text, named_rows(opened.file, opened.rows)) for text in texts]
+    frame = read_results(opened, store).frame
     findings = check_claims(read, frame, accuracy)
     table = claims_table(findings, frame, accuracy)
     if as_json:
@@ -59,7 +62,7 @@ def claim(
     else:
         emit(render(table, format), output)
     verdicts = {finding.verdict for finding in findings}
-    raise click.exceptions.Exit(FAILS if "fails" in verdicts else INCOMPLETE if "too few seeds" in verdicts else 0)
+    raise click.exceptions.Exit(FAILS if "fails" in verdicts else INCOMPLETE if UNDECIDED in verdicts else 0)
 
 
 COMMANDS = (claim,)

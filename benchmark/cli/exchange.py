@@ -26,7 +26,7 @@ from .output import STDOUT, emit, finish, output_option, say_damaged, strict_opt
 @click.option("--study", metavar="NAME", help="Only this study and its dense trainings.")
 @json_option
 def compare(first: Path, second: Path, study: str | None, as_json: bool) -> None:
-    """Compare two results folders: which runs differ, by how much, and whether that is beyond seed noise."""
+    """Compare two results folders: which runs differ, by how much, and which rows are different."""
     from ..exchange.compare_folders import compare_folders
     from ..tables.compare import comparison_as_dict, comparison_lines, comparison_table
     from ..tables.formats.to_markdown import to_markdown
@@ -71,13 +71,13 @@ def export(
     from ..analysis.study_results import measured_pairs, read_results
     from ..api.errors import UserError
 
-    opened = selection.open(study)
+    store = open_store(results)
+    opened = selection.open_shown(study, store)
     meanings = PAIR_COLUMNS if pairs else COLUMNS
     if columns:
         for name, kind, meaning in describe_columns(meanings):
             print(f"{name}\t{kind}\t{meaning}")
         return
-    store = open_store(results)
     frame = measured_pairs(read_results(opened, store)) if pairs else study_frame(opened, store)
     content = export_bytes(frame, format)
     if output is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..api.errors import UserError
 from ..studies.plan import Job
 from .browse import describe_run, find_one
 from .options import (
+    DEFAULT_RESULTS,
     Selection,
     json_option,
     open_store,
@@ -22,7 +24,10 @@ from .options import (
     results_option,
     say,
     selection_options,
+    stage_lines,
+    stages_as_json,
     study_argument,
+    whole,
 )
 from .output import SUBMIT_ANEW, damage_lines, say_damaged
 
@@ -56,20 +61,22 @@ def status(
     from ..studies.age import age_lines, older_runs
     from .work_left import with_waiting, work_left
 
-    opened = selection.open(study)
-    printed = ""
+    asked, printed = selection.open(study), ""
     while True:
         store = open_store(results)
+        opened = whole(asked, store)
         # before the states: what a command has finished meanwhile is done, not missing
         commands = waiting(store.study_folder(opened.name))
         found = with_waiting(overview(opened.name, opened.runs, results), commands)
         older = older_runs(opened.name, opened.runs, store)
         left = work_left(opened.name, found, store, commands)
         if as_json:
-            print_json({**_as_json(opened.name, found), "time_left": left.as_json(), "older": older})
+            stages = stages_as_json(asked, store)
+            print_json({**_as_json(opened.name, found), "time_left": left.as_json(), "older": older, **stages})
         else:
-            lines = _lines(opened.name, found, results)
-            lines += [f"  {line}" for line in [left.line()] if line] + age_lines(opened.name, older.values())
+            lines = _lines(opened.name, found, results) + _what_helps(study, found, results)
+            lines += [f"  {line}" for line in [*stage_lines(asked, store), left.line()] if line]
+            lines += age_lines(opened.name, older.values())
             text = "\n".join(one_line(line) for line in lines)
             if text != printed:
                 print(text, flush=True)
@@ -107,6 +114,21 @@ def _lines(study: str, found: Overview, results: Path) -> list[str]:
         if error:
             lines.append(f"  the {what} cannot be asked: {error}")
     return lines
+
+
+def _what_helps(study: str, found: Overview, results: Path) -> list[str]:
+    """After a failure: what shows its reason, and what computes the run again."""
+    failed = [run_id for run_id, state in found.states.items() if state.state == "failed"]
+    if not failed:
+        return []
+    where = [] if results == DEFAULT_RESULTS else ["--results", str(results)]
+    commands = {
+        "why": ["prunebench", "logs", failed[0], *where],
+        "again": ["prunebench", "run", study, *where, "--retry-failed"],
+    }
+    if any(found.states[run_id].job for run_id in failed):
+        commands["again on the cluster, before submit"] = ["prunebench", "retry", *failed, *where]
+    return [f"  {name}: {shlex.join(words)}" for name, words in commands.items()]
 
 
 def _complaints_of_disk(results: Path) -> list[str]:

@@ -18,8 +18,10 @@ from ..analysis.paired import PairedComparison
 from ..analysis.printed_orders import Claim, printed_claims
 from ..analysis.published import PAPER, has_published, rows_for
 from ..analysis.study_results import StudyResults
+from ..analysis.verdict import UNDECIDED
 from ..api.errors import UserError
 from ..studies.claims import read_claim
+from ..studies.trials import named_rows
 from ..tables.accuracy import marks_by_target
 
 DIVERGED = "Diverged"
@@ -137,7 +139,7 @@ def _lead(leader: Leader, name: str, mean: str) -> str:
         "not distinguishable": f"{shown} above {other}, which is not distinguishable from it",
         # by the paired runs alone, where rows have different seeds
         "lower": f"but {shown} against {other} in the runs that both have",
-        "too few pairs": f"before {other}; {_pairs(leader.comparison)} cannot tell them apart",
+        "too few pairs": f"before {other}; too few pairs to tell them apart ({_pairs(leader.comparison)})",
     }[leader.verdict]
     return f"{name} has the highest mean, {mean}, {told}"
 
@@ -234,7 +236,7 @@ def _declared(found: StudyResults, accuracy: str) -> list[Finding]:
     for text in found.study.file.claims:
         # The file was checked when it was read: what is not understood now is about rows that --only leaves out.
         with contextlib.suppress(UserError):
-            claims.append(read_claim(text, found.study.rows))
+            claims.append(read_claim(text, named_rows(found.study.file, found.study.rows)))
     tested = check_claims(claims, found.frame, accuracy)
     texts = dict.fromkeys((each.claim.text, each.verdict) for each in tested)
     found_at = {
@@ -255,7 +257,7 @@ def _claims(claims: Sequence[Claim], table: int | None, accuracy: str) -> list[F
     text = (
         f"Table {table} of {PAPER} prints the paper's method above or below another row {len(claims)} times. "
         f"Its order holds here: {counts['holds']}; fails: {counts['fails']}; "
-        f"cannot be told: {counts['cannot be told']}."
+        f"undecided: {counts[UNDECIDED]}."
     )
     failing = [claim.text for claim in claims if claim.outcome == "fails"]
     if failing:
