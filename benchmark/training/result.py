@@ -189,8 +189,8 @@ def summarize_accuracy(
 
     `last5` is the mean of the last LAST_EPOCHS epochs, which needs no choice and varies less than the last one.
     `selected` is the test accuracy of the epoch with the best validation accuracy (the first on ties). `best_test` is
-    the best over epochs, which the paper's code reports. All three take only epochs at the final sparsity. Where no epoch
-    is trained there is one network to choose, the last, and no epoch.
+    the best over epochs, which the paper's code reports. All three take only epochs at the final sparsity. Where no
+    epoch is trained there is one network to choose, the last, and no epoch.
     """
     accuracy: dict[str, Any] = {
         "before": before["accuracy"], "pruned": pruned["accuracy"], "last": last["accuracy"],

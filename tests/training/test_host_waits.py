@@ -24,6 +24,8 @@ from torch import Tensor, device, nn, relu
 EPOCH_WAITS = 4
 """The training loss, the accuracies, the masks, and between rounds what a method prunes by."""
 FOR_CELLS = ("global_mp_columns", "random_columns")
+ONE_EVENT = ("network_slimming",)
+"""Which channels go is searched on the host, once in the training."""
 OPTIONS = {"str": {"initial_threshold_logit": -3.0}}
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("gmp", {"scope": "global", "every": 2}),
@@ -135,8 +137,10 @@ def train(
 
 
 def check(name: str, counted: Counted) -> None:
-    assert [waits for waits in counted.steps if waits] == [], name
-    if pruner_rounds := [waits for waits in counted.epochs if len(waits) > EPOCH_WAITS]:
+    allowed = 1 if name in ONE_EVENT else 0
+    waiting = [waits for waits in counted.steps if waits]
+    assert waiting[allowed:] == [], name
+    if pruner_rounds := [waits for waits in counted.epochs if len(waits) > EPOCH_WAITS][allowed:]:
         raise AssertionError(pruner_rounds[0])
 
 
