@@ -1,0 +1,177 @@
+"""The variants of a stored run, and why it lacks the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from ..api.data import Data
+from ..runs.latency_files import NOT_PRUNED, PRUNED
+from . import int8
+from .csr import put_csr, sparse_linears
+from .onnx_export import EXTRA, NotExportable, Onnx, export, missing_packages, open_session
+from .semi_structured import put_two_of_four, why_not
+from .sizes import file_bytes, packed_bytes
+from .variant import HALF_ROUNDING, Variant, onnx_variant, torch_variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A stored network and what it is measured with.
+
+    Attributes:
+        dense: the network before pruning.
+        pruned: the stored network, its zeros stored; None for a dense training.
+        shrink: makes the smaller network; raises `CannotShrink`.
+    """
+
+    dense: nn.Module
+    pruned: nn.Module | None
+    shrink: Callable[[], nn.Module]
+    data: Data
+    device: torch.device
+    threads: int
+    batches: tuple[int, ...]
+
+
+class CannotShrink(Exception):
+    """The network has no smaller one; the message says why."""
+
+
+@dataclass
+class Found:
+    """What the variants of a run are collected in, in the order in which they are measured."""
+
+    subject: Subject
+    asked: Collection[str]
+    variants: dict[str, Variant] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, make: Callable[[], Variant], reason: str = "") -> None:
+        """Make a variant that is asked for; a `reason` leaves it out."""
+        if name not in self.asked:
+            return
+        if not reason:
+            try:
+                self.variants[name] = make()
+                return
+            except (NotExportable, CannotShrink) as error:
+                reason = str(error)
+        self.left_out[name] = reason
+
+
+def find_variants(subject: Subject, asked: Collection[str]) -> Found:
+    """Those of `asked` that the network has on this machine, and a reason for each of the others."""
+    found = Found(subject, asked)
+    if subject.pruned is None:
+        _add_dense(found)
+    else:
+        _add_pruned(found, subject.pruned)
+    return found
+
+
+def _add_dense(found: Found) -> None:
+    subject, device = found.subject, found.subject.device
+    found.add("dense", lambda: _torch("dense", subject.dense, device))
+    found.add("dense-half", lambda: _half("dense-half", subject.dense, device, "dense"), _no_half(device))
+    packages = _no_onnx()
+    onnx = _Exported(subject)
+    found.add("dense-onnx", lambda: _onnx("dense-onnx", onnx.of(subject.dense), subject, "dense"), packages)
+    found.add("int8-onnx", lambda: _int8(onnx.of(subject.dense), subject), packages)
+    for name in found.asked:
+        if name not in found.variants:
+            found.left_out.setdefault(name, NOT_PRUNED)
+
+
+def _add_pruned(found: Found, pruned: nn.Module) -> None:
+    subject, device = found.subject, found.subject.device
+    onnx, shrunk = _Exported(subject), _Once(subject.shrink)
+    found.add("dense", lambda: _torch("dense", subject.dense, device))
+    found.add("masked", lambda: _torch("masked", pruned, device))
+    found.add("shrunk", lambda: _torch("shrunk", shrunk(), device, reference="masked"))
+    csr = "" if sparse_linears(pruned) else "no linear layer has zeros"
+    if device.type != "cpu":
+        csr = "the sparse products are those of a CPU"
+    found.add("csr", lambda: _torch("csr", pruned, device, reference="masked", change=put_csr), csr)
+    two_of_four = why_not(pruned, device)
+    found.add("dense-half", lambda: _half("dense-half", subject.dense, device, "dense"), two_of_four)
+    found.add("2:4-half", lambda: _half("2:4-half", pruned, device, "masked", put_two_of_four), two_of_four)
+    packages = _no_onnx()
+    found.add("dense-onnx", lambda: _onnx("dense-onnx", onnx.of(subject.dense), subject, "dense"), packages)
+    found.add("masked-onnx", lambda: _onnx("masked-onnx", onnx.of(pruned), subject, "masked", pruned), packages)
+    found.add("shrunk-onnx", lambda: _onnx("shrunk-onnx", onnx.of(shrunk()), subject, "masked", shrunk()), packages)
+    found.add("int8-onnx", lambda: _int8(onnx.of(subject.dense), subject), PRUNED)
+
+
+def _torch(
+    name: str,
+    model: nn.Module,
+    device: torch.device,
+    *,
+    reference: str | None = None,
+    change: Callable[[nn.Module], nn.Module] = lambda model: model,
+) -> Variant:
+    sizes = {"file_bytes": file_bytes(model), "packed_bytes": packed_bytes(model)}
+    return torch_variant(name, model, device, change=change, reference=reference, **sizes)
+
+
+def _half(
+    name: str,
+    model: nn.Module,
+    device: torch.device,
+    reference: str,
+    change: Callable[[nn.Module], nn.Module] = nn.Module.half,
+) -> Variant:
+    return torch_variant(
+        name, model, device, change=change, dtype=torch.float16, reference=reference, tolerance=HALF_ROUNDING,
+        file_bytes=file_bytes(model),
+    )  # fmt: skip
+
+
+def _onnx(name: str, onnx: Onnx, subject: Subject, reference: str, model: nn.Module | None = None) -> Variant:
+    packed = None if model is None else packed_bytes(model)
+    return onnx_variant(name, onnx, subject.threads, reference=reference, packed_bytes=packed)
+
+
+def _int8(onnx: Onnx, subject: Subject) -> Variant:
+    if not onnx.takes_any_batch:
+        raise NotExportable("the network is exported for one size of batch only, which calibration needs free")
+    content = int8.quantize(onnx.of(1), subject.data)
+    accuracy = int8.accuracy(open_session(content, subject.threads), subject.data)
+    return onnx_variant("int8-onnx", Onnx({None: content}), subject.threads, accuracy=accuracy)
+
+
+def _no_half(device: torch.device) -> str:
+    return "" if device.type == "cuda" else "float16 is measured on a GPU only"
+
+
+def _no_onnx() -> str:
+    missing = missing_packages()
+    return f"{', '.join(missing)} not installed: {EXTRA}" if missing else ""
+
+
+class _Exported:
+    """Each network as ONNX, exported once."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.done = subject, dict[int, Onnx]()
+
+    def of(self, model: nn.Module) -> Onnx:
+        if id(model) not in self.done:
+            self.done[id(model)] = export(model, self.subject.data.input_shape, self.subject.batches)
+        return self.done[id(model)]
+
+
+class _Once:
+    """The smaller network, made when it is first needed."""
+
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
+        self.make, self.made = make, list[nn.Module]()
+
+    def __call__(self) -> nn.Module:
+        if not self.made:
+            self.made.append(self.make())
+        return self.made[0]
