@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..api.errors import Damaged
+from ..runs.files import names_in
 from ..runs.latency_files import (
     NOT_APPLICABLE,
     latency_folder,
@@ -16,7 +17,6 @@ from ..runs.latency_files import (
     read_latency,
     stored_paths,
 )
-from ..runs.files import names_in
 from ..runs.store import Store
 from ..studies.load import Row, Study
 from .frame_type import Frame
@@ -56,14 +56,14 @@ def latency_frame(found: StudyResults) -> Frame:
     return pd.DataFrame(records, columns=list(LATENCY_COLUMNS))
 
 
-def left_out(found: StudyResults) -> dict[tuple[str, str], int]:
-    """How many measurements lack a variant that such a network could have, by variant and reason."""
-    counts: dict[tuple[str, str], int] = {}
+def left_out(found: StudyResults) -> dict[str, list[str]]:
+    """The variants that measurements lack though such a network could have them, by reason."""
+    missing: dict[str, dict[str, None]] = {}
     for _, content in _stored(found):
         for variant, reason in content["left_out"].items():
             if reason not in NOT_APPLICABLE:
-                counts[variant, reason] = counts.get((variant, reason), 0) + 1
-    return counts
+                missing.setdefault(reason, {})[variant] = None
+    return {reason: list(variants) for reason, variants in missing.items()}
 
 
 def csr_by_machine(study: Study, store: Store) -> dict[str, Mapping[str, Any]]:

@@ -7,13 +7,14 @@ from typing import Any
 
 
 def csr_lines(found: Mapping[str, Any]) -> list[str]:
-    """A line for each linear layer and batch: from which density CSR is faster than the dense product."""
-    return [_csr_line(each) for each in found["shapes"]]
+    """A line for each linear layer: from which density down its product by CSR is faster than the dense one."""
+    shapes: dict[str, list[str]] = {}
+    for each in found["shapes"]:
+        shapes.setdefault(" x ".join(map(str, each["shape"])), []).append(_answer(each))
+    return [f"CSR of a linear layer {size} pays {', '.join(answers)}" for size, answers in shapes.items()]
 
 
-def _csr_line(shape: Mapping[str, Any]) -> str:
-    size = " x ".join(map(str, shape["shape"]))
-    least = min(point["density"] for point in shape["points"])
-    pays = shape["pays_from"]
-    answer = f"pays from a density of {pays:.0%} down" if pays else f"does not pay, down to a density of {least:.0%}"
-    return f"CSR of a linear layer {size} at batch {shape['batch']} {answer}"
+def _answer(measured: Mapping[str, Any]) -> str:
+    pays, least = measured["pays_from"], min(point["density"] for point in measured["points"])
+    where = f"from a density of {pays:.0%} down" if pays else f"at no density down to {least:.0%}"
+    return f"{where} at batch {measured['batch']}"

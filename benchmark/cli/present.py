@@ -42,7 +42,7 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, macs, pareto, layers, cost, rank, paired, connectivity, regimes or "
+    help="accuracy, macs, pareto, latency, layers, cost, rank, paired, connectivity, regimes or "
     "regime-choices; else the first two, and the last three where the study has them.",
 )
 @click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")
@@ -115,7 +115,8 @@ def _check_latex(format: str, caption: str | None, label: str | None, num_tables
 @click.command
 @studies_argument
 @click.option(
-    "--kind", help="accuracy, pareto, layers, training, ranks, critical, published or regimes; else those that fit."
+    "--kind",
+    help="accuracy, pareto, latency, layers, training, ranks, critical, published or regimes; else those that fit.",
 )
 @accuracy_option
 @stat_option

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 OLDEST_CAPABILITY = (8, 0)
+NO_GPU = "float16 and 2:4 kernels are measured on an NVIDIA GPU"
 SMALLEST = (32, 64)
 """Rows and columns that the weight must have a multiple of, for the kernels of float16."""
 
@@ -26,7 +27,7 @@ def two_of_four_linears(model: nn.Module) -> list[str]:
 def why_not(model: nn.Module, device: torch.device) -> str:
     """Why the kernels cannot compute the network's layers here; empty if they can."""
     if device.type != "cuda":
-        return "2:4 kernels need an NVIDIA GPU"
+        return NO_GPU
     if torch.cuda.get_device_capability(device) < OLDEST_CAPABILITY:
         return "2:4 kernels need a GPU of compute capability 8.0 or later"
     if not two_of_four_linears(model):

@@ -13,7 +13,7 @@ from ..runs.latency_files import NOT_PRUNED, PRUNED
 from . import int8
 from .csr import put_csr, sparse_linears
 from .onnx_export import EXTRA, NotExportable, Onnx, export, missing_packages, open_session
-from .semi_structured import put_two_of_four, why_not
+from .semi_structured import NO_GPU, put_two_of_four, why_not
 from .sizes import file_bytes, packed_bytes
 from .variant import HALF_ROUNDING, Variant, onnx_variant, torch_variant
 
@@ -145,7 +145,7 @@ def _int8(onnx: Onnx, subject: Subject) -> Variant:
 
 
 def _no_half(device: torch.device) -> str:
-    return "" if device.type == "cuda" else "float16 is measured on a GPU only"
+    return "" if device.type == "cuda" else NO_GPU
 
 
 def _no_onnx() -> str:

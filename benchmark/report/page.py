@@ -12,6 +12,7 @@ from .. import __version__
 from ..analysis.accuracy import ACCURACIES
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
+from ..analysis.latency_frame import is_measured
 from ..analysis.older import SET_ASIDE
 from ..analysis.published import has_published
 from ..analysis.study_results import read_results
@@ -130,6 +131,7 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     if has_published(study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
+    kinds |= {"latency": "Latency"} if is_measured(study, store) else {}
     kinds |= {"cost": "Cost", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
     kinds |= {kind: headings[kind] for kind, has in OF_PAIRS.items() if has(study)}

@@ -48,7 +48,7 @@ def latency_table(found: StudyResults, stat: Stat = "std") -> Table:
             *(Column(heading=heading, group=f"batch {batch}") for batch in batches for heading in timed),
         ),
         rows=tuple(rows),
-        roles=Roles(row="row", block="setting", group="setting", heading="measure"),
+        roles=Roles(row="row", block="setting", heading="measure"),
         caption=sentences(*_caption(found, frame, machines, has_joules=has_joules), *common_caption(found.frame, stat)),
         facts={"stat": stat, "machines": machines},
     )
@@ -143,5 +143,5 @@ def _caption(found: StudyResults, frame: Frame, machines: list[str], *, has_joul
     for machine, content in products.items():
         where = f" ({machine})" if len(machines) > 1 else ""
         yield f"{'; '.join(csr_lines(content))}{where}."
-    for (variant, reason), count in left_out(found).items():
-        yield f"Not measured for {count} {'runs' if count > 1 else 'run'}: {variant} ({reason})."
+    for reason, variants in left_out(found).items():
+        yield f"Not measured where it applies: {', '.join(VARIANTS[name] for name in variants)} ({reason})."
