@@ -6,7 +6,22 @@ import click
 
 from .. import __version__
 from ..api.errors import unknown
-from . import browse, claim, cluster, compute, develop, exchange, follow, latency, measure, merge, new_method, present, show
+from . import (
+    browse,
+    claim,
+    cluster,
+    compute,
+    develop,
+    exchange,
+    follow,
+    latency,
+    measure,
+    merge,
+    new_method,
+    present,
+    show,
+    shrink,
+)
 
 
 class _Commands(click.Group):
@@ -38,6 +53,9 @@ def app() -> None:
     """Compare pruning methods in one train/prune/fine-tune harness."""
 
 
-for file in (browse, show, compute, measure, latency, follow, cluster, present, claim, exchange, merge, new_method, develop):
+COMMAND_FILES = (
+    browse, show, compute, measure, latency, follow, cluster, present, claim, shrink, exchange, merge, new_method, develop,
+)  # fmt: skip
+for file in COMMAND_FILES:
     for command in file.COMMANDS:
         app.add_command(command)

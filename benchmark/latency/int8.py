@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from ..api.data import Data, Split
+from ..shrink.onnx_file import INPUTS
 from ..training.evaluate import evaluation_batch
-from .onnx_export import INPUTS
 
 CALIBRATION = 512
 """Training images, the first in file order and not augmented, whose activations set the ranges."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from ..runs.files import now
 from ..runs.run import Run
 from ..runs.settings import Settings
 from ..runs.store import Store
+from ..shrink import Shrunk, shrink
 from ..training.measure_pair import finished_network, stored_state
 from ..training.networks import Networks
 from ..training.precision import set_precision
@@ -26,7 +27,6 @@ from ..training.run_data import read_data
 from .energy import joules_of_call, open_counter
 from .machine import CPU, this_machine
 from .peak import peak_growth
-from .shrink import shrunk_network
 from .turns import in_turns, quantiles
 from .variant import Call, Variant
 from .variants import Subject, find_variants
@@ -57,7 +57,7 @@ def measure_run(run: Run, study: str, settings: Settings, device: torch.device, 
     with reading_from(data_root(settings.data_root)), torch.random.fork_rng(devices=[]):
         data = read_data(run, settings)
         state, digest = stored_state(Store(settings.results).folder(study, run), data)
-        found = find_variants(_subject(run, state, data, settings, device, asked.batches), asked.variants)
+        found = find_variants(_subject(run, state, data, settings, device), asked.variants)
     with torch.inference_mode():
         inputs = sample_inputs(data, max(asked.batches))
         differences = check_agreement(found.variants, inputs, run.id)
@@ -69,7 +69,7 @@ def measure_run(run: Run, study: str, settings: Settings, device: torch.device, 
             "batches": list(asked.batches),
             "repeats": asked.repeats,
             "variants": {
-                name: _record(variant, [each[name] for each in times], inputs, differences[name])
+                name: _record(variant, [each[name] for each in times if name in each], inputs, differences[name])
                 for name, variant in found.variants.items()
             },
             "left_out": found.left_out,
@@ -78,22 +78,22 @@ def measure_run(run: Run, study: str, settings: Settings, device: torch.device, 
 
 
 def _subject(
-    run: Run,
-    state: Mapping[str, Tensor],
-    data: Data,
-    settings: Settings,
-    device: torch.device,
-    batches: tuple[int, ...],
-) -> Subject:
+    run: Run, state: Mapping[str, Tensor], data: Data, settings: Settings, device: torch.device
+) -> Subject:  # fmt: skip
     """The dense network of a pruned run is newly initialised: its time does not depend on the values."""
     networks = Networks(run, data, settings, device)
     stored = finished_network(run, data, settings, device)
     stored.load_state_dict(dict(state))
     dense = stored if run.is_dense else networks.rebuild()
     example = sample_inputs(data, 2).to(device)
+
+    def smaller() -> Shrunk:
+        done = shrink(stored, {}, example)
+        return replace(done, network=networks.place(done.network).eval())
+
     return Subject(
-        dense=dense.eval(), pruned=None if run.is_dense else stored.eval(), data=data, device=device,
-        shrink=lambda: networks.place(shrunk_network(stored, example)), threads=settings.threads, batches=batches,
+        dense=dense.eval(), pruned=None if run.is_dense else stored.eval(), shrink=smaller, data=data, device=device,
+        threads=settings.threads,
     )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def check_agreement(variants: Mapping[str, Variant], inputs: Tensor, run_id: str
     found: dict[str, float | None] = {}
     for name, variant in variants.items():
         expected = outputs.get(variant.reference or "")
-        found[name] = None if expected is None else difference(outputs[name], expected)
+        found[name] = None if expected is None else difference(outputs[name], variant.largest(expected))
         if (part := found[name]) is not None and not part <= variant.tolerance:
             raise Disagrees(
                 f"run {run_id}: outputs of variant {name!r} differ from those of {variant.reference!r} by "
@@ -127,7 +127,7 @@ def difference(outputs: Tensor, expected: Tensor) -> float:
 
 
 def _times(variants: Mapping[str, Variant], inputs: Tensor, repeats: int) -> dict[str, dict[str, Any]]:
-    calls = {name: variant.bind(inputs) for name, variant in variants.items()}
+    calls = {name: variant.bind(inputs) for name, variant in variants.items() if variant.takes(len(inputs))}
     seconds = in_turns(calls, repeats)
     return {
         name: {"batch": len(inputs), **quantiles(seconds[name]), "joules": _joules(variants[name], call, len(inputs))}
@@ -148,7 +148,7 @@ def _record(
         "times": times,
         "file_bytes": variant.file_bytes,
         "packed_bytes": variant.packed_bytes,
-        "peak_memory_bytes": peak_growth(functools.partial(variant.bind, inputs), variant.device),
+        "peak_memory_bytes": peak_growth(functools.partial(variant.bind, variant.largest(inputs)), variant.device),
         "difference": difference,
         "accuracy": variant.accuracy,
     }

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .onnx_export import Onnx, open_session
+from ..shrink.onnx_file import OnnxFile
+from .onnx_session import open_session
 
 CPU = torch.device("cpu")
 ROUNDING, HALF_ROUNDING = 1e-3, 5e-2
@@ -29,6 +30,7 @@ class Variant:
             tensor or an array (n, classes) and waits for the device.
         reference: the variant whose outputs it must give within `tolerance`; None for an approximation.
         accuracy: on the test set, where it is not that of the stored run.
+        only_batch: the only number of inputs that it takes at once; None: any number.
     """
 
     name: str
@@ -39,10 +41,18 @@ class Variant:
     reference: str | None = None
     tolerance: float = ROUNDING
     accuracy: float | None = None
+    only_batch: int | None = None
+
+    def takes(self, batch: int) -> bool:
+        return self.only_batch in (None, batch)
+
+    def largest(self, inputs: Tensor) -> Tensor:
+        """As many of the inputs as it takes at once."""
+        return inputs[: self.only_batch]
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Logits (n, classes) as float64 on the CPU."""
-        found: Any = self.bind(inputs)()
+        """Logits (n, classes) as float64 on the CPU, of as many of the inputs as it takes."""
+        found: Any = self.bind(self.largest(inputs))()
         return torch.from_numpy(found).double() if isinstance(found, np.ndarray) else found.double().cpu()
 
 
@@ -71,11 +81,12 @@ def torch_variant(
     return Variant(name=name, bind=bind, device=device, **facts)
 
 
-def onnx_variant(name: str, onnx: Onnx, threads: int, **facts: Any) -> Variant:
+def onnx_variant(name: str, onnx: OnnxFile, threads: int, **facts: Any) -> Variant:
     """ONNX Runtime on the CPU."""
 
     def bind(inputs: Tensor) -> Call:
-        run, array = open_session(onnx.of(len(inputs)), threads), inputs.cpu().numpy()
+        run, array = open_session(onnx.content, threads), inputs.cpu().numpy()
         return lambda: run(array)
 
-    return Variant(name=name, bind=bind, device=CPU, file_bytes=onnx.file_bytes, **facts)
+    size = len(onnx.content)
+    return Variant(name=name, bind=bind, device=CPU, file_bytes=size, only_batch=onnx.batch, **facts)

@@ -9,10 +9,13 @@ import torch
 from torch import nn
 
 from ..api.data import Data
+from ..api.errors import UserError
 from ..runs.latency_files import NOT_PRUNED, PRUNED
+from ..shrink import Shrunk
+from ..shrink.onnx_file import OnnxFile, onnx_file
 from . import int8
 from .csr import put_csr, sparse_linears
-from .onnx_export import EXTRA, NotExportable, Onnx, export, missing_packages, open_session
+from .onnx_session import open_session, why_no_onnx
 from .semi_structured import NO_GPU, put_two_of_four, why_not
 from .sizes import file_bytes, packed_bytes
 from .variant import HALF_ROUNDING, Variant, onnx_variant, torch_variant
@@ -25,20 +28,19 @@ class Subject:
     Attributes:
         dense: the network before pruning.
         pruned: the stored network, its zeros stored; None for a dense training.
-        shrink: makes the smaller network; raises `CannotShrink`.
+        shrink: makes the smaller network; raises UserError where it cannot.
     """
 
     dense: nn.Module
     pruned: nn.Module | None
-    shrink: Callable[[], nn.Module]
+    shrink: Callable[[], Shrunk]
     data: Data
     device: torch.device
     threads: int
-    batches: tuple[int, ...]
 
 
-class CannotShrink(Exception):
-    """The network has no smaller one; the message says why."""
+class NotAvailable(Exception):
+    """The network has no such variant; the message says why."""
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Found:
             try:
                 self.variants[name] = make()
                 return
-            except (NotExportable, CannotShrink) as error:
+            except NotAvailable as error:
                 reason = str(error)
         self.left_out[name] = reason
 
@@ -77,7 +79,7 @@ def _add_dense(found: Found) -> None:
     subject, device = found.subject, found.subject.device
     found.add("dense", lambda: _torch("dense", subject.dense, device))
     found.add("dense-half", lambda: _half("dense-half", subject.dense, device, "dense"), _no_half(device))
-    packages = _no_onnx()
+    packages = why_no_onnx()
     onnx = _Exported(subject)
     found.add("dense-onnx", lambda: _onnx("dense-onnx", onnx.of(subject.dense), subject, "dense"), packages)
     found.add("int8-onnx", lambda: _int8(onnx.of(subject.dense), subject), packages)
@@ -88,7 +90,7 @@ def _add_dense(found: Found) -> None:
 
 def _add_pruned(found: Found, pruned: nn.Module) -> None:
     subject, device = found.subject, found.subject.device
-    onnx, shrunk = _Exported(subject), _Once(subject.shrink)
+    onnx, shrunk = _Exported(subject), _Shrunk(subject)
     found.add("dense", lambda: _torch("dense", subject.dense, device))
     found.add("masked", lambda: _torch("masked", pruned, device))
     found.add("shrunk", lambda: _torch("shrunk", shrunk(), device, reference="masked"))
@@ -99,7 +101,7 @@ def _add_pruned(found: Found, pruned: nn.Module) -> None:
     two_of_four = why_not(pruned, device)
     found.add("dense-half", lambda: _half("dense-half", subject.dense, device, "dense"), two_of_four)
     found.add("2:4-half", lambda: _half("2:4-half", pruned, device, "masked", put_two_of_four), two_of_four)
-    packages = _no_onnx()
+    packages = why_no_onnx()
     found.add("dense-onnx", lambda: _onnx("dense-onnx", onnx.of(subject.dense), subject, "dense"), packages)
     found.add("masked-onnx", lambda: _onnx("masked-onnx", onnx.of(pruned), subject, "masked", pruned), packages)
     found.add("shrunk-onnx", lambda: _onnx("shrunk-onnx", onnx.of(shrunk()), subject, "masked", shrunk()), packages)
@@ -131,47 +133,51 @@ def _half(
     )  # fmt: skip
 
 
-def _onnx(name: str, onnx: Onnx, subject: Subject, reference: str, model: nn.Module | None = None) -> Variant:
+def _onnx(name: str, onnx: OnnxFile, subject: Subject, reference: str, model: nn.Module | None = None) -> Variant:
     packed = None if model is None else packed_bytes(model)
     return onnx_variant(name, onnx, subject.threads, reference=reference, packed_bytes=packed)
 
 
-def _int8(onnx: Onnx, subject: Subject) -> Variant:
-    if not onnx.takes_any_batch:
-        raise NotExportable("the network is exported for one size of batch only, which calibration needs free")
-    content = int8.quantize(onnx.of(1), subject.data)
+def _int8(onnx: OnnxFile, subject: Subject) -> Variant:
+    if onnx.batch is not None:
+        raise NotAvailable("its ONNX file takes one input at a time, and calibration takes batches")
+    content = int8.quantize(onnx.content, subject.data)
     accuracy = int8.accuracy(open_session(content, subject.threads), subject.data)
-    return onnx_variant("int8-onnx", Onnx({None: content}), subject.threads, accuracy=accuracy)
+    return onnx_variant("int8-onnx", OnnxFile(content, None), subject.threads, accuracy=accuracy)
 
 
 def _no_half(device: torch.device) -> str:
     return "" if device.type == "cuda" else NO_GPU
 
 
-def _no_onnx() -> str:
-    missing = missing_packages()
-    return f"{', '.join(missing)} not installed: {EXTRA}" if missing else ""
-
-
 class _Exported:
     """Each network as ONNX, exported once."""
 
     def __init__(self, subject: Subject) -> None:
-        self.subject, self.done = subject, dict[int, Onnx]()
+        self.subject, self.done = subject, dict[int, OnnxFile]()
 
-    def of(self, model: nn.Module) -> Onnx:
+    def of(self, model: nn.Module) -> OnnxFile:
         if id(model) not in self.done:
-            self.done[id(model)] = export(model, self.subject.data.input_shape, self.subject.batches)
+            try:
+                self.done[id(model)] = onnx_file(model, self.subject.data.input_shape)
+            except UserError as error:
+                raise NotAvailable(str(error)) from error
         return self.done[id(model)]
 
 
-class _Once:
+class _Shrunk:
     """The smaller network, made when it is first needed."""
 
-    def __init__(self, make: Callable[[], nn.Module]) -> None:
-        self.make, self.made = make, list[nn.Module]()
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.made = subject, list[nn.Module]()
 
     def __call__(self) -> nn.Module:
         if not self.made:
-            self.made.append(self.make())
+            try:
+                done = self.subject.shrink()
+            except UserError as error:
+                raise NotAvailable(str(error)) from error
+            if not done.removed:
+                raise NotAvailable("no channel or rank of the network is empty")
+            self.made.append(done.network)
         return self.made[0]

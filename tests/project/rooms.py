@@ -35,7 +35,7 @@ ALLOWED: dict[str, str] = {
     "benchmark.preflight": (
         "benchmark.api benchmark.runs benchmark.models benchmark.training methods.registry datasets.registry"
     ),
-    "benchmark.shrink": "benchmark.api benchmark.models benchmark.runs benchmark.training datasets.registry",
+    "benchmark.shrink": "benchmark.api benchmark.models benchmark.runs methods.registry datasets.registry",
     "methods.checks": (
         "benchmark.api benchmark.runs benchmark.training methods.registry methods.listing methods.parts methods.bases"
     ),

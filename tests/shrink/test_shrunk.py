@@ -29,7 +29,7 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "mobilenet-v1": ((3, 32, 32), {"width": 0.25}),
     "mobilenet-v2": ((3, 8, 8), {"width": 0.5}),
     "mobilenet-small": ((3, 8, 8), {}),
-    "fastgrnn": ((16, 9), {"rank_u": 20}),
+    "fastgrnn": ((4, 9), {"rank_u": 20}),
 }
 
 
