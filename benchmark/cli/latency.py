@@ -23,7 +23,7 @@ from .options import (
     selection_options,
     study_argument,
 )
-from .output import INCOMPLETE, say_damaged
+from .output import INCOMPLETE, MEASURE_ANEW, say_damaged
 
 if TYPE_CHECKING:
     from ..latency.measure_study import LatencyStates
@@ -92,7 +92,8 @@ def latency(
     machine = this_machine(chosen, threads)
     states = latency_states(opened, store, machine, asked, remeasure=remeasure)
     _check_some(opened, states)
-    say(f"{opened.name}: {len(states.ready)} runs to measure, {len(states.measured)} are stored; {machine_text(machine)}")
+    num_ready, num_stored = len(states.ready), len(states.measured)
+    say(f"{opened.name}: {num_ready} runs to measure, {num_stored} are stored; {machine_text(machine)}")
     failed: list[Run] = []
 
     def on_end(run: Run, found: Mapping[str, Any] | UserError) -> None:
@@ -117,9 +118,7 @@ def _check_some(study: Study, states: LatencyStates) -> None:
     if states.ready or states.measured:
         return
     if states.without_weights:
-        raise UserError(
-            f"no stored run of study {study.name!r} has its weights here; {HOW_TO_KEEP.format(study.name)}"
-        )
+        raise UserError(f"no stored run of study {study.name!r} has its weights here; {HOW_TO_KEEP.format(study.name)}")
     raise UserError(f"no run of study {study.name!r} is stored; `prunebench run {study.name} --keep-weights` first")
 
 
@@ -131,7 +130,7 @@ def _p50_line(found: Mapping[str, Any]) -> str:
 
 def _end(study: Study, store: Store, states: LatencyStates, num_failed: int) -> int:
     """Say what is measured and what is not, and return the exit code."""
-    say_damaged(store.damaged, "what they hold is measured again")
+    say_damaged(store.damaged, MEASURE_ANEW)
     num_without = len(states.without_weights)
     parts = [f"{len(states.measured) + len(states.ready) - num_failed} runs are measured"]
     parts += [f"{num_failed} failed"] * bool(num_failed)

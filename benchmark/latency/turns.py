@@ -18,15 +18,17 @@ Clock = Callable[[], float]
 def in_turns(
     ways: Mapping[str, Callable[[], object]], repeats: int, warmup: int = WARMUP, clock: Clock = time.perf_counter
 ) -> dict[str, list[float]]:
-    """Seconds of each way in each repeat. A turn calls all ways once; every other turn calls them in reverse.
+    """Seconds of each way in each repeat. A turn times a call of every way; every other turn goes in reverse.
 
-    So none of them always follows the same one, whose data are in the caches.
+    Before a timed call the same way is called once untimed: otherwise the caches hold what its neighbour has left, and
+    a way of other kernels than its neighbours is up to twice as slow.
     """
     order = list(ways)
     seconds: dict[str, list[float]] = {name: [] for name in order}
     with _without_collections():
         for turn in range(warmup + repeats):
             for name in order if turn % 2 == 0 else reversed(order):
+                ways[name]()
                 begin = clock()
                 ways[name]()
                 end = clock()

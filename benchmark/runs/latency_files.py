@@ -19,6 +19,7 @@ from ..api.errors import Damaged
 from .files import SCHEMA, names_in, read_typed, write_json
 from .pair_files import stored_weights
 from .run_folder import RunFolder
+from .store import LATENCY_FOLDER
 
 VARIANTS: dict[str, str] = {
     "dense": "before pruning",
@@ -98,7 +99,7 @@ class CsrPoint(TypedDict):
 
 
 class CsrShape(TypedDict):
-    """A linear layer's shape (outputs, inputs); `pays_from` is the largest density from which CSR is faster, or null."""
+    """Of a linear layer (outputs, inputs); `pays_from`: the largest density from which CSR is faster, or null."""
 
     shape: list[int]
     batch: int
@@ -123,7 +124,7 @@ def digest_of_machine(machine: Mapping[str, Any]) -> str:
 
 
 def latency_folder(root: Path, study: str) -> Path:
-    return root / study / "latency"
+    return root / study / LATENCY_FOLDER
 
 
 def latency_path(root: Path, study: str, name: str, machine: Mapping[str, Any]) -> Path:

@@ -77,7 +77,9 @@ def _rows(
                 *_sizes(each, limit if not of_dense else None),
                 *(cell for batch in batches for cell in _times(each[each["batch"] == batch], stat, expected, frame)),
             )
-            yield TableRow(label=VARIANTS[variant], block=f"{block}; {machine}" if names_machine else block, cells=cells)
+            yield TableRow(
+                label=VARIANTS[variant], block=f"{block}; {machine}" if names_machine else block, cells=cells
+            )
 
 
 def _ids(found: StudyResults, group: Group) -> list[str]:

@@ -35,6 +35,9 @@ ALLOWED: dict[str, str] = {
     "benchmark.preflight": (
         "benchmark.api benchmark.runs benchmark.models benchmark.training methods.registry datasets.registry"
     ),
+    "benchmark.latency": (
+        "benchmark.api benchmark.runs benchmark.shrink benchmark.studies benchmark.training datasets.parts"
+    ),
     "benchmark.shrink": "benchmark.api benchmark.models benchmark.runs methods.registry datasets.registry",
     "methods.checks": (
         "benchmark.api benchmark.runs benchmark.training methods.registry methods.listing methods.parts methods.bases"
