@@ -17,13 +17,14 @@ from prunebench.benchmark.latency import measure_study as module
 from prunebench.benchmark.latency.machine import this_machine
 from prunebench.benchmark.latency.measure_run import Asked, Disagrees, check_agreement
 from prunebench.benchmark.latency.measure_study import latency_states, measure_csr, measure_study
-from prunebench.benchmark.latency.variant import torch_variant
+from prunebench.benchmark.latency.variant import onnx_variant, torch_variant
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.runs.latency_files import VARIANTS, MeasuredLatency, latency_path, read_latency
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.runs.stored_types import flaw
+from prunebench.benchmark.shrink.onnx_file import OnnxFile, onnx_file
 from prunebench.benchmark.studies.load import Study, load_study
 from prunebench.benchmark.studies.plan import with_parents
 from torch import nn
@@ -273,3 +274,18 @@ def test_a_study_without_weights_says_how_to_keep_them_and_the_command_does(
     assert len(list(Path("results/tiny/runs").glob("*/model.safetensors"))) == 1
     again = call("run", *arguments, "--keep-weights", "--recompute")
     assert "nothing to compute" in again.stderr
+
+
+def test_a_network_whose_onnx_file_takes_one_input_is_timed_with_one() -> None:
+    """FastGRNN's loop over the steps fixes the batch of the file."""
+    model = nn.Linear(4, 3)
+    content = onnx_file(model, (4,)).content
+    one = onnx_variant("masked-onnx", OnnxFile(content, batch=1), 1, reference="masked")
+    many = onnx_variant("masked-onnx", OnnxFile(content, batch=None), 1, reference="masked")
+    inputs = torch.randn(5, 4)
+    assert [one.takes(1), one.takes(5), many.takes(5)] == [True, False, True]
+    assert (one.outputs(inputs).shape, many.outputs(inputs).shape) == ((1, 3), (5, 3))
+    with torch.inference_mode():
+        masked = torch_variant("masked", model, CPU, file_bytes=1)
+        found = check_agreement({"masked": masked, "masked-onnx": one}, inputs, "abc")
+    assert found["masked-onnx"] == pytest.approx(0, abs=1e-6)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from prunebench.benchmark.latency.csr import DENSITIES, CsrLinear, measure_shape, pays_from, put_csr, sparse_linears
-from prunebench.benchmark.latency.semi_structured import is_two_of_four, two_of_four_linears, why_not
+from prunebench.benchmark.latency.semi_structured import (
+    is_two_of_four,
+    put_two_of_four,
+    two_of_four_linears,
+    why_not,
+)
 from prunebench.benchmark.latency.sizes import file_bytes, packed_bytes
 from torch import Tensor, nn
 
@@ -85,3 +90,17 @@ def test_packed_are_a_bit_for_each_weight_and_the_values() -> None:
     assert file_bytes(dense) == file_bytes(sparse) == packed_bytes(dense)
     # 512 values of four bytes and 4,096 bits, and a header of some hundred letters
     assert 0 < packed_bytes(sparse) - (4 * 512 + 512) < 300
+
+
+def test_layers_of_the_pattern_are_compressed_in_float16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch compresses on a GPU only, so a stand-in says which weights it is given."""
+    given: list[Tensor] = []
+
+    def compress(weight: Tensor) -> Tensor:
+        given.append(weight)
+        return weight
+
+    monkeypatch.setattr(torch.sparse, "to_sparse_semi_structured", compress)
+    changed = put_two_of_four(network())
+    assert [(tuple(each.shape), each.dtype) for each in given] == [((32, 64), torch.float16)]
+    assert {each.dtype for each in changed.parameters()} == {torch.float16}
