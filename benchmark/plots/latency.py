@@ -59,10 +59,7 @@ def latency_figure(found: StudyResults, highlight: Collection[str] = ()) -> Figu
             panel.set_title(fill(plain(machine), LETTERS), fontsize=7)
             panel.set_xlabel(f"ms of a call at batch {batch} (median), logarithmic scale")
         axes[0, 0].set_ylabel("test accuracy (%)")
-        title = (
-            f"{subject(found.frame)}; each network by its fastest variant with equal outputs: its share of the dense "
-            "network's time in the same turns, times the median of that"
-        )
+        title = f"{subject(found.frame)}; each network by its fastest variant with equal outputs, without drift"
         headline(figure, title)
         legend(figure, axes[0, 0])
         return figure

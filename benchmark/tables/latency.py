@@ -146,4 +146,4 @@ def _caption(found: StudyResults, frame: Frame, machines: list[str], *, has_joul
         where = f" ({machine})" if len(machines) > 1 else ""
         yield f"{'; '.join(csr_lines(content))}{where}."
     for reason, variants in left_out(found).items():
-        yield f"Not measured where it applies: {', '.join(VARIANTS[name] for name in variants)} ({reason})."
+        yield f"Left out ({reason}): {'; '.join(VARIANTS[name] for name in variants)}."

@@ -94,7 +94,7 @@ def test_the_caption_names_the_machine_the_day_and_what_is_left_out(stored: tupl
         "CSR of a linear layer 4 x 8 pays at no density down to 10% at batch 1, "
         "from a density of 10% down at batch 8." in told
     )
-    assert "pruned, linear layers as CSR (no linear layer has zeros)" in told
+    assert "Left out (no linear layer has zeros): pruned, linear layers as CSR." in told
     assert "the network is pruned" not in told
 
 
