@@ -13,6 +13,7 @@ METHODS: dict[str, str] = {
     "small_dense": "small_dense:SmallDense",
     "dense_longer": "dense_longer:DenseLonger",
     "random_columns": "random_columns:RandomColumns",
+    "random_filters": "random_filters:RandomFilters",
     "random_subspace": "random_subspace:RandomSubspace",
     # before training
     "synflow": "synflow:SynFlow",
@@ -32,12 +33,16 @@ METHODS: dict[str, str] = {
     "global_mp_flops": "macs_magnitude:MacsMagnitude",
     "filter_l1": "filter_norm:FilterL1",
     "filter_l2": "filter_norm:FilterL2",
+    "group_norm": "group_norm:GroupNorm",
+    "isomorphic": "isomorphic:Isomorphic",
+    "taylor_filters": "taylor_filters:TaylorFilters",
     # during training
     "gmp": "gradual_magnitude:GradualMagnitude",
     "ac_dc": "ac_dc:AcDc",
     "dpf": "dpf:DPF",
     "dnw": "dnw:DNW",
     "str": "soft_threshold:STR",
+    "network_slimming": "network_slimming:NetworkSlimming",
     "edge_popup": "edge_popup:EdgePopup",
     # dynamic sparse training
     "set": "set_evolution:SET",

@@ -11,7 +11,7 @@ from ..api.errors import DataMissing, UserError, unknown
 from .csv_text import harmless, original
 from .frame_type import Frame
 
-EXPORT_SCHEMA = 5
+EXPORT_SCHEMA = 6
 """Version of the columns, in every row of the file."""
 
 ADDED: dict[int, tuple[str, ...]] = {
@@ -19,6 +19,7 @@ ADDED: dict[int, tuple[str, ...]] = {
     3: ("outside", "code", "outdated", "data"),
     4: ("changed_since_submission",),
     5: ("retrain_seed",),
+    6: ("macs_products",),
 }
 """Columns that a version added; they are missing in files of older versions. Files of newer ones are refused."""
 
@@ -29,9 +30,9 @@ TEXTS = frozenset(
      "device", "host", "revision", "code", "outdated", "data", "id_a", "id_b")
 )  # fmt: skip
 INTEGERS = frozenset(
-    ("seed", "retrain_seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "epochs", "epochs_total",
-     "processes", "peak_memory_bytes", "changed_since_submission", "retrain_seed_a", "retrain_seed_b", "same_mask",
-     "lmc_position", "cka_samples")
+    ("seed", "retrain_seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "macs_products", "epochs",
+     "epochs_total", "processes", "peak_memory_bytes", "changed_since_submission", "retrain_seed_a", "retrain_seed_b",
+     "same_mask", "lmc_position", "cka_samples")
 )  # fmt: skip
 """Columns of text and of integers; all others are floats."""
 

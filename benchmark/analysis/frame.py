@@ -46,6 +46,7 @@ COLUMNS: dict[str, str] = {
     "macs_dense": "multiply-adds of the dense network for one input",
     "macs_sparse": "multiply-adds weighted by layer density",
     "macs_pruned": "fraction of multiply-adds removed",
+    "macs_products": "multiply-adds of activations with each other (attention) for one input; in none of the others",
     "epochs": "epochs of the run's own training",
     "epochs_total": "with those of the shared dense training",
     "train_macs": "multiply-adds computed in training, dense training included",
@@ -118,6 +119,7 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "macs_dense": macs["dense"],
         "macs_sparse": macs["sparse"],
         "macs_pruned": macs["pruned"],
+        "macs_products": macs.get("products", 0),  # older results are of networks without attention
         "epochs": cost["epochs"],
         "epochs_total": cost["epochs"] + parent["epochs"],
         "train_macs": cost["macs"] + parent["macs"],

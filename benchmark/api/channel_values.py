@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.fx.proxy import TraceError
 
 from .errors import UserError
@@ -22,15 +21,15 @@ from .sites import PRUNABLE_LAYERS, prunable_names
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Sigmoid, nn.Tanh, nn.Identity,
-    nn.Dropout, nn.Dropout1d, nn.Dropout2d,
 )  # fmt: skip
-_MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d)
+_UNCHANGED = (nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+"""A constant stays what it is; dropout does nothing in eval mode."""
 _MEANS = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 _ACTIVATION_NAMES = {
-    "relu", "relu_", "relu6", "leaky_relu", "elu", "silu", "gelu", "hardswish", "sigmoid", "tanh", "dropout",
-    "dropout2d", "contiguous",
+    "relu", "relu_", "relu6", "leaky_relu", "elu", "silu", "gelu", "hardswish", "sigmoid", "tanh",
+    "contiguous",
 }  # fmt: skip
-_POOLING_NAMES = {"max_pool2d", "adaptive_avg_pool2d"}
+_UNCHANGED_NAMES = {"max_pool2d", "adaptive_avg_pool2d", "dropout", "dropout2d"}
 _SHAPE_NAMES = {"getattr", "size", "dim"}
 
 
@@ -67,26 +66,55 @@ class _Tracer(fx.Tracer):
         return bool(prunable_names(m)) or super().is_leaf_module(m, module_qualified_name)
 
 
+class _Shapes(fx.Interpreter):
+    """Notes the shape of what each node gives."""
+
+    extra_traceback = False
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            n.meta["shape"] = result.shape
+        return result
+
+
 def channel_values(model: nn.Module, example: Tensor) -> ChannelValues:
-    """Follow the channels through a network, which stays as it was.
+    """Follow the channels through a network, which stays as it was; it may be on the meta device.
 
     Args:
-        example: a batch that the network takes; only its shape matters, and "meta" is a device for it.
+        example: a batch that the network takes; only its shape and type matter, and "meta" is a device for it.
 
     Raises:
         UserError: the network's graph cannot be traced.
     """
-    model = copy.deepcopy(model).eval()
+    sketch = without_values(model).eval()
+    walk = _Walk(model)
     try:
-        traced = fx.GraphModule(model, _Tracer().trace(model))
+        traced = fx.GraphModule(sketch, _Tracer().trace(sketch))
+        with torch.no_grad():
+            _Shapes(traced).run(torch.empty_like(example, device="meta"))
     except (TraceError, TypeError, RuntimeError) as error:
-        raise UserError(f"cannot follow the channels through {type(model).__name__}: {error}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"cannot follow the channels through {type(model).__name__}: {reason}") from error
+    walk = _Walk(model)
     with torch.no_grad():
-        ShapeProp(traced).propagate(example)
-        walk = _Walk(model)
         for node in traced.graph.nodes:
             walk.visit(node)
     return walk.found
+
+
+def without_values(model: nn.Module) -> nn.Module:
+    """A copy on the meta device. A tracer refers to itself: what it traces stays until Python looks for cycles."""
+    shapes: dict[int, object] = {id(each): torch.empty_like(each, device="meta") for each in model.buffers()}
+    for each in model.parameters():
+        shapes[id(each)] = nn.Parameter(torch.empty_like(each, device="meta"), each.requires_grad)
+    return copy.deepcopy(model, shapes)
+
+
+def is_depthwise(layer: Any) -> bool:
+    """A convolution that passes each channel on by itself: as many groups as inputs and outputs."""
+    groups = getattr(layer, "groups", 1)
+    return groups > 1 and groups == layer.in_channels == layer.out_channels
 
 
 class _Walk:
@@ -132,7 +160,7 @@ class _Walk:
             return _with(value, _normalised(module, value.constants))
         if isinstance(module, _ACTIVATIONS):
             return _with(value, module(value.constants.clone()))
-        if isinstance(module, _MAXIMA):
+        if isinstance(module, _UNCHANGED):
             return value
         if isinstance(module, _MEANS):
             return _with(value, value.constants if _is_whole_mean(module) else _zeros_only(value.constants))
@@ -146,15 +174,14 @@ class _Walk:
         axis = len(shape) - 1 if isinstance(module, nn.Linear) else 1
         columns = module.weight.shape[1] * getattr(module, "groups", 1)
         constants = torch.full((columns,), torch.nan, dtype=torch.float64, device=module.weight.device)
-        is_depthwise = getattr(module, "groups", 1) == len(module.weight) == columns > 1
         if incoming is not None:
-            if incoming.axis == axis and (is_depthwise or getattr(module, "groups", 1) == 1):
+            if incoming.axis == axis and (is_depthwise(module) or getattr(module, "groups", 1) == 1):
                 constants = incoming.constants
             else:
                 self._keep_whole(node)
         self.found.inputs[path] = constants
-        sources = {path, *(incoming.sources if incoming is not None and is_depthwise else ())}
-        if is_depthwise and incoming is None:
+        sources = {path, *(incoming.sources if incoming is not None and is_depthwise(module) else ())}
+        if is_depthwise(module) and incoming is None:
             self.found.whole[path] = "is depthwise on channels that stay"
         return Channels(axis, layer_constants(module, constants), frozenset(sources))
 
@@ -171,12 +198,15 @@ class _Walk:
         if name in ("add", "add_", "iadd", "mul") and len(node.args) == 2 and len(inputs) == 2:
             return _combined(name, *inputs) if shapes[0] == shapes[1] else None
         if name in ("cat", "concat"):
+            parts: Any = node.args[0] if node.args else node.kwargs.get("tensors")
+            if len(parts) != len(inputs):
+                return None  # one of them twice
             return _concatenated(inputs, node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0))
         if len(inputs) > 1:
             return None
         if name in _ACTIVATION_NAMES:
             return _with(value, _applied(node, value.constants))
-        if name in _POOLING_NAMES:
+        if name in _UNCHANGED_NAMES:
             return value
         if name == "avg_pool2d":
             return _with(value, _zeros_only(value.constants))
@@ -282,5 +312,4 @@ def _flattened(value: Channels, before: torch.Size, after: torch.Size) -> Channe
 
 
 def _shape(node: fx.Node) -> torch.Size:
-    facts = node.meta.get("tensor_meta")
-    return getattr(facts, "shape", torch.Size())
+    return node.meta.get("shape", torch.Size())

@@ -3,8 +3,8 @@
 Convention A of the pruning literature (STR, WoodFisher): H_out * W_out * weights for a convolution,
 weights for a linear layer, a multiply-add counts one, batch 1. By the same rule a weight of a recurrent layer counts
 once a time step, one of attention once a token, one of a transposed convolution once an input position. Biases,
-normalisation, activations, pooling, residual sums and products of activations count nothing. The first and the last
-layer are in the total. ResNet-50 at 224 x 224 has 4,089,184,256.
+normalisation, activations, pooling, residual sums and products of activations (`count_products`) count nothing. The
+first and the last layer are in the total. ResNet-50 at 224 x 224 has 4,089,184,256.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch.func import functional_call
 
 from ..api.errors import UserError
 from ..api.sites import Use, find_sites, prunable_names
+from .functional_uses import LinearUses
 from .layer_macs import KNOWN_LAYERS, call_macs
 
 
@@ -62,12 +63,21 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
 
     layers = [module for module in model.modules() if prunable_names(module)]
     _check_countable(layers)
-    with _evaluating(model), _hooked(layers, add), _random_state_kept(model), _module_by_module(), torch.no_grad():
-        _forward(model, input_shape)
+    with _hooked(layers, add), LinearUses() as linear:
+        counting_pass(model, input_shape)
+    for site in sites:  # a layer that is not called may have its weight used all the same
+        if site.name not in macs and id(site.weight) in linear.macs:
+            macs[site.name] = linear.macs[id(site.weight)]
     unused = [site.name for site in sites if site.name not in macs]
     if unused:
         raise UserError(f"cannot count multiply-adds: the forward pass never called the layer of {unused[0]!r}")
     return {site.name: macs[site.name] for site in sites}
+
+
+def counting_pass(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """One forward pass on zeros in eval mode, module by module. Model and random states stay as they were."""
+    with _evaluating(model), _random_state_kept(model), _module_by_module(), torch.no_grad():
+        _forward(model, input_shape)
 
 
 def sparse_macs(macs: Mapping[str, int], densities: Mapping[str, float]) -> float:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MODELS: dict[str, str] = {
     "convnet-small": "small:convnet_small",
+    "convnext-tiny": "of_torchvision:convnext_tiny",
+    "deit-s": "vision_transformer:vit_s_16",
     "fastgrnn": "fastgrnn:fastgrnn",
     "lenet-300-100": "lenet:lenet_300_100",
     "lenet-5": "lenet:lenet_5",
@@ -31,7 +33,11 @@ MODELS: dict[str, str] = {
     "resnet-50": "resnet:resnet_50",
     "resnet-50-cifar": "resnet:resnet_50_cifar",
     "resnet-56": "resnet_cifar:resnet_56",
+    "swin-t": "of_torchvision:swin_t",
     "vgg-19-bn": "vgg:vgg_19_bn",
+    "vit-b-16": "vision_transformer:vit_b_16",
+    "vit-s-16": "vision_transformer:vit_s_16",
+    "vit-tiny": "vision_transformer:vit_tiny",
     "wrn-16-8": "wide_resnet:wrn_16_8",
     "wrn-22-8": "wide_resnet:wrn_22_8",
     "wrn-28-2": "wide_resnet:wrn_28_2",
@@ -42,27 +48,37 @@ MODELS: dict[str, str] = {
 
 TITLES = {
     "convnet": "ConvNet",
+    "convnext": "ConvNeXt",
+    "deit": "DeiT",
     "fastgrnn": "FastGRNN",
     "lenet": "LeNet",
     "mobilenet": "MobileNet",
     "preresnet": "PreResNet",
     "resnet": "ResNet",
+    "swin": "Swin",
     "vgg": "VGG",
+    "vit": "ViT",
     "wrn": "WRN",
 }
 """How papers write the first part of a name; the rest is kept."""
+WHOLE_TITLES = {"deit-s": "DeiT-S", "swin-t": "Swin-T", "vit-b-16": "ViT-B/16", "vit-s-16": "ViT-S/16"}
 OPTION_MEANINGS: dict[str, str] = {
     "width": "Channels of every layer: in units of the first layer's channels (convnet-small), of the factor k (WRN), "
     "or of the network as published.",
     "stem_stride": "Stride of the first convolution.",
     "zero_init_residual": "Start the last batch norm of every block at zero.",
     "shortcut": "Where the width doubles: A pads with zero channels, B is a 1x1 convolution with batch norm.",
-    "dropout": "Share of activations that are dropped between the two convolutions of a block.",
+    "dropout": "Share of activations that are dropped: between the two convolutions of a block (WRN), or after each "
+    "projection and the position embedding (ViT).",
     "hidden": "Size of the state.",
     "rank_w": "Rank of the matrix of the inputs.",
     "rank_u": "Rank of the matrix of the state.",
     "gate": "Nonlinearity of the gate.",
     "update": "Nonlinearity of the candidate state.",
+    "depth": "Number of encoder blocks.",
+    "patch": "Side of a patch, in pixels.",
+    "stochastic_depth": "Probability that the last residual branch is left out for a sample in training; less for "
+    "earlier ones.",
     "weights": "Start from a .safetensors, .pth or .pt file (relative to the working folder), or from published "
     "weights by their pinned name, such as IMAGENET1K_V1.",
 }
@@ -80,6 +96,8 @@ def model_names() -> list[str]:
 
 def model_title(name: str) -> str:
     """`ResNet-20` for `resnet-20`, for tables and figures; a name that is not in TITLES is kept."""
+    if name in WHOLE_TITLES:
+        return WHOLE_TITLES[name]
     family, dash, rest = name.partition("-")
     for part, written in (("bn", "BN"), ("v1", "V1"), ("v2", "V2")):
         rest = rest.replace(part, written) if family in ("mobilenet", "vgg") else rest

@@ -16,8 +16,14 @@ from torch import Tensor, nn
 
 from ..api.errors import DataDamaged, DataMissing, UserError, unknown
 from .registry import WEIGHTS_SUFFIXES, is_weights_file
+from .timm_names import renamed
 
-PUBLISHED: dict[str, str] = {"resnet-50": "resnet50"}
+PUBLISHED: dict[str, str] = {
+    "convnext-tiny": "convnext_tiny",
+    "resnet-50": "resnet50",
+    "swin-t": "swin_t",
+    "vit-b-16": "vit_b_16",
+}
 """Our name -> torchvision's, for the networks whose published weights fit."""
 
 _WRAPPERS = ("state_dict", "model")
@@ -37,7 +43,8 @@ def fitting_weights(model: nn.Module, model_name: str, weights: str) -> dict[str
 
     Args:
         weights: path of a .safetensors, .pth or .pt state dict (or of a checkpoint that holds one, see `_WRAPPERS`;
-            prefixes of wrapped networks are removed), or a pinned name of torchvision's weights.
+            prefixes of wrapped networks are removed, and timm's names of vision transformers translated), or a
+            pinned name of torchvision's weights.
 
     Raises:
         DataMissing: the file is not there.
@@ -125,7 +132,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return renamed(_without_prefixes(load_file(path)))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -138,7 +145,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             f"weights file {path} is not a state dict: it must map names to tensors and hold nothing else, "
             f"or have such a mapping under {' or '.join(map(repr, _WRAPPERS))}"
         )
-    return _without_prefixes(state)
+    return renamed(_without_prefixes(state))
 
 
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -40,6 +40,7 @@ class _Macs(TypedDict):
     dense: float
     sparse: float
     pruned: float
+    products: NotRequired[float]
 
 
 class _Training(TypedDict):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..api.channel_values import NORMS
+from ..api.channel_values import NORMS, is_depthwise
 
 
 def cut(module: Any, axis: int, indices: Tensor) -> None:
@@ -31,7 +31,7 @@ def _set_size(module: Any, axis: int, size: int) -> None:
         module.num_features = size
     elif isinstance(module, nn.Linear):
         setattr(module, "in_features" if axis else "out_features", size)
-    elif module.groups > 1:  # depthwise: a row is an input, too
+    elif is_depthwise(module):  # a row is an input, too
         module.in_channels = module.out_channels = module.groups = size
     else:
         setattr(module, "in_channels" if axis else "out_channels", size)

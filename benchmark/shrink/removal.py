@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ..api.channel_values import ChannelValues, by_channel, channel_values, is_padded
 from ..api.coupled_channels import Group, Slice, coupled_channels
-from ..api.sites import PRUNABLE_LAYERS
 from .cut import cut
 
 Cuts = dict[tuple[str, int], list[Tensor]]
@@ -60,7 +59,7 @@ class Reading:
 
     def __init__(self, group: Group, modules: Mapping[str, Any], values: ChannelValues) -> None:
         self.group, self.modules = group, modules
-        self.readers = [each for each in group.slices if each.axis == 1]
+        self.readers = group.of_kind("columns")
         self.known = {each.path: values.inputs[each.path].cpu()[each.indices] for each in self.readers}
         # channels that vary where a layer has weights on them, and constants that a padded layer reads
         varies, at_border = torch.zeros(2, group.size, dtype=torch.bool)
@@ -95,7 +94,7 @@ class Reading:
             gone[self.keeper] = False
         if gone.all():
             gone[0] = False
-        return gone
+        return gone if self.group.blocks == 1 else _equal_in_blocks(gone, self.group.blocks)
 
     def note(self) -> tuple[int, str] | None:
         """How many channels that no layer writes stay, and why."""
@@ -104,12 +103,11 @@ class Reading:
         return (stays, reason) if stays else None
 
     def _written(self) -> Tensor:
-        """Channels with a weight in any layer that makes them of others: depthwise ones pass them on."""
+        """Channels with a weight in any layer that makes them."""
         written = torch.zeros(self.group.size, dtype=torch.bool)
-        for each in self.group.slices:
-            layer = self.modules[each.path]
-            if each.axis == 0 and isinstance(layer, PRUNABLE_LAYERS) and getattr(layer, "groups", 1) == 1:
-                written[each.channels[layer.weight.detach().flatten(1).ne(0).any(dim=1).cpu()[each.indices]]] = True
+        for each in self.group.of_kind("rows"):
+            has_weight = self.modules[each.path].weight.detach().flatten(1).ne(0).any(dim=1).cpu()[each.indices]
+            written[each.channels[has_weight]] = True
         return written
 
     def move_constants(self, gone: Tensor) -> None:
@@ -137,3 +135,10 @@ class Reading:
         column, constant = int(reader.indices[place]), float(self.known[reader.path][place])
         kept = by_channel(layer.weight).double()[:, column] + added / constant
         layer.weight[:, column] = kept.view_as(layer.weight[:, column]).to(layer.weight.dtype)
+
+
+def _equal_in_blocks(gone: Tensor, blocks: int) -> Tensor:
+    """The first of `gone` in each block of a grouped convolution, as many as in the block that has the fewest."""
+    table = gone.view(blocks, -1)
+    fewest = int(table.sum(dim=1).min())
+    return (table & (table.cumsum(dim=1) <= fewest)).flatten()

@@ -10,6 +10,10 @@ from .caption import common_caption
 from .cell import headings, measured_cell
 from .table import Cell, Column, Roles, Table, TableRow
 
+_PRODUCTS = (
+    "Products of activations with each other, attention's scores and weighted sums, have no weight: no sparsity saves "
+    "them, and they are in none of the other numbers."
+)
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
@@ -36,6 +40,12 @@ def macs_table(frame: Frame, stat: Stat = "std", chance: float | None = None) ->
                 measured_cell(each, column, stat, chance, scale=scale, digits=digits) for each in groups.row(label)
             )
             rows.append(TableRow(label=label, cells=tuple(cells), block=block))
+    products = _products(frame)
+    if products:
+        shown = _reference(products, 1 / size, 2)
+        rows.append(
+            TableRow(label="Every method", cells=(shown,) * width, block=_products_left(unit), is_reference=True)
+        )
     return Table(
         name="macs",
         title=f"Multiply-adds of {subject(frame)} by sparsity",
@@ -45,6 +55,7 @@ def macs_table(frame: Frame, stat: Stat = "std", chance: float | None = None) ->
         caption=(
             "Multiply-adds with the weights that sparsity counts, for one input, each layer weighted by its density; "
             "one multiply-add is two FLOPs. A machine that does not skip zeros saves none of them.",
+            *([_PRODUCTS] if products else []),
             *common_caption(frame, stat),
         ),
         facts={"macs_dense": dense, "unit": unit, "stat": stat},
@@ -59,6 +70,11 @@ def _dense_macs(frame: Frame) -> list[float]:
     return sorted({float(macs) for macs in (dense if len(dense) else rows)["macs_dense"]})
 
 
+def _products(frame: Frame) -> list[float]:
+    """Multiply-adds of activations with each other, of the networks that have any, ascending."""
+    return sorted({float(macs) for macs in frame["macs_products"].dropna() if macs > 0})
+
+
 def _reference(values: list[float], scale: float, digits: int) -> Cell:
     """One value, or the range of several networks."""
     if not values:
@@ -66,6 +82,10 @@ def _reference(values: list[float], scale: float, digits: int) -> Cell:
     if len(values) == 1:
         return Cell(value=values[0] * scale, digits=digits)
     return Cell(text=f"{values[0] * scale:.{digits}f} to {values[-1] * scale:.{digits}f}")
+
+
+def _products_left(unit: str) -> str:
+    return f"Products of activations ({unit})" if unit else "Products of activations"
 
 
 def _left(unit: str) -> str:

@@ -41,7 +41,7 @@ def make_result(setup: Setup, session: Session) -> dict[str, Any]:
         "parent": run.parent.id if run.parent else None,
         **summarize_accuracy(session.history, progress.before, progress.pruned, last),
         **summarize_layers(
-            layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values())
+            layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values()), setup.products
         ),
         "cost": _cost(setup, session),
         "data": _data(setup),
@@ -133,10 +133,12 @@ def summarize_layers(
     model: nn.Module,
     original: Sizes,
     original_macs: int,
+    products: int = 0,
 ) -> dict[str, Any]:
     """Sparsity and multiply-adds of a finished network, compared with the network before pruning.
 
-    `original` and `original_macs` (for one input) are those of the network before pruning.
+    `original`, `original_macs` and `products`, multiply-adds without a weight (both for one input), are those of the
+    network before pruning.
     """
     kept = sum(layer["kept"] for layer in layers)
     sparse = sparse_macs({x["name"]: x["macs"] for x in layers}, {x["name"]: x["density"] for x in layers})
@@ -165,6 +167,7 @@ def summarize_layers(
             "dense": original_macs,
             "sparse": sparse,
             "pruned": 1 - sparse / original_macs,
+            "products": products,
         },
         "layers": list(layers),
     }

@@ -14,6 +14,7 @@ from ..api.data import Data
 from ..api.errors import DeviceMissing
 from ..api.pruner import Pruner
 from ..models.count_macs import count_macs
+from ..models.count_products import count_products
 from ..models.outside import Sizes, count_parameters
 from ..runs.run import Run
 from ..runs.run_code import Code, CodeReader
@@ -51,6 +52,7 @@ class Setup:
         model: what is trained; `pruner` is attached to it.
         sizes: parameters of the network before pruning.
         macs: its multiply-adds by layer; `model_macs` are those of `model`, which a method may have built anew.
+        products: multiply-adds of activations with each other, of the network before pruning.
         code: digests of the method's and the network's code.
         clock: has measured the attaching already.
         keeps_freed: whether the process keeps the memory that tensors free.
@@ -71,6 +73,7 @@ class Setup:
     sizes: Sizes
     macs: Mapping[str, int]
     model_macs: Mapping[str, int]
+    products: int
     code: Code
     clock: Clock
 
@@ -102,7 +105,7 @@ def prepare(run: Run, study: str, settings: Settings, device: torch.device) -> S
     context = make_context(
         original, data, recipe=run.recipe, seed=run.seed, device=device, rebuild=networks.rebuild
     )  # fmt: skip
-    sizes = count_parameters(original)
+    sizes, products = count_parameters(original), count_products(original, data.input_shape)
     pruner = create(run.method, run.sparsity, dict(run.method_options))
     code = _code_reader().read(run)
     with clock.measure("prune"):
@@ -112,7 +115,7 @@ def prepare(run: Run, study: str, settings: Settings, device: torch.device) -> S
         keeps_freed=keeps_freed, data=data, origin=origin_of_data(data, settings), networks=networks, start=start,
         model=model, pruner=pruner, sizes=sizes, macs=context.macs,
         model_macs=context.macs if model is original else count_macs(model, data.input_shape),
-        code=code, clock=clock,
+        products=products, code=code, clock=clock,
     )  # fmt: skip
 
 

@@ -90,12 +90,17 @@ def test_the_types_name_columns_that_exist() -> None:
     assert set(COLUMNS) | set(PAIR_COLUMNS) >= TEXTS | INTEGERS
 
 
+NEWER = EXPORT_SCHEMA + 1
+
+
 def test_unknown_versions_are_refused_by_name(frame: pd.DataFrame, tmp_path: Path) -> None:
-    text = export_bytes(frame, "csv").decode().replace(f"\n{EXPORT_SCHEMA},small,", "\n7,small,")
-    with pytest.raises(UserError, match=r"e\.csv has export format 7, this version reads 1 to 5"):
+    text = export_bytes(frame, "csv").decode().replace(f"\n{EXPORT_SCHEMA},small,", f"\n{NEWER},small,")
+    with pytest.raises(UserError, match=rf"e\.csv has export format {NEWER}, this version reads 1 to {EXPORT_SCHEMA}"):
         read_export(write(tmp_path, "e.csv", text.encode()))
-    with pytest.raises(UserError, match=r"e\.csv has export format 2, 7, this version reads 1 to 5"):
-        read_export(write(tmp_path, "e.csv", text.replace("\n7,small,", "\n2,small,", 1).encode()))
+    with pytest.raises(
+        UserError, match=rf"e\.csv has export format 2, {NEWER}, this version reads 1 to {EXPORT_SCHEMA}"
+    ):
+        read_export(write(tmp_path, "e.csv", text.replace(f"\n{NEWER},small,", "\n2,small,", 1).encode()))
 
 
 def test_the_first_version_is_read_without_the_number_of_processes(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from prunebench.benchmark.api.coupled_channels import Group, Slice
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.api.masks import num_kept
 from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.registry import create_model
 from prunebench.benchmark.training.measure import check_masks
-from prunebench.methods.filter_norm import FilterL1, FilterL2, count_kept, keep_filters, removal_order, slice_scores
-from prunebench.methods.parts.channel_groups import ChannelGroup, find_channel_groups
+from prunebench.methods.filter_norm import FilterL1, FilterL2
+from prunebench.methods.parts.channel_groups import count_kept, keep_channels, removable_groups
+from prunebench.methods.parts.channel_scores import removal_order, slice_scores
 from torch import Tensor, nn
 from toys import (
     assert_equal_masks,
@@ -26,29 +28,48 @@ from toys import (
 )
 
 
-def groups_of(name: str, input_shape: tuple[int, ...], **options: Any) -> dict[str, ChannelGroup]:
+def groups_of(name: str, input_shape: tuple[int, ...], **options: Any) -> dict[str, Group]:
+    """Those that FilterL1 takes."""
     model = create_model(name, num_classes=10, input_shape=input_shape, **options)
-    return {group.producer: group for group in find_channel_groups(model, find_sites(model))}
+    groups = removable_groups(toy_context(model, input_shape=input_shape))
+    return {group.root: group for group in groups if FilterL1().takes(group, model)}
+
+
+def paths(group: Group, kind: Any) -> list[str]:
+    return [each.path for each in group.of_kind(kind)]
 
 
 def test_residual_streams_stay_and_inner_channels_go() -> None:
     groups = groups_of("resnet-20", (3, 32, 32))
-    assert list(groups) == [f"stage{s}.{b}.conv1.weight" for s in (1, 2, 3) for b in (0, 1, 2)]
-    assert groups["stage2.0.conv1.weight"].consumers == {"stage2.0.conv2.weight": 1}
-    assert groups["stage2.0.conv1.weight"].norms == ["stage2.0.bn1"]
+    assert list(groups) == [f"stage{s}.{b}.conv1" for s in (1, 2, 3) for b in (0, 1, 2)]
+    assert paths(groups["stage2.0.conv1"], "columns") == ["stage2.0.conv2"]
+    assert paths(groups["stage2.0.conv1"], "norm") == ["stage2.0.bn1"]
+
+
+def test_residual_streams_are_groups_of_several_layers() -> None:
+    model = create_model("resnet-8", num_classes=10, input_shape=(3, 32, 32), shortcut="B")
+    streams = [group for group in removable_groups(toy_context(model, input_shape=(3, 32, 32)))
+               if not FilterL1().takes(group, model)]  # fmt: skip
+    assert [sorted(paths(group, "rows")) for group in streams] == [
+        ["conv1", "stage1.0.conv2"], ["stage2.0.conv2", "stage2.0.shortcut.0"],
+        ["stage3.0.conv2", "stage3.0.shortcut.0"],
+    ]  # fmt: skip
+    assert sorted(paths(streams[0], "columns")) == ["stage1.0.conv1", "stage2.0.conv1", "stage2.0.shortcut.0"]
 
 
 def test_depthwise_convolutions_go_with_the_layer_before() -> None:
-    group = groups_of("mobilenet-v1", (3, 32, 32))["features.6.weight"]
-    assert group.outputs == ["features.6.weight", "features.9.weight"]
-    assert group.norms == ["features.7", "features.10"]
-    assert group.consumers == {"features.12.weight": 1}
+    group = groups_of("mobilenet-v1", (3, 32, 32))["features.6"]
+    assert paths(group, "rows") + paths(group, "depthwise") == ["features.6", "features.9"]
+    assert paths(group, "norm") == ["features.7", "features.10"]
+    assert paths(group, "columns") == ["features.12"]
 
 
 def test_flattened_planes_take_several_columns_a_channel() -> None:
     groups = groups_of("lenet-5", (1, 28, 28))
-    assert groups["conv2.weight"].consumers == {"fc1.weight": 16}
-    assert list(groups) == ["conv1.weight", "conv2.weight", "fc1.weight"]
+    (columns,) = groups["conv2"].of_kind("columns")
+    assert columns.path == "fc1"
+    assert columns.indices[columns.channels == 3].tolist() == list(range(48, 64))
+    assert list(groups) == ["conv1", "conv2", "fc1"]
 
 
 class Odd(nn.Module):
@@ -82,9 +103,8 @@ class Rows(nn.Module):
 
 
 def test_channels_of_unknown_use_stay() -> None:
-    odd, rows = Odd(), Rows()
-    assert [group.producer for group in find_channel_groups(odd, find_sites(odd))] == ["free.weight"]
-    assert find_channel_groups(rows, find_sites(rows)) == []
+    assert [group.root for group in removable_groups(toy_context(Odd()))] == ["free"]
+    assert removable_groups(toy_context(Rows())) == []
 
 
 class Grouped(nn.Module):
@@ -150,16 +170,17 @@ def test_order_by_fraction_or_by_score() -> None:
 
 
 def test_nearest_count_is_kept() -> None:
-    groups = [ChannelGroup("a", 4, ["a"], [], {"b": 1})]
-    shapes = {"a": torch.Size([4, 1, 3, 3]), "b": torch.Size([2, 4])}
+    channels = torch.arange(4)
+    groups = [Group("a", 4, (Slice("a", "rows", channels, channels), Slice("b", "columns", channels, channels)))]
+    shapes = {"a.weight": torch.Size([4, 1, 3, 3]), "b.weight": torch.Size([2, 4])}
     order = [(0, 0), (0, 1), (0, 2)]
     # a channel is 9 + 2 weights: 44, 33, 22, 11 are left
     for target, left in ((44, 4), (39, 4), (38, 3), (28, 3), (27, 2), (11, 1)):
-        (kept,) = keep_filters(groups, shapes, order, target)
+        (kept,) = keep_channels(groups, shapes, order, target)
         assert int(kept.sum()) == left
         assert count_kept(groups, shapes, [kept]) == 11 * left
     with pytest.raises(ValueError, match="at most 33 of 44 weights, not 34"):
-        keep_filters(groups, shapes, order, 10)
+        keep_channels(groups, shapes, order, 10)
 
 
 @pytest.mark.parametrize("method", [FilterL1, FilterL2])
@@ -216,11 +237,11 @@ def test_layers_named_dense_keep_their_filters() -> None:
 def test_too_much_and_nothing_to_remove_are_refused() -> None:
     with pytest.raises(ValueError, match="filters can remove at most"):
         prune_now(FilterL1(sparsity=0.97), toy_context(tiny_net()))
-    with pytest.raises(UserError, match="Linear has no filter that can be removed alone, in none of 'weight'"):
-        FilterL1().attach(toy_context(nn.Linear(3, 2)))
+    with pytest.raises(UserError, match="Linear has no filter that can be removed, in none of 'weight'"):
+        FilterL1().attach(toy_context(nn.Linear(3, 2), input_shape=(3,)))
     model = create_model("fastgrnn", num_classes=2, input_shape=(16, 9))
-    with pytest.raises(UserError, match="cannot follow the channels through FastGrnn"):
-        FilterL1().attach(toy_context(model))
+    with pytest.raises(UserError, match="FastGrnn has no filter that can be removed"):
+        FilterL1().attach(toy_context(model, input_shape=(16, 9)))
 
 
 @pytest.mark.parametrize("name", ["resnet-20", "mobilenet-small"])

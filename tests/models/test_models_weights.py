@@ -70,6 +70,13 @@ def test_checkpoints_of_training_scripts_are_read(
     assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
 
 
+def test_safetensors_with_prefixes_are_read(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_file({f"module.{name}": tensor for name, tensor in state.items()}, path)
+    loaded = small(str(path)).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
 def test_a_prefix_of_some_names_only_is_no_prefix(tmp_path: Path, state: dict[str, Tensor]) -> None:
     path = str(tmp_path / "checkpoint.pth")
     torch.save({**state, "module.extra": torch.zeros(1)}, path)
