@@ -8,15 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..api.errors import Damaged
-from ..runs.files import names_in
-from ..runs.latency_files import (
-    NOT_APPLICABLE,
-    latency_folder,
-    machine_text,
-    read_csr,
-    read_latency,
-    stored_paths,
-)
+from ..runs.latency_files import NOT_APPLICABLE, machine_text, read_csr, read_latency, stored_paths
 from ..runs.store import Store
 from ..studies.load import Row, Study
 from .frame_type import Frame
@@ -45,9 +37,9 @@ LATENCY_COLUMNS: dict[str, str] = {
 """Name and meaning of every column."""
 
 
-def is_measured(study: Study, store: Store) -> bool:
-    """Whether a machine has measured a run of the study. Tables and reports ask, so it reads no file."""
-    return any(not name.startswith(("csr-", ".")) for name in names_in(latency_folder(store.root, study.name)))
+def is_measured(found: StudyResults) -> bool:
+    """Whether there is something to show."""
+    return next(_stored(found), None) is not None
 
 
 def latency_frame(found: StudyResults) -> Frame:
@@ -69,7 +61,7 @@ def left_out(found: StudyResults) -> dict[str, list[str]]:
 def csr_by_machine(study: Study, store: Store) -> dict[str, Mapping[str, Any]]:
     """The measured products of each machine, by its text."""
     found: dict[str, Mapping[str, Any]] = {}
-    for path in stored_paths(store.root, study.name, "csr"):
+    for path in stored_paths(store.root, study.name).get("csr", ()):
         try:
             content = read_csr(path)
         except Damaged as error:
@@ -83,11 +75,12 @@ def csr_by_machine(study: Study, store: Store) -> dict[str, Mapping[str, Any]]:
 def _stored(found: StudyResults) -> Iterator[tuple[Row, Mapping[str, Any]]]:
     """What is valid of each row on each machine."""
     aside = set(found.runs.loc[found.runs["state"] == SET_ASIDE, "id"])
+    paths = stored_paths(found.store.root, found.study.name)
     for row in found.study.rows:
         if row.run is None or row.run.id in aside:
             continue
         folder = found.store.folder(found.study.name, row.run)
-        for path in stored_paths(found.store.root, found.study.name, row.run.id):
+        for path in paths.get(row.run.id, ()):
             try:
                 content = read_latency(path, folder)
             except Damaged as error:

@@ -62,7 +62,7 @@ def _reader(split: Split) -> Any:
             images, _ = split.sample(torch.arange(min(CALIBRATION, len(split))), device=torch.device("cpu"))
             self.batches = iter(images.split(CALIBRATION_BATCH))
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
+        def get_next(self) -> Any:
             batch = next(self.batches, None)
             return None if batch is None else {INPUTS: batch.numpy()}
 

@@ -26,5 +26,5 @@ def open_session(content: bytes, threads: int) -> Callable[[np.ndarray], np.ndar
     options: Any = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors only
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     return lambda inputs: session.run([LOGITS], {INPUTS: inputs})[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -38,11 +40,10 @@ def why_not(model: nn.Module, device: torch.device) -> str:
 
 def put_two_of_four(model: nn.Module) -> nn.Module:
     """In float16, with the weights of these layers compressed in place. Returns the model."""
-    from torch.sparse import to_sparse_semi_structured
-
+    compress: Any = torch.sparse.to_sparse_semi_structured
     names = two_of_four_linears(model)
     model.half()
     for name in names:
-        layer = model.get_submodule(name)
-        layer.weight = nn.Parameter(to_sparse_semi_structured(layer.weight.detach()), requires_grad=False)
+        layer: Any = model.get_submodule(name)
+        layer.weight = nn.Parameter(compress(layer.weight.detach()), requires_grad=False)
     return model

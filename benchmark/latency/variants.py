@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -116,7 +117,7 @@ def _torch(
     reference: str | None = None,
     change: Callable[[nn.Module], nn.Module] = lambda model: model,
 ) -> Variant:
-    sizes = {"file_bytes": file_bytes(model), "packed_bytes": packed_bytes(model)}
+    sizes: dict[str, Any] = {"file_bytes": file_bytes(model), "packed_bytes": packed_bytes(model)}
     return torch_variant(name, model, device, change=change, reference=reference, **sizes)
 
 

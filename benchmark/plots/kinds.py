@@ -93,7 +93,7 @@ def figures(
     asked = Choices(accuracy, check_stat(stat), labels_named(frames, highlight) if highlight else frozenset())
     made: dict[tuple[str, str], Figure] = {}
     for found in results:
-        for name in [kind] if kind else _drawn(found.study, store):
+        for name in [kind] if kind else _drawn(found):
             if name in OF_ONE_STUDY:
                 _check_pruned(name, [found.frame])
                 figure = OF_ONE_STUDY[name](found, asked)
@@ -133,8 +133,8 @@ def _with_age(figure: Figure, frames: Sequence[Frame]) -> Figure:
     return figure
 
 
-def _drawn(study: Study, store: Store) -> list[str]:
-    return [*standard_kinds(study), *(["latency"] if is_measured(study, store) else [])]
+def _drawn(found: StudyResults) -> list[str]:
+    return [*standard_kinds(found.study), *(["latency"] if is_measured(found) else [])]
 
 
 def standard_kinds(study: Study) -> list[str]:

@@ -131,7 +131,7 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     if has_published(study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
-    kinds |= {"latency": "Latency"} if is_measured(study, store) else {}
+    kinds |= {"latency": "Latency"} if is_measured(read_results(study, store, frame)) else {}
     kinds |= {"cost": "Cost", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
     kinds |= {kind: headings[kind] for kind, has in OF_PAIRS.items() if has(study)}

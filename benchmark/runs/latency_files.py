@@ -164,10 +164,14 @@ def is_enough(found: Mapping[str, Any], batches: Collection[int], repeats: int, 
     return found["batches"] == list(batches) and found["repeats"] >= repeats and known >= set(variants)
 
 
-def stored_paths(root: Path, study: str, name: str) -> list[Path]:
-    """The files of a run, or of `csr`, on all machines."""
-    folder = latency_folder(root, study)
-    return [folder / found for found in sorted(names_in(folder)) if found.startswith(f"{name}-")]
+def stored_paths(root: Path, study: str) -> dict[str, list[Path]]:
+    """The files on all machines, by the run's id or `csr`."""
+    folder, found = latency_folder(root, study), dict[str, list[Path]]()
+    for name in sorted(names_in(folder)):
+        run, _, rest = name.partition("-")
+        if rest.endswith(".json") and not name.startswith("."):
+            found.setdefault(run, []).append(folder / name)
+    return found
 
 
 def machine_text(machine: Mapping[str, Any]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ..analysis.frame_type import Frame
-from ..analysis.groups import Group, percent, subject
+from ..analysis.groups import Group, heading, subject
 from ..analysis.latency_frame import csr_by_machine, latency_frame, left_out
 from ..analysis.latency_text import csr_lines
 from ..analysis.spread import Stat
@@ -37,15 +38,16 @@ def latency_table(found: StudyResults, stat: Stat = "std") -> Table:
     batches = sorted({int(batch) for batch in frame["batch"]})
     machines = list(dict.fromkeys(frame["machine"]))
     has_joules = bool(frame["joules"].notna().any())
-    rows = [row for machine in machines for row in _rows(found, frame, machine, batches, stat, len(machines) > 1)]
+    here = [_Machine(name, frame[frame["machine"] == name], batches, stat, has_joules) for name in machines]
+    rows = [row for machine in here for row in _rows(found, machine, names_machine=len(here) > 1)]
     timed = ("p50 (ms)", "p95 (ms)", "x dense", *(("joules",) * has_joules))
     return Table(
         name="latency",
         title=f"Latency of {subject(found.frame)}",
         corner="Network",
         columns=(
-            *(Column(heading=heading) for heading in ("accuracy (%)", "file (kB)", "packed (kB)", "memory (MB)")),
-            *(Column(heading=heading, group=f"batch {batch}") for batch in batches for heading in timed),
+            *(Column(heading=name) for name in ("accuracy (%)", "file (kB)", "packed (kB)", "memory (MB)")),
+            *(Column(heading=name, group=f"batch {batch}") for batch in batches for name in timed),
         ),
         rows=tuple(rows),
         roles=Roles(row="row", block="setting", heading="measure"),
@@ -54,37 +56,54 @@ def latency_table(found: StudyResults, stat: Stat = "std") -> Table:
     )
 
 
-def _rows(
-    found: StudyResults, frame: Frame, machine: str, batches: list[int], stat: Stat, names_machine: bool
-) -> Iterator[TableRow]:
+@dataclass(frozen=True)
+class _Machine:
+    """What is measured on one machine; `int8_bytes` are those of the dense network in INT8, None without one."""
+
+    name: str
+    rows: Frame
+    batches: list[int]
+    stat: Stat
+    has_joules: bool
+
+    @property
+    def has_dense(self) -> bool:
+        return bool((self.rows["method"] == DENSE).any())
+
+    @property
+    def int8_bytes(self) -> float | None:
+        sizes = self.rows.loc[self.rows["variant"] == INT8, "file_bytes"]
+        return float(sizes.min()) if len(sizes) else None
+
+
+def _rows(found: StudyResults, machine: _Machine, *, names_machine: bool) -> Iterator[TableRow]:
     """Dense variants are in the blocks of dense trainings, or of each pruned row where none of these is measured."""
-    here = frame[frame["machine"] == machine]
-    has_dense = bool((here["method"] == DENSE).any())
-    int8 = here.loc[here["variant"] == INT8, "file_bytes"]
-    limit = float(int8.min()) if len(int8) else None
-    for (label, target), rows in here.groupby(["label", "target"], sort=False):
+    for (label, target), rows in machine.rows.groupby(["label", "target"], sort=False):
         runs = found.frame[(found.frame["label"] == label) & (found.frame["target"] == target)]
         group = Group(str(label), float(target), runs)
-        of_dense = bool((rows["method"] == DENSE).any())
-        block = str(label) if of_dense else f"{label}, {percent(float(target))}"
+        is_dense = bool((rows["method"] == DENSE).any())
+        block = group.label if is_dense else f"{group.label}, {heading(group.target)}"
         for variant in VARIANTS:
             each = rows[rows["variant"] == variant]
-            if each.empty or (variant in OF_DENSE and has_dense and not of_dense):
-                continue
-            expected = int(found.runs["id"].isin(set(_ids(found, group))).sum())
-            cells = (
-                _accuracy(group, variant, each, stat, is_dense=of_dense),
-                *_sizes(each, limit if not of_dense else None),
-                *(cell for batch in batches for cell in _times(each[each["batch"] == batch], stat, expected, frame)),
-            )
-            yield TableRow(
-                label=VARIANTS[variant], block=f"{block}; {machine}" if names_machine else block, cells=cells
-            )
+            if len(each) and (variant not in OF_DENSE or is_dense or not machine.has_dense):
+                cells = _cells(group, variant, each, machine, _num_planned(found, group), is_dense=is_dense)
+                name = f"{block}; {machine.name}" if names_machine else block
+                yield TableRow(label=VARIANTS[variant], block=name, cells=tuple(cells))
 
 
-def _ids(found: StudyResults, group: Group) -> list[str]:
-    runs = found.runs
-    return list(runs.loc[(runs["label"] == group.label) & (runs["target"] == group.target), "id"].dropna())
+def _cells(
+    group: Group, variant: str, rows: Frame, machine: _Machine, expected: int, *, is_dense: bool
+) -> Iterator[Cell]:  # fmt: skip
+    yield _accuracy(group, variant, rows, machine.stat, is_dense=is_dense)
+    yield from _sizes(rows, None if is_dense else machine.int8_bytes)
+    for batch in machine.batches:
+        yield from _times(rows[rows["batch"] == batch], machine, expected)
+
+
+def _num_planned(found: StudyResults, group: Group) -> int:
+    """Runs of the study behind a block, retrainings each by itself."""
+    rows = (row for row in found.study.rows if (row.label, row.sparsity) == (group.label, group.target))
+    return len({row.run.id for row in rows if row.run is not None})
 
 
 def _accuracy(group: Group, variant: str, rows: Frame, stat: Stat, *, is_dense: bool) -> Cell:
@@ -112,18 +131,19 @@ def _mean(rows: Frame, column: str, scale: float, digits: int, notes: tuple[Note
     return Cell(value=scale * sum(values) / len(values), digits=digits, notes=notes)
 
 
-def _times(rows: Frame, stat: Stat, expected: int, frame: Frame) -> list[Cell]:
-    shown = ["p50", "p95"]
+def _times(rows: Frame, machine: _Machine, expected: int) -> list[Cell]:
+    """Median, 95th percentile, how many times as fast as dense, and joules where any were counted."""
     if rows.empty:
-        return [Cell(text="–")] * (4 if frame["joules"].notna().any() else 3)
+        return [Cell(text="–")] * (4 if machine.has_joules else 3)
     notes = (Note("‡", NOT_MEASURED),) if len(rows) < expected else ()
+    stat = machine.stat
     cells = [
         mean_cell([float(value) for value in rows[name]], stat, expected=expected, scale=1e3, digits=3, notes=notes)
-        for name in shown
+        for name in ("p50", "p95")
     ]
     ratios = [float(value) for value in (rows["dense_p50"] / rows["p50"]).dropna()]
     cells.append(mean_cell(ratios, stat, expected=len(ratios), scale=1.0, digits=2) if ratios else Cell(text="–"))
-    return [*cells, _mean(rows, "joules", 1.0, 4)] if frame["joules"].notna().any() else cells
+    return [*cells, _mean(rows, "joules", 1.0, 4)] if machine.has_joules else cells
 
 
 def _caption(found: StudyResults, frame: Frame, machines: list[str], *, has_joules: bool) -> Iterator[str]:

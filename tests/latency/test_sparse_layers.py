@@ -35,8 +35,8 @@ def test_only_layers_with_zeros_are_replaced() -> None:
     model = network()
     assert sparse_linears(model) == ["0"]
     changed = put_csr(model)
-    assert [type(layer) for layer in changed] == [CsrLinear, nn.ReLU, nn.Linear]
-    assert changed[0].weight.values().numel() == 32 * 32  # pyright: ignore[reportCallIssue]
+    assert [type(layer) for layer in changed.children()] == [CsrLinear, nn.ReLU, nn.Linear]
+    assert changed.get_submodule("0").weight.values().numel() == 32 * 32  # pyright: ignore
 
 
 def test_products_are_measured_at_each_density() -> None:
