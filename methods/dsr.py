@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..benchmark.api.masks import CountedMasks, keep_largest
-from ..benchmark.api.transfer import read
+from ..benchmark.api.masks import keep_largest, num_kept
+from ..benchmark.api.pruner import Context
+from ..benchmark.api.transfer import send
 from .bases.dynamic import DynamicPruner
-from .parts.allocation import distribute, global_masks, masks_by_count
+from .parts.allocation import global_masks
+from .parts.budgets_on_device import count, keep_number, share_out, total
+from .parts.optimizer_state import reset_positions
 
 TOLERANCE = 0.1
 """The threshold moves when the number removed is off its goal by more than this share (authors' code)."""
@@ -50,11 +54,12 @@ class DSR(DynamicPruner):
     end: Annotated[float, Field(gt=0, le=1)] = 0.95
     threshold: Annotated[float, Field(gt=0)] = 1e-3
     doublings: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.125, 0.4, 0.7)
-    _threshold: float = field(init=False, repr=False, default=0.0)
+    _threshold: Tensor = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._threshold = self.threshold
+    def attach(self, context: Context) -> nn.Module:
+        model = super().attach(context)
+        self._threshold = send(torch.tensor(self.threshold, dtype=torch.float64), context.device)
+        return model
 
     def is_due(self, num_steps: int) -> bool:
         passed = sum(num_steps >= fraction * self.context.total_steps for fraction in self.doublings)
@@ -68,36 +73,39 @@ class DSR(DynamicPruner):
 
     def update(self, num_steps: int, optimizer: torch.optim.Optimizer) -> None:
         """Remove by the threshold, regrow elsewhere, adapt the threshold."""
-        goal = self.fraction(num_steps) * self._masks.num_kept
-        masks = self._masks
-        magnitudes = {name: self.magnitude(name) for name in masks}
-        num_free = masks.num_total - masks.num_kept
-        below, removed = select_small(magnitudes, dict(masks.items()), num_free, self._threshold)
-        self._threshold = adapt(self._threshold, below, goal)
-        surviving = {name: masks.counts[name] - removed.counts[name] for name in masks}
-        grown = self._grow(num_steps, surviving, sum(removed.counts.values()))
-        moved = {name: mask & ~removed[name] | grown[name] for name, mask in masks.items()}
-        self.move(CountedMasks(moved, {name: surviving[name] + grown.counts[name] for name in masks}), optimizer)
+        masks = dict(self._masks.items())
+        kept = num_kept(self._masks.num_total, self.sparsity)
+        below, removed = select_small(
+            {name: self.magnitude(name) for name in masks}, masks, self._masks.num_total - kept, self._threshold
+        )
+        self._threshold = adapt(self._threshold, below, self.fraction(num_steps) * kept)
+        surviving = {name: mask & ~removed[name] for name, mask in masks.items()}
+        grown = self._grow(num_steps, count(surviving.values()), count(removed.values()).sum())
+        for name, mask in grown.items():
+            reset_positions(optimizer, self._masks.sites[name].weight, mask)
+        self._masks.set({name: mask | grown[name] for name, mask in surviving.items()}, kept)
+        self.num_updates += 1
 
-    def _grow(self, num_steps: int, surviving: Mapping[str, int], total: int) -> CountedMasks:
-        """Masks of `total` random free positions, shared over the layers by their numbers of surviving weights."""
-        shares = [count / max(1, sum(surviving.values())) for count in surviving.values()]
-        free = [mask.numel() - self._masks.counts[name] for name, mask in self._masks.items()]
-        counts = dict(zip(surviving, distribute(total, shares, free), strict=True))
+    def _grow(self, num_steps: int, surviving: Tensor, number: Tensor) -> dict[str, Tensor]:
+        """Masks of `number` random free positions, shared over the layers by their numbers of surviving weights."""
+        free = count(~mask for _, mask in self._masks.items())
+        counts = share_out(number, surviving.double() / total(surviving).clamp(min=1), free)
         scores = self.random_scores(f"growth after {num_steps} steps")
-        return masks_by_count({n: s.masked_fill(self._masks[n], -torch.inf) for n, s in scores.items()}, counts)
+        masked = [score.masked_fill(self._masks[name], -torch.inf) for name, score in scores.items()]
+        return {name: keep_number(*pair) for name, pair in zip(scores, zip(masked, counts, strict=True), strict=True)}
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "threshold": self._threshold}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        self._threshold = state["threshold"]
+        # a number in checkpoints of earlier versions
+        self._threshold = torch.as_tensor(state["threshold"]).to(self._threshold)
 
 
 def select_small(
-    magnitudes: Mapping[str, Tensor], masks: Mapping[str, Tensor], num_free: int, threshold: float
-) -> tuple[int, CountedMasks]:
+    magnitudes: Mapping[str, Tensor], masks: Mapping[str, Tensor], num_free: int, threshold: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
     """How many active weights are below the threshold, and masks (True = leaves) of those that are removed.
 
     The largest weight of each layer stays. Not more than `num_free` leave, the smallest first.
@@ -107,22 +115,16 @@ def select_small(
         small = masks[name] & (magnitude < threshold)
         largest = keep_largest(magnitude.masked_fill(~masks[name], -torch.inf), min(1, magnitude.numel()))
         below[name] = small & ~largest
-    small = _counted(below)
-    count = sum(small.counts.values())
-    if count <= num_free:
-        return count, small
-    ranks = {name: (-magnitudes[name]).masked_fill(~below[name], -torch.inf) for name in below}
-    return count, _counted(global_masks(ranks, num_free))
+    number = count(below.values()).sum()
+    if 2 * num_free >= sum(mask.numel() for mask in masks.values()):
+        return number, below  # more are free than active
+    ranks = {name: (-magnitudes[name]).masked_fill(~small, -torch.inf) for name, small in below.items()}
+    smallest = global_masks(ranks, num_free)
+    return number, {name: small & smallest[name] for name, small in below.items()}
 
 
-def _counted(masks: Mapping[str, Tensor]) -> CountedMasks:
-    return CountedMasks(masks, dict(zip(masks, read([mask.sum() for mask in masks.values()]), strict=True)))
-
-
-def adapt(threshold: float, removed: int, goal: float) -> float:
+def adapt(threshold: Tensor, removed: Tensor, goal: float) -> Tensor:
     """Half the threshold if too much was removed, twice if too little."""
-    if removed > (1.0 + TOLERANCE) * goal:
-        return threshold / 2
-    if removed < (1.0 - TOLERANCE) * goal:
-        return threshold * 2
-    return threshold
+    # compared as whole numbers, which float32 would round
+    is_more, is_less = removed > math.floor((1.0 + TOLERANCE) * goal), removed < math.ceil((1.0 - TOLERANCE) * goal)
+    return threshold * torch.where(is_more, 0.5, torch.where(is_less, 2.0, 1.0))

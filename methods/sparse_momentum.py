@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -11,10 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..benchmark.api.masks import CountedMasks
-from ..benchmark.api.transfer import read
-from .bases.dynamic import DynamicPruner, drop_and_grow
-from .parts.allocation import distribute
+from ..benchmark.api.masks import num_kept
+from ..benchmark.api.transfer import send
+from .bases.dynamic import DynamicPruner
+from .parts.budgets_on_device import count, keep_number, share_out, total
 from .parts.optimizer_state import momentum, require_momentum
 
 NEARLY_DENSE = 0.2
@@ -58,46 +57,45 @@ class SparseMomentum(DynamicPruner):
     def update(self, num_steps: int, momenta: Mapping[str, Tensor]) -> None:
         """One update from the absolute momentum of all layers."""
         self._masks.check_finite(momenta)
-        counts = self._masks.counts
-        shares = momentum_shares(momenta, dict(self._masks.items()), counts)
-        drops = {name: self._num_drop(name, shares[name], self.fraction(num_steps)) for name in momenta}
-        if self.redistribution == "none":
-            grows = drops
-        else:
-            room = [self._masks[name].numel() - counts[name] + drops[name] for name in drops]
-            grows = dict(zip(drops, distribute(sum(drops.values()), list(shares.values()), room), strict=True))
-        masks = {
-            name: drop_and_grow(mask, self.magnitude(name), momenta[name], counts[name] - drops[name], grows[name])
-            for name, mask in self._masks.items()
-        }
-        self.move(CountedMasks(masks, {name: counts[name] - drops[name] + grows[name] for name in masks}), None)
+        masks = dict(self._masks.items())
+        counts = count(masks.values())
+        shares = momentum_shares(momenta, masks, counts)
+        drops = self._num_drops(counts, shares, self.fraction(num_steps))
+        grows = drops
+        if self.redistribution == "momentum":
+            grows = share_out(drops.sum(), shares, self._sizes() - counts + drops)
+        moved = {}
+        for (name, mask), num_stay, num_grow in zip(masks.items(), counts - drops, grows, strict=True):
+            kept = keep_number(self.magnitude(name).masked_fill(~mask, -torch.inf), num_stay)
+            moved[name] = kept | keep_number(momenta[name].masked_fill(kept, -torch.inf), num_grow)
+        self._masks.set(moved, num_kept(self._masks.num_total, self.sparsity))
+        self.num_updates += 1
 
-    def _num_drop(self, name: str, share: float, fraction: float) -> int:
-        kept, total = self._masks.counts[name], self._masks[name].numel()
-        layer_sparsity = 1.0 - kept / total
-        if layer_sparsity < NEARLY_DENSE and share * len(self._masks.sites) > 1.0:
-            fraction = min(fraction, layer_sparsity)
-        return min(math.ceil(fraction * kept - 1e-9), max(0, kept - 1))
+    def _sizes(self) -> Tensor:
+        sizes = torch.tensor([mask.numel() for _, mask in self._masks.items()])
+        return send(sizes, self.context.device)
+
+    def _num_drops(self, counts: Tensor, shares: Tensor, fraction: float) -> Tensor:
+        """How many weights each layer drops, never its last one."""
+        layer_sparsity = 1.0 - counts.double() / self._sizes()
+        is_bounded = (layer_sparsity < NEARLY_DENSE) & (shares * len(shares) > 1.0)
+        fractions = torch.where(is_bounded, layer_sparsity.clamp(max=fraction), fraction)
+        return torch.minimum((fractions * counts - 1e-9).ceil().long(), (counts - 1).clamp(min=0))
 
 
-def momentum_shares(
-    momenta: Mapping[str, Tensor], masks: Mapping[str, Tensor], counts: Mapping[str, int]
-) -> dict[str, float]:
-    """Each layer's mean absolute momentum over its active weights, as a share of the sum over layers.
+def momentum_shares(momenta: Mapping[str, Tensor], masks: Mapping[str, Tensor], counts: Tensor) -> Tensor:
+    """Each layer's mean absolute momentum over its active weights, as a share of the sum over layers (float64).
 
     `counts`: how many weights each mask keeps. An empty layer has share 0; equal shares where nothing moves at all.
     """
-    active = [name for name in momenta if counts[name]]
-    found = read([_active_mean(momenta[name], masks[name], counts[name]) for name in active])
-    means = {**dict.fromkeys(momenta, 0.0), **dict(zip(active, found, strict=True))}
-    total = sum(means.values())
-    if total == 0.0:
-        return dict.fromkeys(means, 1.0 / len(means))
-    return {name: mean / total for name, mean in means.items()}
+    means = [_active_mean(momenta[name], masks[name], kept) for name, kept in zip(momenta, counts, strict=True)]
+    stacked = torch.stack(means).double()
+    whole = total(stacked)
+    return torch.where(whole == 0.0, 1.0 / len(means), stacked / whole)
 
 
-def _active_mean(momentum: Tensor, mask: Tensor, kept: int) -> Tensor:
-    if momentum.device.type == "cpu":
+def _active_mean(momentum: Tensor, mask: Tensor, kept: Tensor) -> Tensor:
+    if momentum.device.type == "cpu" and kept:
         return momentum[mask].mean()
     # How many numbers an index of booleans takes, the host would wait to know.
-    return momentum.masked_fill(~mask, 0).sum() / kept
+    return momentum.masked_fill(~mask, 0).sum() / kept.clamp(min=1)

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..benchmark.api.errors import unknown
+from ..benchmark.launch.durations import seconds_of
 from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, CudaGraph, Log, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
-from .durations import seconds_of
 
 PROFILES = Path(__file__).parent / "profiles"
 

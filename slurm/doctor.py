@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.api.errors import UserError
+from ..benchmark.launch.durations import seconds_of
 from ..benchmark.runs.gpus import MPS_TEXTS
 from .cluster_profile import Profile
 from .code_digest import code_digest
 from .commands import SlurmError, call
-from .durations import seconds_of
 from .limits import controller_settings, find_limits
 from .paths import check_path
 from .squeue import ask_queue

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from prunebench.benchmark.api.options import SIGNS, allowed
 from prunebench.benchmark.cli.option_facts import KINDS_WITH_OPTIONS
 from prunebench.benchmark.cli.show import spelled
+from prunebench.benchmark.launch.durations import seconds_of
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.studies.schema import (
@@ -28,7 +29,6 @@ from prunebench.benchmark.studies.schema import (
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import describe, method_names
 from prunebench.slurm.cluster_profile import Profile
-from prunebench.slurm.durations import seconds_of
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 

@@ -3,9 +3,9 @@
     python tools/reference.py fashion-full --results RESULTS
     python tools/reference.py table6 --results RESULTS --data "HAR-2, rebuilt from HAPT's raw signals"
 
-Written are `runs/` (a record of each stored run), `runs.csv`, tables under all three protocols of accuracy, the costs,
-the differences to the first row where the study prunes, one sorted table where it has several sparsities, figures, and,
-where retrainings are compared, `pairs.csv` with its tables.
+Written are `runs/` (a record of each stored run and of each measured pair), `runs.csv`, tables under all three
+protocols of accuracy, the costs, the differences to the first row where the study prunes, one sorted table where it has
+several sparsities, figures, and, where retrainings are compared, `pairs.csv` with its tables.
 README.md is written by hand; its numbers are held to these files by `sentences.py`. `--data` is said under every table
 and figure, where the data are a copy or a reconstruction of those that the study names.
 """
@@ -26,11 +26,13 @@ from prunebench.benchmark.analysis.groups import has_pruned
 from prunebench.benchmark.analysis.pair_frame import pair_frame
 from prunebench.benchmark.analysis.published import has_published
 from prunebench.benchmark.analysis.retrainings import mean_retrainings
+from prunebench.benchmark.exchange.pairs import write_pair_records
 from prunebench.benchmark.exchange.records import write_records
 from prunebench.benchmark.plots.kinds import figures, save_figure, standard_kinds
 from prunebench.benchmark.runs.files import write_atomically
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
+from prunebench.benchmark.studies.pairs import pairs_of
 from prunebench.benchmark.studies.plan import with_parents
 from prunebench.benchmark.tables.kinds import OF_PAIRS, make_table, render
 from sorted_table import sorted_table
@@ -48,6 +50,8 @@ DIFFERENCES = {"Global MP": "differences-one-shot", "Global MP (gradual)": "diff
 def make_folder(study: Study, store: Store, folder: Path, data: str = "") -> Frame:
     """Write everything but the README; the frame of the study's runs is returned."""
     write_records(study.name, with_parents(study.runs), store, folder / "runs")
+    if study.file.measure:
+        write_pair_records(study.name, [pair.runs for pair in pairs_of(study.rows)], store, folder / "runs")
     frame = study_frame(study, store)
     write_atomically(folder / "runs.csv", export_bytes(frame, "csv"))
     if study.file.measure:

@@ -62,10 +62,14 @@ def check_claims(claims: Sequence[Claim], frame: Frame, accuracy: str = "last") 
 
 
 def _differences(claim: Claim, target: float, frame: Frame, column: str) -> tuple[list[float], float]:
-    """Paired differences, and the smallest step between the accuracies."""
+    """Paired differences, and the smallest step between the accuracies.
+
+    Two values of a knob of dense training never share one. They are paired by the seed, which fixes the initialisation.
+    """
     better, worse = (_rows(label, target, frame) for label in (claim.better, claim.worse))
     step = resolution([*better[column].dropna(), *worse[column].dropna()])
-    return paired_differences(better, worse, column), step
+    differences = paired_differences(better, worse, column)
+    return differences or paired_differences(better.assign(parent=None), worse.assign(parent=None), column), step
 
 
 def _rows(label: str, target: float, frame: Frame) -> Frame:

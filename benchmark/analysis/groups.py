@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -105,13 +105,18 @@ def has_pruned(frame: Frame) -> bool:
     return bool((frame["method"] != DENSE).any())
 
 
-def check_pruned(what: str, frames: Sequence[Frame], others: Sequence[str]) -> None:
-    """Raises UserError where all rows are dense trainings; `others` are the kinds that show these."""
-    if not any(has_pruned(frame) for frame in frames):
+def check_pruned(
+    kind: str, verb: str, frames: Sequence[Frame], kinds: Iterable[str], of_pruned: Collection[str]
+) -> None:
+    """Raises UserError for a kind of pruned rows, which is in `of_pruned`, where all rows are dense trainings.
+
+    `kinds`: all that there are. `verb`: what this kind does with its rows.
+    """
+    if kind in of_pruned and not any(has_pruned(frame) for frame in frames):
         names = ", ".join(repr(name) for name in dict.fromkeys(name for frame in frames for name in frame["study"]))
         raise UserError(
-            f"{what} pruned networks, but all runs chosen of {names} are dense trainings; "
-            f"known for these: {', '.join(others)}"
+            f"--kind {kind} {verb} pruned networks, but all runs chosen of {names} are dense trainings; "
+            f"known for these: {', '.join(known for known in kinds if known not in of_pruned)}"
         )
 
 

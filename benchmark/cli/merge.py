@@ -29,10 +29,11 @@ def merge(folders: tuple[Path, ...], into: Path | None, dry_run: bool, results: 
     """Copy results of other machines, or committed records, into a results folder.
 
     FOLDER is a results folder, or one of records (see `record`). A run that is there with an equal result is skipped;
-    one with another result is named and both are kept (of two FOLDERs, that of the first is taken). Exits with 1 if
-    results contradict each other, or where some are damaged.
+    one with another result is named and both are kept (of two FOLDERs, that of the first is taken). So are pairs that
+    `measure` has measured. Exits with 1 if results contradict each other, or where some are damaged.
     """
     from ..exchange.merge import plan_merge
+    from ..exchange.pairs import copy_pair, plan_pairs
     from ..exchange.sources import read_sources
 
     root = into or results
@@ -48,10 +49,21 @@ def merge(folders: tuple[Path, ...], into: Path | None, dry_run: bool, results: 
     for line in _lines(found, made, root):
         say(one_line(line))
     damaged = {path: reason for each in found for path, reason in each.damaged.items()}
+    pairs = plan_pairs([pair for each in found for pair in each.pairs], Store(root), made.weights_of)
+    for line in (*pairs.conflicts, *pairs.left_out):
+        say(one_line(line))
     num_copied = Counter(step.action for step in made.steps if dry_run or _copied(step, damaged))
+    num_pairs = sum(dry_run or copy_pair(step, say) for step in pairs.steps.values())
     _say_damaged(damaged)
-    say(_summary(num_copied, made, damaged, root, dry_run=dry_run))
-    raise click.exceptions.Exit(1 if made.conflicts or damaged else 0)
+    parts = _parts(num_copied, made, dry_run=dry_run)
+    if pairs.steps or pairs.num_equal:
+        noun = "pair" if num_pairs == 1 else "pairs"
+        parts.append(f"{num_pairs} {noun} {'to copy' if dry_run else 'copied'}, {pairs.num_equal} equal")
+    num_conflicts = len(made.conflicts) + len(pairs.conflicts)
+    parts += [f"{num_conflicts} in conflict"] * bool(num_conflicts)
+    parts += [f"{len(damaged)} damaged"] * bool(damaged)
+    say(f"{root}: {', '.join(parts)}")
+    raise click.exceptions.Exit(1 if num_conflicts or damaged else 0)
 
 
 def _copied(step: Step, damaged: dict[Path, str]) -> bool:
@@ -102,16 +114,11 @@ def _say_damaged(damaged: Mapping[Path, str]) -> None:
         say(one_line(f"damaged and left out: {path}: {reason}"))
 
 
-def _summary(
-    num_copied: Mapping[str, int], made: Merge, damaged: Mapping[Path, str], root: Path, *, dry_run: bool
-) -> str:
+def _parts(num_copied: Mapping[str, int], made: Merge, *, dry_run: bool) -> list[str]:
     parts = [f"{num_copied['copy']} {'to copy' if dry_run else 'copied'}"]
     if num_copied["complete"]:
         parts.append(f"{num_copied['complete']} {'to complete' if dry_run else 'completed'} with weights and masks")
-    parts.append(f"{made.num_equal} equal and skipped")
-    parts += [f"{len(made.conflicts)} in conflict"] * bool(made.conflicts)
-    parts += [f"{len(damaged)} damaged"] * bool(damaged)
-    return f"{root}: {', '.join(parts)}"
+    return [*parts, f"{made.num_equal} equal and skipped"]
 
 
 @click.command
@@ -124,18 +131,25 @@ def _summary(
 @selection_options
 @results_option
 def record(study: str, output: Path | None, strict: bool, selection: Selection, results: Path) -> None:
-    """Write what is stored of a study as small files for version control, one a run, without weights and masks.
+    """Write what is stored of a study as small files for version control, without weights and masks.
+
+    There is one for each run, and in the folder `pairs` one for each measured pair of retrainings.
 
     `merge` reads them on another machine, which then has the results and computes the rest of the study.
     """
+    from ..exchange.pairs import write_pair_records
     from ..exchange.records import write_records
+    from ..studies.pairs import pairs_of
     from ..studies.plan import with_parents
 
     opened = selection.open(study)
     store = open_store(results)
     target = output or results / "reference" / opened.name / "runs"
     written = write_records(opened.name, with_parents(opened.runs), store, target)
-    say(f"{target}: {written.new} new records, {written.changed} changed, {written.equal} there already")
+    pairs = [pair.runs for pair in pairs_of(opened.rows)] if opened.file.measure else []
+    written = [written, write_pair_records(opened.name, pairs, store, target)]
+    new, changed, equal = (sum(getattr(each, key) for each in written) for key in ("new", "changed", "equal"))
+    say(f"{target}: {new} new records, {changed} changed, {equal} there already")
     finish([opened], store, strict)
 
 

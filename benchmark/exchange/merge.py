@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ..api.errors import Damaged
 from ..runs.files import FROM_RECORD
+from ..runs.pair_files import stored_weights, weights_in
 from ..runs.run_folder import RunFolder
 from ..runs.store import Store
 from .sources import Source
@@ -59,12 +60,25 @@ class Conflict:
 
 @dataclass
 class Merge:
-    """The plan: steps, the number of results that are there already, conflicts, and damaged results of the target."""
+    """The plan: steps, the number of results that are there already, conflicts, and damaged results of the target.
+
+    `weights`: SHA-256 of the weights by run folder of the target, of the results that were looked at.
+    """
 
     steps: list[Step] = field(default_factory=list)
     num_equal: int = 0
     conflicts: list[Conflict] = field(default_factory=list)
     damaged: dict[Path, str] = field(default_factory=dict)
+    weights: dict[Path, str | None] = field(default_factory=dict)
+
+    def weights_of(self, folder: RunFolder) -> str | None:
+        """What the result of a run says of its weights, where it has one or will have one."""
+        if folder.path not in self.weights:
+            try:
+                self.weights[folder.path] = stored_weights(folder)
+            except Damaged:
+                self.weights[folder.path] = None
+        return self.weights[folder.path]
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,8 @@ def plan_merge(sources: Sequence[Source], store: Store) -> Merge:
             known[target.path] = _There(source.result, source.path, source.has_files)
         else:
             merge.num_equal += 1
+    for path, there in known.items():
+        merge.weights[path] = None if there is None else weights_in(there.result)
     return merge
 
 

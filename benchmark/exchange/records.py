@@ -37,12 +37,17 @@ class Written:
 
 def record_bytes(result: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> bytes:
     """The content of a record. A result that came from a record gives the same bytes again."""
-    content = {
-        "record": RECORD_SCHEMA,
-        "result": {key: value for key, value in result.items() if key != FROM_RECORD},
-        "history": _columns(history),
-    }
-    return (json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n").encode()
+    return _bytes(
+        {
+            "record": RECORD_SCHEMA,
+            "result": {key: value for key, value in result.items() if key != FROM_RECORD},
+            "history": _columns(history),
+        }
+    )
+
+
+def _bytes(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
 
 def _columns(history: Sequence[Mapping[str, Any]]) -> list[dict[str, list[Any]]]:
@@ -64,11 +69,7 @@ def read_record(path: Path) -> tuple[dict[str, Any], Epochs]:
     from ..runs.stored_types import Epoch, Record, Result, flaw
 
     content = read_json(path)
-    version = content.get("record") if isinstance(content, dict) else None
-    if not isinstance(version, int):
-        raise Damaged(path, "it is not the record of a run")
-    if version != RECORD_SCHEMA:
-        raise UserError(f"{path} has record format {version}, this version reads {RECORD_SCHEMA}")
+    check_record(content, path, "a run")
     if reason := flaw(content, Record):
         raise Damaged(path, reason)
     result = content["result"]
@@ -82,6 +83,15 @@ def read_record(path: Path) -> tuple[dict[str, Any], Epochs]:
     if reason := next(filter(None, (flaw(epoch, Epoch) for epoch in history)), ""):
         raise Damaged(path, f"history: {reason}")
     return result, history
+
+
+def check_record(content: Any, path: Path, what: str) -> None:
+    """Raises Damaged if it is not a record of `what`, UserError if it is of another version."""
+    version = content.get("record") if isinstance(content, dict) else None
+    if not isinstance(version, int):
+        raise Damaged(path, f"it is not the record of {what}")
+    if version != RECORD_SCHEMA:
+        raise UserError(f"{path} has record format {version}, this version reads {RECORD_SCHEMA}")
 
 
 def _rows(block: Mapping[str, list[Any]]) -> Epochs:
@@ -109,6 +119,11 @@ def write_records(study: str, runs: Sequence[Run], store: Store, target: Path) -
             result["study"] = study
         counts[_write(record_bytes(result, history), target / f"{run.id}.json")] += 1
     return Written(**counts)
+
+
+def write_record(record: Mapping[str, Any], path: Path) -> str:
+    """Write a record unless it is there: `new`, `changed` or `equal`."""
+    return _write(_bytes(record), path)
 
 
 def _write(content: bytes, path: Path) -> str:

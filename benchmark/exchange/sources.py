@@ -15,6 +15,7 @@ from ..runs.files import FROM_RECORD
 from ..runs.run import Run, from_dict
 from ..runs.run_folder import RunFolder
 from ..runs.store import RESERVED
+from .pairs import PairSource, pair_files, read_pair_source
 from .records import Epochs, read_record
 
 RUN_FOLDER = re.compile(r"[0-9a-f]{12}")
@@ -45,10 +46,14 @@ class Source:
 
 @dataclass
 class Found:
-    """The results below one folder, and what was left out: damaged files, runs in progress, runs without a result."""
+    """The results below one folder, and what was left out: damaged files, runs in progress, runs without a result.
+
+    `pairs`: what was measured between two runs.
+    """
 
     root: Path
     sources: list[Source] = field(default_factory=list)
+    pairs: list[PairSource] = field(default_factory=list)
     damaged: dict[Path, str] = field(default_factory=dict)
     running: dict[Path, str] = field(default_factory=dict)
     num_without_result: int = 0
@@ -70,6 +75,11 @@ def read_sources(root: Path) -> Found:
             continue
         if source is not None:
             found.sources.append(source)
+    for path in pair_files(root.absolute()):
+        try:
+            found.pairs.append(read_pair_source(path, _checked_study))
+        except Damaged as error:
+            found.damaged[error.path] = error.reason
     if not (found.sources or found.damaged or found.running or found.num_without_result):
         raise UserError(f"{root} has neither results (dense/, STUDY/runs/) nor records (RUN.json) in it")
     return found
@@ -124,7 +134,10 @@ def _study_of(result: Mapping[str, Any], run: Run, path: Path) -> str:
     """The study of a record. Its name becomes that of a folder, so it is checked."""
     if run.is_dense:
         return "dense"
-    name = result.get("study")
+    return _checked_study(result.get("study"), path)
+
+
+def _checked_study(name: object, path: Path) -> str:
     if not isinstance(name, str) or not STUDY_NAME.fullmatch(name) or name in RESERVED:
         raise Damaged(path, f"study: {name!r} is no name of a study")
     return name

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..api.errors import UserError
 from ..runs.run import Run
+from .durations import seconds_of
 from .estimate import Estimate
-
-UNITS = (3600, 60, 1)
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def parse_duration(text: str) -> int:
-    """Seconds of `150m`, `2h30m`, `45s`. Raises UserError."""
-    match = _DURATION.fullmatch(text.strip().lower())
-    parts = match.groups(default="0") if match else ()
-    seconds = sum(int(part) * unit for part, unit in zip(parts, UNITS, strict=False))
-    if not 0 < seconds <= 10**9:
-        raise UserError(f"--time-limit {text!r} is no time; give hours, minutes or seconds: 150m, 2h30m, 45s")
-    return seconds
+    """Seconds of a limit, as `seconds_of` reads it. Raises UserError."""
+    with contextlib.suppress(ValueError):
+        if 0 < (seconds := seconds_of(text.lower())) <= 10**9:
+            return seconds
+    raise UserError(f"--time-limit {text!r} is no time; give one such as 45s, 150m, 2h30m, 1d12h or 04:00:00")
 
 
 def spelled_duration(seconds: float) -> str:

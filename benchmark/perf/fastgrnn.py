@@ -10,7 +10,6 @@ of a turn.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import statistics
 import time
@@ -24,11 +23,14 @@ from ..api.pruner import Pruner
 from ..models.fastgrnn import FastGrnn, FastGrnnCell, fastgrnn
 from ..runs.run import Recipe
 from ..training.memory import keep_freed
+from ..training.precision import set_precision
 from ..training.step import Step
-from .side_by_side import OwnProcess, machine, markdown, markdown_row
+from .command_line import Parser, positive
+from .side_by_side import OwnProcess, machine, markdown, markdown_row, settle
 
 WINDOW = (128, 9)
 BATCH = 100
+RECIPE = Recipe(epochs=1)
 WAYS = ("loop", "operation")
 CASES = (("training", 80), ("training", 8), ("evaluation", 80), ("evaluation", 8))
 """What is timed, and the rank of U (of 80)."""
@@ -56,13 +58,14 @@ class Steps:
     way: str
     work: str
     rank_u: int
-    device: str
+    device: torch.device
     steps: int
     threads: int
 
     def __call__(self) -> Callable[[], float]:
         torch.set_num_threads(self.threads)
-        device = torch.device(self.device)
+        set_precision(RECIPE.precision)
+        device = self.device
         keep_freed(device)
         torch.manual_seed(0)
         model = fastgrnn(num_classes=2, input_shape=WINDOW, rank_u=self.rank_u)
@@ -71,9 +74,7 @@ class Steps:
         model.to(device)
         inputs, targets = torch.randn(BATCH, *WINDOW, device=device), torch.randint(2, (BATCH,), device=device)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
-        trained = Step(
-            network=model, pruner=Pruner(), optimizer=optimizer, recipe=Recipe(epochs=1), device=device
-        )  # fmt: skip
+        trained = Step(network=model, pruner=Pruner(), optimizer=optimizer, recipe=RECIPE, device=device)
 
         def train() -> None:
             trained(0, inputs, targets)
@@ -89,14 +90,13 @@ class Steps:
             begin = time.perf_counter()
             for _ in range(self.steps):
                 step()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            settle(device)
             return (time.perf_counter() - begin) / self.steps
 
         return turn
 
 
-def row(work: str, rank_u: int, device: str, repeats: int, threads: int, steps: int = 5) -> list[str]:
+def row(work: str, rank_u: int, device: torch.device, repeats: int, threads: int, steps: int = 5) -> list[str]:
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     with contextlib.ExitStack() as stack:
         processes = {
@@ -117,17 +117,17 @@ def row(work: str, rank_u: int, device: str, repeats: int, threads: int, steps: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser = Parser(__doc__)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--repeats", type=positive, default=15)
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
+    device = arguments.device
     windows = f"{BATCH} windows of {WINDOW[0]} x {WINDOW[1]}, hidden size 80"
-    print(f"{windows}, {device}, {arguments.threads} thread(s), medians of {arguments.repeats}; {machine(device)}\n")
+    how = f"{RECIPE.precision}, {arguments.threads} thread(s), medians of {arguments.repeats}"
+    print(f"{windows}, {device}, {how}; {machine(device)}\n")
     print(markdown(["step", *(f"{way} (ms)" for way in WAYS), "ratio"], []))
     for case in CASES:
-        print(markdown_row(row(*case, arguments.device, arguments.repeats, arguments.threads)), flush=True)
+        print(markdown_row(row(*case, device, arguments.repeats, arguments.threads)), flush=True)
 
 
 if __name__ == "__main__":

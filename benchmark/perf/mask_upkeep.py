@@ -25,6 +25,8 @@ from ..models.registry import create_model
 from ..runs.run import Recipe
 from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
+from ..training.precision import set_precision
+from .command_line import Parser, positive, several
 from .side_by_side import CPU, all_seconds, machine, markdown, markdown_row, settle
 from .task import Masked, Seconds, context_of, make_step, timed_step
 
@@ -131,28 +133,29 @@ def _created(name: str) -> Pruner:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--device", type=torch.device, default=CPU)
+    parser = Parser(__doc__)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--repeats", type=positive, default=7)
     parser.add_argument("--methods", action="store_true")
-    parser.add_argument("--only", default="", help="comma-separated names of methods or networks")
+    parser.add_argument("--only", default="", help="comma-separated names of networks, or with --methods of methods")
     arguments = parser.parse_args()
+    try:
+        wanted = several(method_names() if arguments.methods else [name for name, *_ in NETWORKS])(arguments.only)
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"argument --only: {error}")
     torch.set_num_threads(arguments.threads)
+    set_precision(RECIPE.precision)
     keep_freed(arguments.device)
-    wanted = set(filter(None, arguments.only.split(",")))
-    print(
-        f"{SPARSITY:.0%}, {arguments.threads} thread(s), fastest of {arguments.repeats}; {machine(arguments.device)}\n"
-    )
+    how = f"{SPARSITY:.0%}, {RECIPE.precision}, {arguments.threads} thread(s), fastest of {arguments.repeats}"
+    print(f"{how}; {machine(arguments.device)}\n")
     if arguments.methods:
         print(markdown(["method", "hooks (ms a step)", "share of a step", "over dense, whole steps"], []))
-        for name in method_names():
-            if not wanted or name in wanted:
-                print(markdown_row(method_row(name, arguments.repeats, arguments.device)), flush=True)
+        for name in wanted:
+            print(markdown_row(method_row(name, arguments.repeats, arguments.device)), flush=True)
         return
     print(markdown(["network", "step (ms)", "masks (ms)", "share of a step", "masked over dense, whole steps"], []))
     for network in NETWORKS:
-        if not wanted or network[0] in wanted:
+        if network[0] in wanted:
             print(markdown_row(network_row(*network, arguments.repeats, arguments.device)), flush=True)
 
 

@@ -13,7 +13,6 @@ and no scheduler can prevent that.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -24,9 +23,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from .side_by_side import CPU, machine, markdown
+from ..api.errors import UserError
+from ..studies.load import load_study
+from .command_line import Parser, positive
+from .side_by_side import machine, markdown
 
 WAYS = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2), "2 processes, 1 thread each": (2, 1)}
 
@@ -46,19 +46,16 @@ class Measured:
         return self.runs / self.total * 3600
 
 
+def command(study: str, folder: Path, device: str, jobs: int, *options: str) -> list[str]:
+    """`prunebench run` as a command of its own."""
+    fixed = [f"--results={folder}", f"--device={device}", f"--jobs={jobs}"]
+    return [sys.executable, "-m", "prunebench.benchmark.cli", "run", study, *fixed, *options]
+
+
 def measure(study: str, only: list[str], jobs: int, threads: int, folder: Path, device: str = "auto") -> Measured:
-    command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", study, "--results", str(folder)]
-    command += [
-        "--jobs",
-        str(jobs),
-        "--threads",
-        str(threads),
-        "--device",
-        device,
-        *(part for key in only for part in ("--only", key)),
-    ]
+    options = [f"--threads={threads}", *(f"--only={key}" for key in only)]
     started, begin = time.time(), time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command(study, folder, device, jobs, *options), check=True, capture_output=True)
     total = time.perf_counter() - begin
     attempts = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("attempts/*.json")]
     return Measured(
@@ -95,21 +92,27 @@ def row(name: str, ways: list[Measured], reference: list[Measured]) -> list[str]
     return [name, str(ways[0].runs), *cells]
 
 
+def _counts(text: str) -> list[int]:
+    return [positive(number) for number in text.split(",") if number]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, "auto")
     parser.add_argument("--study", default="demo")
     parser.add_argument("--only", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--jobs", default="", help="comma-separated numbers of processes of one thread, instead")
+    parser.add_argument("--repeats", type=positive, default=3)
+    parser.add_argument("--jobs", type=_counts, default="", help="comma-separated numbers of processes of one thread")
     arguments = parser.parse_args()
-    jobs = [int(number) for number in arguments.jobs.split(",") if number]
-    ways = {f"{number} process(es), 1 thread each": (number, 1) for number in jobs} or WAYS
-    found = measure_all(arguments.study, arguments.only, arguments.repeats, ways, arguments.device)
+    try:
+        runs = load_study(arguments.study, only=arguments.only).runs
+    except UserError as error:
+        parser.error(str(error))
+    ways = {f"{number} process(es), 1 thread each": (number, 1) for number in arguments.jobs} or WAYS
+    found = measure_all(arguments.study, arguments.only, arguments.repeats, ways, str(arguments.device))
     reference = next(iter(found.values()))
-    device = torch.device(arguments.device) if arguments.device != "auto" else CPU
     what = " ".join(["Study", arguments.study, *arguments.only])
-    print(f"{what}, {len(os.sched_getaffinity(0))} cores, medians of {arguments.repeats}; {machine(device)}")
+    how = f"{', '.join(sorted({run.recipe.precision for run in runs}))}, {len(os.sched_getaffinity(0))} cores"
+    print(f"{what}, {how}, medians of {arguments.repeats}; {machine(arguments.device)}")
     headings = ["way", "runs", "seconds", "runs an hour", "ratio", "a run (s)", "start-up (s)", "share"]
     print("\n" + markdown(headings, [row(name, ways, reference) for name, ways in found.items()]))
 

@@ -24,7 +24,6 @@ suite's training only.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import statistics
@@ -52,7 +51,7 @@ from ..training.loop import Training
 from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
 from ..training.precision import check_precisions, set_precision
-from ..training.setup import choose_device
+from .command_line import Parser, positive
 from .plain_loops import Images, plain_epoch, with_masked_layers
 from .side_by_side import CPU, OwnProcess, machine, markdown, median_seconds
 from .task import Masked, context_of
@@ -222,21 +221,24 @@ def our_training(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--samples", type=int, default=5000, help="of an epoch, scaled by the cost of the network")
+    parser = Parser(__doc__)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--repeats", type=positive, default=3)
+    parser.add_argument("--samples", type=positive, default=5000, help="of an epoch, scaled by the cost of the network")
     parser.add_argument("--only", default="", help="part of a network's name")
     parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of the suite's training")
     parser.add_argument("--compile", choices=get_args(Compile), default="none", help="the suite's training step")
     parser.add_argument("--cuda-graph", choices=get_args(CudaGraph), default="off", help="the suite's training step")
-    parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--write", type=Path, help="a Markdown file; README.md shows docs/race.md")
     arguments = parser.parse_args()
     try:
-        check_precisions([arguments.precision], choose_device(str(arguments.device)))
+        check_precisions([arguments.precision], arguments.device)
     except UserError as error:
         parser.error(str(error))
+    courses = [course for course in COURSES if arguments.only in course.model]
+    if not courses:
+        known = ", ".join(course.model for course in COURSES)
+        parser.error(f"argument --only: {arguments.only!r} is part of no network's name; they are {known}")
     compared = [heading for name in PLAIN for heading in (name, "ratio")]
     headings = ["images a second", "prunebench", *compared, "data share"]
     rows = [
@@ -250,8 +252,7 @@ def main() -> None:
             arguments.device,
             arguments.cuda_graph,
         )
-        for course in COURSES
-        if arguments.only in course.model
+        for course in courses
     ]
     compiled = "" if arguments.compile == "none" else f", compiled ({arguments.compile})"
     how = f"{arguments.threads} thread(s), {arguments.precision}{compiled}, medians of {arguments.repeats}"

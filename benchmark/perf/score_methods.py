@@ -25,9 +25,11 @@ from ...methods.dense import Dense
 from ...methods.registry import create, describe, method_names
 from ..api.errors import UserError
 from ..api.pruner import Context, Pruner
-from ..models.registry import create_model
+from ..models.registry import create_model, model_names
 from ..runs.run import Recipe
 from ..training import memory
+from ..training.precision import set_precision
+from .command_line import Parser, positive, several
 from .side_by_side import CPU, machine, markdown, markdown_row, settle
 from .task import context_of, make_step, timed_step
 
@@ -89,6 +91,7 @@ def measure(
     method: str, model_name: str, size: int, batch: int, *, few_rounds: bool, device: torch.device = CPU
 ) -> dict[str, Any]:
     """What the method takes, and what a dense training in the same process takes."""
+    set_precision(RECIPE.precision)
     bench = Bench(model_name, size, batch, device)
     dense = bench.run(Dense())
     bench.model.zero_grad()
@@ -118,12 +121,11 @@ def make(method: str, sparsity: float, few_rounds: bool) -> Pruner:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="resnet-50")
-    parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--only", default="", help="comma-separated names")
-    parser.add_argument("--device", type=torch.device, default=CPU)
+    parser = Parser(__doc__)
+    parser.add_argument("--model", choices=model_names(), default="resnet-50")
+    parser.add_argument("--size", type=positive, default=64)
+    parser.add_argument("--batch", type=positive, default=16)
+    parser.add_argument("--only", type=several(method_names()), default="", help="comma-separated names of methods")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--few-rounds", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -134,13 +136,12 @@ def main() -> None:
         )  # fmt: skip
         print(json.dumps(found))
         return
-    names = arguments.only.split(",") if arguments.only else method_names()
-    what = f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}"
+    what = f"{arguments.model}, {arguments.size} x {arguments.size} pixels, batch {arguments.batch}, {RECIPE.precision}"
     print(f"{what}; {machine(arguments.device)}.")
     print(f"Scores see at most {MAX_SAMPLES} samples, Fisher blocks {FEWER_GRADIENTS['fisher_gradients']} gradients.")
     print(f"Memory is of a process of its own, batch {MEMORY_BATCH}, in sizes of the model.\n")
     print(markdown(HEADINGS, []))
-    for name in names:
+    for name in arguments.only:
         print(markdown_row(_cells(name, arguments)), flush=True)
 
 
@@ -164,16 +165,8 @@ def _child(
     name: str, arguments: argparse.Namespace, batch: int, flags: list[str], environment: dict[str, str]
 ) -> dict[str, Any]:
     command = [sys.executable, "-m", "prunebench.benchmark.perf.score_methods", "--one", name, *flags]
-    command += [
-        "--model",
-        arguments.model,
-        "--size",
-        str(arguments.size),
-        "--batch",
-        str(batch),
-        "--device",
-        str(arguments.device),
-    ]
+    values = {"model": arguments.model, "size": arguments.size, "batch": batch, "device": arguments.device}
+    command += [f"--{key}={value}" for key, value in values.items()]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS, env={**os.environ, **environment}
     )

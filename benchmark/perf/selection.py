@@ -22,6 +22,7 @@ from torch import Tensor
 from ...methods.parts.allocation import global_masks
 from ..api.masks import kth_largest, num_kept
 from ..training import memory
+from .command_line import Parser, positive, sparsity
 from .side_by_side import CPU, machine, markdown, settle
 
 LAYERS = 54
@@ -59,11 +60,10 @@ def measure(way: str, num_weights: int, sparsity: float, device: torch.device = 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=int, default=25_502_912, help="as many as ResNet-50 has")
-    parser.add_argument("--sparsity", type=float, default=0.9)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--device", type=torch.device, default=CPU)
+    parser = Parser(__doc__)
+    parser.add_argument("--weights", type=positive, default=25_502_912, help="as many as ResNet-50 has")
+    parser.add_argument("--sparsity", type=sparsity, default=0.9)
+    parser.add_argument("--repeats", type=positive, default=5)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -90,7 +90,7 @@ def main() -> None:
         ]
         for way, results in found.items()
     ]
-    how = f"{arguments.weights:,} weights, {arguments.sparsity:.0%}, medians of {arguments.repeats}"
+    how = f"{arguments.weights:,} weights in float32, {arguments.sparsity:.0%}, medians of {arguments.repeats}"
     print(f"{how}; {machine(arguments.device)}\n")
     print(markdown(["way", "ms", "over ours", "extra memory (MB)"], rows))
 

@@ -95,13 +95,13 @@ def figures(
     for found in results:
         for name in [kind] if kind else _drawn(found):
             if name in OF_ONE_STUDY:
-                _check_pruned(name, [found.frame])
+                check_pruned(name, "draws", [found.frame], KINDS, OF_PRUNED)
                 figure = OF_ONE_STUDY[name](found, asked)
                 made[found.study.name, name] = _with_age(figure, [found.frame])
     is_ranked = any(has_pruned(found.frame) and found.study.file.three_regime is None for found in results)
     for name in [kind] if kind else ["ranks"]:
         if name in OF_ALL_STUDIES and (kind or is_ranked):
-            _check_pruned(name, frames)
+            check_pruned(name, "draws", frames, KINDS, OF_PRUNED)
             figure = OF_ALL_STUDIES[name](_joined(frames), asked)
             made["+".join(study.name for study in studies), name] = _with_age(figure, frames)
     return made
@@ -144,12 +144,6 @@ def standard_kinds(study: Study) -> list[str]:
         return ["regimes"]
     of_pruned = ["layers", "training"] if any(row.method != DENSE for row in study.rows) else []
     return ["accuracy", "pareto", *of_pruned, *(["published"] if has_published(study) else [])]
-
-
-def _check_pruned(kind: str, frames: Sequence[Frame]) -> None:
-    """Raises UserError for a figure of pruned rows where there are none."""
-    if kind in OF_PRUNED:
-        check_pruned(f"--kind {kind} draws", frames, [known for known in KINDS if known not in OF_PRUNED])
 
 
 def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:

@@ -13,7 +13,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes no other on Python 3.11
 
 from ..api.errors import Damaged
-from .files import FROM_RECORD, SCHEMA, read_typed, write_json
+from .files import FROM_RECORD, SCHEMA, check_schema, read_json, write_json
 from .run_folder import RunFolder
 
 Error = Annotated[float, Field(ge=0, le=1)]
@@ -35,6 +35,7 @@ class MeasuredPair(TypedDict):
     provenance: dict[str, Any]
 
 
+WEIGHTS = "model.safetensors"
 FILLED_BY = {"lmc": "errors", "cka": "cka_softmax"}
 """A key that each measurement fills."""
 
@@ -45,8 +46,12 @@ def pair_path(root: Path, study: str, name: str) -> Path:
 
 def stored_weights(folder: RunFolder) -> str | None:
     """The SHA-256 of a run's weights by its result, wherever the file is. None without a result or weights."""
-    result = folder.read_result()
-    facts = (result or {}).get("files", {}).get(folder.model_path.name)
+    return weights_in(folder.read_result() or {})
+
+
+def weights_in(result: Mapping[str, Any]) -> str | None:
+    """The SHA-256 of the weights that a result names."""
+    facts = result.get("files", {}).get(WEIGHTS)
     return facts["sha256"] if facts else None
 
 
@@ -67,13 +72,23 @@ def read_pair(path: Path, folders: tuple[RunFolder, RunFolder], measure: list[st
     Raises Damaged for a file of another shape.
     """
     try:
-        found = read_typed(path, MeasuredPair)
+        found = check_pair(read_json(path), path)
     except FileNotFoundError:
         return None
-    if found["runs"] != [folder.path.name for folder in folders]:
-        raise Damaged(path, f"it is of runs {' and '.join(found['runs'])}")
     is_whole = all(FILLED_BY[name] in found for name in measure)
     return found if is_whole and found["weights"] == [stored_weights(folder) for folder in folders] else None
+
+
+def check_pair(content: Any, path: Path) -> dict[str, Any]:
+    """The content of a pair's file. Raises Damaged for another shape, UserError for another version."""
+    from .stored_types import flaw
+
+    check_schema(content, path)
+    if reason := flaw(content, MeasuredPair):
+        raise Damaged(path, reason)
+    if content["runs"] != path.stem.split("-"):
+        raise Damaged(path, f"it is of runs {' and '.join(content['runs'])}")
+    return content
 
 
 def write_pair(path: Path, content: Mapping[str, Any]) -> None:

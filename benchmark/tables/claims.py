@@ -25,8 +25,8 @@ def claims_table(findings: Sequence[Finding], frame: Frame, accuracy: str) -> Ta
         rows=tuple(TableRow(label=finding.claim.text, cells=_cells(finding)) for finding in findings),
         caption=sentences(
             f"By the {ACCURACIES[accuracy]}. Difference in points, the row claimed to be better minus the other: mean "
-            "over pairs of runs with the same seed and dense training (number of pairs in brackets), ± half the width "
-            "of its 95 % Student-t interval.",
+            "over pairs of runs with the same seed and dense training, or with the same seed where the two rows never "
+            "share a dense training (number of pairs in brackets), ± half the width of its 95 % Student-t interval.",
             "p is that of a two-sided t-test of the difference that the claim allows, corrected by Holm for "
             f"{num_tests} tests, those of three pairs or more; a claim is decided below 0.05. 'Too few seeds' is no "
             "evidence for either side.",

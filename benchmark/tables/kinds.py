@@ -116,7 +116,7 @@ def make_table(
     found = read_results(study, store, frame)
     if against is not None:
         return replace(_against(kind, found, choices, against), study=study.name)
-    _check_pruned(kind, [found.frame])
+    check_pruned(kind, "compares", [found.frame], KINDS, OF_PRUNED)
     return replace(KINDS[kind](found, choices), study=study.name)
 
 
@@ -127,12 +127,6 @@ def _against(kind: str, found: StudyResults, choices: Choices, against: str) -> 
     return published_table(
         found.study, found.frame, printed, MEASURES[kind], choices.accuracy, choices.stat, found.chance
     )
-
-
-def _check_pruned(kind: str, frames: Sequence[Frame]) -> None:
-    """Raises UserError for a comparison of pruned rows where there are none."""
-    if kind in OF_PRUNED:
-        check_pruned(f"--kind {kind} compares", frames, [known for known in KINDS if known not in OF_PRUNED])
 
 
 def check_reference(kind: str | None, reference: str | None) -> None:
@@ -147,6 +141,6 @@ def ranks_over(studies: Sequence[Study], store: Store, accuracy: str = "last") -
     import pandas as pd
 
     frames = [read_results(study, store).frame for study in studies]
-    _check_pruned("rank", frames)
+    check_pruned("rank", "compares", frames, KINDS, OF_PRUNED)
     made = rank_table(pd.concat(frames, ignore_index=True), accuracy)
     return replace(made, study="+".join(study.name for study in studies))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +29,14 @@ from ..runs.run import Run, from_dict, to_dict
 
 TIMEOUT = timedelta(minutes=30)
 """A process that waits longer for another one fails. Evaluating or scoring on one process takes less."""
+
+_SYNCS_BUFFERS = next(
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in inspect.signature(DistributedDataParallel).parameters
+)
+"""torch 2.13 gave the argument another name and warns of the old one. Buffers are equal when a training begins, so that
+it does not matter that the new one sends them once."""
 
 
 def is_active() -> bool:
@@ -140,7 +150,8 @@ def parallel(model: nn.Module) -> nn.Module:
     if not is_active():
         return model
     # Statistics of batch norm are averaged once an epoch, in `average_statistics`.
-    return DistributedDataParallel(model, broadcast_buffers=False)
+    options: dict[str, Any] = {_SYNCS_BUFFERS: False}
+    return DistributedDataParallel(model, **options)
 
 
 @torch.no_grad()

@@ -92,3 +92,32 @@ def test_runs_that_prune_nothing_stay_out_of_the_other_sparsities_of_their_row(t
     assert first.interval is not None
     assert (first.interval.count, first.interval.mean) == (3, pytest.approx(0.011))
     assert second.interval is None
+
+
+KNOB = """
+name: knob
+dataset: digits
+model: convnet-small
+seeds: [0, 1, 2]
+retrain_seeds: [0, 1]
+measure: [lmc, cka]
+train: {epochs: 6, batch_size: 64, lr: 0.1}
+three_regime: {knob: epochs, values: [1, 3, 6], density: [10%, 40%], method: layerwise_mp}
+"""
+
+
+def test_two_values_of_a_knob_are_paired_by_the_seed_and_retrainings_averaged(tmp_path: Path) -> None:
+    study, store = write_study(tmp_path, KNOB), Store(tmp_path / "results")
+    gains = {"epochs 1": [0, 0, 0], "epochs 3": [1, 2, 4], "epochs 6": [-1, 1.5, 0]}
+    values: dict[str, float] = {}
+    for row in study.rows:
+        if row.run is not None and row.label in gains:
+            gain = gains[row.label][row.seed]
+            values[row.run.id] = 0.8 + (gain + (-3 if row.retrain_seed == 0 else 3)) / 100
+    fill(store, study, lambda run: values.get(run.id, 0.9))
+    claims = [read_claim(text, study.rows) for text in ("epochs 3 > epochs 1 at 90%", "epochs 6 > epochs 1 at 90%")]
+    first, second = check_claims(claims, read_results(study, store).frame)
+    assert first.interval is not None
+    assert (first.interval.mean, first.interval.count) == (pytest.approx(0.07 / 3), 3)
+    assert first.p_value == pytest.approx(2 * ttest_1samp([1, 2, 4], 0).pvalue)
+    assert second.p_value == pytest.approx(max(ttest_1samp([-1, 1.5, 0], 0).pvalue, first.p_value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -367,6 +368,27 @@ def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
     assert findings["torch"][0].isdigit()
     assert findings["data digits"] == "present"
     assert "writable" in findings["results folder"]
+
+
+@pytest.mark.parametrize(
+    ("is_running", "text"),
+    [
+        (True, "running: runs that share a GPU compute on it at the same time"),
+        (False, "not running: runs that share a GPU take turns on it"),
+    ],
+)
+def test_doctor_counts_instances_of_a_gpu_and_asks_for_mps(
+    is_running: bool, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-c6d4,MIG-cba6")
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as service:
+        if is_running:
+            service.bind(str(tmp_path / "control"))
+            service.listen()
+        findings = json.loads(prunebench("doctor", "--json", cwd=tmp_path).stdout)["findings"]
+    assert findings["gpus visible"] == "2: MIG-c6d4, MIG-cba6"
+    assert findings["mps"] == text
 
 
 def test_plan_measures_the_throughput_when_asked(tmp_path: Path) -> None:

@@ -152,6 +152,21 @@ def test_pairs_are_exported(results: Path) -> None:
     assert all(float(row["error_0"]) >= 0 for row in rows)
 
 
+def test_a_reference_folder_has_all_that_another_machine_needs(
+    study: Study, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "tools"))
+    import reference
+
+    reference.make_folder(study, Store(results), tmp_path / "made")
+    merged = CliRunner().invoke(app, ["merge", str(tmp_path / "made" / "runs"), "--into", str(tmp_path / "two")])
+    assert "10 copied, 0 equal and skipped, 4 pairs copied" in merged.stderr
+    assert "4 pairs are measured" in call("measure", tmp_path / "two").stderr
+    for kind in ("connectivity", "regimes", "regime-choices"):
+        there, here = (call("table", root, "--kind", kind).stdout for root in (tmp_path / "two", results))
+        assert there == here
+
+
 def test_runs_without_weights_are_named_and_computed_anew(study: Study, results: Path, tmp_path: Path) -> None:
     root, pair = tmp_path / "copied", pairs_of(study.rows)[0]
     settings = Settings(results=root)

@@ -37,15 +37,25 @@ runs: [{method: dense}, {method: [global_mp, snip], sparsity: [80%, 90%]}]
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("150m", 9000), ("2h30m", 9000), ("45s", 45), ("1h", 3600), ("1h1m1s", 3661), ("90M", 5400), (" 10s ", 10)],
+    [
+        ("150m", 9000),
+        ("2h30m", 9000),
+        ("45s", 45),
+        ("1h", 3600),
+        ("1h1m1s", 3661),
+        ("90M", 5400),
+        (" 10s ", 10),
+        ("1d", 86400),
+        ("04:00:00", 14400),
+    ],
 )
 def test_durations(text: str, seconds: int) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "150", "0m", "-5m", "1.5h", "30m2h", "2 h", "1d", "h", "99999999999h"])
+@pytest.mark.parametrize("text", ["", "150", "0m", "-5m", "1.5h", "30m2h", "2 h", "4:00", "h", "99999999999h"])
 def test_what_is_no_duration_is_refused_by_name(text: str) -> None:
-    with pytest.raises(UserError, match=r"--time-limit .* is no time; give hours, minutes or seconds"):
+    with pytest.raises(UserError, match=r"--time-limit .* is no time; give one such as 45s"):
         parse_duration(text)
 
 

@@ -20,7 +20,7 @@ from toys import (
 def test_removal_by_hand() -> None:
     magnitudes = {"a": torch.tensor([0.05, 0.2, 0.01, 0.0]), "b": torch.tensor([0.02, 0.03, 0.0, 0.0])}
     masks = {"a": torch.tensor([True, True, True, False]), "b": torch.tensor([True, True, False, False])}
-    count, removed = select_small(magnitudes, masks, 3, 0.1)
+    count, removed = select_small(magnitudes, masks, 3, torch.tensor(0.1))
     # all of b is below 0.1: its largest stays
     assert count == 3
     assert {name: mask.tolist() for name, mask in removed.items()} == {
@@ -32,7 +32,7 @@ def test_removal_by_hand() -> None:
 def test_not_more_leave_than_positions_are_free() -> None:
     magnitudes = {"a": torch.tensor([0.4, 0.3, 0.2, 0.1, 0.0])}
     masks = {"a": torch.tensor([True, True, True, True, False])}
-    count, removed = select_small(magnitudes, masks, 1, 1.0)
+    count, removed = select_small(magnitudes, masks, 1, torch.tensor(1.0))
     assert count == 3
     assert removed["a"].tolist() == [False, False, False, True, False]
 
@@ -41,7 +41,13 @@ def test_not_more_leave_than_positions_are_free() -> None:
     ("removed", "expected"), [(111, 0.5), (110, 1.0), (100, 1.0), (90, 1.0), (89, 2.0), (0, 2.0), (500, 0.5)]
 )
 def test_the_threshold_steers_to_its_goal(removed: int, expected: float) -> None:
-    assert adapt(1.0, removed, 100) == expected
+    assert adapt(torch.tensor(1.0, dtype=torch.float64), torch.tensor(removed), 100) == expected
+
+
+def test_counts_beyond_single_precision_are_compared_exactly() -> None:
+    one, count = torch.tensor(1.0, dtype=torch.float64), (1 << 24) + 1
+    goals = [(count - 1) / 1.1, count / 1.1 + 1e-3, count / 0.9 - 1e-3, (count + 1) / 0.9]
+    assert [float(adapt(one, torch.tensor(count), goal)) for goal in goals] == [0.5, 1.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_layers_grow_in_proportion_to_their_survivors() -> None:
         name: torch.arange(mask.numel()).view(mask.shape) < surviving[name] for name, mask in pruner.masks.items()
     }
     pruner.masks.set(survivors)
-    grown = pruner._grow(2, surviving, 20)
+    grown = pruner._grow(2, torch.tensor([*surviving.values()]), torch.tensor(20))
     assert {name: int(mask.sum()) for name, mask in grown.items()} == {
         "conv1.weight": 3, "conv2.weight": 15, "fc.weight": 2,
     }  # fmt: skip
@@ -112,6 +118,8 @@ def test_the_state_holds_the_threshold() -> None:
     other.attach(toy_context(tiny_net()))
     other.load_state_dict(state)
     assert other.state_dict()["threshold"] == 0.25
+    other.load_state_dict(pruner.state_dict())
+    assert other.state_dict()["threshold"] == 1e-3
 
 
 def test_nan_and_bad_options_are_refused() -> None:

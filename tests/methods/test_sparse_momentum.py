@@ -59,7 +59,7 @@ def test_by_hand() -> None:
     ready(pruner)
     momenta = constant_momenta(0.3, 0.1)
     masks = dict(pruner.masks.items())
-    assert momentum_shares(momenta, masks, pruner.masks.counts) == pytest.approx({"a.weight": 0.75, "b.weight": 0.25})
+    assert momentum_shares(momenta, masks, torch.tensor([8, 8])).tolist() == pytest.approx([0.75, 0.25])
     # each layer drops its 4 smallest; 8 in all regrow, 6 and 2, where momentum is largest
     pruner.update(1, momenta)
     assert pruner.masks["a.weight"][0].nonzero().flatten().tolist() == [4, 5, 6, 7, 14, 15, 16, 17, 18, 19]
@@ -95,22 +95,20 @@ def test_distribution_is_exact_and_fits(layers: list[tuple[int, float]], share: 
 
 def test_shares_of_empty_and_unmoved_layers() -> None:
     masks = {"a": torch.tensor([True, False]), "b": torch.tensor([False, False])}
-    counts = {"a": 1, "b": 0}
-    assert momentum_shares({"a": torch.tensor([2.0, 9.0]), "b": torch.ones(2)}, masks, counts) == {"a": 1.0, "b": 0.0}
-    assert momentum_shares({"a": torch.zeros(2), "b": torch.ones(2)}, masks, counts) == {"a": 0.5, "b": 0.5}
+    counts = torch.tensor([1, 0])
+    assert momentum_shares({"a": torch.tensor([2.0, 9.0]), "b": torch.ones(2)}, masks, counts).tolist() == [1.0, 0.0]
+    assert momentum_shares({"a": torch.zeros(2), "b": torch.ones(2)}, masks, counts).tolist() == [0.5, 0.5]
 
 
 def test_a_nearly_dense_growing_layer_drops_no_more_than_its_sparsity() -> None:
     pruner = SparseMomentum(sparsity=0.3, drop_fraction=0.5, final_drop_fraction=0.5)
     ready(pruner)
+    counts, larger_b, larger_a = torch.tensor([8, 11]), torch.tensor([0.1, 0.9]), torch.tensor([0.9, 0.1])
     # layer b keeps 11 of 12: sparsity 1/12 < 0.2, share 0.9 > 1/2; ceil(11 / 12) = 1 leaves instead of 6
-    pruner.masks.set({"b.weight": torch.arange(12)[None] < 11})
-    assert pruner._num_drop("b.weight", 0.9, 0.5) == 1
-    assert pruner._num_drop("b.weight", 0.1, 0.5) == 6
-    assert pruner._num_drop("a.weight", 0.9, 0.5) == 4
+    assert pruner._num_drops(counts, larger_b, 0.5).tolist() == [4, 1]
+    assert pruner._num_drops(counts, larger_a, 0.5).tolist() == [4, 6]
     # the last weight of a layer stays
-    pruner.masks.set({"a.weight": torch.arange(20)[None] < 1})
-    assert pruner._num_drop("a.weight", 0.1, 0.005) == 0
+    assert pruner._num_drops(torch.tensor([1, 0]), larger_a, 0.005).tolist() == [0, 0]
 
 
 def test_updates_come_between_epochs_and_keep_the_total() -> None:

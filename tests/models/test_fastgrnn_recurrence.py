@@ -166,4 +166,4 @@ def test_torch_counts_the_multiply_adds_of_the_loop() -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("work", ["training", "evaluation"])
 def test_every_way_of_the_measurement_runs(way: str, work: str) -> None:
-    assert Steps(way, work, 8, "cpu", steps=1, threads=torch.get_num_threads())()() > 0
+    assert Steps(way, work, 8, torch.device("cpu"), steps=1, threads=torch.get_num_threads())()() > 0

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 import os
-import sys
 import time
 from collections.abc import Callable
 
@@ -60,23 +59,6 @@ def test_only_the_suite_computes_in_the_precision_that_is_asked_for(
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # torch's default
     race.Entry(way, race.COURSES[0], 256, torch.get_num_threads(), "float32", "none")()
     assert torch.backends.cudnn.allow_tf32 == is_rounded
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--precision", "tf32"), "precision 'tf32' needs a GPU, the device is cpu"),
-        (("--device", "cuda:99"), "device 'cuda:99' asked for, but torch sees"),
-    ],
-)
-def test_what_the_machine_cannot_do_is_refused(
-    options: tuple[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["race", *options])
-    with pytest.raises(SystemExit) as ending:
-        race.main()
-    assert ending.value.code == 2
-    assert said in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_row_compares_the_medians(monkeypatch: pytest.MonkeyPatch) -> None:

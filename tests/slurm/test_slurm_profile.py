@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.launch.durations import seconds_of
 from prunebench.slurm.cluster_profile import Profile, load_profile, profile_names
-from prunebench.slurm.durations import seconds_of
 
 
 @pytest.mark.parametrize(

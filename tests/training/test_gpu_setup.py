@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.training import calibrate, distributed, measure_pair
 from prunebench.benchmark.training.clock import GpuClock, clock_for
 from prunebench.benchmark.training.precision import check_precisions, set_precision
+from torch import nn
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 RUN = Run(
@@ -150,6 +152,17 @@ def test_nccl_is_told_the_gpu_of_the_process(monkeypatch: pytest.MonkeyPatch) ->
         "cuda:3", ("cpu:gloo,cuda:nccl", {**options, "device_id": torch.device("cuda:3")}), "left",
         ("gloo", options), "left",
     ]  # fmt: skip
+
+
+def test_statistics_are_not_sent_before_every_batch_and_torch_has_nothing_to_warn_of() -> None:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            network = distributed.parallel(nn.BatchNorm1d(2))
+    finally:
+        dist.destroy_process_group()
+    assert network.broadcast_buffers is False
 
 
 # ---- clocks --------------------------------------------------------------------------------------------------------

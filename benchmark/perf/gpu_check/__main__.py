@@ -20,120 +20,96 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
 
-import torch
-
+from ..command_line import Parser, several
 from ..side_by_side import machine, markdown
 from . import fast, right
 from .part import Part, Row, read_rows
 
-PARTS: dict[str, Callable[[Part], None]] = {
-    "card": fast.card,
-    **{f"methods{shard}": functools.partial(right.methods, shard=shard) for shard in range(right.SHARDS)},
-    "demo": right.demo, "killed": right.killed, "nccl": right.nccl,
-    "resnet-32": functools.partial(fast.network, course=fast.RESNET_32),
-    "select": fast.select,
-    "wrn-28-8": functools.partial(fast.network, course=fast.WRN_28_8),
-    "packed": fast.packed, "fastgrnn": fast.recurrent,
-    "resnet-50": functools.partial(fast.network, course=fast.RESNET_50),
-    "compiled": fast.compiled,
-}  # fmt: skip
-SIDE_BY_SIDE = (*(f"methods{shard}" for shard in range(right.SHARDS)), "demo", "killed", "nccl")
-STAGES: tuple[tuple[tuple[str, ...], float], ...] = (
-    (("card",), 20), (SIDE_BY_SIDE, 120), (("resnet-32",), 40), (("select",), 20), (("wrn-28-8",), 40),
-    (("packed",), 50), (("fastgrnn",), 20), (("resnet-50",), 40), (("compiled",), 60),
-)  # fmt: skip
-"""Parts that run at the same time, and the weight of their share of the time."""
+STAGES: tuple[tuple[float, dict[str, Callable[[Part], None]]], ...] = (
+    (20, {"card": fast.card}),
+    (
+        120,
+        {f"methods{shard}": functools.partial(right.methods, shard=shard) for shard in range(right.SHARDS)}
+        | {"demo": right.demo, "killed": right.killed, "nccl": right.nccl},
+    ),
+    (40, {"resnet-32": functools.partial(fast.network, course=fast.RESNET_32)}),
+    (20, {"select": fast.select}),
+    (40, {"wrn-28-8": functools.partial(fast.network, course=fast.WRN_28_8)}),
+    (50, {"packed": fast.packed}),
+    (20, {"fastgrnn": fast.recurrent}),
+    (40, {"resnet-50": functools.partial(fast.network, course=fast.RESNET_50)}),
+    (60, {"compiled": fast.compiled}),
+)
+"""The weight of a share of the time, and the parts that run in it, side by side."""
+PARTS = {name: work for _, parts in STAGES for name, work in parts.items()}
 
 
-@dataclass
-class Running:
+def start(name: str, folder: Path, arguments: argparse.Namespace) -> subprocess.Popen[bytes]:
     """The process of a part. It leads a process group, so that what it started ends with it."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: IO[bytes]
-
-    def finish(self, deadline: float) -> Row | None:
-        """Wait, to the deadline. Returns a row where the part did not come to its end."""
-        begin = time.monotonic()
-        try:
-            code = self.process.wait(max(0.1, deadline - begin))
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            return Row(f"part {self.name}", "not measured to the end: its time is over", "ends")
-        if code == 0:
-            return None
-        self.log.seek(0)
-        lines = self.log.read().decode(errors="replace").strip().splitlines() or [""]
-        return Row(f"part {self.name}", f"exit code {code}: {lines[-1][:200]}", "ends", False, is_hard=True)
-
-
-def start(name: str, folder: Path, arguments: argparse.Namespace) -> Running:
     command = [sys.executable, "-m", "prunebench.benchmark.perf.gpu_check", "--part", name, "--folder", str(folder)]
-    command += ["--device", arguments.device, *(["--tiny"] if arguments.tiny else [])]
+    command += ["--device", str(arguments.device), *(["--tiny"] if arguments.tiny else [])]
     # cuBLAS is deterministic only with a workspace of its own
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-    log = (folder / f"{name}.log").open("w+b")
-    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-    return Running(name, process, log)
+    with (folder / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+
+def ending(what: str, process: subprocess.Popen[bytes], log: Path, deadline: float) -> list[Row]:
+    """Wait for a part, to the deadline. A row where it did not come to its end."""
+    try:
+        code = process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return [Row(what, "not measured to the end: its time is over", "ends")]
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""]
+    return [Row(what, f"exit code {code}: {lines[-1][:200]}", "ends", False, is_hard=True)] if code else []
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> list[Row]:
     """The rows of all parts that are wanted, in the order of the parts."""
-    wanted = [name for name in PARTS if not arguments.only or name.rstrip("0123456789") in arguments.only.split(",")
-              or name in arguments.only.split(",")]  # fmt: skip
-    if arguments.tiny:
-        wanted = [name for name in wanted if name not in ("methods1", "methods2", "methods3")]
+    left_out = {"methods1", "methods2", "methods3"} if arguments.tiny else set[str]()
+    wanted = {name for name in PARTS if {name, name.rstrip("0123456789")} & {*arguments.only}} - left_out
+    stages = [(weight, names) for weight, parts in STAGES if (names := [name for name in parts if name in wanted])]
+    if arguments.device.type == "cpu":  # whose cores are fewer: one after the other
+        stages = [(weight, [name]) for weight, names in stages for name in names]
     end, rows = time.monotonic() + 60 * arguments.minutes, list[Row]()
-    stages = [([name for name in names if name in wanted], weight) for names, weight in STAGES]
-    stages = [(names, weight) for names, weight in stages if names]
-    if arguments.device == "cpu":  # whose cores are fewer: one after the other
-        stages = [([name], weight) for names, weight in stages for name in names]
-    for index, (names, weight) in enumerate(stages):
+    for index, (weight, names) in enumerate(stages):
         now = time.monotonic()
-        deadline = now + (end - now) * weight / sum(other for _, other in stages[index:])
-        running = [start(name, folder, arguments) for name in names]
-        endings = [each.finish(deadline) for each in running]
-        for name, ending in zip(names, endings, strict=True):
-            rows += [*read_rows(folder / f"{name}.jsonl"), *([ending] if ending else [])]
+        deadline = now + (end - now) * weight / sum(other for other, _ in stages[index:])
+        running = {name: start(name, folder, arguments) for name in names}
+        endings = [ending(f"part {name}", part, folder / f"{name}.log", deadline) for name, part in running.items()]
+        for name, last in zip(names, endings, strict=True):
+            rows += [*read_rows(folder / f"{name}.jsonl"), *last]
         print(f"{', '.join(names)}: {time.monotonic() - now:.0f} s", file=sys.stderr, flush=True)
     return rows
 
 
 def report(rows: list[Row], arguments: argparse.Namespace) -> str:
-    tried = " Tried without a GPU: it says nothing of one." if arguments.device == "cpu" else ""
+    tried = " Tried without a GPU: it says nothing of one." if arguments.device.type == "cpu" else ""
     counts = (f"{sum(row.is_right is value for row in rows)} {word}" for value, word in ((True, "yes"), (False, "no")))
     unmeasured = sum("not measured" in row.found for row in rows)
-    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine(torch.device(arguments.device))}.{tried}"
+    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine(arguments.device)}.{tried}"
     table = markdown(["what", "found", "wanted", "yes or no"], [row.cells for row in rows])
     return f"{head}\n\n{table}\n\n{', '.join(counts)}, {unmeasured} not measured."
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser = Parser(__doc__, "cuda")
     parser.add_argument("--minutes", type=float, default=6.0, help="for all parts together")
-    parser.add_argument("--only", default="", help=f"comma-separated parts: methods, {', '.join(PARTS)}")
+    parser.add_argument("--only", type=several(["methods", *PARTS]), default="", help="comma-separated parts")
     parser.add_argument("--tiny", action="store_true", help="a few steps of everything, to try the code itself")
     parser.add_argument("--output", type=Path, help="a Markdown file for the table, such as docs/gpu-H100.md")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    unknown = set(filter(None, arguments.only.split(","))) - {"methods", *PARTS}
-    if unknown:
-        parser.error(f"--only: no part is named {', '.join(sorted(unknown))}; known: methods, {', '.join(PARTS)}")
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        parser.error("torch sees no GPU; --device cpu --tiny tries the check itself")
     if arguments.part:
         path = arguments.folder / f"{arguments.part}.jsonl"
-        PARTS[arguments.part](Part(path, torch.device(arguments.device), arguments.tiny))
+        PARTS[arguments.part](Part(path, arguments.device, arguments.tiny))
         return
     with TemporaryDirectory() as folder:
         rows = measure(Path(folder), arguments)

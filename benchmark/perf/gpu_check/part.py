@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ..side_by_side import settle
+from ..side_by_side import median_seconds, settle
 
 
 @dataclass(frozen=True)
@@ -72,14 +70,13 @@ class Part:
 
     def seconds(self, work: Callable[[], object], repeats: int = 3) -> float:
         """Median wall seconds with the device idle before and after; a first time is left out."""
-        taken = []
-        for _ in range(repeats + 1):
-            settle(self.device)
-            begin = time.perf_counter()
+
+        def whole() -> None:
             work()
             settle(self.device)
-            taken.append(time.perf_counter() - begin)
-        return statistics.median(taken[1:])
+
+        settle(self.device)
+        return median_seconds({"work": whole}, repeats)["work"]
 
 
 def read_rows(path: Path) -> list[Row]:

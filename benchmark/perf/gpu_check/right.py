@@ -10,7 +10,6 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -31,6 +30,7 @@ from ....methods.checks.trial import Trial
 from ....methods.registry import describe, method_names
 from ...training.step import Step
 from ...training.waits import noted_waits
+from .. import packing
 from ..side_by_side import CPU
 from .part import Part
 
@@ -180,11 +180,10 @@ def _noise(pairs: list[tuple[float, float]]) -> float:
 def _run(
     study: str, results: Path, device: str, jobs: int, *options: str, in_own_group: bool = False
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "prunebench.benchmark.cli", "run", study, "--results", str(results)]
-    command += ["--device", device, "--jobs", str(jobs), *options]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=in_own_group
-    )
+        packing.command(study, results, device, jobs, *options),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=in_own_group,
+    )  # fmt: skip
 
 
 def _finish(*processes: subprocess.Popen[str]) -> None:
