@@ -1,25 +1,17 @@
-"""Channels that can only be removed together: rows of the layers that write them, columns of those that read them.
-
-The couplings are those of Torch-Pruning's dependency graph (Fang et al., 2023, arXiv 2301.12900).
-"""
+"""Channels that can only be removed together: rows of the layers that make them, columns of those that read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
+import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
-from .channel_values import NORMS, ChannelValues, is_depthwise, without_values
-from .errors import UserError
-from .sites import PRUNABLE_LAYERS
-
-_FAILURES = (RuntimeError, ValueError, AttributeError, KeyError, TypeError, IndexError, AssertionError)
-"""What Torch-Pruning raises for networks that it cannot follow."""
-
-Kind = Literal["rows", "depthwise", "columns", "norm"]
+from .channel_walk import ChannelGraph, Kind, Use
 
 
 @dataclass(frozen=True)
@@ -57,8 +49,9 @@ class Group:
     Attributes:
         root: path of the first layer, in the order of the forward pass, that makes them; the channels are its rows.
         size: number of channels.
+        slices: in the order of the forward pass.
         blocks: groups of that layer, a convolution: each must keep as many channels as the others.
-        whole: why none of them may be removed; empty where they may.
+        whole: why none of them may be removed, as words after "they"; empty where they may.
     """
 
     root: str
@@ -71,83 +64,50 @@ class Group:
         return [each for each in self.slices if each.kind in kinds]
 
 
-def coupled_channels(model: nn.Module, example: Tensor, values: ChannelValues) -> list[Group]:
-    """The groups of a network in the order of its forward pass. The network stays as it was.
-
-    Args:
-        example: a batch that the network takes; only its shape and type matter, and "meta" is a device for it.
-        values: of the same network; the layers that it keeps whole keep their groups whole.
-
-    Raises:
-        UserError: Torch-Pruning is not installed, or cannot follow the network.
-    """
-    try:
-        import torch_pruning
-    except ImportError as error:
-        raise UserError("Torch-Pruning is not installed: pip install 'prunebench[shrink]'") from error
-
-    sketch = without_values(model).eval().requires_grad_(True)
-    graph = torch_pruning.DependencyGraph()
-    try:
-        with torch.enable_grad():
-            graph.build_dependency(sketch, torch.empty_like(example, device="meta"), verbose=False)
-        found = [_group(graph, each, sketch, values) for each in graph.get_all_groups()]
-    except _FAILURES as error:
-        reason = (str(error).splitlines() or [""])[0]
-        name = type(model).__name__
-        raise UserError(f"Torch-Pruning cannot follow {name}: {type(error).__name__} {reason}") from error
-    order = {path: index for index, path in enumerate(values.inputs)}
-    return sorted((group for group in found if group.root in order), key=lambda group: order[group.root])
+def coupled_channels(model: nn.Module, graph: ChannelGraph) -> list[Group]:
+    """The groups of a network, in the order of its forward pass; `graph` is that of the same network."""
+    labels = _labels(graph)
+    groups: list[Group] = []
+    visited: set[str] = set()
+    for use in graph.uses:
+        if use.kind == "rows" and use.path not in visited:
+            group = _group(use, labels, graph, model)
+            visited.update(each.path for each in group.of_kind("rows"))
+            groups.append(group)
+    return groups
 
 
-def _group(graph: Any, found: Any, model: nn.Module, values: ChannelValues) -> Group:
-    paths: dict[Any, str] = {module: path for path, module in model.named_modules()}
-    slices, whole = [], ""
-    for item in found:
-        module = item.dep.target.module
-        if not isinstance(module, (*PRUNABLE_LAYERS, *NORMS)):
-            # torch's layers of other kinds and single parameters; the graph's own operations have no weights
-            whole = whole or _foreign(module, paths)
-            continue
-        kind = _kind(module, is_written=graph.is_out_channel_pruning_fn(item.dep.handler))
-        indices, order = torch.tensor(item.idxs).sort()
-        slices.append(Slice(paths[module], kind, indices, torch.tensor(item.root_idxs)[order]))
-    places = {path: place for place, path in enumerate(paths.values())}
-    slices.sort(key=lambda each: (places[each.path], each.axis))
-    layers: dict[str, Any] = {each.path: model.get_submodule(each.path) for each in slices}
-    whole = whole or next(_reasons(slices, layers, values), "")
-    order = {path: index for index, path in enumerate(values.inputs)}
-    rows = [each for each in slices if each.kind == "rows"] or slices[:1]
-    root = min(rows, key=lambda each: order.get(each.path, len(order)))
-    return Group(root.path, len(found[0].idxs), tuple(slices), getattr(layers[root.path], "groups", 1), whole)
+def _labels(graph: ChannelGraph) -> Tensor:
+    """(ids,): one number for all ids that stand for the same channel."""
+    if not graph.pairs:
+        return torch.arange(graph.num_ids)
+    first, second = (torch.cat([pair[place] for pair in graph.pairs]).numpy() for place in (0, 1))
+    links = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(graph.num_ids, graph.num_ids))
+    return torch.from_numpy(connected_components(links, directed=False)[1]).long()
 
 
-def _kind(module: nn.Module, *, is_written: bool) -> Kind:
-    if isinstance(module, NORMS):
-        return "norm"
-    if is_depthwise(module):
-        return "depthwise"
-    return "rows" if is_written else "columns"
+def _group(root: Use, labels: Tensor, graph: ChannelGraph, model: nn.Module) -> Group:
+    own = labels[root.ids]
+    channel_of = torch.full((graph.num_ids,), -1)  # by label
+    channel_of[own] = torch.arange(len(own))
+    slices = []
+    for use in graph.uses:
+        channels = channel_of[labels[use.ids]]
+        indices = (channels >= 0).nonzero().flatten()
+        if len(indices):
+            slices.append(Slice(use.path, use.kind, indices, channels[indices]))
+    blocks = getattr(model.get_submodule(root.path), "groups", 1)
+    whole = [reason for ids, reason in graph.whole if (channel_of[labels[ids]] >= 0).any()]
+    whole += _reasons(slices, model, num_distinct=len(own.unique()), size=len(own))
+    return Group(root.path, len(own), tuple(slices), blocks, whole[0] if whole else "")
 
 
-def _foreign(module: object, paths: Mapping[Any, str]) -> str:
-    if isinstance(module, nn.Parameter):
-        return "meets a parameter outside of layers"
-    return f"enters {paths[module]}" if isinstance(module, nn.Module) and module in paths else ""
-
-
-def _reasons(slices: Sequence[Slice], layers: Mapping[str, Any], values: ChannelValues) -> Iterator[str]:
-    """Why a group stays whole, beside what the graph's own couplings say."""
-    yield from (values.whole[each.path] for each in slices if each.axis == 0 and each.path in values.whole)
+def _reasons(slices: Sequence[Slice], model: nn.Module, *, num_distinct: int, size: int) -> Iterator[str]:
+    """Why a group stays whole, beside what its channels meet."""
+    rows = [each.path for each in slices if each.kind == "rows"]
     if all(each.kind != "columns" for each in slices):
-        yield "is read by no layer"
-    rows = [each for each in slices if each.kind == "rows"]
-    if not rows:
-        yield "is made by no layer"
-    for each in slices:
-        layer = layers[each.path]
-        if each.kind in ("rows", "columns") and getattr(layer, "groups", 1) > 1 and (each.axis == 1 or len(rows) > 1):
-            yield f"has {each.path}, a grouped convolution"
-        length = layer.num_features if each.kind == "norm" else layer.weight.shape[each.axis]
-        if int(each.indices.max()) >= length:
-            yield f"meets channels of another number in {each.path}"
+        yield "are read by no layer"
+    if num_distinct < size:
+        yield "are added to each other"
+    if len(rows) > 1 and any(getattr(model.get_submodule(path), "groups", 1) > 1 for path in rows):
+        yield "are of a grouped convolution and of another layer"

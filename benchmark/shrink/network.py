@@ -44,7 +44,7 @@ def shrunk(network: nn.Module, masks: Mapping[str, Tensor], example: Tensor) -> 
         example: a batch that the network takes, on its device.
 
     Raises:
-        UserError: the network's graph cannot be traced, or Torch-Pruning is not installed.
+        UserError: the network's graph cannot be traced.
     """
     return shrink(network, masks, example).network
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..api.channel_values import ChannelValues, by_channel, channel_values, is_padded
+from ..api.channel_values import by_channel, is_padded
+from ..api.channel_walk import ChannelGraph, follow_channels
 from ..api.coupled_channels import Group, Slice, coupled_channels
 from .cut import cut
 
@@ -35,11 +36,11 @@ def remove_dead_channels(model: nn.Module, example: Tensor) -> Removed:
     """
     removed = Removed()
     while True:
-        values = channel_values(model, example)
+        graph = follow_channels(model, example)
         removed.left = {}
         cuts: Cuts = {}
-        for group in coupled_channels(model, example, values):
-            reading = Reading(group, dict(model.named_modules()), values)
+        for group in coupled_channels(model, graph):
+            reading = Reading(group, dict(model.named_modules()), graph)
             gone = reading.removable()
             if note := reading.note():
                 removed.left[group.root] = note
@@ -57,10 +58,10 @@ def remove_dead_channels(model: nn.Module, example: Tensor) -> Removed:
 class Reading:
     """How the layers behind a group read its channels, and what of it can go."""
 
-    def __init__(self, group: Group, modules: Mapping[str, Any], values: ChannelValues) -> None:
+    def __init__(self, group: Group, modules: Mapping[str, Any], graph: ChannelGraph) -> None:
         self.group, self.modules = group, modules
         self.readers = group.of_kind("columns")
-        self.known = {each.path: values.inputs[each.path].cpu()[each.indices] for each in self.readers}
+        self.known = {each.path: graph.inputs[each.path].cpu()[each.indices] for each in self.readers}
         # channels that vary where a layer has weights on them, and constants that a padded layer reads
         varies, at_border = torch.zeros(2, group.size, dtype=torch.bool)
         for each in self.readers:

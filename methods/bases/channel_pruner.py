@@ -29,7 +29,7 @@ class ChannelPruner(FixedMask, ABC):
     of the smaller network. `prunebench shrink` makes it. The sparsity is over all prunable weights of the network and
     is met as nearly as whole channels allow; every layer keeps one. A grouped convolution loses one filter of each of
     its groups at a time, the least of each. What feeds a grouped convolution stays, and so do channels whose removal
-    would change a frozen parameter. Which channels belong together Torch-Pruning's graph says (`prunebench[shrink]`).
+    would change a frozen parameter.
 
     Options:
         scope: `layerwise`, the same fraction of the channels of each group of layers; `global`, one ranking.

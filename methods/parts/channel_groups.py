@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ...benchmark.api.channel_values import channel_values
+from ...benchmark.api.channel_walk import follow_channels
 from ...benchmark.api.coupled_channels import Group, coupled_channels
 from ...benchmark.api.pruner import Context
 from ...benchmark.api.sites import Site
@@ -21,12 +21,12 @@ def removable_groups(context: Context) -> list[Group]:
 
     Channels that are padded, reshaped or split, that reach the output, or whose layer is called twice or shares its
     weight stay whole, and so do those whose removal would change a frozen parameter. Raises UserError for a network
-    whose graph cannot be traced, and without Torch-Pruning.
+    whose graph cannot be traced.
     """
     model = context.model
     dtype = next((each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32)
     example = torch.empty(1, *context.input_shape, dtype=dtype, device="meta")
-    groups = coupled_channels(model, example, channel_values(model, example))
+    groups = coupled_channels(model, follow_channels(model, example))
     trained = {site.name for site in context.sites}
     return [group for group in groups if not group.whole and _is_trained(group, context, trained)]
 

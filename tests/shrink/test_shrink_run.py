@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,8 @@ def test_onnx_runtime_computes_the_same(name: str, batches: tuple[int, ...]) -> 
 
 
 def test_missing_packages_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "torch_pruning", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
     stored = stored_run(tmp_path, remove_filters)
-    said = shrink_command(str(stored.path), "-o", str(tmp_path / "out"))[2]
-    assert said == "Torch-Pruning is not installed: pip install 'prunebench[shrink]'"
+    code, _, said = shrink_command(str(stored.path), "-o", str(tmp_path / "out"), "--onnx")
+    assert (code, said) == (2, "onnxscript is not installed: pip install 'prunebench[shrink]'")
     assert not (tmp_path / "out").exists()
