@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,7 @@ from ..benchmark.api.errors import unknown
 from ..benchmark.launch.durations import seconds_of
 from ..benchmark.runs.settings import MAX_THREADS, THREAD_VARIABLES, Compile, CudaGraph, Log, MemoryFormat
 from ..benchmark.studies.yaml_source import read_yaml, validate
+from .container import AFTER_SRUN, BEFORE_SRUN, Container
 
 PROFILES = Path(__file__).parent / "profiles"
 
@@ -77,6 +79,8 @@ class Profile(BaseModel):
     """Modules to load before the run starts."""
     python: str | None = None
     """The Python of the jobs, with the suite installed, if it is not the one that submits: an absolute path."""
+    container: Container | None = None
+    """Jobs run the Python of an Apptainer image: `{image: /path/prunebench.sif}`."""
     setup: list[str] = []
     """Shell lines before the run starts."""
     environment: dict[str, Text] = {}
@@ -156,6 +160,8 @@ class Profile(BaseModel):
             raise ValueError(f"gpus_per_run = {self.gpus_per_run} cannot be shared by {self.nodes_per_run} nodes")
         if self.signal_before >= self.time:
             raise ValueError(f"signal_before ({self.signal_before} s) must be shorter than time ({self.time} s)")
+        if self.container is not None and self.python is not None:
+            raise ValueError("python is that of the nodes; with a container give container.python")
         if self.device == "cuda" and self.gpus_per_run == 0 and self.gres is None:
             raise ValueError("device: cuda needs gpus_per_run >= 1 or gres")
         return self
@@ -181,6 +187,24 @@ class Profile(BaseModel):
         modules = [f"module load {shlex.quote(name)} || exit 1" for name in self.modules]
         exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return [*modules, *exports, *self.setup]
+
+    @property
+    def python_command(self) -> str | None:
+        """The shell command of the jobs' Python; None: the Python that submits."""
+        if self.container is not None:
+            return self.container.command(has_gpu=not self.is_on_cpu)
+        return None if self.python is None else shlex.quote(self.python)
+
+    @property
+    def lines_around_srun(self) -> tuple[list[str], list[str]]:
+        """Lines of the batch script before and after srun: a job in a container is requeued from outside."""
+        return (self.shell_lines, []) if self.container is None else ([*self.shell_lines, *BEFORE_SRUN], AFTER_SRUN)
+
+    def showing(self, paths: Iterable[Path]) -> Profile:
+        """With these paths visible in its container, if it has one. Raises UserError if one cannot be named."""
+        if self.container is None:
+            return self
+        return self.model_copy(update={"container": self.container.showing(paths)})
 
 
 def profile_names() -> list[str]:

@@ -24,6 +24,11 @@ from .paths import check_path
 from .squeue import ask_queue
 from .user import user_name
 
+
+class _CannotStart(Exception):
+    """The node answered, but the suite does not start there."""
+
+
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "timeout")
 PROBE_SECONDS = 30
 """How long the probe waits for a free node."""
@@ -55,9 +60,14 @@ def examine(profile: Profile, results: Path, *, probe: bool = True) -> Iterator[
     if any(finding.is_fine is False for finding in partition):
         return
     yield _account(profile, settings)
+    yield from _path(results)
+    try:
+        profile = profile.showing([results])
+    except UserError as error:
+        yield Finding("container", False, str(error))
+        return
     yield _script(profile)
     yield _limits(profile)
-    yield from _path(results)
     yield _preemption(profile, settings)
     yield _accounting()
     if probe:
@@ -185,9 +195,14 @@ def _probe(profile: Profile, results: Path) -> Iterator[Finding]:
     except OSError as error:
         yield Finding("results folder", False, f"{results.absolute()}: {error.strerror}")
         return
-    except (SlurmError, ValueError) as error:
+    except SlurmError as error:
         yield Finding("compute node", None, f"no answer: {error}")
         return
+    except _CannotStart as error:
+        yield Finding("compute node", False, f"{error}")
+        return
+    if profile.container is not None:
+        yield Finding("container", True, f"{profile.container.image}, by {profile.container.engine}")
     yield Finding("compute node", True, f"{seen['host']}, Python {seen['python']}, torch {seen['torch']}")
     sees = seen["sees_results"] and seen["writes_results"]
     where = results.absolute()
@@ -202,7 +217,7 @@ def _probe(profile: Profile, results: Path) -> Iterator[Finding]:
 
 
 def _ask_node(profile: Profile, token: Path) -> dict[str, Any]:
-    """Raises SlurmError, for example if no node is free in time, and ValueError if the answer is not JSON."""
+    """Raises SlurmError, for example if no node is free in time, and _CannotStart if the suite does not start there."""
     from .executor import parameters_of, submission_environment
 
     known = ("partition", "account", "qos", "constraint", "gres", "gpus_per_node", "cpus_per_task", "mem")
@@ -210,9 +225,28 @@ def _ask_node(profile: Profile, token: Path) -> dict[str, Any]:
     flags = [f"--{key.replace('_', '-')}={parameters[key]}" for key in known if key in parameters]
     for key, value in profile.sbatch.items():
         flags.append(f"--{key}" if value is True else f"--{key}={value}")
-    probe = shlex.join([profile.python or sys.executable, "-m", f"{__package__}.probe", str(token)])
-    lines = "; ".join([*profile.shell_lines, probe])
+    python = profile.python_command or shlex.quote(sys.executable)
+    # What Python or the engine complains of comes last; `|| true`: it is read here, and is no failure of srun.
+    probe = f"{python} -m {__package__}.probe {shlex.quote(str(token))} 2>&1 || true"
+    lines = "\n".join([*profile.shell_lines, *_checks_of_container(profile), probe])
     command = ["srun", "--quiet", "--nodes=1", "--ntasks=1", "--time=2", f"--immediate={PROBE_SECONDS}"]
     with submission_environment():
         output = call([*command, *flags, "bash", "-c", lines], timeout=PROBE_SECONDS + 120.0)
-    return json.loads(output.strip().splitlines()[-1] if output.strip() else "")
+    said = output.strip().splitlines()
+    answers = [line for line in said if line.startswith('{"host"')]
+    if not answers:
+        raise _CannotStart(said[-1] if said else "the Python of the jobs prints nothing")
+    return json.loads(answers[-1])
+
+
+def _checks_of_container(profile: Profile) -> list[str]:
+    """Shell lines that end the probe with a reason."""
+    if profile.container is None:
+        return []
+    engine, image = profile.container.engine, profile.container.image
+    no_engine = shlex.quote(f"{engine} is not found on the node; `modules` may load it")
+    no_image = shlex.quote(f"image {image} cannot be read on the node")
+    return [
+        f"command -v {engine} > /dev/null || {{ echo {no_engine}; exit 0; }}",
+        f"test -r {shlex.quote(image)} || {{ echo {no_image}; exit 0; }}",
+    ]

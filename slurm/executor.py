@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ _NO_LIMIT = 1_000_000
 def parameters_of(profile: Profile, name: str, after: str | None) -> dict[str, Any]:
     """submitit's parameters for an array, in place of all its defaults."""
     extra: dict[str, Any] = {"requeue": True, **profile.sbatch}
+    before, after_srun = profile.lines_around_srun
     parameters: dict[str, Any] = {
         "job_name": name,
         "time": profile.minutes,
@@ -46,7 +46,8 @@ def parameters_of(profile: Profile, name: str, after: str | None) -> dict[str, A
         "gres": profile.gres,
         # Without the first, newer srun gives a task one CPU. The second ends a distributed run when a process died.
         "srun_args": [f"--cpus-per-task={profile.cpus_per_task}", "--kill-on-bad-exit=1"],
-        "setup": profile.shell_lines or None,
+        "setup": before or None,
+        "teardown": after_srun or None,
         "dependency": None if after is None else f"afterany:{after}",
         "additional_parameters": extra,
     }
@@ -90,7 +91,7 @@ class ArrayExecutor(SlurmExecutor):
 
 
 def make_executor(folder: Path, profile: Profile, name: str, after: str | None) -> ArrayExecutor:
-    executor = ArrayExecutor(folder, python=None if profile.python is None else shlex.quote(profile.python))
+    executor = ArrayExecutor(folder, python=profile.python_command)
     executor.parameters = parameters_of(profile, name, after)
     return executor
 

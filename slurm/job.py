@@ -24,6 +24,7 @@ from ..benchmark.runs.store import Store
 from ..benchmark.studies.plan import is_open
 from ..datasets.parts.roots import ENVIRONMENT_VARIABLE
 from .code_digest import code_digest
+from .container import REQUEUE_CODE
 from .job_record import JobRecord, say
 from .processes import follow, meet
 from .signals import WARNING, Notice, noticing
@@ -159,6 +160,9 @@ class _JobOfRuns:
             time.sleep(0.5)
         if self.record.num_requeues >= self.order["max_requeues"]:
             self.record.give_up()
+        if self.order.get("requeued_from_outside", False):
+            say("asking the batch script for a requeue")
+            sys.exit(REQUEUE_CODE)
         try:
             requeue()
         except (subprocess.SubprocessError, OSError) as error:

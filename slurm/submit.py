@@ -14,9 +14,10 @@ from ..benchmark.runs.claim import Claim
 from ..benchmark.runs.damage import clear_folder
 from ..benchmark.runs.files import now
 from ..benchmark.runs.provenance import revision
-from ..benchmark.runs.run import to_dict
+from ..benchmark.runs.run import Run, to_dict
 from ..benchmark.runs.settings import Settings
 from ..benchmark.runs.store import Store
+from ..datasets.parts.roots import data_root
 from .cluster_profile import Profile
 from .code_digest import code_digest
 from .collection import next_order, read_submissions
@@ -59,6 +60,7 @@ def submit(
     still be read, and an array without a job id is found by its name.
     """
     settings = replace(settings, results=check_path(settings.results))
+    profile = profile.showing(_shown_paths(choice.runs, settings))
     _take_back(choice.replaced, say)
     arrays = arrange(choice.runs, choice.queued, _limits(profile))
     store = Store(settings.results)
@@ -126,6 +128,7 @@ def dry_run(study: str, choice: Choice, settings: Settings, profile: Profile) ->
     """The arrays that `submit` would send; nothing is written or submitted."""
     from .executor import make_executor
 
+    profile = profile.showing(_shown_paths(choice.runs, settings))
     try:
         limits = _limits(profile)
     except DataMissing:
@@ -178,6 +181,15 @@ def _manifest(
     )
 
 
+def _shown_paths(runs: Sequence[Run], settings: Settings) -> list[Path]:
+    """What a job reads and writes, as this machine sees it: a container must show it."""
+    root = data_root(settings.data_root)
+    files = [Path(path) for path in settings.plugins]
+    stored = [dict(run.model_options).get("weights") for run in runs]
+    files += [Path(weights) for weights in stored if isinstance(weights, str) and Path(weights).is_file()]
+    return [settings.results, *([root] if root.is_dir() else []), *(path.expanduser().parent for path in files)]
+
+
 def _folder_name(number: int, array: Array) -> str:
     return f"{number:03d}-{array.name}"
 
@@ -203,6 +215,7 @@ def _order(runs: Element, record: Path, manifest: Manifest, settings: Settings, 
         "record": str(record),
         "workers": profile.runs_per_job,
         "num_tasks": profile.num_tasks,
+        "requeued_from_outside": profile.container is not None,
         "max_requeues": profile.max_requeues,
         "warning_seconds": profile.signal_before,
         "revision": manifest.revision,

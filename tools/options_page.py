@@ -29,6 +29,7 @@ from prunebench.benchmark.studies.schema import (
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import describe, method_names
 from prunebench.slurm.cluster_profile import Profile
+from prunebench.slurm.container import Container
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -44,6 +45,7 @@ _SECTIONS = (
     ("Its `thresholds`", ThresholdsFile, "Each has a default, which is no number of the paper's."),
     ("`dataset` and `model`", Named, "A bare name is a name without options."),
     ("Profiles of clusters", Profile, "Files for `submit --profile`; [slurm/README.md](../slurm/README.md)."),
+    ("Their `container`", Container, "Jobs in an image; [slurm/README.md](../slurm/README.md) says what is needed."),
 )
 
 
@@ -121,6 +123,7 @@ _MODELS = {
     TrainFile: "a recipe",
     Entry: "an entry",
     Named: "a name with options",
+    Container: "a mapping",
     ThreeRegime: "a mapping",
     ThresholdsFile: "a mapping",
 }

@@ -19,6 +19,7 @@ from pathlib import Path
 from options_page import keys_table, page
 from prunebench.methods.registry import describe, method_names
 from prunebench.slurm.cluster_profile import Profile
+from prunebench.slurm.container import Container
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -73,7 +74,11 @@ def main() -> None:
     renewed = put(renewed, "race", RACE.read_text(encoding="utf-8").strip())
     others = {
         CONTRIBUTING: put(contributing, "rooms", rooms_table()),
-        SLURM: put(SLURM.read_text(encoding="utf-8"), "profile", "\n".join(keys_table(Profile))),
+        SLURM: put(
+            put(SLURM.read_text(encoding="utf-8"), "profile", "\n".join(keys_table(Profile))),
+            "container",
+            "\n".join(keys_table(Container)),
+        ),
         OPTIONS: page(),
     }
     if "--check" in sys.argv:

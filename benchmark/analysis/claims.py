@@ -1,7 +1,7 @@
 """Whether claims about rows of a study hold: paired over seeds, with Holm's correction over all claims tested together.
 
 Each claim at each sparsity is a two-sided t-test of paired differences at 5 %. A claim holds, or fails, only where the
-corrected test tells the difference from what the claim allows; otherwise the seeds are too few to decide it.
+corrected test tells the difference from what the claim allows; otherwise it is undecided.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from ..studies.claims import Claim
 from .accuracy import accuracy_column
 from .frame_type import Frame
 from .paired import LEVEL, MIN_INTERVAL, Interval, paired_differences, resolution, sample_std, t_interval
 from .ranks import holm
-
-Verdict = Literal["holds", "fails", "too few seeds"]
+from .verdict import UNDECIDED, Outcome
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Finding:
     target: float
     interval: Interval | None
     p_value: float | None
-    verdict: Verdict
+    verdict: Outcome
 
 
 def check_claims(claims: Sequence[Claim], frame: Frame, accuracy: str = "last") -> list[Finding]:
@@ -94,7 +92,7 @@ def _p_value(differences: Sequence[float], step: float, claim: Claim) -> float:
     return float(2 * stdtr(count - 1, -abs(t)))
 
 
-def _verdict(claim: Claim, differences: Sequence[float], p_value: float | None) -> Verdict:
+def _verdict(claim: Claim, differences: Sequence[float], p_value: float | None) -> Outcome:
     if p_value is None or p_value > 1 - LEVEL:
-        return "too few seeds"
+        return UNDECIDED
     return "holds" if math.fsum(differences) / len(differences) > _allowed(claim) else "fails"

@@ -7,6 +7,7 @@ that do not record their code are used as they are.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ..studies.age import CHANGES, counted
@@ -78,13 +79,25 @@ def num_changed(rows: Frame) -> int:
     return int(((rows["state"] == "done") & rows["changed_since_submission"].eq(1)).sum())
 
 
+MAX_NAMED = 8
+"""Most rows that are named with what has changed; more are counted."""
+
+
+def _named(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """`SNIP (code of the method)` for each row, or the number of rows for each change."""
+    if len(rows) <= MAX_NAMED:
+        return [f"{label} ({changed})" for label, changed in rows]
+    counts = Counter(changed for _, changed in rows)
+    return [f"{changed} ({number} row{'s' * (number != 1)})" for changed, number in counts.items()]
+
+
 def age_sentences(frame: Frame) -> list[str]:
     """What a caption says of older results and of those set aside; empty if there are none."""
     done, aside = frame[frame["state"] == "done"], frame[frame["state"] == SET_ASIDE]
     sentences = []
     older = done[done["outdated"].notna()]
     if len(older):
-        rows = (f"{label} ({changes(group)})" for label, group in older.groupby("label", sort=False))
+        rows = _named([(str(label), changes(group)) for label, group in older.groupby("label", sort=False)])
         sentences.append(
             f"{counted(len(older), 'result')} of older code or weights than the present: {', '.join(rows)}."
         )

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from .frame_type import Frame
 from .older import is_older
 from .paired import PairedComparison
 from .published import Published
 from .published_lines import Line, pair_lines
-from .verdict import Verdict, compare_groups, verdict
+from .verdict import NOT_DISTINGUISHABLE, TOO_FEW_PAIRS, UNDECIDED, Outcome, Verdict, compare_groups, verdict
 
 if TYPE_CHECKING:
     from ..studies.load import Study
-
-Outcome = Literal["holds", "fails", "cannot be told"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +27,7 @@ class Claim:
 
     Attributes:
         comparison: paired differences higher - lower of the runs here.
-        reason: why it cannot be told, empty otherwise.
+        reason: why it is undecided, empty otherwise.
     """
 
     block: str
@@ -52,8 +50,8 @@ Entry = tuple[Published, Line]
 _OUTCOMES: dict[Verdict, tuple[Outcome, str]] = {
     "higher": ("holds", ""),
     "lower": ("fails", ""),
-    "not distinguishable": ("cannot be told", "not distinguishable"),
-    "too few pairs": ("cannot be told", "fewer than 3 pairs of runs"),
+    "not distinguishable": (UNDECIDED, NOT_DISTINGUISHABLE),
+    "too few pairs": (UNDECIDED, TOO_FEW_PAIRS),
 }
 
 
@@ -78,7 +76,7 @@ def _is_claim(first: Entry, second: Entry) -> bool:
 def _judged(first: Entry, second: Entry, column: str) -> Claim:
     (above, higher), (below, lower) = sorted((first, second), key=lambda entry: -entry[0].accuracy)
     comparison = PairedComparison((), None, None)
-    outcome, reason = "cannot be told", _why_not(above, higher) or _why_not(below, lower)
+    outcome, reason = UNDECIDED, _why_not(above, higher) or _why_not(below, lower)
     if not reason:
         comparison = compare_groups(higher.group, lower.group, column)
         outcome, reason = _OUTCOMES[verdict(comparison)]

@@ -155,7 +155,7 @@ def plan(
     from ..studies.footprint import footprint
 
     device = None if device_name is None else find_device(device_name)
-    from ..preflight.networks import network_name, sizes_by_network, warnings
+    from ..preflight.networks import kept_by_training, missing_weights, network_name, sizes_by_network, warnings
     from ..studies.cost import estimate
 
     opened = selection.open(study)
@@ -172,20 +172,31 @@ def plan(
             source += " with the first of several networks"
     figures = estimate(opened, made, open_store(results), images_per_second, source, count, device, gpus)
     sizes = sizes_by_network(job.run for job in made.jobs)
-    needs = footprint(made.to_do, lambda run: (sizes[network_name(run)].parameters, sizes[network_name(run)].prunable))
+    counts = {name: (each.parameters, each.prunable) for name, each in sizes.items()}
+    needs = footprint(made.to_do, lambda run: counts[network_name(run)], kept_by_training)
+    missing = missing_weights(job.run for job in made.to_do)
     for line in warnings(sizes):
         say(one_line(line))
     if as_json:
         networks = {name: vars(each) for name, each in sizes.items()}
         jobs = [_job(job) for job in made.jobs]
         print_json(
-            {"study": opened.name, **figures.as_dict(), "bytes": vars(needs), "networks": networks, "jobs": jobs}
+            {
+                "study": opened.name,
+                **figures.as_dict(),
+                "bytes": vars(needs),
+                "missing": missing,
+                "networks": networks,
+                "jobs": jobs,
+            }
         )
         return
     for line in (*figures.lines(), *needs.lines()):
         print(one_line(line))
     for name, each in sizes.items():
         print(one_line(f"network        {name}: {each.describe()}"))
+    for reason in missing:
+        print(one_line(f"missing        {reason}"))
 
 
 def _job(job: Any) -> dict[str, Any]:

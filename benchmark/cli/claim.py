@@ -12,7 +12,7 @@ from .output import INCOMPLETE, emit, output_option
 from .present import accuracy_option
 
 FAILS = 1
-"""Exit code where a claim fails; INCOMPLETE where none fails and some cannot be decided."""
+"""Exit code where a claim fails; INCOMPLETE where none fails and some are undecided."""
 
 
 @click.command
@@ -37,10 +37,11 @@ def claim(
     """Test claims such as 'global_mp >= snip at 90%, 95% within 0.5': does each hold, fail, or need more seeds?
 
     Without CLAIM: those that the study file lists under `claims`. Exits with 0 if all hold, 1 if one fails, 3 if none
-    fails and one cannot be decided.
+    fails and one is undecided.
     """
     from ..analysis.claims import check_claims
     from ..analysis.study_results import read_results
+    from ..analysis.verdict import UNDECIDED
     from ..studies.claims import read_claim
     from ..tables.claims import claims_table
     from ..tables.kinds import render
@@ -59,7 +60,7 @@ def claim(
     else:
         emit(render(table, format), output)
     verdicts = {finding.verdict for finding in findings}
-    raise click.exceptions.Exit(FAILS if "fails" in verdicts else INCOMPLETE if "too few seeds" in verdicts else 0)
+    raise click.exceptions.Exit(FAILS if "fails" in verdicts else INCOMPLETE if UNDECIDED in verdicts else 0)
 
 
 COMMANDS = (claim,)

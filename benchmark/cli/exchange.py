@@ -26,7 +26,7 @@ from .output import STDOUT, emit, finish, output_option, say_damaged, strict_opt
 @click.option("--study", metavar="NAME", help="Only this study and its dense trainings.")
 @json_option
 def compare(first: Path, second: Path, study: str | None, as_json: bool) -> None:
-    """Compare two results folders: which runs differ, by how much, and whether that is beyond seed noise."""
+    """Compare two results folders: which runs differ, by how much, and which rows are different."""
     from ..exchange.compare_folders import compare_folders
     from ..tables.compare import comparison_as_dict, comparison_lines, comparison_table
     from ..tables.formats.to_markdown import to_markdown

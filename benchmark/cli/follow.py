@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..api.errors import UserError
 from ..studies.plan import Job
 from .browse import describe_run, find_one
 from .options import (
+    DEFAULT_RESULTS,
     Selection,
     json_option,
     open_store,
@@ -68,7 +70,7 @@ def status(
         if as_json:
             print_json({**_as_json(opened.name, found), "time_left": left.as_json(), "older": older})
         else:
-            lines = _lines(opened.name, found, results)
+            lines = _lines(opened.name, found, results) + _what_helps(study, found, results)
             lines += [f"  {line}" for line in [left.line()] if line] + age_lines(opened.name, older.values())
             text = "\n".join(one_line(line) for line in lines)
             if text != printed:
@@ -107,6 +109,21 @@ def _lines(study: str, found: Overview, results: Path) -> list[str]:
         if error:
             lines.append(f"  the {what} cannot be asked: {error}")
     return lines
+
+
+def _what_helps(study: str, found: Overview, results: Path) -> list[str]:
+    """After a failure: what shows its reason, and what computes the run again."""
+    failed = [run_id for run_id, state in found.states.items() if state.state == "failed"]
+    if not failed:
+        return []
+    where = [] if results == DEFAULT_RESULTS else ["--results", str(results)]
+    commands = {
+        "why": ["prunebench", "logs", failed[0], *where],
+        "again": ["prunebench", "run", study, *where, "--retry-failed"],
+    }
+    if any(found.states[run_id].job for run_id in failed):
+        commands["again on the cluster, before submit"] = ["prunebench", "retry", *failed, *where]
+    return [f"  {name}: {shlex.join(words)}" for name, words in commands.items()]
 
 
 def _complaints_of_disk(results: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Compares two results folders: which runs differ, by how much, and whether that is more than seed noise."""
+"""Compares two results folders: which runs differ, by how much, and whether rows are distinguishable."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.paired import MIN_INTERVAL, PairedComparison, compare, differs, resolution
+from ..analysis.verdict import NOT_DISTINGUISHABLE, TOO_FEW_PAIRS
 from ..api.errors import Damaged, UserError
 from ..runs.run import Run, to_dict, with_options
 from ..runs.run_folder import RunFolder
@@ -76,13 +77,13 @@ class RowDifference:
 
     @property
     def verdict(self) -> str:
-        """`equal`, `within seed noise`, `beyond seed noise`, or `too few pairs to tell`."""
+        """`equal`, `different`, `not distinguishable`, or `too few pairs`."""
         differences = self.comparison.differences
         if not any(differences):
             return "equal"
         if len(differences) < MIN_INTERVAL:
-            return f"too few pairs to tell ({len(differences)})"
-        return "beyond seed noise" if differs(differences, self.smallest_std) else "within seed noise"
+            return TOO_FEW_PAIRS
+        return "different" if differs(differences, self.smallest_std) else NOT_DISTINGUISHABLE
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Make `macs.json` and `parameters.json`: multiply-adds and parameters of every network and data set that fit together.
+"""Make `macs.json`, `parameters.json` and `activations.json`: what every network counts on every data set that fits it.
+
+These are multiply-adds, parameters, and the bytes that training keeps for the backward pass.
 
     python -m prunebench.benchmark.models.macs_table
 
@@ -13,7 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from ...datasets.parts.info import DataSetInfo
@@ -21,10 +22,12 @@ from ...datasets.registry import dataset_names, describe
 from ..api.errors import UserError
 from .count_macs import count_macs
 from .outside import count_parameters
-from .registry import create_model, model_names
+from .registry import model_names, sketch_model
+from .saved_tensors import kept_bytes
 
 TABLE = Path(__file__).with_name("macs.json")
 SIZES_TABLE = Path(__file__).with_name("parameters.json")
+ACTIVATIONS_TABLE = Path(__file__).with_name("activations.json")
 
 
 def count_all() -> dict[str, int]:
@@ -35,6 +38,18 @@ def count_all() -> dict[str, int]:
 def size_all() -> dict[str, dict[str, Any]]:
     """Parameters, prunable ones and those outside the count, by "model dataset"."""
     return {name: asdict(count_parameters(model)) for name, model, _ in _networks()}
+
+
+def keep_all() -> dict[str, dict[str, tuple[int, int]]]:
+    """Bytes kept for the backward pass, a constant and for each sample, by "model dataset" and precision."""
+    return {
+        name: {
+            precision: kept_bytes(model, {}, describe(dataset), precision=precision)
+            for precision in ("float32", "bfloat16")
+        }
+        for name in size_all()
+        for model, dataset in [name.split()]
+    }
 
 
 def _networks() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
@@ -60,10 +75,9 @@ def count_one(model_name: str, options: Mapping[str, Any], info: DataSetInfo) ->
 def _build(model_name: str, options: Mapping[str, Any], info: DataSetInfo) -> nn.Module:
     """The architecture, on the meta device: nothing is computed."""
     architecture = {key: value for key, value in options.items() if key != "weights"}
-    with torch.device("meta"):
-        return create_model(model_name, num_classes=info.num_classes, input_shape=info.input_shape, **architecture)
+    return sketch_model(model_name, num_classes=info.num_classes, input_shape=info.input_shape, **architecture)
 
 
 if __name__ == "__main__":
-    for path, table in ((TABLE, count_all()), (SIZES_TABLE, size_all())):
+    for path, table in ((TABLE, count_all()), (SIZES_TABLE, size_all()), (ACTIVATIONS_TABLE, keep_all())):
         path.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -50,21 +50,28 @@ def fitting_weights(model: nn.Module, model_name: str, weights: str) -> dict[str
         DataMissing: the file is not there.
         UserError: unknown name, damaged file, or a file of another architecture.
     """
-    if is_weights_file(weights):
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise DataMissing(f"weights file {weights!r} of model {model_name!r} does not exist")
-    else:
-        path = _published_file(model_name, weights)
-        if not path.is_file():
-            raise DataMissing(
-                f"weights {weights!r} of model {model_name!r} are not at {path}: run `prunebench prepare` "
-                "on a machine with internet access"
-            )
+    path = find_weights(model_name, weights)
+    if not is_weights_file(weights):
         _check_hash(path)
     state = _read_state(path)
     _check_fit(model, state, path)
     return state
+
+
+def find_weights(model_name: str, weights: str) -> Path:
+    """The file of stored weights. Raises DataMissing if it is not there, UserError for an unknown name."""
+    if is_weights_file(weights):
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise DataMissing(f"weights file {weights!r} of model {model_name!r} does not exist")
+        return path
+    path = _published_file(model_name, weights)
+    if not path.is_file():
+        raise DataMissing(
+            f"weights {weights!r} of model {model_name!r} are not at {path}: run `prunebench prepare` "
+            "on a machine with internet access"
+        )
+    return path
 
 
 def fetch_weights(model_name: str, weights: str) -> Path:

@@ -41,6 +41,8 @@ def accuracy_figure(
         _draw_dense(panel, dense)
         colored = [label for label in look if not look[label].is_other]
         for label in behind_first(look):
+            if not curves[label]:
+                continue
             if look[label].is_other:
                 draw_other(panel, [(1 - point.target, point.mean) for point in curves[label]], look[label])
                 continue

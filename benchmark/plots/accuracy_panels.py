@@ -1,7 +1,9 @@
-"""The panels of figures with accuracy upwards: one, one and its top magnified, or several that share the rows."""
+"""The panels of figures with accuracy upwards: one, one and its upper half magnified, or several sharing the rows."""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,11 +19,17 @@ if TYPE_CHECKING:
 CARETDOWN = 7
 """The name of matplotlib's marker whose tip is at the point; importing it would load matplotlib."""
 
-ZOOM_BELOW = 15.0
-"""Points of accuracy. If the means span more, the top is magnified."""
+WIDE = 15.0
+"""Points of accuracy. If the means span more, the upper ones may be magnified."""
 
-ZOOM_SPAN = 6.0
-"""Points that the magnified panel beside the whole shows."""
+LEAST_SPAN = 6.0
+"""Points that a magnified panel shows at least."""
+
+MOST_SPAN, MOST_SPREAD = 0.6, 0.25
+"""A panel that shows more of the whole, or less than four times the usual spread in it, would tell nothing new."""
+
+UPPER_SHARE = 0.8
+"""Of the means that panels of many rows show; the others are arrows."""
 
 Level = tuple[float, float | None]
 """Mean and spread of dense accuracy, in percent."""
@@ -57,25 +65,43 @@ class Content:
 
     @property
     def is_wide(self) -> bool:
-        return bool(self.means) and max(self.means) - min(self.means) > ZOOM_BELOW
+        return bool(self.means) and max(self.means) - min(self.means) > WIDE
+
+    def low_of_upper(self, share: float, least_span: float) -> float:
+        """A whole percent above which `share` of the means lie, and at least `least_span` points below the top."""
+        means = sorted(self.means)
+        bound = means[math.ceil((1 - share) * (len(means) - 1))]
+        return max(0.0, math.floor(min(bound, self.top - least_span) + 1e-9))
+
+    @property
+    def zoom_low(self) -> float | None:
+        """Where a panel that magnifies the upper half of the means begins; None if there is no use in one."""
+        if not self.is_wide:
+            return None
+        low = self.low_of_upper(0.5, LEAST_SPAN)
+        shown = [point for points in self.curves.values() for point in points if point.mean >= low]
+        spreads = [max(point.values) - min(point.values) for point in shown if len(point.values) > 1]
+        is_clear = not spreads or statistics.median(spreads) <= MOST_SPREAD * (self.top - low)
+        return low if is_clear and self.top - low <= MOST_SPAN * (self.top - min(self.means)) else None
 
 
 def accuracy_panels(content: Content) -> Figure:
-    """One panel, the whole beside its top if the accuracies span many points, or several panels for many rows."""
+    """One panel, the whole beside its upper half if that tells more, or several panels for many rows."""
     parts = panels_of(content.look)
     return _one(content) if len(parts) == 1 else _several(content, parts)
 
 
 def _one(content: Content) -> Figure:
-    figure, axes = new_figure(9.6 if content.is_wide else 6.4, 3.4, columns=2 if content.is_wide else 1)
+    low = content.zoom_low
+    figure, axes = new_figure(6.4 if low is None else 9.6, 3.4, columns=1 if low is None else 2)
     for panel in axes.flat:
         content.draw(panel, content.look)
         panel.set_ylabel("test accuracy (%)")
     _limit_by_points(axes[0, 0], content)
-    if content.is_wide:
-        axes[0, 1].set_ylim(content.top - ZOOM_SPAN, content.top + ZOOM_SPAN * 0.12)
+    if low is not None:
+        axes[0, 1].set_ylim(low, content.top + (content.top - low) * 0.12)
         axes[0, 0].set_title("all points")
-        axes[0, 1].set_title(f"the top {ZOOM_SPAN:g} points of accuracy")
+        axes[0, 1].set_title(f"magnified: {low:g} % and above")
     headline(figure, content.title)
     # The protocol is below the axes: a figure is often shown without its caption.
     axes[0, 0].annotate(
@@ -90,12 +116,12 @@ def _several(content: Content, parts: Sequence[Mapping[str, Look]]) -> Figure:
     """A panel for each part with a legend above it. All have the same limits; lower points are arrows at the edge."""
     columns, rows = panel_grid(len(parts))
     figure, axes = new_figure(0.6 + 3.0 * columns, 0.9 + 2.8 * rows, columns, rows)
+    low = content.low_of_upper(UPPER_SHARE, WIDE) if content.is_wide else None
     for index, (panel, look) in enumerate(zip(axes.flat, parts, strict=False)):
         content.draw(panel, look)
         _limit_by_points(panel, content)
-        if content.is_wide:
-            low = content.top - ZOOM_BELOW
-            panel.set_ylim(low, content.top + 0.08 * ZOOM_BELOW)
+        if low is not None:
+            panel.set_ylim(low, content.top + 0.08 * (content.top - low))
             _draw_arrows(panel, content, look, low)
         name_others(panel, look)
         # What all panels have is named in the first.
@@ -106,7 +132,7 @@ def _several(content: Content, parts: Sequence[Mapping[str, Look]]) -> Figure:
         panel.set_xlabel("")
     for panel in axes.flat[len(parts) :]:
         panel.set_visible(False)
-    arrows = "; arrows: accuracies below the panel" if content.is_wide else ""
+    arrows = "" if low is None else f"; shown from {low:g} %, arrows: accuracies below"
     headline(figure, f"{content.title}; {content.protocol}{arrows}", legend_width=0.0)
     return figure
 

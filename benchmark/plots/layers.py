@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..analysis.frame_type import Frame
 from ..runs.run import DENSE
-from .layers_map import layer_names, layers_map, name_layers
+from .layers_map import layer_names, layers_map, name_layers, percent_ticks
 from .panels import behind_first, name_others
 from .style import Look, headline, legend, looks, new_figure, panel_grid, panel_title, style
 from .text import artist_label
@@ -57,12 +57,9 @@ def _limits(layers: Frame) -> tuple[float, float]:
 
 
 def _draw_panel(axes: Axes, layers: Frame, look: dict[str, Look], limits: tuple[float, float]) -> None:
-    from matplotlib.ticker import FuncFormatter, NullLocator
-
     axes.set_yscale("log")
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     floor, top = limits
+    percent_ticks(axes.yaxis, top / floor)
     axes.set_ylim(floor * 0.8, top)
     by_label = {str(label): group for label, group in layers.groupby("label", sort=False)}
     for label in behind_first({label: look[label] for label in by_label}):

@@ -6,19 +6,20 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ..analysis.frame_type import Frame
-from .style import headline, new_figure, panel_title, shorten, style
+from .style import headline, new_figure, panel_grid, panel_title, shorten, style
 from .text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 MAX_NAMES = 14
 """Most layers that are named on the axis."""
 
-MAX_BESIDE = 3
-"""Most panels beside each other."""
+SHORT_RATIO = 100.0
+"""Ends of a logarithmic axis that are less apart have ticks between the powers of ten."""
 
 LABEL_SIZE = 7.0
 """Font size of the names of methods, in points."""
@@ -31,8 +32,7 @@ def layers_map(layers: Frame, subject: str, highlight: Collection[str] = ()) -> 
     """
     labels = list(dict.fromkeys(layers["label"]))
     targets = sorted({float(target) for target in layers["target"]})
-    columns = min(MAX_BESIDE, len(targets))
-    rows = -(-len(targets) // columns)
+    columns, rows = panel_grid(len(targets))
     with style():
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import LogNorm
@@ -53,7 +53,7 @@ def layers_map(layers: Frame, subject: str, highlight: Collection[str] = ()) -> 
             ScalarMappable(scale, "viridis"), ax=axes, shrink=min(1.0, 3.0 / figure.get_figheight()), pad=0.02
         )
         bar.set_label("weights left (%)")
-        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        percent_ticks(bar.ax.yaxis, float(scale.vmax or 100.0) / float(scale.vmin or 0.1))
         crosses = "; cross: no weight left in a run" if (layers["kept"] == 0).any() else ""
         headline(figure, f"{subject}: weights left in each layer{crosses}", legend_width=0.0)
     return figure
@@ -70,6 +70,15 @@ def _draw(panel: Axes, layers: Frame, labels: list[str], scale: Normalize) -> No
         panel.plot(emptied["index"], [labels.index(label) for label in emptied["label"]], linestyle="", marker="x",
                    color="#D55E00", markersize=5, markeredgewidth=1.6)  # fmt: skip
     panel.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def percent_ticks(axis: Axis, ratio: float) -> None:
+    """Ticks of a logarithmic axis; a short one has 1, 2 and 5. `ratio`: of its ends."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ratio < SHORT_RATIO else (1.0,)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _name_rows(panels: Collection[Axes], labels: list[str], highlight: Collection[str]) -> None:

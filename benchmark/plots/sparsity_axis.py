@@ -36,12 +36,21 @@ def _name(target: float) -> str:
     return f"{round(target * 100, 6):g}"
 
 
-def _spaced(ordered: list[float], smallest_gap: float = 0.045) -> list[float]:
-    """Sparsities whose labels do not touch, rounder ones first: of 79.55 and 80, 80. The gap is a share of the axis."""
+LETTER = 0.012
+"""Width of a digit of a label, as a share of a narrow axis."""
+
+
+def _spaced(ordered: list[float]) -> list[float]:
+    """Sparsities whose labels do not touch, rounder ones first: of 79.55 and 80, 80."""
     span = math.log((1 - ordered[0]) / (1 - ordered[-1])) if len(ordered) > 1 else 1.0
     places = {target: math.log((1 - ordered[0]) / (1 - target)) / span for target in ordered}
     shown: list[float] = []
     for target in sorted(ordered, key=lambda target: len(_name(target))):
-        if all(abs(places[target] - places[other]) >= smallest_gap for other in shown):
+        if all(abs(places[target] - places[other]) >= _gap(target, other) for other in shown):
             shown.append(target)
     return sorted(shown)
+
+
+def _gap(one: float, other: float) -> float:
+    """Least distance of two labels that are centred at their places, as a share of the axis."""
+    return LETTER * (len(_name(one)) + len(_name(other)) + 1)

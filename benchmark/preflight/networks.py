@@ -8,8 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..api.errors import DataMissing
 from ..models.outside import Sizes
 from ..runs.run import Run
+
+Options = tuple[tuple[str, Any], ...]
+
+ACTIVATIONS_TABLE = Path(__file__).parents[1] / "models" / "activations.json"
+"""What training keeps for the backward pass, of the same networks."""
 
 SIZES_TABLE = Path(__file__).parents[1] / "models" / "parameters.json"
 """Sizes of networks without options, by model and data set, written by `prunebench.benchmark.models.macs_table`."""
@@ -36,6 +42,41 @@ def sizes_by_network(runs: Iterable[Run]) -> dict[str, Sizes]:
     return found
 
 
+def kept_by_training(run: Run) -> int:
+    """Bytes that a training step on one device keeps for the backward pass, by the shipped table or counted here.
+
+    Counting loads torch. Raises UserError for a network that cannot be built.
+    """
+    precision = "bfloat16" if run.recipe.precision == "bfloat16" else "float32"
+    known = _activations_table().get(f"{run.model} {run.dataset}")
+    if known is None or run.model_options or not _has_usual_shape(run):
+        constant, per_sample = _count_kept(run.model, run.model_options, run.dataset, run.dataset_options, precision)
+    else:
+        constant, per_sample = known[precision]
+    return constant + per_sample * run.recipe.batch_size
+
+
+@cache
+def _count_kept(model: str, options: Options, dataset: str, dataset_options: Options, precision: str) -> list[int]:
+    from ...datasets.registry import describe
+    from ..models.saved_tensors import kept_bytes
+
+    return list(kept_bytes(model, dict(options), describe(dataset, **dict(dataset_options)), precision=precision))
+
+
+def missing_weights(runs: Iterable[Run]) -> list[str]:
+    """A line for each file of weights that the runs start from and that is not on this machine."""
+    found: dict[str, None] = {}
+    for name, weights in {(run.model, weights) for run in runs if (weights := dict(run.model_options).get("weights"))}:
+        from ..models.weights import find_weights
+
+        try:
+            find_weights(name, weights)
+        except DataMissing as error:
+            found[str(error)] = None
+    return sorted(found)
+
+
 def _has_usual_shape(run: Run) -> bool:
     """Whether the data's options keep the shape of inputs and the number of classes; a limit on samples does."""
     from ...datasets.registry import describe
@@ -57,6 +98,11 @@ def warnings(sizes: dict[str, Sizes]) -> list[str]:
     """One line for each network with many parameters that sparsity does not count."""
     found = [(name, each.warning()) for name, each in sizes.items()]
     return [f"warning: {name}: {warning}" for name, warning in found if warning is not None]
+
+
+@cache
+def _activations_table() -> dict[str, dict[str, list[int]]]:
+    return json.loads(ACTIVATIONS_TABLE.read_text(encoding="utf-8"))
 
 
 @cache

@@ -18,6 +18,7 @@ from ..analysis.paired import PairedComparison
 from ..analysis.printed_orders import Claim, printed_claims
 from ..analysis.published import PAPER, has_published, rows_for
 from ..analysis.study_results import StudyResults
+from ..analysis.verdict import UNDECIDED
 from ..api.errors import UserError
 from ..studies.claims import read_claim
 from ..tables.accuracy import marks_by_target
@@ -137,7 +138,7 @@ def _lead(leader: Leader, name: str, mean: str) -> str:
         "not distinguishable": f"{shown} above {other}, which is not distinguishable from it",
         # by the paired runs alone, where rows have different seeds
         "lower": f"but {shown} against {other} in the runs that both have",
-        "too few pairs": f"before {other}; {_pairs(leader.comparison)} cannot tell them apart",
+        "too few pairs": f"before {other}; too few pairs to tell them apart ({_pairs(leader.comparison)})",
     }[leader.verdict]
     return f"{name} has the highest mean, {mean}, {told}"
 
@@ -255,7 +256,7 @@ def _claims(claims: Sequence[Claim], table: int | None, accuracy: str) -> list[F
     text = (
         f"Table {table} of {PAPER} prints the paper's method above or below another row {len(claims)} times. "
         f"Its order holds here: {counts['holds']}; fails: {counts['fails']}; "
-        f"cannot be told: {counts['cannot be told']}."
+        f"undecided: {counts[UNDECIDED]}."
     )
     failing = [claim.text for claim in claims if claim.outcome == "fails"]
     if failing:

@@ -241,7 +241,10 @@ def _measured(store: Store, study: Study, plan: Plan) -> tuple[float | None, str
                 images += result["cost"]["epochs"] * result["data"]["train"]
                 seconds += result["cost"]["seconds"] * result["provenance"].get("processes", 1)
     if not seconds:
-        return None, "no throughput known: run a part, or give --throughput or --calibrate"
+        return None, "no throughput known: run a part, or give --calibrate, --device-name or --throughput"
     if {(job.run.model, job.run.model_options) for job in plan.to_do} - networks:
-        return None, "the stored runs are of other networks: run a part, or give a throughput"
+        return (
+            None,
+            "the stored runs are of other networks: run a part, or give --calibrate, --device-name or --throughput",
+        )
     return images / seconds, "throughput of the stored runs"

@@ -28,8 +28,8 @@ def claims_table(findings: Sequence[Finding], frame: Frame, accuracy: str) -> Ta
             "over pairs of runs with the same seed and dense training, or with the same seed where the two rows never "
             "share a dense training (number of pairs in brackets), ± half the width of its 95 % Student-t interval.",
             "p is that of a two-sided t-test of the difference that the claim allows, corrected by Holm for "
-            f"{num_tests} tests, those of three pairs or more; a claim is decided below 0.05. 'Too few seeds' is no "
-            "evidence for either side.",
+            f"{num_tests} tests, those of three pairs or more; a claim is decided below 0.05. 'Undecided' is no "
+            "evidence for either side: more seeds may decide it.",
             prunable_sentence(frame),
             missing_sentence(frame),
         ),

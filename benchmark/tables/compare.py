@@ -22,8 +22,8 @@ def comparison_table(comparison: Comparison, first: str, second: str) -> Table:
         rows=tuple(_row(row) for row in comparison.rows),
         caption=(
             f"A is {first}, B is {second}. Runs are paired by id, those without a counterpart by row and seed. The "
-            "difference is a mean over pairs ± half the width of its 95 % Student-t interval; beyond seed noise means "
-            "that it excludes zero.",
+            "difference is a mean over pairs ± half the width of its 95 % Student-t interval; a row is different where "
+            "that excludes zero, and not distinguishable where it does not.",
         ),
     )
 

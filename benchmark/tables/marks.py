@@ -31,7 +31,7 @@ class ColumnMarks:
     """The marks of a column by row; a row that is not in `marks` or `indistinct` has none.
 
     Attributes:
-        indistinct: whether a row cannot be told from the best, for rows that could be compared with it.
+        indistinct: whether a row is not distinguishable from the best, for rows that could be compared with it.
         unjudged: rows with too few pairs to be compared, above the end of the comparison.
         is_led_by_barred: a barred row has the highest mean, so that nothing is marked.
     """

@@ -37,7 +37,7 @@ def test_a_claim_holds_fails_or_is_undecided(tmp_path: Path) -> None:
     assert (holds.verdict, reverse.verdict) == ("holds", "fails")
     assert holds.interval is not None
     assert holds.interval.mean == pytest.approx(0.011)
-    assert missing.verdict == equal.verdict == "too few seeds"
+    assert missing.verdict == equal.verdict == "undecided"
     assert missing.interval is None
     assert missing.p_value is None
 
@@ -66,12 +66,12 @@ def test_the_correction_can_undo_a_finding(tmp_path: Path) -> None:
     results = {**NINE, "SNIP": [81, 81.1, 81.4]}
     claim, others = "snip > random at 90%", ["global_mp > random at 90%"] * 4
     assert [found.verdict for found in check(tmp_path / "one", [claim], results)] == ["holds"]
-    assert check(tmp_path / "five", [claim, *others], results)[0].verdict == "too few seeds"
+    assert check(tmp_path / "five", [claim, *others], results)[0].verdict == "undecided"
 
 
 def test_two_seeds_decide_nothing(tmp_path: Path) -> None:
     (found,) = check(tmp_path, ["snip > random at 90%"], {**NINE, "SNIP": [89, 89]})
-    assert found.verdict == "too few seeds"
+    assert found.verdict == "undecided"
     assert found.p_value is None
     assert found.interval is not None
     assert found.interval.count == 2

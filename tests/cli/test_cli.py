@@ -324,6 +324,9 @@ def test_a_study_names_its_plugins_relative_to_its_folder(tmp_path: Path) -> Non
     (failed,) = [run.id for run in load_study(str(folder / "mine.yaml")).runs]
     hint = [f"why: prunebench logs {failed}", "again: the same command with --retry-failed"]
     assert done.stderr.splitlines()[-2:] == hint
+    shown = prunebench("status", "studies/mine.yaml", cwd=tmp_path).stdout.splitlines()
+    assert f"  why: prunebench logs {failed}" in shown
+    assert "  again: prunebench run studies/mine.yaml --retry-failed" in shown
     again = prunebench("run", "studies/mine.yaml", cwd=tmp_path)
     assert again.stderr.splitlines()[-2:] == hint
     assert "line 15, in attach" in prunebench("logs", failed, cwd=tmp_path).stdout

@@ -12,6 +12,7 @@ from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.plots.accuracy import accuracy_figure
 from prunebench.benchmark.plots.kinds import figures
+from prunebench.benchmark.plots.sparsity_axis import _spaced
 from prunebench.benchmark.plots.style import OTHER_LOOK
 from prunebench.benchmark.runs.files import read_json, write_json
 from prunebench.benchmark.runs.run import Run
@@ -94,6 +95,44 @@ def test_many_rows_are_split_over_panels_before_all_others_in_grey(tmp_path: Pat
     assert [len(found) for found in arrows] == [0, 1, 0]
     assert list(arrows[1][0].get_xdata()) == pytest.approx([0.05])
     assert min(axes.get_ylim()[0] for axes in panels) > 60
+
+
+def levels(folder: Path, of: dict[float, list[float]]) -> Any:
+    """The figure of two rows, whose accuracies at 90 and 95 % are those of their seeds."""
+    text = STUDY.replace("[global_mp, snip, random]", "[global_mp, snip]")
+    study, store = write_study(folder, text), Store(folder / "results")
+    fill(store, study, lambda run: of[run.sparsity][run.seed] if run.method != "dense" else 0.95)
+    return accuracy_figure(study_frame(study, store))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "low"),
+    [
+        ({0.9: [0.94, 0.93, 0.94], 0.95: [0.30, 0.40, 0.20]}, 89.0),
+        ({0.9: [0.94, 0.70, 0.94], 0.95: [0.30, 0.40, 0.20]}, None),  # spreads of the upper half fill the panel
+        ({0.9: [0.60, 0.60, 0.60], 0.95: [0.44, 0.45, 0.44]}, None),  # it would be nearly the whole
+        ({0.9: [0.94, 0.93, 0.94], 0.95: [0.90, 0.90, 0.90]}, None),  # one panel shows all
+    ],
+)
+def test_the_upper_half_is_magnified_where_that_tells_more(
+    tmp_path: Path, accuracies: dict[float, list[float]], low: float | None
+) -> None:
+    panels = levels(tmp_path, accuracies).axes
+    if low is None:
+        assert len(panels) == 1
+        return
+    whole, upper = panels
+    assert (whole.get_title("left"), upper.get_title("left")) == ("all points", f"magnified: {low:g} % and above")
+    assert upper.get_ylim()[0] == low
+    assert (
+        sum(value >= low for line in upper.get_lines() if len(line.get_ydata()) == 2 for value in line.get_ydata()) >= 2
+    )
+
+
+def test_labels_of_sparsities_do_not_touch() -> None:
+    targets = [0.0, 0.8152, 0.8371, 0.85]
+    assert _spaced(targets) == [0.0, 0.8152, 0.85]
+    assert _spaced([0.8, 0.9, 0.95, 0.98, 0.99]) == [0.8, 0.9, 0.95, 0.98, 0.99]
 
 
 def test_equal_curves_are_moved_apart(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_the_best_is_named_with_its_distance_to_the_next(made: tuple[Study, Stor
         "Global MP is best with 96.20 %, 2.00 points (95 % interval 1.75 to 2.25, 3 pairs) above SNIP."
     )
     assert found["95 %"] == (
-        "Global MP has the highest mean, 96.20 %, before SNIP; 2 pairs of runs cannot tell them apart."
+        "Global MP has the highest mean, 96.20 %, before SNIP; too few pairs to tell them apart (2 pairs of runs)."
     )
     assert found["Diverged"] == "1 run stopped because the loss was not finite: SNIP at 95 %."
 
@@ -102,7 +102,7 @@ def printed(folder: Path, at_95: float) -> tuple[Study, Store]:
 
 @pytest.mark.parametrize(
     ("at_95", "outcome", "reason"),
-    [(0.90, "holds", ""), (0.99, "fails", ""), (0.96, "cannot be told", "not distinguishable")],
+    [(0.90, "holds", ""), (0.99, "fails", ""), (0.96, "undecided", "not distinguishable")],
 )
 def test_each_printed_order_holds_fails_or_cannot_be_told(
     at_95: float, outcome: str, reason: str, tmp_path: Path
@@ -117,8 +117,8 @@ def test_each_printed_order_holds_fails_or_cannot_be_told(
     second = claims["Global MP (one-shot) above SNIP at 95 %"]
     assert (second.outcome, second.reason) == (outcome, reason)
     other = claims["Global MP (one-shot) above SM at 90 %"]
-    assert (other.outcome, other.reason) == ("cannot be told", "SM is not run in this study")
-    counts = {"holds": 1, "fails": 0, "cannot be told": 10}
+    assert (other.outcome, other.reason) == ("undecided", "SM is not run in this study")
+    counts = {"holds": 1, "fails": 0, "undecided": 10}
     counts[outcome] += 1
     text = findings(study, store)["The paper"]
     shown = "; ".join(f"{name}: {number}" for name, number in counts.items()).replace("holds", "holds here", 1)
@@ -130,7 +130,7 @@ def test_each_printed_order_holds_fails_or_cannot_be_told(
 def test_the_page_lists_the_printed_orders(tmp_path: Path) -> None:
     text = page_of(*printed(tmp_path, 0.99))
     assert '<th scope="row">Global MP (one-shot) above SNIP at 95 %</th><td class="outcome fails">fails</td>' in text
-    assert "cannot be told: SM is not run in this study" in text
+    assert "undecided: SM is not run in this study" in text
 
 
 def test_a_study_without_printed_numbers_has_no_claims(made: tuple[Study, Store]) -> None:
@@ -155,7 +155,7 @@ def test_the_studys_own_claims_are_told_with_their_verdicts(tmp_path: Path) -> N
     assert told == [
         ("snip > random: holds at 90 %, 95 %.", False),
         ("snip < random at 90%: fails at 90 %.", True),
-        ("snip > global_mp: too few seeds at 90 %, 95 %.", False),
+        ("snip > global_mp: undecided at 90 %, 95 %.", False),
     ]
     part = load_study(str(tmp_path / "study.yaml"), only=["method=dense,random"])
     assert not [each for each in answer_of(part, store).findings if each.about == "Claim"]

@@ -12,6 +12,7 @@ import pytest
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.models.macs_table import count_one
+from prunebench.benchmark.preflight.networks import kept_by_training, missing_weights
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.cost import Estimate, estimate
@@ -107,7 +108,9 @@ def test_the_throughput_of_one_network_is_not_taken_for_that_of_another(tmp_path
 
     snip = "method: snip, sparsity: [80%]"
     study, store = write(tmp_path, snip, f"{snip}, label: wide, model_options: {{width: 2.0}}"), tmp_path / "results"
-    assert planned(study, tmp_path).throughput_source.startswith("no throughput known")
+    assert planned(study, tmp_path).throughput_source == (
+        "no throughput known: run a part, or give --calibrate, --device-name or --throughput"
+    )
     store_result(Store(store), study.name, study.runs[0], 0.9)
     said = planned(study, tmp_path)
     assert (said.images_per_second, said.device_hours) == (None, None)
@@ -249,6 +252,10 @@ def test_every_device_says_where_its_speed_is_from() -> None:
     a100 = find_device("a100-mixed")
     assert a100.macs_per_second == 3 * 4_089_184_256 * 2470
     assert all("/" in device.source for device in DEVICES.values())
+    measured = (Path(__file__).parents[2] / "docs" / "gpu-H200.md").read_text(encoding="utf-8")
+    for precision in ("bfloat16", "tf32", "float32"):
+        device = find_device(f"h200-{precision}")
+        assert f"| resnet-50, ours, {precision} | {device.images_per_second:,.0f} images/s," in measured
     with pytest.raises(UserError, match="unknown device 'a100-mixd'; did you mean 'a100-mixed'"):
         find_device("a100-mixd")
 
@@ -257,13 +264,41 @@ def test_the_disk_of_a_plan_is_about_what_the_runs_take(tmp_path: Path) -> None:
     study = write(tmp_path, "method: global_mp, sparsity: [50%, 80%]")
     store, sizes = Store(tmp_path / "results"), (50_610, 50_200)
     jobs = make_plan(study.name, study.runs, store).jobs
-    said = footprint(jobs, lambda run: sizes)
+    said = footprint(jobs, lambda run: sizes, lambda run: 1_000)
     for job in jobs:
         assert attempt(job.run, study.name, Settings(results=store.root)).outcome == "done"
     taken = sum(path.stat().st_size for path in store.root.rglob("*") if path.is_file())
     assert said.disk == pytest.approx(taken, rel=0.15)
     # weights, gradients and momentum of 4 bytes, masks of one byte
-    assert said.memory == 50_610 * 4 * 3 + 50_200
+    assert (said.memory, said.activations) == (50_610 * 4 * 3 + 50_200, 1_000)
+    assert "at least 659 kB a run: 658 kB of weights" in said.lines()[1]
+
+
+def test_the_memory_is_that_of_the_run_that_needs_most(tmp_path: Path) -> None:
+    """Looked up in the shipped table, or counted where the network has options; twice the batch, twice as much."""
+    study = write(
+        tmp_path, "method: dense", "method: global_mp, sparsity: [50%], finetune: {batch_size: 40}",
+        "method: snip, sparsity: [50%], scratch: {batch_size: 80, precision: bfloat16}",
+    )  # fmt: skip
+    kept = {run.method: kept_by_training(run) for run in study.runs}
+    inputs, hidden, outputs = 64, 300 + 100, 10
+    per_sample = 4 * (inputs + hidden + outputs) + 8
+    assert (kept["dense"], kept["global_mp"]) == (4 + 20 * per_sample, 4 + 40 * per_sample)
+    # in bfloat16 activations have two bytes, and copies of the weights come on top
+    assert 2 * 80 * (inputs + hidden) < kept["snip"] < 4 * 80 * (inputs + hidden) + 2 * 50_200
+    jobs = make_plan(study.name, study.runs, Store(tmp_path / "results")).jobs
+    assert footprint(jobs, lambda run: (0, 0), kept_by_training).activations == max(kept.values())
+
+
+def test_a_missing_file_of_weights_is_told(tmp_path: Path) -> None:
+    head = HEAD.replace(
+        "model: lenet-300-100", f"model: {{name: lenet-300-100, options: {{weights: {tmp_path}/w.pth}}}}"
+    )
+    runs = write(tmp_path, "method: dense", head=head).runs
+    assert missing_weights(runs) == [f"weights file '{tmp_path}/w.pth' of model 'lenet-300-100' does not exist"]
+    (tmp_path / "w.pth").touch()
+    assert missing_weights(runs) == []
+    assert missing_weights(write(tmp_path, "method: dense").runs) == []
 
 
 def test_options_that_change_no_multiply_add_are_counted_by_the_shipped_table() -> None:

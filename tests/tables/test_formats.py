@@ -16,7 +16,7 @@ from prunebench.benchmark.tables.formats.to_csv import to_csv
 from prunebench.benchmark.tables.formats.to_html import to_html
 from prunebench.benchmark.tables.formats.to_latex import to_latex
 from prunebench.benchmark.tables.formats.to_markdown import to_markdown
-from prunebench.benchmark.tables.table import INDISTINCT, Cell, Column, Note, Table, TableRow, table_as_dict
+from prunebench.benchmark.tables.table import INDISTINCT, Cell, Column, Note, Roles, Table, TableRow, table_as_dict
 
 HOSTILE = [
     r"\input{/etc/passwd}", "<script>alert(1)</script>", "a|b", "=cmd()", "100% & $x_1^2$ #5 ~", "`code` *bold* _it_",
@@ -116,6 +116,30 @@ def test_csv_has_a_line_for_each_number() -> None:
     assert rows[2]["notes"] == "runs are missing"
     assert (rows[4]["mean"], rows[4]["state"]) == ("", "not run")
     assert [row["indistinct"] for row in rows] == ["", "", "", "yes", "", "yes", "no"]
+
+
+@pytest.mark.parametrize(
+    ("roles", "measures"),
+    [
+        (Roles(measure="MACs left (M)"), {"macs left (M)"}),
+        (Roles(heading="measure"), {"lmc", "accuracy (%)"}),
+        (Roles(block="measure"), {"multiply-adds"}),
+    ],
+)
+def test_csv_has_measures_in_small_letters_but_for_units(roles: Roles, measures: set[str]) -> None:
+    """From whatever place of the table the name of the measure comes."""
+    cells = (Cell(value=1.0), Cell(value=2.0))
+    made = Table(
+        name="t",
+        title="Title",
+        corner="Method",
+        columns=(Column(heading="LMC"), Column(heading="accuracy (%)")),
+        rows=(TableRow(label="GMP", block="Multiply-adds", cells=cells),),
+        roles=roles,
+    )
+    rows = list(csv.DictReader(io.StringIO(to_csv([made]))))
+    assert {row["measure"] for row in rows} == measures
+    assert {row["method"] for row in rows} == {"GMP"}
 
 
 def test_csv_rounds_to_two_decimals_more_than_the_other_formats_and_keeps_signs() -> None:

@@ -1,4 +1,4 @@
-"""Marks of a column: best and second by the printed mean, and rows that cannot be told from the best."""
+"""Marks of a column: best and second by the printed mean, and rows that are not distinguishable from the best."""
 
 from __future__ import annotations
 

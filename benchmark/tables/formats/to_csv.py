@@ -22,11 +22,11 @@ MORE_DECIMALS = 2
 def to_csv(tables: Sequence[Table]) -> str:
     """A heading line, and a line for each number of tables of one kind.
 
-    Columns: `study`; `method`, `sparsity` in percent and others that the kind has; `measure`, what the number is;
-    `mean`; `sd` or `ci`, its standard deviation or half the width of its 95 % interval; `n` and `expected`, stored and
-    planned runs; `mark`, best or second; `indistinct`, yes if the row is not distinguishable from the best, no if it
-    is, empty if they were not compared; `state`, in place of a number where there is none; `notes` in words.
-    Dense training has sparsity 0.
+    Columns: `study`; `method`, `sparsity` in percent and others that the kind has; `measure`, what the number is, in
+    small letters but for a unit in brackets; `mean`; `sd` or `ci`, its standard deviation or half the width of its 95 %
+    interval; `n` and `expected`, stored and planned runs; `mark`, best or second; `indistinct`, yes if the row is not
+    distinguishable from the best, no if it is, empty if they were not compared; `state`, in place of a number where
+    there is none; `notes` in words. Dense training has sparsity 0.
     """
     names = [name for name in NAMES if name == "measure" or any(name in _used(table) for table in tables)]
     spread = "ci" if tables[0].facts.get("stat") == "ci" else "sd"
@@ -67,12 +67,18 @@ def _names(table: Table, row: TableRow, column: Column) -> dict[str, str]:
     told = {roles.row: row.label, roles.block: row.block, roles.group: column.group, roles.heading: heading}
     if column.measure:
         told = {roles.row: row.label, roles.block: row.block, "measure": column.measure}
-    told.setdefault("measure", roles.measure)
+    told["measure"] = _in_small_letters(told.get("measure", roles.measure))
     if "sparsity" in told:
         percent = re.fullmatch(r"([\d.]+) %", told["sparsity"])
         told["sparsity"] = "0" if row.is_reference else percent[1] if percent else ""
     told.pop("", None)
     return told
+
+
+def _in_small_letters(measure: str) -> str:
+    """Other formats have `MACs left` and `p` as headings; units in brackets stay, because `(M)` is not `(m)`."""
+    words, bracket, unit = measure.partition("(")
+    return words.lower() + bracket + unit
 
 
 def _numbers(cell: Cell, spread: str) -> dict[str, str]:
