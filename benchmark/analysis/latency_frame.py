@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ..api.errors import Damaged
-from ..runs.latency_files import NOT_APPLICABLE, machine_text, read_csr, read_latency, stored_paths
+from ..runs.latency_files import read_csr, read_latency, stored_paths
+from ..runs.latency_variants import NOT_APPLICABLE, machine_text
 from ..runs.store import Store
 from ..studies.load import Row, Study
 from .frame_type import Frame

@@ -10,7 +10,7 @@ import click
 
 from ..analysis.latency_text import csr_lines
 from ..api.errors import UserError, unknown
-from ..runs.latency_files import VARIANTS, machine_text
+from ..runs.latency_variants import VARIANTS, machine_text
 from ..runs.settings import MAX_THREADS, Settings, check_device_name
 from .browse import describe_run
 from .options import (

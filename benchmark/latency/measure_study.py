@@ -11,7 +11,8 @@ import torch
 from ..api.errors import Damaged
 from ..runs import provenance
 from ..runs.files import now
-from ..runs.latency_files import VARIANTS, is_enough, latency_path, read_csr, read_latency, write_latency
+from ..runs.latency_files import is_enough, latency_path, read_csr, read_latency, write_latency
+from ..runs.latency_variants import VARIANTS
 from ..runs.pair_files import has_weights
 from ..runs.recompute import is_done
 from ..runs.run import Run

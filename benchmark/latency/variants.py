@@ -11,7 +11,7 @@ from torch import nn
 
 from ..api.data import Data
 from ..api.errors import UserError
-from ..runs.latency_files import NOT_PRUNED, PRUNED
+from ..runs.latency_variants import NOT_PRUNED, PRUNED
 from ..shrink import Shrunk
 from ..shrink.onnx_file import OnnxFile, onnx_file
 from . import int8

@@ -14,7 +14,7 @@ from ..analysis.latency_text import csr_lines
 from ..analysis.spread import Stat
 from ..analysis.study_results import StudyResults
 from ..api.errors import UserError
-from ..runs.latency_files import VARIANTS
+from ..runs.latency_variants import VARIANTS
 from ..runs.run import DENSE
 from .caption import common_caption, sentences
 from .cell import mean_cell, measured_cell

@@ -19,7 +19,8 @@ from prunebench.benchmark.latency.measure_run import Asked, Disagrees, check_agr
 from prunebench.benchmark.latency.measure_study import latency_states, measure_csr, measure_study
 from prunebench.benchmark.latency.variant import onnx_variant, torch_variant
 from prunebench.benchmark.launch.attempt import attempt
-from prunebench.benchmark.runs.latency_files import VARIANTS, MeasuredLatency, latency_path, read_latency
+from prunebench.benchmark.runs.latency_files import MeasuredLatency, latency_path, read_latency
+from prunebench.benchmark.runs.latency_variants import VARIANTS
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
