@@ -38,6 +38,11 @@ class AcDc(ScorePruner):
     family: ClassVar[str] = "dynamic"
     paper: ClassVar[str] = "arXiv 2106.12379"
     needs: ClassVar[str] = "weights"
+    search_space: ClassVar[dict[str, object]] = {
+        "sparse_phase": {"low": 0.03, "high": 0.15},
+        "dense_phase": {"low": 0.03, "high": 0.15},
+        "last_dense_phase": {"low": 0.05, "high": 0.2},
+    }
 
     start: Literal["trained", "init"] = "init"
     begin: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -20,6 +20,7 @@ class DNW(DPF):
 
     label: ClassVar[str] = "DNW"
     paper: ClassVar[str] = "arXiv 1906.00586"
+    search_space: ClassVar[dict[str, object]] = {}
 
     schedule: Literal["one_shot", "cubic"] = "one_shot"
     every: Annotated[int, Field(ge=0)] = 1

@@ -50,6 +50,7 @@ class DPF(ScorePruner):
     paper: ClassVar[str] = "arXiv 2006.07253"
     needs: ClassVar[str] = "dense gradients"
     schedules: ClassVar[Mapping[str, type[OneShot]]] = {"one_shot": Held, "cubic": Cubic}
+    search_space: ClassVar[dict[str, object]] = {"end": {"low": 0.5, "high": 0.95}, "every": [8, 16, 32, 64]}
 
     start: Literal["trained", "init"] = "init"
     scope: Literal["global", "layerwise", "erk"] = "layerwise"

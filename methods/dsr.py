@@ -47,6 +47,10 @@ class DSR(DynamicPruner):
     label: ClassVar[str] = "DSR"
     paper: ClassVar[str] = "arXiv 1902.05967"
     needs: ClassVar[str] = "weights"
+    search_space: ClassVar[dict[str, object]] = {
+        "drop_fraction": {"low": 0.14, "high": 0.4},
+        "threshold": {"low": 0.0001, "high": 0.01, "log": True},
+    }
 
     distribution: Literal["uniform", "first_dense", "erk"] = "first_dense"
     drop_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.14

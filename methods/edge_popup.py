@@ -74,6 +74,7 @@ class EdgePopup(Pruner):
     needs: ClassVar[str] = "gradients; weights stay random"
     version: ClassVar[int] = 2
     moves_weights: ClassVar[bool] = True
+    search_space: ClassVar[dict[str, object]] = {"scale": ["unscaled", "scale_fan", "density"]}
 
     start: Literal["trained", "init"] = "init"
     weights: Literal["signed_constant", "initial"] = "signed_constant"

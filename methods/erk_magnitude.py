@@ -15,5 +15,6 @@ class ErkMagnitude(GlobalMagnitude):
     label: ClassVar[str] = "ERK MP"
     paper: ClassVar[str] = "arXiv 1911.11134"
     needs: ClassVar[str] = "weights"
+    search_space: ClassVar[dict[str, object]] = {}
 
     scope: Literal["global", "layerwise", "erk"] = "erk"

@@ -35,6 +35,10 @@ class IterativeSnip(ScorePruner):
     paper: ClassVar[str] = "arXiv 2006.09081"
     needs: ClassVar[str] = "gradients"
     schedules: ClassVar[Mapping[str, type[OneShot]]] = {"one_shot": OneShot, "exponential": Exponential}
+    search_space: ClassVar[dict[str, object]] = {
+        "prune_rounds": {"low": 10, "high": 120, "log": True},
+        "score_samples": {"low": 64, "high": 512, "log": True},
+    }
 
     start: Literal["trained", "init"] = "init"
     schedule: Literal["one_shot", "exponential"] = "exponential"

@@ -33,6 +33,7 @@ class GradualMagnitude(GlobalMagnitude):
     label: ClassVar[str] = "GMP"
     family: ClassVar[str] = "gradual"
     paper: ClassVar[str] = "arXiv 1710.01878"
+    search_space: ClassVar[dict[str, object]] = {"begin": {"low": 0.0, "high": 0.4}, "end": {"low": 0.5, "high": 0.95}}
 
     start: Literal["trained", "init"] = "init"
     scope: Literal["global", "layerwise", "erk"] = "layerwise"

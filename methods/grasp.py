@@ -34,6 +34,10 @@ class GraSP(MaskPruner):
     paper: ClassVar[str] = "arXiv 2002.07376"
     needs: ClassVar[str] = "Hessian-gradient product"
     version: ClassVar[int] = 2
+    search_space: ClassVar[dict[str, object]] = {
+        "samples_per_class": {"low": 2, "high": 64, "log": True},
+        "temperature": {"low": 1.0, "high": 400.0, "log": True},
+    }
 
     start: Literal["trained", "init"] = "init"
     samples_per_class: Annotated[int, Field(ge=1)] = 10

@@ -51,6 +51,7 @@ class IterativeMagnitude(ScorePruner):
     paper: ClassVar[str] = "arXiv 1803.03635"
     needs: ClassVar[str] = "weights, several trainings"
     epochs_rule: ClassVar[str] = "iterative_epochs:trained_epochs"
+    search_space: ClassVar[dict[str, object]] = {"rewind_epoch": [0, 1, 2, 4]}
 
     start: Literal["trained", "init"] = "init"
     prune_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2

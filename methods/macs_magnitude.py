@@ -44,6 +44,7 @@ class MacsMagnitude(MaskPruner):
     label: ClassVar[str] = "Global MP (MACs)"
     paper: ClassVar[str] = "arXiv 2209.14624, extended"
     needs: ClassVar[str] = "weights, multiply-adds"
+    search_space: ClassVar[dict[str, object]] = {"macs_power": {"low": 0.0, "high": 1.0}}
 
     # within a layer all weights cost the same, so that no other scope would have an effect
     scope: Literal["global", "layerwise", "erk"] = field(init=False, default="global")

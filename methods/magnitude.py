@@ -22,6 +22,7 @@ class GlobalMagnitude(MaskPruner):
     label: ClassVar[str] = "Global MP"
     paper: ClassVar[str] = "arXiv 2209.14624"
     needs: ClassVar[str] = "weights"
+    search_space: ClassVar[dict[str, object]] = {"minimum_threshold": [0.0, 0.01, 0.02, 0.05, 0.1, 0.2]}
 
     def score(self, name: str, weight: Tensor) -> Tensor:
         return weight.abs()
@@ -34,5 +35,6 @@ class LayerwiseMagnitude(GlobalMagnitude):
     label: ClassVar[str] = "Layerwise MP"
     paper: ClassVar[str] = "Han et al. 2015 (arXiv 1506.02626)"
     needs: ClassVar[str] = "weights"
+    search_space: ClassVar[dict[str, object]] = {}
 
     scope: Literal["global", "layerwise", "erk"] = "layerwise"

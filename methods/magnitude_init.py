@@ -20,5 +20,6 @@ class MagnitudeInit(GlobalMagnitude):
     family: ClassVar[str] = "baseline"
     paper: ClassVar[str] = "arXiv 2009.08576"
     needs: ClassVar[str] = "weights"
+    search_space: ClassVar[dict[str, object]] = {"minimum_threshold": [0.0, 0.01, 0.02, 0.05, 0.1, 0.2]}
 
     start: Literal["trained", "init"] = "init"

@@ -30,6 +30,10 @@ class DiagonalFisher(MaskPruner):
     family: ClassVar[str] = "second order"
     paper: ClassVar[str] = "LeCun et al. 1990 (arXiv 1801.05787)"
     needs: ClassVar[str] = "gradients of single samples"
+    search_space: ClassVar[dict[str, object]] = {
+        "fisher_gradients": {"low": 100, "high": 1000, "log": True},
+        "damping": [0.0, 1e-5, 1e-3],
+    }
 
     fisher_gradients: Annotated[int, Field(ge=1)] = 400
     fisher_batch: Annotated[int, Field(ge=1)] = 1

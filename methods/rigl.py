@@ -23,6 +23,10 @@ class RigL(DynamicPruner):
     label: ClassVar[str] = "RigL"
     paper: ClassVar[str] = "arXiv 1911.11134"
     needs: ClassVar[str] = "dense gradients"
+    search_space: ClassVar[dict[str, object]] = {
+        "drop_fraction": {"low": 0.1, "high": 0.5},
+        "every": {"low": 20, "high": 500, "log": True},
+    }
 
     distribution: Literal["uniform", "first_dense", "erk"] = "first_dense"
 

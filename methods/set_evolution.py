@@ -23,6 +23,10 @@ class SET(DynamicPruner):
     label: ClassVar[str] = "SET"
     paper: ClassVar[str] = "arXiv 1707.04780"
     needs: ClassVar[str] = "weights"
+    search_space: ClassVar[dict[str, object]] = {
+        "drop_fraction": {"low": 0.1, "high": 0.5},
+        "every": {"low": 20, "high": 500, "log": True},
+    }
 
     distribution: Literal["uniform", "first_dense", "erk"] = "first_dense"
 

@@ -28,6 +28,11 @@ class SNFS(DynamicPruner):
     label: ClassVar[str] = "SNFS"
     paper: ClassVar[str] = "arXiv 1907.04840"
     needs: ClassVar[str] = "dense gradients"
+    search_space: ClassVar[dict[str, object]] = {
+        "drop_fraction": {"low": 0.1, "high": 0.5},
+        "every": {"low": 20, "high": 500, "log": True},
+        "decay": [0.5, 0.9, 0.99],
+    }
 
     distribution: Literal["uniform", "first_dense", "erk"] = "erk"
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.9

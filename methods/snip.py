@@ -29,6 +29,10 @@ class Snip(MaskPruner):
     label: ClassVar[str] = "SNIP"
     paper: ClassVar[str] = "arXiv 1810.02340"
     needs: ClassVar[str] = "gradients"
+    search_space: ClassVar[dict[str, object]] = {
+        "score_samples": {"low": 32, "high": 2048, "log": True},
+        "mode": ["train", "eval"],
+    }
 
     start: Literal["trained", "init"] = "init"
     score_samples: Annotated[int, Field(ge=1)] = 128

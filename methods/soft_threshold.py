@@ -49,6 +49,9 @@ class STR(Pruner):
     paper: ClassVar[str] = "arXiv 2002.03231"
     needs: ClassVar[str] = "gradients"
     reaches_target: ClassVar[bool] = False
+    search_space: ClassVar[dict[str, object]] = {
+        "initial_threshold_logit": [-12800.0, -3200.0, -800.0, -200.0, -50.0, -10.0],
+    }
 
     start: Literal["trained", "init"] = "init"
     initial_threshold_logit: Annotated[float, Field(ge=-1e6, le=0)] = -3200.0

@@ -37,6 +37,7 @@ class SparseMomentum(DynamicPruner):
     label: ClassVar[str] = "SM"
     paper: ClassVar[str] = "arXiv 1907.04840"
     needs: ClassVar[str] = "dense gradients"
+    search_space: ClassVar[dict[str, object]] = {"drop_fraction": {"low": 0.1, "high": 0.7}}
 
     drop_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5
     final_drop_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.005

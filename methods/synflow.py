@@ -34,6 +34,7 @@ class SynFlow(MaskPruner):
     label: ClassVar[str] = "SynFlow"
     paper: ClassVar[str] = "arXiv 2006.05467"
     needs: ClassVar[str] = "weights and gradients, no data"
+    search_space: ClassVar[dict[str, object]] = {"prune_rounds": {"low": 10, "high": 200, "log": True}}
 
     start: Literal["trained", "init"] = "init"
     schedule: Literal["one_shot", "cubic", "exponential"] = "exponential"

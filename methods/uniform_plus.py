@@ -29,6 +29,7 @@ class UniformPlusMagnitude(GlobalMagnitude):
     paper: ClassVar[str] = "arXiv 1902.09574"
     needs: ClassVar[str] = "weights"
     version: ClassVar[int] = 2
+    search_space: ClassVar[dict[str, object]] = {}
 
     # Uniform+ fixes the budget of every layer
     scope: Literal["global", "layerwise", "erk"] = field(init=False, default="global")

@@ -45,6 +45,10 @@ class WoodFisher(MaskPruner):
     paper: ClassVar[str] = "arXiv 2004.14340"
     needs: ClassVar[str] = "gradients of single samples"
     moves_weights: ClassVar[bool] = True
+    search_space: ClassVar[dict[str, object]] = {
+        "fisher_gradients": {"low": 100, "high": 1000, "log": True},
+        "damping": {"low": 1e-07, "high": 0.001, "log": True},
+    }
 
     fisher_gradients: Annotated[int, Field(ge=1)] = 400
     fisher_batch: Annotated[int, Field(ge=1)] = 1

@@ -17,15 +17,16 @@ from prunebench.benchmark.cli.show import spelled
 from prunebench.benchmark.launch.durations import seconds_of
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.runs.run import Recipe
+from prunebench.benchmark.studies.names import Named
 from prunebench.benchmark.studies.schema import (
     Entry,
-    Named,
     RecipeFile,
     StudyFile,
     ThreeRegime,
     ThresholdsFile,
     TrainFile,
 )
+from prunebench.benchmark.studies.tune_schema import OtherScenario, SharedSpace, TuneFile
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import describe, method_names
 from prunebench.slurm.cluster_profile import Profile
@@ -43,6 +44,14 @@ _SECTIONS = (
     ),
     ("`three_regime`", ThreeRegime, "What the study is: [three-regime.md](three-regime.md)."),
     ("Its `thresholds`", ThresholdsFile, "Each has a default, which is no number of the paper's."),
+    (
+        "`tune`",
+        TuneFile,
+        "Trials for every row: [tuning.md](tuning.md). Values to try are a range, `{low: 0.01, high: 1, log: true}`, "
+        "or a list of choices.",
+    ),
+    ("Its `train`", SharedSpace, "Knobs that every method has."),
+    ("Its `on`", OtherScenario, "Where track B tunes."),
     ("`dataset` and `model`", Named, "A bare name is a name without options."),
     ("Profiles of clusters", Profile, "Files for `submit --profile`; [slurm/README.md](../slurm/README.md)."),
     ("Their `container`", Container, "Jobs in an image; [slurm/README.md](../slurm/README.md) says what is needed."),
@@ -110,6 +119,8 @@ def _words(hint: Any) -> str:
         return f"a list, each {_words(arguments[0])}"
     if origin is dict:
         return "a mapping"
+    if hint is Any:
+        return "a range or a list"
     if origin is Annotated:
         inner = [extra for extra in arguments[1:] if isinstance(extra, FieldInfo)]
         return _words(arguments[0]) + "".join(allowed(Annotated[int, extra])[len("an integer") :] for extra in inner)
@@ -126,6 +137,9 @@ _MODELS = {
     Container: "a mapping",
     ThreeRegime: "a mapping",
     ThresholdsFile: "a mapping",
+    TuneFile: "a mapping",
+    SharedSpace: "a mapping",
+    OtherScenario: "a mapping",
 }
 
 
@@ -142,5 +156,6 @@ def _options_table(options: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield "| option | takes | default | meaning |"
     yield "|---|---|---|---|"
     for name, facts in options.items():
-        meaning = facts["meaning"].replace("|", "\\|")
+        searched = f" Tuned over: {facts['searched']}." if facts.get("searched") else ""
+        meaning = (facts["meaning"] + searched).replace("|", "\\|")
         yield f"| `{name}` | {facts['type']} | `{spelled(facts['default'])}` | {meaning} |"

@@ -101,6 +101,8 @@ class Pruner:
     moves_weights: ClassVar[bool] = False
     # the option that names another method, whose code and version then count as this one's too (see BorrowedMask)
     borrows: ClassVar[str] = ""
+    # options that a search may change, with {"low": 1, "high": 100, "log": True} or a list each: see docs/tuning.md
+    search_space: ClassVar[dict[str, object]] = {}
 
     sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0
     start: Literal["trained", "init"] = "trained"

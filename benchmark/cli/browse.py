@@ -23,7 +23,10 @@ from .options import (
     results_option,
     say,
     selection_options,
+    stage_lines,
+    stages_as_json,
     study_argument,
+    whole,
 )
 
 KINDS = ("methods", "models", "datasets", "studies", "profiles")
@@ -157,9 +160,12 @@ def plan(
     device = None if device_name is None else find_device(device_name)
     from ..preflight.networks import kept_by_training, missing_weights, network_name, sizes_by_network, warnings
     from ..studies.cost import estimate
+    from ..tuning.ledger import ledger_lines
 
-    opened = selection.open(study)
-    made = make_plan(opened.name, opened.runs, open_store(results))
+    store = open_store(results)
+    asked = selection.open(study)
+    opened = whole(asked, store)
+    made = make_plan(opened.name, opened.runs, store)
     source, count = "throughput as given", None
     if calibrate:
         from ..models.macs_table import count_one
@@ -170,7 +176,7 @@ def plan(
         source = f"{images_per_second:.0f} images a second in training steps, measured here"
         if len({run.model_options for run in opened.runs}) > 1:
             source += " with the first of several networks"
-    figures = estimate(opened, made, open_store(results), images_per_second, source, count, device, gpus)
+    figures = estimate(opened, made, store, images_per_second, source, count, device, gpus)
     sizes = sizes_by_network(job.run for job in made.jobs)
     counts = {name: (each.parameters, each.prunable) for name, each in sizes.items()}
     needs = footprint(made.to_do, lambda run: counts[network_name(run)], kept_by_training)
@@ -188,15 +194,21 @@ def plan(
                 "missing": missing,
                 "networks": networks,
                 "jobs": jobs,
+                **stages_as_json(asked, store),
             }
         )
         return
-    for line in (*figures.lines(), *needs.lines()):
+    for line in (*figures.lines(), *ledger_lines(asked), *_aligned(stage_lines(asked, store)), *needs.lines()):
         print(one_line(line))
     for name, each in sizes.items():
         print(one_line(f"network        {name}: {each.describe()}"))
     for reason in missing:
         print(one_line(f"missing        {reason}"))
+
+
+def _aligned(lines: list[str]) -> list[str]:
+    """`key: text` with the text below that of the other lines of a plan."""
+    return [f"{key:<15}{text}" for key, _, text in (line.partition(": ") for line in lines)]
 
 
 def _job(job: Any) -> dict[str, Any]:

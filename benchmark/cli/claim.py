@@ -43,16 +43,18 @@ def claim(
     from ..analysis.study_results import read_results
     from ..analysis.verdict import UNDECIDED
     from ..studies.claims import read_claim
+    from ..studies.trials import named_rows
     from ..tables.claims import claims_table
     from ..tables.kinds import render
     from ..tables.table import table_as_dict
 
-    opened = selection.open(study)
+    store = open_store(results)
+    opened = selection.open_shown(study, store)
     texts = claims or tuple(opened.file.claims)
     if not texts:
         raise UserError(f"study {opened.name!r} lists no claims; give one: 'A >= B at 90%'")
-    read = [read_claim(text, opened.rows) for text in texts]
-    frame = read_results(opened, open_store(results)).frame
+    read = [read_claim(text, named_rows(opened.file, opened.rows)) for text in texts]
+    frame = read_results(opened, store).frame
     findings = check_claims(read, frame, accuracy)
     table = claims_table(findings, frame, accuracy)
     if as_json:

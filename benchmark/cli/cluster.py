@@ -76,6 +76,8 @@ def submit(
     from ...slurm.turn import submitting
     from ..preflight.rehearsal import rehearse
     from ..training.epoch_log import check_log
+    from ..tuning.stages import datasets_of, unchecked_trials
+    from .tuning import ready_stage
 
     chosen = load_profile(profile)
     check_log(log or chosen.log)
@@ -101,16 +103,20 @@ def submit(
         raise UserError("--recompute cannot be combined with --dry-run: it marks runs in the results folder")
     if chosen.is_on_cpu:
         _check_precisions(opened.runs)
+    unchecked = unchecked_trials(opened)
     if dry_run:
-        found = choices.choose_for(opened.name, opened.runs, settings.results, needs_queue=False)
-        rehearse(found.runs, reads_weights=False)
+        ready, _ = ready_stage(opened, Store(settings.results), is_frozen=False)
+        found = choices.choose_for(opened.name, ready.runs, settings.results, needs_queue=False)
+        rehearse([run for run in found.runs if run.id not in unchecked], reads_weights=False)
         _print_planned(opened.name, submission.dry_run(opened.name, found, settings, chosen), chosen)
         return
     _check_networks(opened.runs)
     if data_check:
-        _check_data(opened.file.dataset, where)
+        for dataset in datasets_of(opened):
+            _check_data(dataset, where)
     check_writable(results)
     with submitting(settings.results) as turn:
+        opened, afterwards = ready_stage(opened, Store(settings.results))
         say_older(opened.name, opened.runs, Store(settings.results), recompute)
         if recompute and keep_weights:
             ask_without_weights(opened.name, opened.runs, Store(settings.results))
@@ -121,7 +127,8 @@ def submit(
         say_damaged(found.damaged, SUBMIT_ANEW)
         _explain(opened.name, found)
         # only the profile's environment may say where weights are
-        rehearse(found.runs, reads_weights=data_check and "TORCH_HOME" not in chosen.environment)
+        checked = [run for run in found.runs if run.id not in unchecked]
+        rehearse(checked, reads_weights=data_check and "TORCH_HOME" not in chosen.environment)
         if found.runs:
             sent = submission.submit(opened.name, found, settings, chosen, turn, say)
             say(f"submitted {len(found.runs)} runs as {sent.num_jobs} jobs: {', '.join(sent.arrays)} [{sent.folder}]")
@@ -131,6 +138,8 @@ def submit(
             say(f"cancel with: prunebench cancel {shlex.join(where)}")
             if opened.file.measure:
                 say(f"measure afterwards with: prunebench measure {shlex.join([*where, *which])}")
+        if afterwards:
+            say(f"{opened.name}: {afterwards}")
     raise click.exceptions.Exit(1 if found.left_out else 0)
 
 

@@ -7,9 +7,10 @@ import shlex
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -40,6 +41,10 @@ from .options import (
 )
 from .output import INCOMPLETE
 from .time_limit import open_limit, say_left, time_limit_option
+
+if TYPE_CHECKING:
+    from ..studies.load import Study
+    from .progress import ShownAccuracy
 
 
 def _device_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
@@ -101,12 +106,14 @@ def run(
 ) -> None:
     """Compute missing runs here, then measure their pairs if the study asks for it.
 
+    Of a study with `tune` the trials first, then what is chosen of them.
+
     Ctrl-C stops after the running epochs and loses nothing.
 
     Exits with 3 if --time-limit left runs; the same command continues with them.
     """
     from ..training.epoch_log import check_log
-    from .progress import compute
+    from .tuning import run_stages
 
     begin = time.monotonic()
     check_log(log)
@@ -117,42 +124,69 @@ def run(
         memory_format=memory_format, compile=compile, cuda_graph=cuda_graph,
         plugins=selection.plugin_paths(opened), log=log,
     )  # fmt: skip
+    asked = Asked(settings, jobs or default_jobs(device), begin, time_limit, retry_failed, recompute)
+    code = run_stages(opened, asked) if opened.file.tune else compute_study(opened, asked)
+    raise click.exceptions.Exit(code)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks of `run` besides the study; `begin` is when the command started."""
+
+    settings: Settings
+    num_jobs: int
+    begin: float
+    time_limit: int | None
+    retry_failed: bool
+    recompute: bool
+
+
+def compute_study(
+    opened: Study, asked: Asked, unchecked: Collection[str] = (), shown_accuracy: ShownAccuracy = "test"
+) -> int:
+    """Compute the missing runs of a study, then measure its pairs. Returns the exit code.
+
+    `unchecked` and `shown_accuracy` are as for `progress.compute`.
+    """
+    from .progress import compute
+
+    settings, results, num_jobs = asked.settings, asked.settings.results, asked.num_jobs
     store = open_store(results)
-    if recompute or retry_failed or not results.is_dir():
+    if asked.recompute or asked.retry_failed or not results.is_dir():
         check_writable(results)
-    say_older(opened.name, opened.runs, store, recompute)
-    if recompute and keep_weights:
+    say_older(opened.name, opened.runs, store, asked.recompute)
+    if asked.recompute and settings.keep_weights:
         ask_without_weights(opened.name, opened.runs, store)
     set_damaged_files_aside(opened.name, opened.runs, store)
     if opened.file.measure:
         ask_for_weights(opened, store)
     made = make_plan(opened.name, opened.runs, store)
-    if retry_failed:
+    if asked.retry_failed:
         for job in made.jobs:
             store.folder(opened.name, job.run).allow_retry()
         made = make_plan(opened.name, opened.runs, store)
     _tidy_stored(made, store)
     failed_before = _say_failed_before(made)
-    num_jobs = jobs or default_jobs(device)
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         _say_what_helps(made, store)
         code = measure_study(opened, settings, store, num_jobs) if opened.file.measure else 0
-        raise click.exceptions.Exit(1 if failed_before else code)
+        return 1 if failed_before else code
     check_writable(results)
     recorded = recorded_starts(made, store)
     for line in lines_before(made, recorded):
         say(line)
-    limit = None if time_limit is None else open_limit(time_limit, begin, made, store)
+    limit = None if asked.time_limit is None else open_limit(asked.time_limit, asked.begin, made, store)
     try:
         with _gentle_kill():
-            endings = compute(made, settings, num_jobs, limit)
+            endings = compute(made, settings, num_jobs, limit, unchecked, shown_accuracy)
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command continues from here")
         raise click.exceptions.Exit(130) from None
-    _say_starts(made, store)
-    if log != "none":
-        say(f"curves: {store.study_folder(opened.name) / log}")
+    if shown_accuracy == "test":
+        _say_starts(made, store)
+    if settings.log != "none":
+        say(f"curves: {store.study_folder(opened.name) / settings.log}")
     for line in lines_after(opened.name, recorded, store):
         say(line)
     code = _say_endings(made, store, endings, failed_before, limit)
@@ -160,7 +194,7 @@ def run(
     if opened.file.measure and (limit is None or not limit.is_over()):
         measured = measure_study(opened, settings, store, num_jobs)
         code = code or measured
-    raise click.exceptions.Exit(code)
+    return code
 
 
 def _tidy_stored(made: Plan, store: Store) -> None:
@@ -259,22 +293,27 @@ def prepare(name: str, archive: Path | None, only_check: bool, data_root: Path |
     from ...datasets.registry import OWN, check, dataset_names
     from ...datasets.registry import prepare as fetch
     from ..studies.load import load_study
+    from ..studies.names import Named
+    from ..tuning.stages import datasets_of, models_of
 
-    dataset, options, model, weights = name, {}, "", None
     if name in OWN:
         raise UserError(f"data set {name!r} needs options; give the study that sets them")
+    datasets, models = [Named(name=name)], list[Named]()
     if name not in dataset_names():
-        file = load_study(name).file
-        dataset, options = file.dataset.name, file.dataset.options
-        model, weights = file.model.name, file.model.options.get("weights")
-    if not only_check:
-        say(f"{dataset}: in {fetch(dataset, root=data_root, archive=archive, report=say, **options)}")
+        study = load_study(name)
+        datasets, models = datasets_of(study), models_of(study)
+    for dataset in datasets if not only_check else ():
+        where = fetch(dataset.name, root=data_root, archive=archive, report=say, **dataset.options)
+        say(f"{dataset.name}: in {where}")
+    for model in models if not only_check else ():
+        weights = model.options.get("weights")
         if weights is not None and not Path(weights).exists():
             from ..models.weights import fetch_weights
 
-            say(f"weights: in {fetch_weights(model, weights)}")
-    for line in check(dataset, root=data_root, **options):
-        print(line)
+            say(f"weights: in {fetch_weights(model.name, weights)}")
+    for dataset in datasets:
+        for line in check(dataset.name, root=data_root, **dataset.options):
+            print(line)
 
 
 COMMANDS = (prepare, run, retry)

@@ -71,13 +71,13 @@ def export(
     from ..analysis.study_results import measured_pairs, read_results
     from ..api.errors import UserError
 
-    opened = selection.open(study)
+    store = open_store(results)
+    opened = selection.open_shown(study, store)
     meanings = PAIR_COLUMNS if pairs else COLUMNS
     if columns:
         for name, kind, meaning in describe_columns(meanings):
             print(f"{name}\t{kind}\t{meaning}")
         return
-    store = open_store(results)
     frame = measured_pairs(read_results(opened, store)) if pairs else study_frame(opened, store)
     content = export_bytes(frame, format)
     if output is not None:

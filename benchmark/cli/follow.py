@@ -24,7 +24,10 @@ from .options import (
     results_option,
     say,
     selection_options,
+    stage_lines,
+    stages_as_json,
     study_argument,
+    whole,
 )
 from .output import SUBMIT_ANEW, damage_lines, say_damaged
 
@@ -58,20 +61,22 @@ def status(
     from ..studies.age import age_lines, older_runs
     from .work_left import with_waiting, work_left
 
-    opened = selection.open(study)
-    printed = ""
+    asked, printed = selection.open(study), ""
     while True:
         store = open_store(results)
+        opened = whole(asked, store)
         # before the states: what a command has finished meanwhile is done, not missing
         commands = waiting(store.study_folder(opened.name))
         found = with_waiting(overview(opened.name, opened.runs, results), commands)
         older = older_runs(opened.name, opened.runs, store)
         left = work_left(opened.name, found, store, commands)
         if as_json:
-            print_json({**_as_json(opened.name, found), "time_left": left.as_json(), "older": older})
+            stages = stages_as_json(asked, store)
+            print_json({**_as_json(opened.name, found), "time_left": left.as_json(), "older": older, **stages})
         else:
             lines = _lines(opened.name, found, results) + _what_helps(study, found, results)
-            lines += [f"  {line}" for line in [left.line()] if line] + age_lines(opened.name, older.values())
+            lines += [f"  {line}" for line in [*stage_lines(asked, store), left.line()] if line]
+            lines += age_lines(opened.name, older.values())
             text = "\n".join(one_line(line) for line in lines)
             if text != printed:
                 print(text, flush=True)

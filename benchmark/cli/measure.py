@@ -47,13 +47,14 @@ def measure(
     from ..runs.settings import check_device_name
 
     check_device_name(device)
-    opened = selection.open(study)
+    store = open_store(results)
+    opened = selection.open_shown(study, store)
     if not opened.file.measure:
         raise UserError(f"study {opened.name!r} measures nothing between its runs: it has no key 'measure'")
     settings = Settings(
         results=results, data_root=data_root, device=device, threads=threads, plugins=selection.plugin_paths(opened)
     )  # fmt: skip
-    raise click.exceptions.Exit(measure_study(opened, settings, open_store(results), jobs))
+    raise click.exceptions.Exit(measure_study(opened, settings, store, jobs))
 
 
 def measure_study(study: Study, settings: Settings, store: Store, jobs: int) -> int:

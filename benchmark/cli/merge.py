@@ -12,7 +12,16 @@ import click
 from ..analysis.plain_text import one_line
 from ..api.errors import Damaged, UserError
 from ..runs.store import Store
-from .options import Selection, check_writable, open_store, results_option, say, selection_options, study_argument
+from .options import (
+    Selection,
+    check_writable,
+    open_store,
+    results_option,
+    say,
+    selection_options,
+    study_argument,
+    whole,
+)
 from .output import finish, strict_option
 
 if TYPE_CHECKING:
@@ -142,8 +151,8 @@ def record(study: str, output: Path | None, strict: bool, selection: Selection, 
     from ..studies.pairs import pairs_of
     from ..studies.plan import with_parents
 
-    opened = selection.open(study)
     store = open_store(results)
+    opened = whole(selection.open(study), store)
     target = output or results / "reference" / opened.name / "runs"
     written = write_records(opened.name, with_parents(opened.runs), store, target)
     pairs = [pair.runs for pair in pairs_of(opened.rows)] if opened.file.measure else []

@@ -12,16 +12,22 @@ from ..api.options import allowed, bounds
 
 Facts = dict[str, Any]
 """`default`, `type` in words, `bounds` by ge, gt, le and lt, `choices` (empty if any value of the type will do) and
-`meaning`."""
+`meaning`; of methods also `searched`, the values that a study with `tune` tries (empty if it tries none)."""
 
 
 def method_options(name: str) -> dict[str, Facts]:
     """As the sources of the class and its bases declare them."""
     from ...methods.registry import describe
+    from ..studies.search_space import read_space
 
+    info = describe(name)
+    searched = {option: str(read_space(values)) for option, values in info.search_space.items()}
     return {
-        option: _facts(each.default, each.allowed, each.bounds, each.choices, each.meaning)
-        for option, each in describe(name).options.items()
+        option: {
+            **_facts(each.default, each.allowed, each.bounds, each.choices, each.meaning),
+            "searched": searched.get(option, ""),
+        }
+        for option, each in info.options.items()
     }
 
 

@@ -110,6 +110,44 @@ class Selection:
         _say_old_imports()
         return opened
 
+    def open_shown(self, study: str, store: Store) -> Study:
+        """The rows that tables show: those of the study, and tuned ones where it has `tune`."""
+        opened = self.open(study)
+        if opened.file.tune is None:
+            return opened
+        from ..tuning.stages import shown_study
+
+        return shown_study(opened, store)
+
+
+def whole(study: Study, store: Store) -> Study:
+    """The study with every run that is known, trials of a study with `tune` included."""
+    if study.file.tune is None:
+        return study
+    from ..tuning.stages import whole_study
+
+    return whole_study(study, store)
+
+
+def stage_lines(study: Study, store: Store) -> list[str]:
+    """How far the stages of a study with `tune` are; none for others."""
+    if study.file.tune is None:
+        return []
+    from ..tuning.stages import progress
+
+    return progress(study, store).lines()
+
+
+def stages_as_json(study: Study, store: Store) -> dict[str, Any]:
+    """The same as data: budgets, stored trials and the choices, under the key `tuning`."""
+    if study.file.tune is None:
+        return {}
+    from ..tuning.ledger import ledger
+    from ..tuning.stages import progress
+
+    found = progress(study, store)
+    return {"tuning": {"budgets": [vars(each) for each in ledger(study)], **vars(found)}}
+
 
 def selection_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a Selection, which the command gets as `selection`."""

@@ -42,8 +42,8 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, macs, pareto, latency, layers, cost, rank, paired, connectivity, regimes or "
-    "regime-choices; else the first two, and the last three where the study has them.",
+    help="accuracy, macs, pareto, latency, layers, cost, rank, paired, tuning, trials, tuning-curve, connectivity, "
+    "regimes or regime-choices; else the first two, and the last six where the study has them.",
 )
 @click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")
 @accuracy_option
@@ -85,8 +85,8 @@ def table(
     files_only = format == "csv" and kind is None and against is None and not as_json
     if files_only and (output is not None or is_partial):
         raise UserError("a CSV file holds one table: --format csv needs --kind, with --output, --set and --only too")
-    opened = [selection.open(name) for name in studies]
     store = open_store(results)
+    opened = [selection.open_shown(name, store) for name in studies]
     tables = _make_tables(kind, opened, store, accuracy, stat, against, reference)
     _check_latex(format, caption, label, len(tables))
     if as_json:
@@ -116,7 +116,8 @@ def _check_latex(format: str, caption: str | None, label: str | None, num_tables
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, pareto, latency, layers, training, ranks, critical, published or regimes; else those that fit.",
+    help="accuracy, pareto, latency, layers, training, ranks, critical, published, regimes or tuning; else those that "
+    "fit.",
 )
 @accuracy_option
 @stat_option
@@ -148,8 +149,8 @@ def plot(
 
     kind = OLD_PLOT_KINDS.get(kind or "", kind)
     check_kind(kind)
-    opened = [selection.open(name) for name in studies]
     store = open_store(results)
+    opened = [selection.open_shown(name, store) for name in studies]
     counts = [completeness(study, store) for study in opened]
     paths = []
     if any(count["done"] for count in counts):
@@ -183,8 +184,8 @@ def report(
     """Write one HTML file with tables, curves, runs and raw results; it opens without a network."""
     from ..report.page import Asked, html_report
 
-    opened = selection.open(study)
     store = open_store(results)
+    opened = selection.open_shown(study, store)
     asked = Asked(study=study, assignments=selection.assignments, only=selection.only, plugins=selection.plugins)
     page = html_report(opened, store, asked, accuracy)
     path = output or store.study_folder(opened.name) / "report.html"
@@ -219,11 +220,11 @@ def _make_tables(
 
 
 def _standard_kinds(study: Study, against: str | None) -> list[str]:
-    """Accuracy, multiply-adds and what is measured of pairs; accuracy alone beside a table that prints nothing else."""
+    """Accuracy, multiply-adds, and what is tuned or measured; accuracy alone beside a table that has no other."""
     if against is None:
-        from ..tables.kinds import OF_PAIRS
+        from ..tables.kinds import OF_SOME
 
-        return ["accuracy", "macs", *(kind for kind, has in OF_PAIRS.items() if has(study))]
+        return ["accuracy", "macs", *(kind for kind, has in OF_SOME.items() if has(study))]
     from ..analysis.published import rows_for
 
     prints_macs = any(row.macs_pruned for row in rows_for(study, against))

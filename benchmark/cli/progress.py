@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..analysis.plain_text import one_line
 from ..launch.local import Listener, run_local
@@ -21,9 +22,22 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+ShownAccuracy = Literal["test", "validation"]
 
-def compute(made: Plan, settings: Settings, num_workers: int, limit: TimeLimit | None = None) -> list[Any]:
-    """Compute what the plan has to do, and say how it goes. Returns how each run ended."""
+
+def compute(
+    made: Plan,
+    settings: Settings,
+    num_workers: int,
+    limit: TimeLimit | None = None,
+    unchecked: Collection[str] = (),
+    shown_accuracy: ShownAccuracy = "test",
+) -> list[Any]:
+    """Compute what the plan has to do, and say how it goes. Returns how each run ended.
+
+    `unchecked`: ids of runs that may be refused when they begin. `shown_accuracy`: which one is said of a finished run;
+    nobody is to choose trials by that of the test set.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -44,7 +58,7 @@ def compute(made: Plan, settings: Settings, num_workers: int, limit: TimeLimit |
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("epochs", total=sum(planned_epochs(job.run) for job in made.to_do))
-        shown = _Shown(made, settings, console, progress, task)
+        shown = _Shown(made, settings, console, progress, task, shown_accuracy)
         listener = Listener(
             on_start=shown.start,
             on_epoch=shown.epoch,
@@ -53,7 +67,7 @@ def compute(made: Plan, settings: Settings, num_workers: int, limit: TimeLimit |
             on_line=say,
             on_stop=shown.stop,
         )
-        return run_local(made.to_do, made.study, settings, num_workers, listener, limit)
+        return run_local(made.to_do, made.study, settings, num_workers, listener, limit, unchecked)
 
 
 @dataclass
@@ -65,6 +79,7 @@ class _Shown:
     console: Console
     progress: Progress
     task: TaskID
+    accuracy: ShownAccuracy = "test"
     seen: dict[str, int] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
     num_finished: int = 0
@@ -88,7 +103,10 @@ class _Shown:
 
     def _accuracy(self, run: Run) -> str:
         result = Store(self.settings.results).result(self.made.study, run)
-        return "its result cannot be read" if result is None else f"test accuracy {result['accuracy']['last']:.2%}"
+        if result is None:
+            return "its result cannot be read"
+        value = result["accuracy"]["last" if self.accuracy == "test" else "selected_validation"]
+        return f"no {self.accuracy} accuracy" if value is None else f"{self.accuracy} accuracy {value:.2%}"
 
     def busy(self, run: Run) -> None:
         """A process that hangs keeps its run for ever, so the user is told once which one it is."""

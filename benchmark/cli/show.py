@@ -110,6 +110,8 @@ def _lines(shown: dict[str, Any]) -> Iterator[str]:
     for name, facts in shown["options"].items():
         yield f"  {name} = {spelled(facts['default'])}    # {facts['type']}"
         yield from textwrap.wrap(facts["meaning"], _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        if facts.get("searched"):
+            yield f"      tuned over: {facts['searched']}"
 
 
 def spelled(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,7 @@ def run_local(
     num_workers: int,
     listener: Listener,
     limit: TimeLimit | None = None,
+    unchecked: Collection[str] = (),
 ) -> list[Ending]:
     """Compute all jobs, in the order of `RunQueue`; returns how each ended.
 
@@ -57,6 +58,8 @@ def run_local(
     of a stored dense training, or if a network or method refuses its options. On KeyboardInterrupt every worker stops
     after its epoch with a checkpoint, then the interrupt is raised again. There are fewer endings than jobs if time ran
     out, or if no worker was left (then `listener.on_stop` was called).
+
+    Runs whose ids are in `unchecked` are refused when they begin, not before.
 
     With a limit only runs begin that can be finished within it. Those still running at its end stop as after a
     KeyboardInterrupt.
@@ -89,7 +92,7 @@ def run_local(
     try:
         if jobs:
             pool.start_all()
-            for line in pool.read_data(_request(jobs)):
+            for line in pool.read_data(_request(jobs, unchecked)):
                 listener.on_line(line)
         listener.on_start()
         for run, ending in condemned:
@@ -122,11 +125,12 @@ def _compute(queue: RunQueue, pool: WorkerPool, limit: TimeLimit | None) -> None
         pool.collect(BUSY_POLL_SECONDS)
 
 
-def _request(jobs: Sequence[Job]) -> ReadData:
+def _request(jobs: Sequence[Job], unchecked: Collection[str]) -> ReadData:
     """What to check before any run begins."""
     runs = [job.run for job in jobs]
+    rehearsed = representatives(run for run in runs if run.id not in unchecked)
     parents = {run.parent.id: to_dict(run.parent) for run in runs if run.parent is not None}
-    return ReadData(to_dict(runs[0]), tuple(to_dict(run) for run in representatives(runs)), tuple(parents.values()))
+    return ReadData(to_dict(runs[0]), tuple(to_dict(run) for run in rehearsed), tuple(parents.values()))
 
 
 def _separate(jobs: Sequence[Job], study: str, store: Store) -> tuple[list[Job], list[tuple[Run, Ending]]]:

@@ -17,6 +17,7 @@ from ..analysis.published import has_published, rows_for
 from ..analysis.regime_cells import regime_map
 from ..analysis.spread import Stat, check_stat
 from ..analysis.study_results import StudyResults, read_results
+from ..analysis.tuning import read_tuning
 from ..api.errors import UserError, unknown
 from ..runs.files import write_atomically
 from ..runs.run import DENSE
@@ -31,6 +32,7 @@ from .ranks import critical_figure, ranks_figure
 from .regimes import regimes_figure
 from .style import style
 from .training import training_figure
+from .tuning import tuning_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,13 +59,14 @@ OF_ONE_STUDY: dict[str, Callable[[StudyResults, Choices], Figure]] = {
     ),
     "latency": lambda found, asked: latency_figure(found, asked.highlight),
     "regimes": lambda found, _: regimes_figure(regime_map(found), subject(found.frame)),
+    "tuning": lambda found, asked: tuning_figure(read_tuning(found, asked.accuracy), found.frame, asked.accuracy),
 }
 OF_ALL_STUDIES: dict[str, Callable[[Frame, Choices], Figure]] = {
     "ranks": lambda frame, asked: ranks_figure(frame, asked.accuracy, asked.highlight),
     "critical": lambda frame, asked: critical_figure(frame, asked.accuracy, asked.highlight),
 }
-KINDS = ("accuracy", "pareto", "latency", "layers", "training", "ranks", "critical", "published", "regimes")
-OF_PRUNED = ("layers", "training", "ranks", "critical", "regimes")
+KINDS = ("accuracy", "pareto", "latency", "layers", "training", "ranks", "critical", "published", "regimes", "tuning")
+OF_PRUNED = ("layers", "training", "ranks", "critical", "regimes", "tuning")
 """Figures of pruned rows; the others show dense trainings alone as well."""
 
 
@@ -143,11 +146,12 @@ def standard_kinds(study: Study) -> list[str]:
         # a line for each value of the knob would hide what is asked
         return ["regimes"]
     of_pruned = ["layers", "training"] if any(row.method != DENSE for row in study.rows) else []
-    return ["accuracy", "pareto", *of_pruned, *(["published"] if has_published(study) else [])]
+    of_some = [*(["published"] if has_published(study) else []), *(["tuning"] if study.file.tune else [])]
+    return ["accuracy", "pareto", *of_pruned, *of_some]
 
 
-def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write STEM.png and STEM.pdf without dates or versions in them. Raises UserError if they cannot be written."""
+def figure_bytes(figure: Figure, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
+    """The figure by format, without dates or versions in it."""
     # matplotlib would write its version and the time: files must differ only where results do.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
     with style():
@@ -155,14 +159,22 @@ def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) ->
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         box = figure.get_tightbbox().padded(0.05)
-    paths = []
+    made = {}
     for format in formats:
         buffer = BytesIO()
         with style():
             figure.savefig(buffer, format=format, metadata=metadata[format], bbox_inches=box)
+        made[format] = buffer.getvalue()
+    return made
+
+
+def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write STEM.png and STEM.pdf. Raises UserError if they cannot be written."""
+    paths = []
+    for format, content in figure_bytes(figure, formats).items():
         path = stem.with_name(f"{stem.name}.{format}")
         try:
-            write_atomically(path, buffer.getvalue())
+            write_atomically(path, content)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
         paths.append(path)

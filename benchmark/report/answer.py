@@ -21,6 +21,7 @@ from ..analysis.study_results import StudyResults
 from ..analysis.verdict import UNDECIDED
 from ..api.errors import UserError
 from ..studies.claims import read_claim
+from ..studies.trials import named_rows
 from ..tables.accuracy import marks_by_target
 
 DIVERGED = "Diverged"
@@ -235,7 +236,7 @@ def _declared(found: StudyResults, accuracy: str) -> list[Finding]:
     for text in found.study.file.claims:
         # The file was checked when it was read: what is not understood now is about rows that --only leaves out.
         with contextlib.suppress(UserError):
-            claims.append(read_claim(text, found.study.rows))
+            claims.append(read_claim(text, named_rows(found.study.file, found.study.rows)))
     tested = check_claims(claims, found.frame, accuracy)
     texts = dict.fromkeys((each.claim.text, each.verdict) for each in tested)
     found_at = {

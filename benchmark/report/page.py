@@ -20,9 +20,10 @@ from ..plots.style import MAX_BANDS
 from ..runs.run import Recipe
 from ..runs.store import Store
 from ..studies.load import Study
+from ..studies.tune_schema import TuneFile
 from ..tables.caption import prunable_sentence
 from ..tables.formats.to_html import to_html
-from ..tables.kinds import OF_PAIRS, OF_PRUNED, make_table
+from ..tables.kinds import OF_PRUNED, OF_SOME, make_table
 from ..tables.table import Table
 from .answer import answer, difference
 from .data import MAX_ROWS, pack_results, report_data, stored_results
@@ -98,9 +99,19 @@ def _protocol(study: Study, frame: Frame) -> list[tuple[str, str]]:
         ("Network", _named(file.model.name, file.model.options)),
         ("Seeds", ", ".join(str(seed) for seed in sorted({row.seed for row in study.rows if row.run is not None}))),
         ("Validation split", share),
+        *([("Tuning", _tuning(study.file.tune))] if study.file.tune else []),
         ("What sparsity counts", prunable_sentence(frame)),
         *((f"Accuracy “{name}”", text) for name, text in ACCURACIES.items()),
     ]
+
+
+def _tuning(tune: TuneFile) -> str:
+    """How many trials each row gets, and where their values come from."""
+    seeds, tracks = ", ".join(map(str, tune.seeds)), " and ".join(tune.all_tracks)
+    return (
+        f"{tune.budget} trials of each row and sparsity on seeds {seeds}, track {tracks}, drawn from search seed "
+        f"{tune.search_seed}; chosen on validation and frozen in selection.json before the evaluation"
+    )
 
 
 def _named(name: str, options: dict[str, Any]) -> str:
@@ -134,12 +145,28 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     kinds |= {"latency": "Latency"} if is_measured(read_results(study, store, frame)) else {}
     kinds |= {"cost": "Cost", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
-    kinds |= {kind: headings[kind] for kind, has in OF_PAIRS.items() if has(study)}
+    headings |= {"tuning": "Default and tuned", "trials": "Trials", "tuning-curve": "Accuracy by number of trials"}
+    kinds |= {kind: headings[kind] for kind, has in OF_SOME.items() if has(study)}
     chosen += [
         *((heading, table(kind)) for kind, heading in kinds.items() if kind not in OF_PRUNED or has_pruned(frame)),
         *((f"Accuracy, {name.replace('_', ' ')}", table("accuracy", name)) for name in ACCURACIES if name != accuracy),
     ]
-    return [(heading, to_html(made)) for heading, made in chosen]
+    shown = [(heading, to_html(made)) for heading, made in chosen]
+    return [*shown, *([("Trials and their curve", _tuning_image(study, store, accuracy))] if study.file.tune else [])]
+
+
+def _tuning_image(study: Study, store: Store, accuracy: str) -> str:
+    """The figure of the trials, within the page."""
+    import base64
+
+    from ..plots.kinds import figure_bytes, figures
+
+    (figure,) = figures("tuning", [study], store, accuracy).values()
+    content = base64.b64encode(figure_bytes(figure, ["png"])["png"]).decode()
+    text = (
+        "Validation accuracy of all trials, and test accuracy by number of trials; the tables above have the numbers."
+    )
+    return f'<img class="figure" alt="{text}" src="data:image/png;base64,{content}">'
 
 
 def _failures(study: Study, store: Store, frame: Frame) -> list[dict[str, str]]:

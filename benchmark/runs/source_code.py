@@ -20,8 +20,9 @@ SCHEME = 2
 2: the files of methods have moved, and so the imports in them have changed.
 """
 
-_DESCRIPTIONS = frozenset(("label", "family", "paper", "needs", "version"))
-"""Attributes of a class that describe it. `version` is part of the run's id, so it is not needed here."""
+_DESCRIPTIONS = frozenset(("label", "family", "paper", "needs", "version", "search_space"))
+"""Attributes of a class that describe it. `version` is part of the run's id, so it is not needed here, and so are the
+values that a search has chosen."""
 
 SUITE = "prunebench"
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ...methods.registry import add_plugin
 from ..api.errors import UserError, unknown
 from ..runs.run import Run
 from .claims import read_claim
 from .expand import Part, expand
+from .names import Named
 from .pairs import check_pairs, check_retrainings
 from .regime_rows import regime_parts
 from .rows import Row, choose, distinct
 from .schema import Entry, StudyFile
+from .trials import named_rows
+from .tune_checks import check_tuning
 from .yaml_source import Source, override, read_yaml, validate
 
 FOLDERS = (Path(__file__).parent, Path(__file__).parent / "smoke")
@@ -134,6 +137,7 @@ def load_study(name_or_path: str, assignments: Sequence[str] = (), only: Sequenc
     rows = distinct((source.place(part.key), row) for part in parts for row in expand(file, part, source))
     if file.measure:
         check_pairs(rows, source)
+    check_tuning(file, source, rows)
     _check_claims(file, source, rows)
     return Study(file, source, tuple(choose(rows, only)))
 
@@ -145,7 +149,7 @@ def _part(index: int, entry: Entry) -> Part:
 def _check_claims(file: StudyFile, source: Source, rows: Sequence[Row]) -> None:
     for index, text in enumerate(file.claims):
         try:
-            read_claim(text, rows)
+            read_claim(text, named_rows(file, rows))
         except UserError as error:
             raise UserError(f"{source.place(['claims', index])}: {error}") from error
 
@@ -160,29 +164,48 @@ def _add_plugins(file: StudyFile, source: Source) -> None:
 
 
 def _check_names(file: StudyFile, source: Source) -> None:
-    """Check the names of data set and model and their options, without torch."""
+    """Check the names of data sets and models and their options, without torch."""
+    from .model_options import check_model_option
+
+    on = file.tune.on if file.tune else None
+    for dataset, model, key in ((file.dataset, file.model, ()), (on and on.dataset, on and on.model, ("tune", "on"))):
+        if dataset is not None:
+            _check_dataset(dataset, (*key, "dataset"), source)
+        if model is not None:
+            _check_model(model, (*key, "model"), source)
+    for index, entry in enumerate(file.runs):
+        for option, value in entry.model_options.items():
+            with _placed(source, ("runs", index, "model_options", option)):
+                check_model_option(file.model.name, option, value)
+
+
+def _check_dataset(dataset: Named, key: tuple[str, ...], source: Source) -> None:
     from ...datasets.registry import all_names, check_option, create
+
+    if dataset.name not in all_names():
+        raise UserError(f"{source.place(key)}: {unknown('data set', dataset.name, all_names())}")
+    for option, value in dataset.options.items():
+        with _placed(source, (*key, "options", option)):
+            check_option(dataset.name, option, value)
+    with _placed(source, (*key, "options")):
+        create(dataset.name, **dataset.options)
+
+
+def _check_model(model: Named, key: tuple[str, ...], source: Source) -> None:
     from ..models.registry import model_names
     from .model_options import check_model_option
 
-    if file.dataset.name not in all_names():
-        raise UserError(f"{source.place(['dataset'])}: {unknown('data set', file.dataset.name, all_names())}")
-    for option, value in file.dataset.options.items():
-        try:
-            check_option(file.dataset.name, option, value)
-        except UserError as error:
-            raise UserError(f"{source.place(['dataset', 'options', option])}: {error}") from error
+    if model.name not in model_names():
+        raise UserError(f"{source.place(key)}: {unknown('model', model.name, model_names())}")
+    for option, value in model.options.items():
+        with _placed(source, (*key, "options", option)):
+            check_model_option(model.name, option, value)
+
+
+@contextlib.contextmanager
+def _placed(source: Source, key: tuple[str | int, ...]) -> Iterator[None]:
+    """Errors within have the place of the key before them."""
     try:
-        create(file.dataset.name, **file.dataset.options)
+        yield
     except (UserError, TypeError) as error:
-        raise UserError(f"{source.place(['dataset', 'options'])}: {error}") from error
-    if file.model.name not in model_names():
-        raise UserError(f"{source.place(['model'])}: {unknown('model', file.model.name, model_names())}")
-    given: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("model", "options"), file.model.options)]
-    given += [(("runs", index, "model_options"), entry.model_options) for index, entry in enumerate(file.runs)]
-    for key, options in given:
-        for option, value in options.items():
-            try:
-                check_model_option(file.model.name, option, value)
-            except UserError as error:
-                raise UserError(f"{source.place([*key, option])}: {error}") from error
+        raise UserError(f"{source.place(key)}: {error}") from error

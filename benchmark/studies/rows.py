@@ -13,7 +13,10 @@ from ..runs.run import DENSE, Recipe, Run
 
 @dataclass(frozen=True)
 class Row:
-    """A run with its label in the study. `not_run` is the reason why the study only lists it."""
+    """A run with its label in the study. `not_run` is the reason why the study only lists it.
+
+    `is_tuned`: a search has chosen its values (see `trials`), or tries them.
+    """
 
     label: str
     method: str
@@ -22,6 +25,7 @@ class Row:
     seed: int
     run: Run | None
     not_run: str = ""
+    is_tuned: bool = False
 
     @property
     def retrain_seed(self) -> int:

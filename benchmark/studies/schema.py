@@ -9,10 +9,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..runs.run import DENSE, Optimizer, Precision
 from ..runs.store import RESERVED
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
+from .names import Named, as_list
+from .tune_schema import TuneFile
 
 
 def _fraction(value: Any) -> Any:
@@ -98,29 +96,15 @@ class TrainFile(RecipeFile):
     """Of `train` only: stop after this epoch; the schedule remains that of all epochs."""
 
 
-class Named(_Strict):
-    """A name with options: a data set or a model. A bare string is a name without options."""
-
-    name: str
-    """As `prunebench list` shows it."""
-    options: dict[str, Any] = {}
-    """Its options, as `prunebench show NAME` prints them."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-
 class Entry(_Strict):
     """One line of the study's grid: methods x grid of options x sparsities x seeds.
 
     `model_options` add to those of the study; an entry with `not_run` is listed in the tables with that reason.
     """
 
-    method: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    method: Annotated[list[str], BeforeValidator(as_list), Field(min_length=1)]
     """One name or a list."""
-    sparsity: Annotated[list[Sparsity], BeforeValidator(_as_list), Field(min_length=1)] = [0.0]
+    sparsity: Annotated[list[Sparsity], BeforeValidator(as_list), Field(min_length=1)] = [0.0]
     """Share of the weights that are removed: 0.9 or 90%; one or a list."""
     seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
     """Instead of those of the study."""
@@ -206,7 +190,7 @@ class StudyFile(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)
     """Of its folder in the results."""
-    plugins: Annotated[list[str], BeforeValidator(_as_list)] = []
+    plugins: Annotated[list[str], BeforeValidator(as_list)] = []
     """Python files with methods of your own, relative to the folder of the study."""
     title: str = ""
     """Heading of the report."""
@@ -220,7 +204,7 @@ class StudyFile(_Strict):
     """A run for each: initialisation, order of the data and random numbers of methods."""
     retrain_seeds: list[Seed] = Field(default=[0], min_length=1)
     """Of each run that is not dense: other orders of data and noise, with the same start and the same mask."""
-    measure: Annotated[list[Measure], BeforeValidator(_as_list)] = []
+    measure: Annotated[list[Measure], BeforeValidator(as_list)] = []
     """What is measured between retrainings: linear mode connectivity, and how alike their outputs are."""
     validation: float = Field(default=0.1, ge=0, lt=1)
     """Share of the training set that is held out to select an epoch."""
@@ -236,6 +220,8 @@ class StudyFile(_Strict):
     """The grid; see the next section."""
     three_regime: ThreeRegime | None = None
     """In place of `runs`: a knob of dense training crossed with densities; see docs/three-regime.md."""
+    tune: TuneFile | None = None
+    """How the values of each row are searched for before it is evaluated; see docs/tuning.md."""
     published: int | None = None
     """Number of the paper's table with which `table --against published` compares."""
     claims: list[str] = []
@@ -253,4 +239,8 @@ class StudyFile(_Strict):
     def _has_rows(self) -> StudyFile:
         if bool(self.runs) == (self.three_regime is not None):
             raise ValueError("a study has either runs or three_regime" if self.runs else "'runs' is missing or empty")
+        if self.tune is not None and self.three_regime is not None:
+            raise ValueError("tune goes with runs, not with three_regime")
+        if self.tune is not None and self.validation == 0:
+            raise ValueError("tune chooses by the validation split, and validation is 0")
         return self

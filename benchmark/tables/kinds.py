@@ -11,6 +11,7 @@ from ..analysis.published import rows_for
 from ..analysis.regime_cells import regime_map
 from ..analysis.spread import Stat, check_stat
 from ..analysis.study_results import StudyResults, measured_pairs, read_results
+from ..analysis.tuning import read_tuning
 from ..api.errors import UserError, unknown
 from ..runs.store import Store
 from ..studies.load import Study
@@ -31,6 +32,8 @@ from .ranks import rank_table
 from .regime_choices import choices_table
 from .regimes import regimes_table
 from .table import Table
+from .trials import trials_table
+from .tuning import curve_table, tuning_table
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,34 @@ KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
     "connectivity": lambda found, choices: connectivity_table(measured_pairs(found), found.frame, choices.stat),
     "regimes": lambda found, choices: regimes_table(regime_map(found), found.frame, choices.stat),
     "regime-choices": lambda found, choices: choices_table(regime_map(found), found.frame, choices.stat),
+    "tuning": lambda found, choices: tuning_table(
+        read_tuning(found, choices.accuracy), found.frame, choices.accuracy, choices.stat, found.chance
+    ),
+    "trials": lambda found, choices: trials_table(read_tuning(found, choices.accuracy), found.frame),
+    "tuning-curve": lambda found, choices: curve_table(
+        read_tuning(found, choices.accuracy), found.frame, choices.accuracy, choices.stat, found.chance
+    ),
 }
+OF_TUNED: dict[str, Callable[[Study], bool]] = {
+    "tuning": lambda study: study.file.tune is not None,
+    "trials": lambda study: study.file.tune is not None,
+    "tuning-curve": lambda study: study.file.tune is not None and len({1, *study.file.tune.trials}) > 2,
+}
+"""Tables of searches, and which studies have them."""
 OF_PAIRS: dict[str, Callable[[Study], bool]] = {
     "connectivity": lambda study: bool(study.file.measure),
     "regimes": lambda study: study.file.three_regime is not None,
     "regime-choices": lambda study: study.file.three_regime is not None,
 }
 """Tables of what is measured between retrainings, and which studies have them."""
-OF_PRUNED = ("rank", "paired", *OF_PAIRS)
+TUNED = (
+    "Rows named '(tuned ...)' have values that were chosen on validation accuracy, on other seeds and before these "
+    "runs began: see the tables 'tuning' and 'trials'."
+)
+"""Below all other tables of a study that tunes."""
+OF_SOME = {**OF_TUNED, **OF_PAIRS}
+"""Tables that only some studies have."""
+OF_PRUNED = ("rank", "paired", *OF_SOME)
 """Tables that compare pruned rows; the others show dense trainings alone as well."""
 MEASURES: dict[str, Measure] = {"accuracy": "accuracy", "macs": "macs_pruned"}
 """The tables that the paper prints numbers for."""
@@ -117,7 +140,9 @@ def make_table(
     if against is not None:
         return replace(_against(kind, found, choices, against), study=study.name)
     check_pruned(kind, "compares", [found.frame], KINDS, OF_PRUNED)
-    return replace(KINDS[kind](found, choices), study=study.name)
+    made = KINDS[kind](found, choices)
+    tuned = (TUNED,) if study.file.tune is not None and kind not in OF_TUNED else ()
+    return replace(made, study=study.name, caption=(*made.caption, *tuned))
 
 
 def _against(kind: str, found: StudyResults, choices: Choices, against: str) -> Table:

@@ -21,9 +21,10 @@ INFO_FIELDS: Mapping[str, type] = {
     "keeps_network": bool,
     "epochs_rule": str,
     "borrows": str,
+    "search_space": dict,
 }
 """What a class says about its method, in class attributes."""
-_KINDS = {str: "a text", int: "a whole number", bool: "True or False"}
+_KINDS = {str: "a text", int: "a whole number", bool: "True or False", dict: "a mapping of options to values"}
 
 
 def defines(statement: ast.stmt, names: Collection[str]) -> bool:

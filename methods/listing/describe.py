@@ -30,6 +30,7 @@ class MethodInfo:
 
     `epochs_rule` is None for a class with rounds of its own that does not say how many epochs they train.
     `borrows`: the option that names another method, of whose mask this one makes a control; empty for most.
+    `search_space`: options that a search may change, each with its values as a study file writes them.
     """
 
     name: str
@@ -42,6 +43,7 @@ class MethodInfo:
     keeps_network: bool
     epochs_rule: str | None
     borrows: str
+    search_space: Mapping[str, Any]
     summary: str
     options: Mapping[str, Option]
     origin: str

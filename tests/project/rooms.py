@@ -29,6 +29,7 @@ ALLOWED: dict[str, str] = {
         "benchmark.api benchmark.runs benchmark.models methods.registry methods.listing "
         "datasets.registry datasets.parts"
     ),
+    "benchmark.tuning": "benchmark.api benchmark.runs benchmark.studies datasets.registry",
     "benchmark.training": (
         "benchmark.api benchmark.runs benchmark.models methods.registry datasets.registry datasets.parts"
     ),
@@ -47,7 +48,8 @@ ALLOWED: dict[str, str] = {
         "methods.registry datasets.parts"
     ),
     "benchmark.analysis": (
-        "benchmark.api benchmark.runs benchmark.models benchmark.studies methods.registry datasets.registry"
+        "benchmark.api benchmark.runs benchmark.models benchmark.studies benchmark.tuning methods.registry "
+        "datasets.registry"
     ),
     "benchmark.exchange": "benchmark.api benchmark.runs benchmark.analysis",
     "benchmark.tables": (

@@ -14,6 +14,7 @@ from prunebench.benchmark.cli.option_facts import KINDS_WITH_OPTIONS
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.studies.load import study_names
 from prunebench.benchmark.studies.schema import Entry, Named, StudyFile, TrainFile
+from prunebench.benchmark.studies.tune_schema import OtherScenario, SharedSpace, TuneFile
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import method_names
 from prunebench.slurm.cluster_profile import Profile
@@ -21,7 +22,7 @@ from prunebench.slurm.cluster_profile import Profile
 NAMES = {"methods": method_names(), "models": model_names(), "datasets": all_names()}
 
 
-@pytest.mark.parametrize("model", [StudyFile, Entry, TrainFile, Named, Profile])
+@pytest.mark.parametrize("model", [StudyFile, Entry, TrainFile, Named, Profile, TuneFile, SharedSpace, OtherScenario])
 def test_every_key_of_a_file_says_what_it_means(model: type) -> None:
     assert [name for name in model.model_fields if not meanings_below(model).get(name)] == []
 

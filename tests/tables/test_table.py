@@ -10,11 +10,11 @@ from prunebench.benchmark.analysis.accuracy import ACCURACIES
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import load_study
-from prunebench.benchmark.tables.kinds import KINDS, OF_PAIRS, OF_PRUNED, make_table, ranks_over, render
+from prunebench.benchmark.tables.kinds import KINDS, OF_PRUNED, OF_SOME, make_table, ranks_over, render
 from small_study import build, by_seed, cell, made
 from synthetic_results import STUDY, fill, invented_keys, store_result, write_study
 
-OF_ANY_STUDY = [kind for kind in KINDS if kind not in (*OF_PAIRS, "latency")]
+OF_ANY_STUDY = [kind for kind in KINDS if kind not in (*OF_SOME, "latency")]
 
 
 @pytest.mark.parametrize("kind", OF_ANY_STUDY)
