@@ -18,6 +18,7 @@ from .measure import ask_for_weights
 from .options import (
     DEFAULT_RESULTS,
     Selection,
+    ask_without_weights,
     check_writable,
     results_option,
     say,
@@ -50,7 +51,10 @@ if TYPE_CHECKING:
 @click.option("--keep-weights", is_flag=True, help="Also store pruned weights.")
 @click.option("--deterministic", is_flag=True, help="Deterministic algorithms on a GPU.")
 @click.option("--log", type=click.Choice(get_args(Log)), help="As in `run`; replaces the profile's.")
-@click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
+@click.option(
+    "--recompute", is_flag=True,
+    help="Also stored runs of older code, weights or dense trainings; with --keep-weights those without weights.",
+)  # fmt: skip
 def submit(
     study: str,
     profile: str,
@@ -114,6 +118,8 @@ def submit(
     with submitting(settings.results) as turn:
         opened, afterwards = ready_stage(opened, Store(settings.results))
         say_older(opened.name, opened.runs, Store(settings.results), recompute)
+        if recompute and keep_weights:
+            ask_without_weights(opened.name, opened.runs, Store(settings.results))
         set_damaged_files_aside(opened.name, opened.runs, Store(settings.results))
         if opened.file.measure:
             ask_for_weights(opened, Store(settings.results))

@@ -14,6 +14,7 @@ from . import (
     develop,
     exchange,
     follow,
+    latency,
     measure,
     merge,
     new_method,
@@ -53,7 +54,8 @@ def app() -> None:
 
 
 COMMAND_FILES = (
-    browse, show, compute, measure, follow, cluster, present, claim, shrink, exchange, merge, new_method, develop,
+    browse, show, compute, measure, latency, follow, cluster, present, claim, shrink, exchange, merge, new_method,
+    develop,
 )  # fmt: skip
 for file in COMMAND_FILES:
     for command in file.COMMANDS:

@@ -28,6 +28,7 @@ from .measure import ask_for_weights, measure_study
 from .options import (
     DEFAULT_RESULTS,
     Selection,
+    ask_without_weights,
     check_writable,
     data_root_option,
     open_store,
@@ -80,7 +81,10 @@ def _device_name(_context: click.Context, _parameter: click.Parameter, name: str
 )  # fmt: skip
 @time_limit_option
 @click.option("--retry-failed", is_flag=True, help="Also runs that failed before.")
-@click.option("--recompute", is_flag=True, help="Also stored runs of older code, weights or dense trainings.")
+@click.option(
+    "--recompute", is_flag=True,
+    help="Also stored runs of older code, weights or dense trainings; with --keep-weights those without weights.",
+)  # fmt: skip
 def run(
     study: str,
     selection: Selection,
@@ -151,6 +155,8 @@ def compute_study(
     if asked.recompute or asked.retry_failed or not results.is_dir():
         check_writable(results)
     say_older(opened.name, opened.runs, store, asked.recompute)
+    if asked.recompute and settings.keep_weights:
+        ask_without_weights(opened.name, opened.runs, store)
     set_damaged_files_aside(opened.name, opened.runs, store)
     if opened.file.measure:
         ask_for_weights(opened, store)

@@ -197,6 +197,20 @@ def say_older(study: str, runs: Sequence[Run], store: Store, recompute: bool = F
     say(f"{study}: {counted(len(older), 'stored result')} of older code or weights, to be computed anew{what}")
 
 
+def ask_without_weights(study: str, runs: Sequence[Run], store: Store) -> None:
+    """Mark stored results whose weights are not here to be computed again, as their weights are to be kept now."""
+    from ..runs.pair_files import has_weights
+    from ..runs.recompute import ask, is_done
+    from ..studies.age import counted
+
+    folders = [store.folder(study, run) for run in runs]
+    lacking = [folder for folder in folders if is_done(folder) and not has_weights(folder)]
+    for folder in lacking:
+        ask(folder)
+    if lacking:
+        say(f"{study}: {counted(len(lacking), 'stored result')} without weights here, to be computed anew")
+
+
 def set_damaged_files_aside(study: str, runs: Sequence[Run], store: Store) -> None:
     """Compare the files beside stored results with their digests: what is damaged is said, and to be computed anew.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..analysis.plain_text import several_lines
+from ..runs.store import LATENCY_FOLDER
 from .options import say, say_older
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def completeness(study: Study, store: Store) -> dict[str, Any]:
 
 
 RUN_ANEW = "`run` computes anew what is missing"
+MEASURE_ANEW = "`latency` measures anew what is missing"
 SUBMIT_ANEW = "`submit` computes damaged results anew, and `clean` removes records of jobs that are over"
 """What a message about damaged files advises."""
 
@@ -89,7 +91,9 @@ def damage_lines(damaged: Mapping[Path, str], then: str) -> list[str]:
 
 def finish(studies: Sequence[Study], store: Store, strict: bool) -> None:
     """Say what is damaged, missing or of older code; exit with INCOMPLETE if `strict` and a run is missing."""
-    say_damaged(store.damaged)
+    measured = {path: reason for path, reason in store.damaged.items() if path.parent.name == LATENCY_FOLDER}
+    say_damaged({path: reason for path, reason in store.damaged.items() if path not in measured})
+    say_damaged(measured, MEASURE_ANEW)
     counts = [completeness(study, store) for study in studies]
     for study, count in zip(studies, counts, strict=True):
         if not count["complete"]:

@@ -42,8 +42,8 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, macs, pareto, layers, cost, selection, rank, paired, tuning, trials, tuning-curve, connectivity, "
-    "regimes or regime-choices; else the first two, and the last six where the study has them.",
+    help="accuracy, macs, pareto, latency, layers, cost, selection, rank, paired, tuning, trials, tuning-curve, "
+    "connectivity, regimes or regime-choices; else the first two, and the last six where the study has them.",
 )
 @click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")
 @accuracy_option
@@ -116,7 +116,8 @@ def _check_latex(format: str, caption: str | None, label: str | None, num_tables
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, pareto, layers, training, ranks, critical, published, regimes or tuning; else those that fit.",
+    help="accuracy, pareto, latency, layers, training, ranks, critical, published, regimes or tuning; else those that "
+    "fit.",
 )
 @accuracy_option
 @stat_option

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned, has_pruned, subject
+from ..analysis.latency_frame import is_measured
 from ..analysis.older import age_sentences
 from ..analysis.published import has_published, rows_for
 from ..analysis.regime_cells import regime_map
@@ -23,6 +24,7 @@ from ..runs.run import DENSE
 from ..runs.store import Store
 from ..studies.load import Study
 from .accuracy import accuracy_figure
+from .latency import latency_figure
 from .layers import layers_figure
 from .pareto import pareto_figure
 from .published import published_figure
@@ -55,6 +57,7 @@ OF_ONE_STUDY: dict[str, Callable[[StudyResults, Choices], Figure]] = {
     "published": lambda found, asked: published_figure(
         found.study, found.frame, rows_for(found.study, "published"), asked.accuracy, asked.stat, asked.highlight
     ),
+    "latency": lambda found, asked: latency_figure(found, asked.highlight),
     "regimes": lambda found, _: regimes_figure(regime_map(found), subject(found.frame)),
     "tuning": lambda found, asked: tuning_figure(read_tuning(found, asked.accuracy), found.frame, asked.accuracy),
 }
@@ -62,7 +65,7 @@ OF_ALL_STUDIES: dict[str, Callable[[Frame, Choices], Figure]] = {
     "ranks": lambda frame, asked: ranks_figure(frame, asked.accuracy, asked.highlight),
     "critical": lambda frame, asked: critical_figure(frame, asked.accuracy, asked.highlight),
 }
-KINDS = ("accuracy", "pareto", "layers", "training", "ranks", "critical", "published", "regimes", "tuning")
+KINDS = ("accuracy", "pareto", "latency", "layers", "training", "ranks", "critical", "published", "regimes", "tuning")
 OF_PRUNED = ("layers", "training", "ranks", "critical", "regimes", "tuning")
 """Figures of pruned rows; the others show dense trainings alone as well."""
 
@@ -93,7 +96,7 @@ def figures(
     asked = Choices(accuracy, check_stat(stat), labels_named(frames, highlight) if highlight else frozenset())
     made: dict[tuple[str, str], Figure] = {}
     for found in results:
-        for name in [kind] if kind else standard_kinds(found.study):
+        for name in [kind] if kind else _drawn(found):
             if name in OF_ONE_STUDY:
                 check_pruned(name, "draws", [found.frame], KINDS, OF_PRUNED)
                 if name == "training" and not _trains(found.study):
@@ -135,6 +138,10 @@ def _with_age(figure: Figure, frames: Sequence[Frame]) -> Figure:
         text = "\n".join(line for sentence in sentences for line in wrap(sentence, 110))
         figure.text(0.01, -0.02, text, fontsize=7, color="0.35", va="top")
     return figure
+
+
+def _drawn(found: StudyResults) -> list[str]:
+    return [*standard_kinds(found.study), *(["latency"] if is_measured(found) else [])]
 
 
 def standard_kinds(study: Study) -> list[str]:

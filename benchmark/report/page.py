@@ -13,6 +13,7 @@ from ..analysis.accuracy import ACCURACIES, UNRANKED
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
 from ..analysis.interval_text import points
+from ..analysis.latency_frame import is_measured
 from ..analysis.older import SET_ASIDE
 from ..analysis.published import has_published
 from ..analysis.study_results import read_results
@@ -142,6 +143,7 @@ def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tup
     if has_published(study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
+    kinds |= {"latency": "Latency"} if is_measured(read_results(study, store, frame)) else {}
     kinds |= {"cost": "Cost", "selection": "The accuracies beside each other", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
     headings |= {"tuning": "Default and tuned", "trials": "Trials", "tuning-curve": "Accuracy by number of trials"}

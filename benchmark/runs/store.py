@@ -25,6 +25,9 @@ from .run_folder import RunFolder, Status
 RESERVED = ("dense", "published", "reference")
 """Names in the results folder that no study can have."""
 
+LATENCY_FOLDER = "latency"
+"""In a study's folder: what is measured of its runs on each machine (see `latency_files`)."""
+
 
 @dataclass(frozen=True)
 class Store:

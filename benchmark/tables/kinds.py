@@ -23,6 +23,7 @@ from .formats.to_csv import to_csv
 from .formats.to_html import to_html
 from .formats.to_latex import to_latex
 from .formats.to_markdown import to_markdown
+from .latency import latency_table
 from .layers import layers_table
 from .multiply_adds import macs_table
 from .paired import paired_table
@@ -53,6 +54,7 @@ KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
     "layers": lambda found, choices: layers_table(found.layers, found.frame, choices.stat),
     "cost": lambda found, _: cost_table(found.runs, found.study.file.budget),
     "selection": lambda found, choices: selection_table(found.filled, choices.stat, found.chance),
+    "latency": lambda found, choices: latency_table(found, choices.stat),
     "rank": lambda found, choices: rank_table(found.frame, choices.accuracy),
     "paired": lambda found, choices: paired_table(found.frame, choices.accuracy, choices.reference),
     "connectivity": lambda found, choices: connectivity_table(measured_pairs(found), found.frame, choices.stat),

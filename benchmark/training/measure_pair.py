@@ -42,7 +42,7 @@ def measure_pair(runs: tuple[Run, Run], study: str, settings: Settings, measure:
     torch.use_deterministic_algorithms(settings.deterministic)
     device, data, run = own_device(settings), read_data(runs[0], settings), runs[0]
     set_precision(run.recipe.precision)
-    (first, first_digest), (second, second_digest) = (_weights(folder, data) for folder in folders)
+    (first, first_digest), (second, second_digest) = (stored_state(folder, data) for folder in folders)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         model = finished_network(run, data, settings, device)
     found: dict[str, Any] = {
@@ -59,8 +59,8 @@ def measure_pair(runs: tuple[Run, Run], study: str, settings: Settings, measure:
     return {**found, "provenance": machine}
 
 
-def _weights(folder: RunFolder, data: Data) -> tuple[dict[str, Tensor], str]:
-    """The stored weights of a run and their SHA-256."""
+def stored_state(folder: RunFolder, data: Data) -> tuple[dict[str, Tensor], str]:
+    """The stored weights of a run and their SHA-256. Raises Damaged, and UserError for results of other data."""
     result = folder.read_result()
     if result is None:
         raise Damaged(folder.result_path, "it is missing")

@@ -37,6 +37,9 @@ ALLOWED: dict[str, str] = {
         "benchmark.api benchmark.runs benchmark.models benchmark.training methods.registry datasets.registry "
         "datasets.parts"
     ),
+    "benchmark.latency": (
+        "benchmark.api benchmark.runs benchmark.shrink benchmark.studies benchmark.training datasets.parts"
+    ),
     "benchmark.shrink": "benchmark.api benchmark.models benchmark.runs methods.registry datasets.registry",
     "methods.checks": (
         "benchmark.api benchmark.runs benchmark.training methods.registry methods.listing methods.parts methods.bases"

@@ -17,6 +17,7 @@ from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.report.page import embed_json
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
+from synthetic_latency import store_latency
 from synthetic_results import fill, write_study
 
 
@@ -124,3 +125,12 @@ def test_the_command_of_a_run_computes_it(made: tuple[Study, Store], tmp_path: P
         assert words[:2] == ["prunebench", "run"]
         only = [value for option, value in itertools.pairwise(words) if option == "--only"]
         assert [again.id for again in load_study(str(path), only=only).runs] == [run["id"]]
+
+
+def test_measured_latency_has_a_table(made: tuple[Study, Store]) -> None:
+    study, store = made
+    assert ">Latency<" not in page_of(study, store)
+    store_latency(store, study.name, study.runs[0], {"dense": 2.0, "dense-onnx": 1.0})
+    text = page_of(study, store)
+    assert ">Latency<" in text
+    assert "before pruning, ONNX Runtime" in text
