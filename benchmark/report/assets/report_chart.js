@@ -196,7 +196,7 @@ const Chart = (() => {
     svg.style.cursor = found ? "pointer" : "";
     if (!found) return;
     const run = found.run;
-    tip.textContent = `${run.label}, seed ${run.seed}\nsparsity ${percent(run.sparsity, 2)} %\n` +
+    tip.textContent = `${run.label}, seed ${seedOf(run)}\nsparsity ${percent(run.sparsity, 2)} %\n` +
       `multiply-adds left ${percent(1 - run.macs_pruned, 1)} %\naccuracy ${percent(accuracyOf(run), 2)} %\nrun ${run.id}`;
     // to the side with more room, so that it never widens the page
     const isRight = found.x > width / 2;
