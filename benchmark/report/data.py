@@ -117,9 +117,10 @@ def _curves(frame: Frame, accuracy: str) -> dict[str, list[list[float | int | No
     }
 
 
-def _dense(frame: Frame, accuracy: str) -> float | None:
-    level = next(iter(dense_levels(frame, f"accuracy_{accuracy}")), None)
-    return _rounded(level.mean) if level else None
+def _dense(frame: Frame, accuracy: str) -> list[tuple[str, float]]:
+    """(Row, mean in percent) of dense trainings."""
+    levels = dense_levels(frame, f"accuracy_{accuracy}")
+    return [(level.label, round(level.mean, 4)) for level in levels if level.mean is not None]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -57,6 +57,7 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
         prepare=shlex.join(["prunebench", "prepare", asked.study]),
         num_runs=len(study.runs),
         max_bands=MAX_BANDS,
+        max_rows=MAX_ROWS,
         has_many_rows=len(data["labels"]) > MAX_ROWS,
         protocol=_protocol(study, found.frame),
         recipes=_recipes(study),

@@ -83,7 +83,7 @@ def test_curves_and_runs_are_those_of_the_frame(made: tuple[Study, Store]) -> No
     assert (points[0.95][0], points[0.95][3]) == (pytest.approx(66.0667), 3)
     failed = next(run for run in data["runs"] if run["state"] == "failed")
     assert "accuracy_last" not in failed
-    assert data["dense"]["last"] == pytest.approx(98.2)
+    assert data["dense"]["last"] == [["Dense", pytest.approx(98.2)]]
     done = [run for run in data["runs"] if run["state"] == "done"]
     assert all(sum(run["kept"]) > 0 and len(run["history"]) == run["epochs"] for run in done)
 
