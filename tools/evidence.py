@@ -27,8 +27,8 @@ PRINTED = ROOT / "results" / "published" / "published_fastgrnn.csv"
 COLUMNS = {"last": "accuracy_last", "selected": "accuracy_selected", "best_test": "accuracy_best_test"}
 NO_MASK = ("dense", "dense_longer")
 ASKED = (
-    "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "between", "rank", "num_rows",
-    "num_better", "num_worse", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours",
+    "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "between", "rank",
+    "num_rows", "num_better", "num_worse", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours",
     "devices", "versions", "printed", "diverged_seeds",
 )  # fmt: skip
 """The methods of Evidence that an expression may call."""
@@ -149,7 +149,7 @@ class Evidence:
     # pairs of retrainings
 
     def between(self, name: str, row: str | Row, sparsity: float | None = None) -> list[float]:
-        """A column of the pairs of retrainings (`lmc_symmetric`, `barrier_chord`, `cka_softmax`, ...), a mean a seed."""
+        """A column of the pairs of retrainings (`lmc_symmetric`, `cka_softmax`, ...): the mean of each seed."""
         named = self._row(row, sparsity)
         found = pairs_of(self.reference / named.study)
         of_row = found[(found["label"] == named.label) & (found["state"] == "measured")]
