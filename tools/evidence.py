@@ -28,8 +28,8 @@ COLUMNS = {"last": "accuracy_last", "selected": "accuracy_selected", "best_test"
 NO_MASK = ("dense", "dense_longer")
 ASKED = (
     "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "between", "rank",
-    "num_rows", "num_better", "num_worse", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours",
-    "devices", "versions", "printed", "diverged_seeds",
+    "num_rows", "num_better", "num_worse", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing",
+    "hours", "devices", "versions", "printed", "diverged_seeds",
 )  # fmt: skip
 """The methods of Evidence that an expression may call."""
 
