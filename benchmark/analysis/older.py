@@ -99,7 +99,7 @@ def age_sentences(frame: Frame) -> list[str]:
     if len(older):
         rows = _named([(str(label), changes(group)) for label, group in older.groupby("label", sort=False)])
         sentences.append(
-            f"{counted(len(older), 'result')} of older code or weights than the present: {', '.join(rows)}."
+            f"{counted(len(older), 'result')} of older code or weights than the present: {'; '.join(rows)}."
         )
     if number := int((aside["reason"] == OTHER_CODE).sum()):
         sentences.append(

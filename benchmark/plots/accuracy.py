@@ -10,7 +10,7 @@ from ..analysis.curves import Point, curves_of, dense_levels
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned, split_groups, subject
 from ..analysis.spread import Stat
-from .accuracy_panels import Content, Level, accuracy_panels
+from .accuracy_panels import Content, Level, accuracy_panels, drawn_looks
 from .panels import behind_first, draw_other
 from .sparsity_axis import sparsity_axis
 from .style import DENSE_COLOR, MAX_BANDS, Look, looks, style
@@ -41,8 +41,6 @@ def accuracy_figure(
         _draw_dense(panel, dense)
         colored = [label for label in look if not look[label].is_other]
         for label in behind_first(look):
-            if not curves[label]:
-                continue
             if look[label].is_other:
                 draw_other(panel, [(1 - point.target, point.mean) for point in curves[label]], look[label])
                 continue
@@ -54,21 +52,21 @@ def accuracy_figure(
     with style():
         title = f"{subject(frame)}, {spread_words(frame, stat)}"
         protocol = f"{ACCURACIES[accuracy]}; rows are moved apart sideways"
-        look = looks(frame, highlight)
+        look = drawn_looks(looks(frame, highlight), curves)
         return accuracy_panels(Content(draw, look, curves, lambda point: 1 - point.target, dense, title, protocol))
 
 
 def dense_level(frame: Frame, column: str, stat: Stat) -> Level | None:
     """The first label of dense training; None if nothing of it is stored."""
     level = next(iter(dense_levels(frame, column)), None)
-    return None if level is None or level.mean is None else (level.mean, level.spread(stat))
+    return None if level is None or level.mean is None else Level(level.label, level.mean, level.spread(stat))
 
 
 def _draw_dense(axes: Axes, dense: Level | None) -> None:
     if dense is None:
         return
-    mean, half = dense
-    axes.axhline(mean, color=DENSE_COLOR, linestyle=(0, (4, 2)), linewidth=1.2, label="Dense", zorder=1)
+    label, mean, half = dense
+    axes.axhline(mean, color=DENSE_COLOR, linestyle=(0, (4, 2)), linewidth=1.2, label=artist_label(label), zorder=1)
     if half:
         axes.axhspan(mean - half, mean + half, color=DENSE_COLOR, alpha=0.07, linewidth=0, zorder=0)
 

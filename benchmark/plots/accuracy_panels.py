@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..analysis.curves import Point
 from .panels import name_others, panel_legend, panels_of
@@ -31,8 +31,14 @@ MOST_SPAN, MOST_SPREAD = 0.6, 0.25
 UPPER_SHARE = 0.8
 """Of the means that panels of many rows show; the others are arrows."""
 
-Level = tuple[float, float | None]
-"""Mean and spread of dense accuracy, in percent."""
+
+class Level(NamedTuple):
+    """The row of dense training that is shown, with mean and spread of its accuracy in percent."""
+
+    label: str
+    mean: float
+    spread: float | None
+
 
 Draw = Callable[["Axes", Mapping[str, Look]], None]
 
@@ -61,7 +67,7 @@ class Content:
 
     @property
     def top(self) -> float:
-        return max([*self.means, self.dense[0] if self.dense else 0.0])
+        return max([*self.means, self.dense.mean if self.dense else 0.0])
 
     @property
     def is_wide(self) -> bool:
@@ -83,6 +89,11 @@ class Content:
         spreads = [max(point.values) - min(point.values) for point in shown if len(point.values) > 1]
         is_clear = not spreads or statistics.median(spreads) <= MOST_SPREAD * (self.top - low)
         return low if is_clear and self.top - low <= MOST_SPAN * (self.top - min(self.means)) else None
+
+
+def drawn_looks(look: Mapping[str, Look], curves: Mapping[str, list[Point]]) -> dict[str, Look]:
+    """The looks of rows that have a point: a legend names nothing else."""
+    return {label: each for label, each in look.items() if curves[label]}
 
 
 def accuracy_panels(content: Content) -> Figure:
@@ -148,7 +159,7 @@ def _draw_arrows(axes: Axes, content: Content, look: Mapping[str, Look], low: fl
 def _limit_by_points(axes: Axes, content: Content) -> None:
     """Limits by the runs and not by their intervals: that of three scattered runs reaches far beyond any of them."""
     shown = [value for points in content.curves.values() for point in points for value in (*point.values, point.mean)]
-    shown += [content.dense[0]] if content.dense else []
+    shown += [content.dense.mean] if content.dense else []
     if not shown:
         axes.set_ylim(0, 100)
         return

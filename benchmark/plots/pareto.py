@@ -11,7 +11,7 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import subject
 from ..analysis.spread import Stat
 from .accuracy import dense_level, spread_words
-from .accuracy_panels import Content, accuracy_panels
+from .accuracy_panels import Content, accuracy_panels, drawn_looks
 from .panels import behind_first, draw_other
 from .style import DENSE_COLOR, Look, looks, style
 from .text import artist_label
@@ -26,21 +26,29 @@ def pareto_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std", high
     column = accuracy_column(accuracy)
     curves, dense = curves_of(frame, column, stat), dense_level(frame, column, stat)
     reached = [(point.macs, point.mean) for points in curves.values() for point in points]
-    reached += [(100.0, dense[0])] if dense else []
+    reached += [(100.0, dense.mean)] if dense else []
     front = pareto_front(reached)
 
     def draw(panel: Axes, look: Mapping[str, Look]) -> None:
         panel.step([macs for macs, _ in front], [value for _, value in front], where="post", color="#BBCCEE",
                    linewidth=4, zorder=1, label="Pareto front")  # fmt: skip
         if dense:
-            panel.plot([100], [dense[0]], marker="o", color=DENSE_COLOR, linestyle="", label="Dense", zorder=3)
+            panel.plot(
+                [100],
+                [dense.mean],
+                marker="o",
+                color=DENSE_COLOR,
+                linestyle="",
+                label=artist_label(dense.label),
+                zorder=3,
+            )
         for label in behind_first(look):
             _draw_curve(panel, label, curves[label], look[label])
         _macs_axis(panel, reached)
 
     with style():
         title = f"{subject(frame)}, {spread_words(frame, stat)}"
-        look = looks(frame, highlight)
+        look = drawn_looks(looks(frame, highlight), curves)
         return accuracy_panels(
             Content(draw, look, curves, lambda point: point.macs, dense, title, ACCURACIES[accuracy])
         )

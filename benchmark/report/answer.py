@@ -15,7 +15,7 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, Groups, has_pruned, heading, is_collapsed, split_groups
 from ..analysis.interval_text import points
 from ..analysis.leaders import Leader, leaders
-from ..analysis.older import SET_ASIDE
+from ..analysis.older import SET_ASIDE, is_older
 from ..analysis.paired import PairedComparison
 from ..analysis.printed_orders import Claim, printed_claims
 from ..analysis.published import PAPER, has_published, rows_for
@@ -84,10 +84,12 @@ def _controls(found: StudyResults, accuracy: str) -> list[Finding]:
 
 
 def _dense(frame: Frame, column: str) -> list[Finding]:
-    level = next(iter(dense_levels(frame, column)), None)
-    if level is None or level.mean is None:
-        return []
-    return [Finding("Dense", f"{level.label} has {level.mean:.2f} %{_over(len(level.values), level.expected)}.")]
+    told = [
+        f"{level.label} has {level.mean:.2f} %{_over(len(level.values), level.expected)}"
+        for level in dense_levels(frame, column)
+        if level.mean is not None
+    ]
+    return [Finding("Dense", f"{'; '.join(told)}.")] if told else []
 
 
 def _over(count: int, expected: int) -> str:
@@ -112,15 +114,25 @@ def _best(frame: Frame, groups: Groups, column: str, chance: float) -> list[Find
             leader = by_target[target]
             like_best = [name for name, is_like in marks[target].indistinct.items() if is_like]
             findings.append(Finding(about, _best_sentence(leader, like_best)))
-        elif target > 0 and any(len(group.done) for group in groups.members.values() if group.target == target):
-            findings.append(
-                Finding(about, "No row can be compared: all collapsed, missed the sparsity or are of older code.")
-            )
+        elif stored := [group for (_, at), group in groups.members.items() if at == target > 0 and len(group.done)]:
+            findings.append(Finding(about, f"No row can be compared: {_barred(stored)}."))
     if not by_target and not findings:
         sets_own = all(target == 0 for target in groups.targets)
         why = "Rows set their own sparsity, so none is the best at one." if sets_own else "No pruned run is stored yet."
         findings.append(Finding("Pruned", why))
     return findings
+
+
+def _barred(groups: Sequence[Group]) -> str:
+    """Why none of these rows may be the best: `3 missed the sparsity, 1 collapsed or failed`."""
+    off, older = [group.is_off_target for group in groups], [is_older(group.rows) for group in groups]
+    counts = {
+        "missed the sparsity": sum(off),
+        "of older code or weights": sum(is_old and not is_off for is_off, is_old in zip(off, older, strict=True)),
+    }
+    counts["collapsed or failed"] = len(groups) - sum(counts.values())
+    told = {why: number for why, number in counts.items() if number}
+    return ", ".join(f"all {why}" if len(told) == 1 else f"{number} {why}" for why, number in told.items())
 
 
 def _best_sentence(leader: Leader, like_best: Sequence[str]) -> str:

@@ -14,8 +14,8 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import Groups, split_groups
 from ..analysis.leaders import leaders
 from ..analysis.long_frames import epochs_of
-from ..analysis.retrainings import mean_retrainings
 from ..analysis.spread import spread
+from ..analysis.study_results import StudyResults
 from ..plots.style import MAX_BANDS, PALETTE, looks
 from ..runs.run import to_dict
 from ..runs.store import Store
@@ -28,9 +28,9 @@ MAX_EPOCHS = 120
 """Most points of a training curve that are embedded; of a longer one every n-th and the last."""
 
 SHOWN = (
-    "id", "label", "method", "target", "seed", "state", "reason", "sparsity", "empty_layers", "accuracy_before",
-    "accuracy_pruned", "accuracy_last", "accuracy_selected", "accuracy_best_test", "macs_pruned", "epochs", "seconds",
-    "device", "host", "revision", "outdated", "data", "parent",
+    "id", "label", "method", "target", "seed", "retrain_seed", "state", "reason", "sparsity", "empty_layers",
+    "accuracy_before", "accuracy_pruned", "accuracy_last", "accuracy_selected", "accuracy_best_test", "macs_pruned",
+    "epochs", "seconds", "device", "host", "revision", "outdated", "data", "parent",
 )  # fmt: skip
 """Columns of the frame that the page shows of a run."""
 
@@ -40,7 +40,7 @@ DASHES = {"-": "", "--": "6 3", "-.": "7 3 2 3", ":": "2 3"}
 def report_data(
     study: Study,
     store: Store,
-    frame: Frame,
+    found: StudyResults,
     results: Mapping[str, Mapping[str, Any]],
     accuracy: str,
     command: str,
@@ -49,10 +49,11 @@ def report_data(
 
     `accuracy` is the one shown first, `command` computes the study.
     """
-    look, groups, means = looks(frame), split_groups(frame), mean_retrainings(frame)
+    means = found.frame
+    look, groups = looks(means), split_groups(means)
     shown = _shown_first(groups, accuracy)
     networks: list[dict[str, Any]] = []
-    pairs = zip(study.rows, _records(frame), strict=True)
+    pairs = zip(study.rows, _records(found.runs), strict=True)
     return {
         "study": study.name,
         "command": command,
@@ -116,9 +117,10 @@ def _curves(frame: Frame, accuracy: str) -> dict[str, list[list[float | int | No
     }
 
 
-def _dense(frame: Frame, accuracy: str) -> float | None:
-    level = next(iter(dense_levels(frame, f"accuracy_{accuracy}")), None)
-    return _rounded(level.mean) if level else None
+def _dense(frame: Frame, accuracy: str) -> list[tuple[str, float]]:
+    """(Row, mean in percent) of dense trainings."""
+    levels = dense_levels(frame, f"accuracy_{accuracy}")
+    return [(level.label, round(level.mean, 4)) for level in levels if level.mean is not None]
 
 
 def _rounded(value: float | None) -> float | None:

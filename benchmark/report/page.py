@@ -39,8 +39,7 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
     import jinja2
 
     found, results = read_results(study, store), stored_results(study, store)
-    frame = found.frame
-    data = report_data(study, store, frame, results, accuracy, asked.command("run"))
+    data = report_data(study, store, found, results, accuracy, asked.command("run"))
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -50,7 +49,7 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
         study=study.name,
         question=study.file.question,
         version=__version__,
-        counts=_counts(frame),
+        counts=_counts(found.runs),
         answer=answer(found, accuracy),
         difference=points,
         is_empty=not results,
@@ -58,11 +57,12 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
         prepare=shlex.join(["prunebench", "prepare", asked.study]),
         num_runs=len(study.runs),
         max_bands=MAX_BANDS,
+        max_rows=MAX_ROWS,
         has_many_rows=len(data["labels"]) > MAX_ROWS,
-        protocol=_protocol(study, frame),
+        protocol=_protocol(study, found.frame),
         recipes=_recipes(study),
-        tables=_tables(study, store, frame, accuracy) if results else [],
-        failures=_failures(study, store, frame),
+        tables=_tables(study, store, found.runs, accuracy) if results else [],
+        failures=_failures(study, store, found.runs),
         steps=steps(asked, results),
         versions=facts(results),
         study_yaml=_study_yaml(study),
@@ -184,7 +184,7 @@ def _failures(study: Study, store: Store, frame: Frame) -> list[dict[str, str]]:
                 "run": row.run.id if row.run is not None else "",
                 "label": row.label,
                 "sparsity": f"{row.sparsity * 100:g} %",
-                "seed": str(row.seed) if row.run is not None else "",
+                "seed": f"{row.seed}{f', retraining {row.retrain_seed}' * bool(row.retrain_seed)}" if row.run else "",
                 "state": record["state"],
                 "reason": record["reason"] or "",
                 "log": str(folder.log_path if folder.log_path.exists() else folder.path / "attempts") if folder else "",

@@ -96,7 +96,11 @@ class Estimate:
     def _wall(self) -> str:
         devices = f"{self.gpus} device{'s' * (self.gpus != 1)}, one run on each"
         longest = f"the longest run takes {_hours(self.hours_of(self.longest))} h with its dense training"
-        return f"at least {_hours(self.wall_hours)} h on {devices}; {longest}"
+        return (
+            f"at least {_hours(self.wall_hours)} h on {devices}; {longest}"
+            if self.wall_hours is not None
+            else f"? h on {devices}"
+        )
 
     def _method_line(self, name: str, share: Share) -> str:
         hours = f"{_hours(self.hours_of(share)):>8} device-hours"

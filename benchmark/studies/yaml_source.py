@@ -101,6 +101,9 @@ def _explain(model: type[BaseModel], problem: Mapping[str, Any], key: Key) -> st
         return f"{name!r} is missing"
     if problem["type"] == "value_error":
         return f"{name + ': ' if name else ''}{problem['ctx']['error']}"
+    if problem["type"] in ("model_type", "dict_type"):
+        # pydantic names the classes of the suite here
+        return f"{name!r} is {problem['input']!r}: it should be a mapping of keys to values"
     return f"{name!r} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 

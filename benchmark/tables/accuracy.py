@@ -86,7 +86,7 @@ def dense_rows(frame: Frame, column: str, stat: Stat, width: int) -> list[TableR
 
 
 def _dense_cell(level: DenseLevel, stat: Stat) -> Cell:
-    notes = (*age_notes(level.label, level.rows), *failure_notes(level.label, level.rows))
+    notes = (*age_notes((level.label,), level.rows), *failure_notes((level.label,), level.rows))
     if not level.values:
         return Cell(text="missing", count=0, expected=level.expected, notes=notes)
     shows_count = len(level.values) < MIN_INTERVAL and level.expected > 1

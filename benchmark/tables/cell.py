@@ -69,7 +69,7 @@ def measured_cell(
         return Cell(text="", shows_count=shows_count)
     if group.is_listed_only:
         reason = "; ".join(dict.fromkeys(str(reason) for reason in group.rows["reason"]))
-        notes = (Note("¶", NOT_RUN, f"{group.label}: {reason}" if reason else ""),)
+        notes = (Note("¶", NOT_RUN, group.label, fact=f": {reason}") if reason else Note("¶", NOT_RUN),)
         return Cell(text="not run", notes=notes, shows_count=shows_count)
     values, expected, notes = group.values(column), len(group.rows), cell_notes(group, chance)
     if not values:
@@ -89,45 +89,46 @@ def _state(group: Group) -> str:
 def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
     """What a reader has to know about the runs of a group."""
     done, notes = group.done, []
+    place = (group.label, percent(group.target)) if group.has_target else (group.label,)
     if group.reached is not None:
-        reached = f"reached {percent(group.reached)}"
+        reached = f" reached {percent(round(group.reached, 4))}"
         if not group.has_target and not (done["method"] == DENSE).any():
-            notes.append(Note("◦", NO_TARGET, f"{group.label} {reached}"))
+            notes.append(Note("◦", NO_TARGET, group.label, fact=reached))
         if group.is_off_target:
-            notes.append(Note("†", OFF_TARGET, f"{group.name} {reached}"))
-    notes += age_notes(group.name, group.rows)
-    notes += failure_notes(group.name, group.rows)
+            notes.append(Note("†", OFF_TARGET, *place, fact=reached))
+    notes += age_notes(place, group.rows)
+    notes += failure_notes(place, group.rows)
     if len(group.counted) + num_aside(group.rows) < len(group.rows):
-        notes.append(missing_note(group.name, num_state(group.rows, "failed") - num_failed(group.rows)))
+        notes.append(missing_note(place, num_state(group.rows, "failed") - num_failed(group.rows)))
     if collapsed := int(is_collapsed(done, chance).sum()):
-        notes.append(Note("§", COLLAPSED, f"{group.name}: {collapsed} of {len(done)}"))
+        notes.append(Note("§", COLLAPSED, *place, fact=f": {collapsed} of {len(done)}"))
     if group.rows["seed"].duplicated().any():
-        notes.append(Note("‖", MIXED, group.name))
+        notes.append(Note("‖", MIXED, *place))
     return tuple(notes)
 
 
-def missing_note(name: str, failed: int) -> Note:
-    """Says that runs are missing, and how many of them failed."""
-    return Note("‡", MISSING, f"{name}: {failed} failed" if failed else "")
+def missing_note(place: tuple[str, ...], failed: int) -> Note:
+    """Says that runs are missing, and how many of them failed; `place` is a row, or a row and a heading."""
+    return Note("‡", MISSING, *place, fact=f": {failed} failed") if failed else Note("‡", MISSING)
 
 
 def num_state(rows: Frame, state: str) -> int:
     return int((rows["state"] == state).sum())
 
 
-def failure_notes(name: str, rows: Frame) -> list[Note]:
+def failure_notes(place: tuple[str, ...], rows: Frame) -> list[Note]:
     """How many runs failed by their own fault."""
     failed = num_failed(rows)
-    return [Note("×", FAILED, f"{name}: {failed} of {len(rows)}")] if failed else []
+    return [Note("×", FAILED, *place, fact=f": {failed} of {len(rows)}")] if failed else []
 
 
-def age_notes(name: str, rows: Frame) -> list[Note]:
+def age_notes(place: tuple[str, ...], rows: Frame) -> list[Note]:
     """What a reader has to know about older results and those set aside."""
     notes = []
     if is_older(rows):
-        notes.append(Note("⊖", OLDER, f"{name} ({changes(rows[rows['state'] == 'done'])})"))
+        notes.append(Note("⊖", OLDER, *place, fact=f" ({changes(rows[rows['state'] == 'done'])})"))
     if number := num_changed(rows):
-        notes.append(Note("⊕", CODE_CHANGED, f"{name}: {number} of {len(rows)}"))
+        notes.append(Note("⊕", CODE_CHANGED, *place, fact=f": {number} of {len(rows)}"))
     if number := num_aside(rows):
-        notes.append(Note("⊘", LEFT_OUT, f"{name}: {number} of {len(rows)}"))
+        notes.append(Note("⊘", LEFT_OUT, *place, fact=f": {number} of {len(rows)}"))
     return notes

@@ -97,7 +97,7 @@ def _measures(frame: Frame) -> list[_Measure]:
 def _row(label: str, group: Frame, measures: list[_Measure]) -> TableRow:
     """The number of stored runs, and a cell for each measure."""
     expected, num_done = len(group), num_state(group, "done")
-    notes = (missing_note(label, num_state(group, "failed")),) if num_done < expected else ()
+    notes = (missing_note((label,), num_state(group, "failed")),) if num_done < expected else ()
     runs = Cell(value=float(num_done), digits=0, count=num_done, expected=expected, notes=notes)
     return TableRow(label=label, cells=(runs, *(_cell(group, measure) for measure in measures)))
 

@@ -154,7 +154,7 @@ class _Rows:
             return Cell(text="–" if printed is not None else "")
         spread = printed.accuracy_std if self.measure == "accuracy" else None
         mark = self.printed_marks.get(printed, "")
-        notes = (Note("¹", "said in the paper", f"{printed.label}: {printed.note}"),) if printed.note else ()
+        notes = (Note("¹", "said in the paper", printed.label, fact=f": {printed.note}"),) if printed.note else ()
         return Cell(value=value, spread=spread, digits=self.digits, mark=mark, cited=True, notes=notes)
 
     def _printed_sparsity(self, printed: Published | None) -> Cell:

@@ -6,19 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .note import Note as Note
+from .note import joined
+
 Mark = Literal["", "best", "second"]
 
 INDISTINCT = "≈"
 """Sign of a cell that is not distinguishable from the best of its column; no note may use it."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """A footnote: a symbol, its meaning, which is the same in all cells, and what it says of this cell."""
-
-    symbol: str
-    meaning: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,15 +159,15 @@ class Table:
 
     @property
     def footnotes(self) -> list[tuple[str, str]]:
-        """(symbol, text) of every note in use, each once, with its details joined."""
-        details: dict[tuple[str, str], dict[str, None]] = {}
+        """(symbol, text) of every note in use, each once, with what it says of its cells."""
+        found: dict[tuple[str, str], dict[Note, None]] = {}
         for row in self.rows:
             for cell in row.cells:
                 for note in cell.notes:
-                    details.setdefault((note.symbol, note.meaning), {})[note.detail] = None
+                    found.setdefault((note.symbol, note.meaning), {})[note] = None
         return [
-            (symbol, f"{meaning}: {'; '.join(found)}." if (found := [d for d in known if d]) else f"{meaning}.")
-            for (symbol, meaning), known in sorted(details.items())
+            (symbol, f"{meaning}: {details}." if (details := joined(list(notes))) else f"{meaning}.")
+            for (symbol, meaning), notes in sorted(found.items(), key=lambda item: item[0])
         ]
 
 

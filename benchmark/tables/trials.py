@@ -58,8 +58,8 @@ def _counts(tuned: Tuned) -> list[Cell]:
     if tuned.choice is None:
         return [number, Cell(text="–"), Cell(text="–"), Cell(text="not chosen")]
     unusable = (Note("⊙", UNUSABLE),) * bool(tuned.num_unusable)
-    where = f"{tuned.search.label} at {heading(tuned.search.sparsity)}"
-    kept = () if tuned.choice["is_usable"] else (Note("∅", NO_CHOICE, where),)
+    where = tuned.search.label, heading(tuned.search.sparsity)
+    kept = () if tuned.choice["is_usable"] else (Note("∅", NO_CHOICE, *where),)
     return [
         number,
         Cell(value=float(tuned.num_unusable), digits=0, notes=unusable),

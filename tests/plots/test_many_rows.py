@@ -12,6 +12,7 @@ from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.plots.accuracy import accuracy_figure
 from prunebench.benchmark.plots.kinds import figures
+from prunebench.benchmark.plots.pareto import pareto_figure
 from prunebench.benchmark.plots.sparsity_axis import _spaced
 from prunebench.benchmark.plots.style import OTHER_LOOK
 from prunebench.benchmark.runs.files import read_json, write_json
@@ -92,8 +93,9 @@ def test_many_rows_are_split_over_panels_before_all_others_in_grey(tmp_path: Pat
     assert grey == [9 + 1, 9 + 1, 8 + 1]
     # the collapsed row is an arrow in the one panel where it is in colour
     arrows = [[line for line in axes.get_lines() if line.get_marker() == 7] for axes in panels]
-    assert [len(found) for found in arrows] == [0, 0, 1]
-    assert list(arrows[2][0].get_xdata()) == pytest.approx([0.05])
+    place = next(index for index, names in enumerate(named) if "SynFlow" in names)
+    assert [len(found) for found in arrows] == [index == place for index in range(3)]
+    assert list(arrows[place][0].get_xdata()) == pytest.approx([0.05])
     assert min(axes.get_ylim()[0] for axes in panels) > 60
 
 
@@ -198,3 +200,12 @@ def test_layers_of_many_rows_are_a_heat_map_with_a_cross_at_empty_ones(tmp_path:
         (list(line.get_xdata()), list(line.get_ydata())) for axes in figure.axes[:2] for line in axes.get_lines()
     ]
     assert crosses == [([1], [2])]
+
+
+@pytest.mark.parametrize("draw", [accuracy_figure, pareto_figure])
+def test_no_legend_names_a_row_without_a_point(tmp_path: Path, draw: Any) -> None:
+    study, store = write_study(tmp_path), Store(tmp_path / "results")
+    fill(store, study, lambda run: None if run.method == "snip" else accuracy(run))
+    names = legend_names(draw(study_frame(study, store)))
+    assert "Random" in names
+    assert "SNIP" not in names

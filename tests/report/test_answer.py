@@ -160,3 +160,23 @@ def test_the_studys_own_claims_are_told_with_their_verdicts(tmp_path: Path) -> N
     ]
     part = load_study(str(tmp_path / "study.yaml"), only=["method=dense,random"])
     assert not [each for each in answer_of(part, store).findings if each.about == "Claim"]
+
+
+def test_why_no_row_is_compared_is_told(tmp_path: Path) -> None:
+    """At 90 % two rows miss the sparsity and one is at chance, at 95 % all miss it."""
+    study, store = filled(tmp_path, lambda run: 0.1 if run.method == "random" else 0.9)
+    for run in study.runs:
+        if run.method != "dense" and (run.method != "random" or run.sparsity == 0.95):
+            store_result(store, study.name, run, 0.9, sparsity__achieved=run.sparsity - 0.01)
+    found = findings(study, store)
+    assert found["90 %"] == "No row can be compared: 2 missed the sparsity, 1 collapsed or failed."
+    assert found["95 %"] == "No row can be compared: all missed the sparsity."
+
+
+def test_every_row_of_dense_training_is_told(tmp_path: Path) -> None:
+    study = load_study("three-regime-digits")
+    store = Store(tmp_path)
+    fill(store, study, lambda run: 0.7 + 0.03 * (run.recipe.stop_epoch or 6) if run.method == "dense" else 0.5)
+    assert findings(study, store)["Dense"] == (
+        "Dense, epochs 1 has 73.00 %; Dense, epochs 3 has 79.00 %; Dense, epochs 6 has 88.00 %."
+    )

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pages import EVIL, page_of
+from pages import EVIL, accuracy, page_of
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.report.page import embed_json
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
 from synthetic_latency import store_latency
-from synthetic_results import fill, write_study
+from synthetic_results import STUDY, fill, store_failure, write_study
 
 
 def data_of(text: str) -> dict:
@@ -83,7 +83,7 @@ def test_curves_and_runs_are_those_of_the_frame(made: tuple[Study, Store]) -> No
     assert (points[0.95][0], points[0.95][3]) == (pytest.approx(66.0667), 3)
     failed = next(run for run in data["runs"] if run["state"] == "failed")
     assert "accuracy_last" not in failed
-    assert data["dense"]["last"] == pytest.approx(98.2)
+    assert data["dense"]["last"] == [["Dense", pytest.approx(98.2)]]
     done = [run for run in data["runs"] if run["state"] == "done"]
     assert all(sum(run["kept"]) > 0 and len(run["history"]) == run["epochs"] for run in done)
 
@@ -134,3 +134,18 @@ def test_measured_latency_has_a_table(made: tuple[Study, Store]) -> None:
     text = page_of(study, store)
     assert ">Latency<" in text
     assert "before pruning, ONNX Runtime" in text
+
+
+def test_every_retraining_is_a_run_of_the_page(tmp_path: Path) -> None:
+    """Tables and the chart average retrainings; a missing, failed or opened run is one of them."""
+    text = STUDY.replace("seeds: [0, 1, 2]", "seeds: [0, 1, 2]\nretrain_seeds: [0, 1]")
+    study, store = write_study(tmp_path, text), Store(tmp_path / "results")
+    failed = next(run for run in study.runs if (run.method, run.retrain_seed) == ("snip", 1))
+    fill(store, study, lambda run: None if run is failed else accuracy(run))
+    store_failure(store, study.name, failed, "Diverged: loss is nan")
+    page = page_of(study, store)
+    runs = data_of(page)["runs"]
+    assert [run["id"] for run in runs if "id" in run] == [row.run.id for row in study.rows if row.run is not None]
+    assert {run["retrain_seed"] for run in runs if run["method"] == "snip"} == {0, 1}
+    assert f"<td>{failed.seed}, retraining 1</td>" in page
+    assert f"{len(study.runs) - 1} done" in page

@@ -102,6 +102,7 @@ def test_another_engine_and_another_vendor() -> None:
     ("text", "complaint"),
     [
         ("{}", "'container.image' is missing"),
+        ("/i.sif", "'container' is '/i.sif': it should be a mapping of keys to values"),
         ("{image: docker://me/suite}", "'docker://me/suite' is not an absolute path"),
         ("{image: /i.sif, binds: [scratch]}", "'scratch' is not /source"),
         ("{image: /i.sif, binds: ['/a:/b:rx']}", "'/a:/b:rx' is not /source"),

@@ -16,6 +16,7 @@ from prunebench.benchmark.tables.formats.to_csv import to_csv
 from prunebench.benchmark.tables.formats.to_html import to_html
 from prunebench.benchmark.tables.formats.to_latex import to_latex
 from prunebench.benchmark.tables.formats.to_markdown import to_markdown
+from prunebench.benchmark.tables.note import joined
 from prunebench.benchmark.tables.table import INDISTINCT, Cell, Column, Note, Roles, Table, TableRow, table_as_dict
 
 HOSTILE = [
@@ -251,3 +252,17 @@ def test_a_rounded_zero_has_no_sign() -> None:
 def test_notes_with_the_same_meaning_share_a_line() -> None:
     cells = (Cell(notes=(Note("†", "off", "a"),)), Cell(notes=(Note("†", "off", "b"), Note("§", "empty"))))
     assert table(["x", "y"], cells).footnotes == [("§", "empty."), ("†", "off: a; b.")]
+
+
+def test_a_note_of_many_cells_lists_those_alike_together() -> None:
+    """No footnote of one line for each cell of a large study; few cells are listed one by one."""
+    notes = [Note("†", "off", f"A{i}", at, f" reached {at}") for i in range(8) for at in ("89 %", "94 %")]
+    lost = [Note("†", "off", name, at, ": 3 of 3") for name in ("B", "C") for at in ("90 %", "95 %")]
+    lost.append(Note("†", "off", "D", fact=": 1 of 3"))
+    assert joined([*notes, *lost]) == (
+        "A0, A1, A2, A3, A4, A5 and 2 more at 89 % reached 89 %; "
+        "A0, A1, A2, A3, A4, A5 and 2 more at 94 % reached 94 %; B, C at 90 %, 95 %: 3 of 3 each; D: 1 of 3"
+    )
+    assert joined(lost[-3:]) == "C at 90 %: 3 of 3; C at 95 %: 3 of 3; D: 1 of 3"
+    different = [Note("†", "off", "A", f"{i} %", f" reached {i} %") for i in range(20)]
+    assert joined(different).endswith("A at 11 % reached 11 %; 8 more")

@@ -37,7 +37,7 @@ const Chart = (() => {
     const lefts = runs.map(leftOf).concat(aims);
     const most = Math.max(...lefts, 0.001) * 1.05, least = Math.min(...lefts, 1) / 1.05;
     const dense = DATA.dense[select("accuracy").value];
-    const values = runs.map((run) => 100 * accuracyOf(run)).concat(dense === null ? [] : [dense]);
+    const values = runs.map((run) => 100 * accuracyOf(run)).concat(dense.map(([, mean]) => mean));
     const highest = Math.max(...values, 1), span = Number(select("range").value);
     const lowest = Math.max(Math.min(...values, highest - 0.5), highest - span);
     const margin = Math.max(0.2, (highest - lowest) * 0.05);
@@ -160,10 +160,10 @@ const Chart = (() => {
     const svg = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": summary });
     const clip = shape("clipPath", { id: "inside" }, shape("rect", { x: LEFT - 6, y: TOP - 4, width: width - LEFT - RIGHT + 12, height: height - TOP - BOTTOM + 6 }));
     const inside = shape("g", { "clip-path": "url(#inside)" });
-    if (scale.dense !== null) {
-      const y = scale.y(scale.dense);
+    for (const [name, mean] of scale.dense) {
+      const y = scale.y(mean);
       inside.append(shape("line", { class: "dense", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
-        shape("text", { x: width - RIGHT, y: y - 5, "text-anchor": "end" }, "dense"));
+        shape("text", { x: width - RIGHT, y: y - 5, "text-anchor": "end" }, name));
     }
     const step = Math.min(3, 12 / shown.length);
     inside.append(...shown.map((label, index) => {
@@ -196,7 +196,7 @@ const Chart = (() => {
     svg.style.cursor = found ? "pointer" : "";
     if (!found) return;
     const run = found.run;
-    tip.textContent = `${run.label}, seed ${run.seed}\nsparsity ${percent(run.sparsity, 2)} %\n` +
+    tip.textContent = `${run.label}, seed ${seedOf(run)}\nsparsity ${percent(run.sparsity, 2)} %\n` +
       `multiply-adds left ${percent(1 - run.macs_pruned, 1)} %\naccuracy ${percent(accuracyOf(run), 2)} %\nrun ${run.id}`;
     // to the side with more room, so that it never widens the page
     const isRight = found.x > width / 2;

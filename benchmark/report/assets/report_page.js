@@ -25,6 +25,11 @@ function plainPercent(value) {
   return String(Number((100 * value).toFixed(6)));
 }
 
+// A seed's first retraining has no number of its own.
+function seedOf(run) {
+  return run.retrain_seed ? `${run.seed}, retraining ${run.retrain_seed}` : run.seed;
+}
+
 // Round numbers that cover a range in about five steps.
 function ticks(low, high) {
   const rough = (high - low) / 5 || 1;

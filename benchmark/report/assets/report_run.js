@@ -6,7 +6,7 @@ const RunView = (() => {
   function facts(run) {
     const rows = [
       ["Row", run.label], ["Run", run.id], ["State", run.state + (run.reason ? `: ${run.reason}` : "")],
-      ["Seed", run.seed], ["Sparsity asked for", plainPercent(run.target) + " %"],
+      ["Seed", seedOf(run)], ["Sparsity asked for", plainPercent(run.target) + " %"],
       ["Sparsity reached", run.sparsity === undefined ? undefined : percent(run.sparsity, 3) + " %"],
       ["Accuracy before / straight after pruning", run.accuracy_before === undefined ? undefined :
         `${percent(run.accuracy_before, 2)} / ${percent(run.accuracy_pruned, 2)} %`],

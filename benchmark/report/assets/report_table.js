@@ -43,7 +43,7 @@ const Sorting = (() => {
 const RunTable = (() => {
   const COLUMNS = [
     ["Row", (run) => run.label], ["Sparsity", (run) => plainPercent(run.target) + " %"],
-    ["Seed", (run) => run.seed], ["State", (run) => run.state],
+    ["Seed", seedOf], ["State", (run) => run.state],
     ["Last", (run) => percent(run.accuracy_last, 2)], ["Selected", (run) => percent(run.accuracy_selected, 2)],
     ["Best test", (run) => percent(run.accuracy_best_test, 2)], ["Reached", (run) => percent(run.sparsity, 2)],
     ["MACs pruned", (run) => percent(run.macs_pruned, 1)], ["Epochs", (run) => run.epochs],
