@@ -80,6 +80,12 @@ def test_the_harness_never_names_a_method() -> None:
                 assert node.value not in names, (path, node.lineno, node.value)
 
 
+def test_no_two_test_files_share_a_name() -> None:
+    """pytest imports them by their names alone, and refuses the second one."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_relative_imports_between_our_folders() -> None:
     for room in FOLDERS:
         for path in sources(room):
