@@ -14,8 +14,8 @@ from ..analysis.frame_type import Frame
 from ..analysis.groups import Groups, split_groups
 from ..analysis.leaders import leaders
 from ..analysis.long_frames import epochs_of
-from ..analysis.retrainings import mean_retrainings
 from ..analysis.spread import spread
+from ..analysis.study_results import StudyResults
 from ..plots.style import MAX_BANDS, PALETTE, looks
 from ..runs.run import to_dict
 from ..runs.store import Store
@@ -38,21 +38,17 @@ DASHES = {"-": "", "--": "6 3", "-.": "7 3 2 3", ":": "2 3"}
 
 
 def report_data(
-    study: Study,
-    store: Store,
-    frame: Frame,
-    results: Mapping[str, Mapping[str, Any]],
-    accuracy: str,
-    command: str,
+    found: StudyResults, results: Mapping[str, Mapping[str, Any]], accuracy: str, command: str
 ) -> dict[str, Any]:
     """Everything that the page's script draws; what is not stored is left out.
 
     `accuracy` is the one shown first, `command` computes the study.
     """
-    look, groups, means = looks(frame), split_groups(frame), mean_retrainings(frame)
+    study, store, frame = found.study, found.store, found.frame
+    look, groups = looks(frame), split_groups(frame)
     shown = _shown_first(groups, accuracy)
     networks: list[dict[str, Any]] = []
-    pairs = zip(study.rows, _records(frame), strict=True)
+    pairs = zip(study.rows, _records(found.runs), strict=True)
     return {
         "study": study.name,
         "command": command,
@@ -70,8 +66,8 @@ def report_data(
         ],
         "palette": PALETTE[:2],
         "max_bands": MAX_BANDS,
-        "curves": {name: _curves(means, name) for name in ACCURACIES},
-        "dense": {name: _dense(means, name) for name in ACCURACIES},
+        "curves": {name: _curves(frame, name) for name in ACCURACIES},
+        "dense": {name: _dense(frame, name) for name in ACCURACIES},
         "runs": [_run(study, store, row, record, results, networks) for row, record in pairs],
         "networks": networks,
     }
