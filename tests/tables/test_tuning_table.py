@@ -201,3 +201,17 @@ def test_failed_runs_count_at_chance_in_differences_and_ranks(tmp_path: Path) ->
     assert table("tuning", study, store, "Random")["tuned (A) − default"][0] == "+72.20"
     assert table("paired", study, store, "Random") == {"90 %": ("-80.20", "×")}
     assert table("rank", study, store, "Random")["mean rank"] == ("4.00", "")
+
+
+def test_trials_of_another_search_are_not_shown_as_those_of_a_choice_before(tmp_path: Path) -> None:
+    study, store = filled(tmp_path, STUDY.replace("[1, 2, 3]", "[2]"))
+    before = table("trials", study, store, "SNIP")
+    more, _ = made(tmp_path, STUDY.replace("[1, 2, 3]", "3"))
+    store_all(store, more)
+    freeze(more, store)
+    assert table("trials", study, store, "SNIP") == before
+    other, _ = made(tmp_path, STUDY.replace("[1, 2, 3]", "4, search_seed: 5"))
+    store_all(store, other)
+    freeze(other, store)
+    assert table("trials", study, store, "SNIP")["unusable"] == ("–", "")
+    assert table("trials", other, store, "SNIP")["unusable"] == ("0", "")
