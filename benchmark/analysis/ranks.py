@@ -64,14 +64,15 @@ class RankTest:
 
 
 def rankable(frame: Frame) -> Frame:
-    """The stored pruned runs of methods that are at the sparsity of their column.
+    """The pruned runs that count, of methods that are at the sparsity of their column.
 
+    A row of which all runs failed by their own fault has reached no sparsity; it is ranked by the accuracy of chance.
     Left out are methods that set their own sparsity, which share no column, and those whose mean sparsity is more than
     MAX_MISS off the target: an accuracy table does not compare these either.
     """
     pruned = frame[(frame["method"] != DENSE) & is_counted(frame) & (frame["target"] > 0)]
     reached = pruned["sparsity"].astype(float).groupby([pruned[key] for key in [*CELL, "label"]]).transform("mean")
-    return pruned[(reached - pruned["target"].astype(float)).abs() <= MAX_MISS]
+    return pruned[reached.isna() | ((reached - pruned["target"].astype(float)).abs() <= MAX_MISS)]
 
 
 def cell_ranks(frame: Frame, column: str) -> Frame:

@@ -100,13 +100,19 @@ def read_tuning(found: StudyResults, accuracy: str) -> Tuning:
 
 
 def _stored_trials(selection: StoredSelection | None, search: Search, choice: StoredChoice | None) -> list[StoredScore]:
-    """The trials as they were when the choice was made."""
+    """The trials as they were when the choice was made; none where the file has trials of other values by now."""
     if selection is None or choice is None:
         return []
     key = (search.label, search.sparsity, search.track)
-    return next(
+    stored = next(
         each["trials"] for each in selection["searches"] if (each["label"], each["sparsity"], each["track"]) == key
     )
+    same = [
+        each
+        for each, trial in zip(stored, search.trials, strict=False)
+        if each["runs"] == [run.id for run in trial.runs]
+    ]
+    return same if len(same) == len(search.trials) else []
 
 
 def _tuned(

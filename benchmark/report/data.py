@@ -38,18 +38,13 @@ DASHES = {"-": "", "--": "6 3", "-.": "7 3 2 3", ":": "2 3"}
 
 
 def report_data(
-    study: Study,
-    store: Store,
-    found: StudyResults,
-    results: Mapping[str, Mapping[str, Any]],
-    accuracy: str,
-    command: str,
+    found: StudyResults, results: Mapping[str, Mapping[str, Any]], accuracy: str, command: str
 ) -> dict[str, Any]:
     """Everything that the page's script draws; what is not stored is left out.
 
     `accuracy` is the one shown first, `command` computes the study.
     """
-    means = found.frame
+    study, store, means = found.study, found.store, found.frame
     look, groups = looks(means), split_groups(means)
     shown = _shown_first(groups, accuracy)
     networks: list[dict[str, Any]] = []

@@ -16,7 +16,7 @@ from ..analysis.interval_text import points
 from ..analysis.latency_frame import is_measured
 from ..analysis.older import SET_ASIDE
 from ..analysis.published import has_published
-from ..analysis.study_results import read_results
+from ..analysis.study_results import StudyResults, read_results
 from ..plots.style import MAX_BANDS
 from ..runs.run import Recipe
 from ..runs.store import Store
@@ -39,7 +39,7 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
     import jinja2
 
     found, results = read_results(study, store), stored_results(study, store)
-    data = report_data(study, store, found, results, accuracy, asked.command("run"))
+    data = report_data(found, results, accuracy, asked.command("run"))
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -61,7 +61,7 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
         has_many_rows=len(data["labels"]) > MAX_ROWS,
         protocol=_protocol(study, found.frame),
         recipes=_recipes(study),
-        tables=_tables(study, store, found.runs, accuracy) if results else [],
+        tables=_tables(found, accuracy) if results else [],
         failures=_failures(study, store, found.runs),
         steps=steps(asked, results),
         versions=facts(results),
@@ -85,9 +85,9 @@ def embed_json(value: Any) -> str:
     return text
 
 
-def _counts(frame: Frame) -> dict[str, int]:
+def _counts(runs: Frame) -> dict[str, int]:
     """Runs by state, in the order of importance."""
-    found = Counter(frame["state"])
+    found = Counter(runs["state"])
     known = ("done", SET_ASIDE, "failed", "running", "interrupted", "missing", "not run")
     return {state: found[state] for state in known if found[state]}
 
@@ -133,22 +133,23 @@ def _recipes(study: Study) -> list[tuple[str, str]]:
     ]
 
 
-def _tables(study: Study, store: Store, frame: Frame, accuracy: str) -> list[tuple[str, str]]:
+def _tables(found: StudyResults, accuracy: str) -> list[tuple[str, str]]:
     """(Heading, HTML) of every table; the main accuracy first, ours beside printed numbers where there are any."""
+    study, store = found.study, found.store
 
     def table(kind: str, accuracy: str = accuracy, against: str | None = None) -> Table:
-        return make_table(kind, study, store, accuracy, against=against, frame=frame)
+        return make_table(kind, study, store, accuracy, against=against, frame=found.runs)
 
     chosen = [("Accuracy", table("accuracy"))]
     if has_published(study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
-    kinds |= {"latency": "Latency"} if is_measured(read_results(study, store, frame)) else {}
+    kinds |= {"latency": "Latency"} if is_measured(found) else {}
     kinds |= {"cost": "Cost", "selection": "The accuracies beside each other", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
     headings |= {"tuning": "Default and tuned", "trials": "Trials", "tuning-curve": "Accuracy by number of trials"}
     kinds |= {kind: headings[kind] for kind, has in OF_SOME.items() if has(study)}
-    left_out = () if has_pruned(frame) else OF_PRUNED
+    left_out = () if has_pruned(found.runs) else OF_PRUNED
     left_out = (*left_out, "rank") if accuracy in UNRANKED else left_out
     chosen += [
         *((heading, table(kind)) for kind, heading in kinds.items() if kind not in left_out),
@@ -172,10 +173,10 @@ def _tuning_image(study: Study, store: Store, accuracy: str) -> str:
     return f'<img class="figure" alt="{text}" src="data:image/png;base64,{content}">'
 
 
-def _failures(study: Study, store: Store, frame: Frame) -> list[dict[str, str]]:
+def _failures(study: Study, store: Store, runs: Frame) -> list[dict[str, str]]:
     """Runs that are neither stored nor simply missing, and rows that the study only lists."""
     found = []
-    for row, record in zip(study.rows, frame.to_dict("records"), strict=True):
+    for row, record in zip(study.rows, runs.to_dict("records"), strict=True):
         if record["state"] in ("done", "missing"):
             continue
         folder = store.folder(study.name, row.run) if row.run is not None else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...datasets.registry import determining
+from ...methods.listing.density import mean_density
 from ...methods.registry import borrowed_versions, describe
 from ..runs.run import DENSE, Run, derive_seed, frozen_options
 from .rows import Row
@@ -25,12 +26,16 @@ SHARED: tuple[str, ...] = ("lr", "weight_decay")
 
 @dataclass(frozen=True)
 class Trial:
-    """Values to try: keys of the recipe, and options of the method. `runs`: one for each tuning seed."""
+    """Values to try: keys of the recipe, and options of the method. `runs`: one for each tuning seed.
+
+    `epoch_share`: what an epoch of its own training counts against the study's budget.
+    """
 
     number: int
     train: Mapping[str, Any]
     options: Mapping[str, Any]
     runs: tuple[Run, ...]
+    epoch_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,10 @@ def evaluations(search: Search, trial: Trial, label: str) -> Iterator[Row]:
     """The rows of a search with the values of a trial in place of the study's own."""
     for row in search.rows:
         assert row.run is not None
-        yield replace(row, label=label, run=_with_values(row.run, trial.train, trial.options), is_tuned=True)
+        yield replace(
+            row, label=label, run=_with_values(row.run, trial.train, trial.options), is_tuned=True,
+            epoch_share=trial.epoch_share,
+        )  # fmt: skip
 
 
 def named_rows(file: StudyFile, rows: Sequence[Row]) -> list[Row]:
@@ -140,7 +148,20 @@ def _trials(file: StudyFile, row: Row, track: Track) -> Iterator[Trial]:
                 for name, each in space.items()
             }
         changed = _with_values(row.run, train, options)
-        yield Trial(number, train, options, tuple(_tried(changed, seed, place) for seed in tune.seeds))
+        share = _epoch_share(file, row, options)
+        yield Trial(number, train, options, tuple(_tried(changed, seed, place) for seed in tune.seeds), share)
+
+
+def _epoch_share(file: StudyFile, row: Row, options: Mapping[str, Any]) -> float:
+    """That of the row; where density tells it, that of the density with these options."""
+    if file.budget is None or file.budget.unit == "epochs":
+        return row.epoch_share
+    info, own = describe(row.method), dict(row.options)
+    if mean_density(info, row.sparsity, own) != row.epoch_share:
+        # the entry gives it
+        return row.epoch_share
+    share = mean_density(info, row.sparsity, {**own, **options})
+    return row.epoch_share if share is None else share
 
 
 def _share(tune: TuneFile, name: str, number: int) -> float:

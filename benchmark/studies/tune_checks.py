@@ -9,10 +9,11 @@ from typing import Any
 from ...methods.registry import check_options, describe, method_names
 from ..api.errors import UserError, unknown
 from ..runs.run import DENSE
+from .budget import SLACK, ledger
 from .rows import Row
-from .schema import StudyFile
+from .schema import Budget, StudyFile
 from .search_space import Choices, Range, Space
-from .trials import is_whole, named_rows, other_file, shared_space, space_of
+from .trials import evaluations, is_whole, named_rows, other_file, searches, shared_space, space_of
 from .tune_schema import TuneFile
 from .yaml_source import Source
 
@@ -35,9 +36,25 @@ def check_tuning(file: StudyFile, source: Source, rows: Sequence[Row]) -> None:
     _check_spaces(tune, pruned, source)
     for name, space in shared_space(file).items():
         _at(source, ["tune", "train", name], partial(_check_shared, name, space))
+    if file.budget is not None:
+        _check_costs(file, file.budget, rows, source)
     other = tune.on and other_file(file)
     if other and (other.dataset, other.model) == (file.dataset, file.model):
         raise UserError(f"{source.place(['tune', 'on'])}: tune.on has the study's own data and network; name others")
+
+
+def _check_costs(file: StudyFile, budget: Budget, rows: Sequence[Row], source: Source) -> None:
+    """Raises UserError for a trial that costs more than the budget: it trains as many epochs as the study's row."""
+    for search in searches(file, rows):
+        for trial in search.trials:
+            tried = next(evaluations(search, trial, f"{search.label}, trial {trial.number}"))
+            (line,) = ledger(budget, [tried])
+            if line.spent > budget.total + SLACK:
+                raise UserError(
+                    f"{source.place(['tune'])}: {tried.label} at {round(tried.sparsity * 100, 6):g}% with "
+                    f"{dict(trial.options)} takes {line.told.rpartition(',')[0]}, and the budget is "
+                    f"{budget.total:g}; try other values of options that change the cost"
+                )
 
 
 def _check_spaces(tune: TuneFile, pruned: Mapping[str, Row], source: Source) -> None:
@@ -51,6 +68,12 @@ def _check_spaces(tune: TuneFile, pruned: Mapping[str, Row], source: Source) -> 
         if not methods:
             raise UserError(f"{place}: spaces of {name!r} have no effect: no row of the study is of that method")
         for option, values in space.items():
+            fixed = [option in dict(row.options) for row in pruned.values() if name in (row.label, row.method)]
+            if all(fixed):
+                raise UserError(
+                    f"{source.place(['tune', 'spaces', name, option])}: tune.spaces.{name}.{option} has no effect: "
+                    "the entry of the row gives this option, so it is not searched for"
+                )
             for method in sorted(methods):
                 _at(source, ["tune", "spaces", name, option], partial(check_space, method, option, values))
     for row in pruned.values():

@@ -13,7 +13,7 @@ from ..analysis.ranks import holm
 from ..analysis.verdict import compare_groups
 from ..api.errors import unknown
 from .caption import missing_sentence, prunable_sentence, sentences
-from .cell import APART
+from .cell import APART, failure_notes
 from .table import Cell, Column, Note, Roles, Table, TableRow
 
 
@@ -54,6 +54,7 @@ class _Compared:
     interval: Interval | None
     p_value: float | None
     is_apart: bool
+    notes: tuple[Note, ...]
     is_by_seed: bool
 
 
@@ -63,9 +64,14 @@ def _compared(groups: Groups, label: str, base: str, column: str) -> list[_Compa
     found = [compare_groups(*pair, column) for pair in pairs]
     adjusted = holm({index: each.p_value for index, each in enumerate(found) if each.p_value is not None})
     return [
-        _Compared(each.interval, adjusted.get(index), is_apart(*pairs[index]), _is_by_seed(*pairs[index]))
-        for index, each in enumerate(found)
+        _Compared(each.interval, adjusted.get(index), is_apart(*pair), _failures(pair), _is_by_seed(*pair))
+        for index, (pair, each) in enumerate(zip(pairs, found, strict=True))
     ]
+
+
+def _failures(pair: tuple[Group | None, Group | None]) -> tuple[Note, ...]:
+    """Failed runs of either row, which count in the difference."""
+    return tuple(note for group in pair if group is not None for note in failure_notes(group.name, group.rows))
 
 
 def _is_by_seed(first: Group | None, second: Group | None) -> bool:
@@ -79,11 +85,11 @@ def _columns(target: float, has_tests: bool) -> list[Column]:
 
 
 def _cells(compared: _Compared, has_tests: bool) -> list[Cell]:
-    shown = difference_cell(compared.interval, compared.is_apart)
+    shown = difference_cell(compared.interval, compared.is_apart, compared.notes)
     return [shown, p_value_cell(compared.p_value)] if has_tests else [shown]
 
 
-def difference_cell(interval: Interval | None, is_apart: bool = False) -> Cell:
+def difference_cell(interval: Interval | None, is_apart: bool = False, notes: tuple[Note, ...] = ()) -> Cell:
     """A paired difference in points, from one of fractions, with its interval and the number of pairs.
 
     `is_apart`: the two rows reached other sparsities, which a note says.
@@ -97,7 +103,7 @@ def difference_cell(interval: Interval | None, is_apart: bool = False) -> Cell:
         expected=interval.count,
         shows_count=True,
         signed=True,
-        notes=(Note("†", APART),) if is_apart else (),
+        notes=(*notes, *([Note("†", APART)] if is_apart else [])),
     )
 
 

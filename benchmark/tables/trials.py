@@ -60,10 +60,13 @@ def _counts(tuned: Tuned) -> list[Cell]:
     unusable = (Note("⊙", UNUSABLE),) * bool(tuned.num_unusable)
     where = tuned.search.label, heading(tuned.search.sparsity)
     kept = () if tuned.choice["is_usable"] else (Note("∅", NO_CHOICE, *where),)
-    return [
-        number,
+    known = [
         Cell(value=float(tuned.num_unusable), digits=0, notes=unusable),
         Cell(value=float(tuned.epochs), digits=0),
+    ]
+    return [
+        number,
+        *(known if tuned.validation else [Cell(text="–")] * 2),
         Cell(text=spelled(tuned), notes=kept),
     ]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, heading, subject
-from ..analysis.paired import compare, paired_differences
 from ..analysis.spread import Stat
 from ..analysis.tuning import Tuned, Tuning
+from ..analysis.verdict import compare_groups
 from .caption import common_caption, sentences
 from .cell import measured_cell
 from .paired import difference_cell
@@ -83,9 +83,7 @@ def _chosen_cell(tuned: Tuned, column: str, stat: Stat, chance: float | None) ->
 
 
 def _difference(first: Group | None, second: Group | None, column: str) -> Cell:
-    if first is None or second is None:
-        return difference_cell(None)
-    return difference_cell(compare(paired_differences(first.done, second.done, column)).interval)
+    return difference_cell(compare_groups(first, second, column).interval)
 
 
 def _oracle_cell(tuned: Tuned | None) -> Cell:

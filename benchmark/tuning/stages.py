@@ -35,7 +35,10 @@ def _trial_rows(search: Search) -> Iterator[Row]:
     for trial in search.trials:
         for run in trial.runs:
             label = f"{search.label}, trial {trial.number}"
-            yield Row(label, search.method, run.method_options, search.sparsity, run.seed, run, is_tuned=True)
+            yield Row(
+                label, search.method, run.method_options, search.sparsity, run.seed, run, is_tuned=True,
+                epoch_share=trial.epoch_share,
+            )  # fmt: skip
 
 
 def datasets_of(study: Study) -> list[Named]:

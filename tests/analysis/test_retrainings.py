@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +13,12 @@ from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.analysis.retrainings import is_averaged, mean_retrainings
 from prunebench.benchmark.analysis.study_results import read_results
 from prunebench.benchmark.exchange.compare_folders import Stored, compare_stored
+from prunebench.benchmark.report.page import Asked, html_report
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study
 from prunebench.benchmark.tables.kinds import make_table
-from synthetic_results import STUDY, fill, make_result, write_study
+from synthetic_results import STUDY, fill, make_result, store_failure, write_study
 
 TWICE = STUDY.replace("seeds: [0, 1, 2]", "seeds: [0, 1, 2]\nretrain_seeds: [0, 1]")
 
@@ -105,3 +109,18 @@ def test_folders_are_compared_over_seeds(tmp_path: Path) -> None:
     assert row.comparison.differences == pytest.approx((0.01, 0.01, 0.01))
     changed = [Stored("small", replace(each.run, protocol=2), each.result) for each in stored(0.0)]
     assert len(compare_stored(stored(0.0), changed).rows[0].pairs) == 6
+
+
+def test_the_report_lists_every_run_and_draws_the_means(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    failed = next(row.run for row in study.rows if row.retrain_seed == 1 and row.run is not None)
+    shutil.rmtree(store.folder(study.name, failed).path)
+    store_failure(store, study.name, failed, "the loss is not finite")
+    text = html_report(study, store, Asked(study="study.yaml", assignments=[]))
+    embedded = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert embedded is not None
+    data = json.loads(embedded.group(1))
+    assert [run["id"] for run in data["runs"]] == [row.run.id for row in study.rows if row.run is not None]
+    assert f"{len(study.rows) - 1} done" in text
+    assert sum(run["state"] == "failed" for run in data["runs"]) == 1
+    assert failed.id in text

@@ -106,3 +106,52 @@ def test_the_command_line_ends_with_2(tmp_path: Path, monkeypatch: pytest.Monkey
             CliRunner().invoke(app, [*command, "study.yaml"], catch_exceptions=False)
         assert raised.value.exit_code == 2
     assert not Path("results").exists()
+
+
+FIXED = """\
+name: tuned
+dataset: digits
+model: convnet-small
+seeds: [0, 1]
+train: {epochs: 2}
+runs:
+  - {method: random_init, sparsity: 90%, options: {scope: erk}, label: ERK}
+"""
+
+
+def test_a_space_of_an_option_that_the_entry_gives_is_refused(tmp_path: Path) -> None:
+    message = "study.yaml:10: tune.spaces.ERK.scope has no effect: the entry of the row gives this option"
+    with pytest.raises(UserError, match=re.escape(message)):
+        load(tmp_path, "  spaces:\n    ERK: {scope: [global, erk]}", FIXED)
+
+
+BUDGET = """\
+name: tuned
+dataset: digits
+model: convnet-small
+seeds: [0, 1]
+budget: {unit: UNIT, total: 6}
+train: {epochs: 2}
+runs:
+  - {method: METHOD, sparsity: 90%}
+"""
+
+
+@pytest.mark.parametrize(
+    ("unit", "method", "space", "message"),
+    [
+        # the row has two trainings of three epochs, trial 1 four of them
+        (
+            "epochs",
+            "imp, options: {prune_fraction: 0}",
+            "imp: {prune_rounds: [2, 3]}",
+            "trial 1 at 90% with {'prune_rounds': 3} takes 12 epochs: 12, and the budget is 6",
+        ),
+        # the ramp ends later, so the mean density rises from 0.269 to 0.302: 22 epochs cost 6.655
+        ("macs", "gmp", "gmp: {end: [0.3, 0.9]}", "takes 22 epochs, its own counted as 0.302 each: 6.655, and the"),
+    ],
+)
+def test_no_trial_costs_more_than_the_budget(tmp_path: Path, unit: str, method: str, space: str, message: str) -> None:
+    text = BUDGET.replace("UNIT", unit).replace("METHOD", method)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load(tmp_path, f"  trials: 4\n  spaces: {{{space}}}", text)

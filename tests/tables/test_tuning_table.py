@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from prunebench.benchmark.tables.kinds import OF_TUNED, make_table
 from prunebench.benchmark.tables.table import Table
 from prunebench.benchmark.tuning.selection import freeze
 from prunebench.benchmark.tuning.stages import shown_study
-from synthetic_results import write_study
+from synthetic_results import store_failure, write_study
 from tuned_study import (
     STUDY,
     fail_trial,
@@ -185,3 +186,32 @@ def test_the_figure_shows_a_point_for_each_trial_and_rings_the_chosen_one(tmp_pa
     lines = {str(line.get_label()): line for line in curve.lines}
     assert list(lines["SNIP"].get_xdata()) == [1, 2, 3]
     assert list(lines["SNIP"].get_ydata()) == pytest.approx([90.2, 92.2, 92.2])
+
+
+def test_failed_runs_count_at_chance_in_differences_and_ranks(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    store_all(store, study)
+    freeze(study, store)
+    store_evaluation(store, study, accuracy)
+    for row in shown_study(study, store).rows:
+        if row.run is not None and row.label == "Random":
+            shutil.rmtree(store.folder(study.name, row.run).path)
+            store_failure(store, study.name, row.run, "the loss is not finite")
+    # tuned runs of the seeds 0, 1, 2 have 0.82, 0.822, 0.824; chance is 0.1
+    assert table("tuning", study, store, "Random")["tuned (A) − default"][0] == "+72.20"
+    assert table("paired", study, store, "Random") == {"90 %": ("-80.20", "×")}
+    assert table("rank", study, store, "Random")["mean rank"] == ("4.00", "")
+
+
+def test_trials_of_another_search_are_not_shown_as_those_of_a_choice_before(tmp_path: Path) -> None:
+    study, store = filled(tmp_path, STUDY.replace("[1, 2, 3]", "[2]"))
+    before = table("trials", study, store, "SNIP")
+    more, _ = made(tmp_path, STUDY.replace("[1, 2, 3]", "3"))
+    store_all(store, more)
+    freeze(more, store)
+    assert table("trials", study, store, "SNIP") == before
+    other, _ = made(tmp_path, STUDY.replace("[1, 2, 3]", "4, search_seed: 5"))
+    store_all(store, other)
+    freeze(other, store)
+    assert table("trials", study, store, "SNIP")["unusable"] == ("–", "")
+    assert table("trials", other, store, "SNIP")["unusable"] == ("0", "")
