@@ -28,6 +28,16 @@ def frame_of(folder: Path) -> Frame:
 
 
 @cache
+def pairs_of(folder: Path) -> Frame:
+    """The pairs of retrainings of a folder, as `export --pairs` writes them."""
+    import pandas as pd
+
+    if not (folder / "pairs.csv").exists():
+        raise Unanswered(f"{folder.name} has no pairs.csv in results/reference")
+    return pd.read_csv(folder / "pairs.csv")
+
+
+@cache
 def record_of(folder: Path, run: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Result and epochs of a run."""
     path = folder / "runs" / f"{run}.json"

@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from committed import Unanswered, frame_of, mean, record_of, std
+from committed import Unanswered, frame_of, mean, pairs_of, record_of, std
 from prunebench.benchmark.analysis.export import read_export
 from prunebench.benchmark.analysis.frame_type import Frame
 from prunebench.benchmark.analysis.paired import differs as interval_excludes_zero
-from prunebench.benchmark.analysis.paired import paired_differences, resolution
+from prunebench.benchmark.analysis.paired import resolution, seed_differences
 from prunebench.benchmark.analysis.retrainings import mean_retrainings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,9 +27,9 @@ PRINTED = ROOT / "results" / "published" / "published_fastgrnn.csv"
 COLUMNS = {"last": "accuracy_last", "selected": "accuracy_selected", "best_test": "accuracy_best_test"}
 NO_MASK = ("dense", "dense_longer")
 ASKED = (
-    "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "rank", "num_rows",
-    "num_better", "num_worse", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing", "hours",
-    "devices", "versions", "printed", "diverged_seeds",
+    "of", "last", "selected", "best_test", "column", "gap", "pairs", "differs", "better", "worse", "between", "rank",
+    "num_rows", "num_better", "num_worse", "best", "falls", "deepest_fall", "emptied", "num_runs", "num_missing",
+    "hours", "devices", "versions", "printed", "diverged_seeds",
 )  # fmt: skip
 """The methods of Evidence that an expression may call."""
 
@@ -67,7 +67,7 @@ def differences_of(reference: Path, first: Row, second: Row, column: str) -> tup
     """first - second over pairs, and half the smallest step of an accuracy."""
     one, other = rows_of(reference, first), rows_of(reference, second)
     step = resolution([float(value) for value in itertools.chain(one[column], other[column])])
-    return paired_differences(one, other, column), step / 2
+    return seed_differences(one, other, column), step / 2
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,19 @@ class Evidence:
 
     def worse(self, first: Any, second: Any, protocol: str = "last") -> bool:
         return self.better(second, first, protocol)
+
+    # pairs of retrainings
+
+    def between(self, name: str, row: str | Row, sparsity: float | None = None) -> list[float]:
+        """A column of the pairs of retrainings (`lmc_symmetric`, `cka_softmax`, ...): the mean of each seed."""
+        named = self._row(row, sparsity)
+        found = pairs_of(self.reference / named.study)
+        of_row = found[(found["label"] == named.label) & (found["state"] == "measured")]
+        if named.sparsity is not None:
+            of_row = of_row[(of_row["target"].astype(float) * 100 - named.sparsity).abs() < 1e-6]
+        if of_row.empty:
+            raise Unanswered(f"{named.study} has no measured pair of {named.label!r} at {named.sparsity}")
+        return [float(value) for value in of_row.groupby("seed")[name].mean()]
 
     # places
 

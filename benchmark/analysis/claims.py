@@ -15,7 +15,7 @@ from .accuracy import accuracy_column
 from .failures import is_counted
 from .frame_type import Frame
 from .groups import Group, is_apart
-from .paired import LEVEL, MIN_INTERVAL, Interval, paired_differences, resolution, sample_std, t_interval
+from .paired import LEVEL, MIN_INTERVAL, Interval, resolution, sample_std, seed_differences, t_interval
 from .ranks import holm
 from .verdict import UNDECIDED, Outcome
 
@@ -65,14 +65,10 @@ def check_claims(claims: Sequence[Claim], frame: Frame, accuracy: str = "last") 
 
 
 def _differences(claim: Claim, target: float, frame: Frame, column: str) -> tuple[list[float], float]:
-    """Paired differences, and the smallest step between the accuracies.
-
-    Two values of a knob of dense training never share one. They are paired by the seed, which fixes the initialisation.
-    """
+    """Paired differences, and the smallest step between the accuracies."""
     better, worse = (_rows(label, target, frame) for label in (claim.better, claim.worse))
     step = resolution([*better[column].dropna(), *worse[column].dropna()])
-    differences = paired_differences(better, worse, column)
-    return differences or paired_differences(better.assign(parent=None), worse.assign(parent=None), column), step
+    return seed_differences(better, worse, column), step
 
 
 def _rows(label: str, target: float, frame: Frame) -> Frame:

@@ -16,7 +16,7 @@ from ..runs.run import Run, from_dict, with_options
 from ..runs.run_folder import RunFolder
 from ..runs.store import Store
 from ..studies.age import Ages
-from .frame import COLUMNS, result_columns
+from .frame import COLUMNS, result_columns, start_weights, status_columns
 from .frame_type import Frame
 
 
@@ -80,14 +80,14 @@ def _record(folder: RunFolder, store: Store, ages: Ages) -> dict[str, Any]:
         "dataset": shown_name(run.dataset, dict(run.dataset_options)),
         "model": run.model,
         "target": run.sparsity,
+        "start_weights": start_weights(run),
         "seed": run.seed,
         "retrain_seed": run.retrain_seed,
         "parent": run.parent.id if run.parent else None,
     }
     result = store.result(folder.study, run)
     if result is None:
-        status = store.status(folder.study, run)
-        return {**plain, "state": status.state, "reason": status.reason}
+        return {**plain, **status_columns(store.status(folder.study, run))}
     outdated = " ".join(_age(ages, run, result)) or None
     return {**plain, "state": "done", "reason": "", **result_columns(result), "outdated": outdated}
 

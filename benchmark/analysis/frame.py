@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ...datasets.registry import shown_name
+from ..runs.run import Run
 from ..runs.run_code import code_digest
 from ..runs.run_folder import Status
 from ..runs.store import Store
@@ -99,17 +100,27 @@ def _record(study: Study, row: Row, store: Store, existing: Set[str], ages: Ages
     }
     if row.run is None:
         return {**plain, "state": "not run", "reason": row.not_run}
-    plain["start_weights"] = "external" if dict(row.run.model_options).get("weights") else "own"
+    plain["start_weights"] = start_weights(row.run)
     plain |= {"id": row.run.id, "seed": row.seed, "retrain_seed": row.retrain_seed}
     plain["parent"] = row.run.parent.id if row.run.parent else None
     # One listing instead of a look at every folder: most runs of a new study are simply not there.
     result = store.result(study.name, row.run) if row.run.id in existing else None
     if result is None:
         status = store.status(study.name, row.run) if row.run.id in existing else Status("missing")
-        failed = {"fault": MACHINE_FAULT if status.retryable else OWN_FAULT} if status.state == "failed" else {}
-        return {**plain, "state": status.state, "reason": status.reason, **failed}
+        return {**plain, **status_columns(status)}
     outdated = " ".join(ages.of(row.run, result)) or None
     return {**plain, "state": "done", "reason": "", **result_columns(result), "outdated": outdated}
+
+
+def status_columns(status: Status) -> dict[str, Any]:
+    """The columns of a run without a result."""
+    failed = {"fault": MACHINE_FAULT if status.retryable else OWN_FAULT} if status.state == "failed" else {}
+    return {"state": status.state, "reason": status.reason, **failed}
+
+
+def start_weights(run: Run) -> str:
+    """Whose weights the network of a run begins with."""
+    return "external" if dict(run.model_options).get("weights") else "own"
 
 
 def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,22 @@ def paired_differences(first: Frame, second: Frame, column: str) -> list[float]:
     return differences
 
 
+def seed_differences(first: Frame, second: Frame, column: str) -> list[float]:
+    """Like `paired_differences`; two rows that never share a dense training are paired by the seed alone.
+
+    Two values of a knob of dense training are such rows. The seed fixes their initialisation and the order of the data.
+    """
+    if share_no_training(first, second):
+        return paired_differences(first.assign(parent=None), second.assign(parent=None), column)
+    return paired_differences(first, second, column)
+
+
+def share_no_training(first: Frame, second: Frame) -> bool:
+    """Whether both rows start from dense trainings, and from no common one."""
+    one, other = (set(rows["parent"].dropna()) for rows in (first, second))
+    return bool(one) and bool(other) and not one & other
+
+
 def _by_seed(rows: Frame, column: str) -> dict[int, tuple[float, frozenset[str]]]:
     """Mean and dense trainings by seed. Plain Python, as pandas takes milliseconds for a few rows."""
     values: dict[int, list[float]] = {}

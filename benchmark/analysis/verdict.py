@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 from .groups import Group
-from .paired import MIN_INTERVAL, PairedComparison, compare, paired_differences, resolution
+from .paired import MIN_INTERVAL, PairedComparison, compare, resolution, seed_differences
 
 NOT_DISTINGUISHABLE, TOO_FEW_PAIRS, UNDECIDED = "not distinguishable", "too few pairs", "undecided"
 
@@ -28,7 +28,7 @@ def compare_groups(first: Group | None, second: Group | None, column: str) -> Pa
     if first is None or second is None:
         return PairedComparison((), None, None)
     step = resolution([*first.values(column), *second.values(column)])
-    return compare(paired_differences(first.counted, second.counted, column), smallest_std=step / 2)
+    return compare(seed_differences(first.counted, second.counted, column), smallest_std=step / 2)
 
 
 def verdict(comparison: PairedComparison) -> Verdict:

@@ -46,7 +46,7 @@ def check(name: str, plugins: tuple[str, ...], dataset: str | None, data_root: P
     add_plugins(plugins)
     kinds = _kinds()
     if name not in kinds:
-        raise unknown("name", name, kinds, "code of your own needs --plugin FILE")
+        raise unknown("name", name, kinds, "code of your own needs --plugin FILE, or plugins: in its study")
     if dataset is not None and kinds[name] != "model":
         raise UserError(f"--dataset chooses the inputs of a model, and {name!r} is a {kinds[name]}")
     checks = _run_checks(kinds[name], name, dataset, data_root)

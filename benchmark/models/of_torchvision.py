@@ -27,9 +27,11 @@ def swin_t(
     image_shape(input_shape, smallest=32, channels=3)
     heads = [3, 6, 12, 24]
     embed_dim = heads[0] * scaled(32, width)
+    mlp_ratio = scaled(4 * heads[0] * 32, width) / embed_dim  # 4 as published; rounded alone, it need not make heads
     return SwinTransformer(
-        [4, 4], embed_dim, [2, 2, 6, 2], heads, [7, 7], stochastic_depth_prob=stochastic_depth, num_classes=num_classes
-    )
+        [4, 4], embed_dim, [2, 2, 6, 2], heads, [7, 7], mlp_ratio, stochastic_depth_prob=stochastic_depth,
+        num_classes=num_classes,
+    )  # fmt: skip
 
 
 def convnext_tiny(

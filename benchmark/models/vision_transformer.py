@@ -76,7 +76,8 @@ def _vision_transformer(
             f"patch, {patch}"
         )
     hidden = heads * scaled(_CHANNELS_OF_A_HEAD, width)
-    model = VisionTransformer(side, patch, depth, heads, hidden, _MLP_RATIO * hidden, dropout, num_classes=num_classes)
+    mlp = scaled(_MLP_RATIO * heads * _CHANNELS_OF_A_HEAD, width)  # its own rounding: it need not divide into heads
+    model = VisionTransformer(side, patch, depth, heads, hidden, mlp, dropout, num_classes=num_classes)
     if channels != 3:
         model.conv_proj = nn.Conv2d(channels, hidden, patch, stride=patch)
         nn.init.trunc_normal_(model.conv_proj.weight, std=math.sqrt(1 / (channels * patch**2)))

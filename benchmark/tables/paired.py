@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ..analysis.accuracy import ACCURACIES, accuracy_column
 from ..analysis.frame_type import Frame
-from ..analysis.groups import Groups, heading, is_apart, split_groups, subject
-from ..analysis.paired import MIN_TEST, Interval
+from ..analysis.groups import Group, Groups, heading, is_apart, split_groups, subject
+from ..analysis.paired import MIN_TEST, Interval, share_no_training
 from ..analysis.ranks import holm
 from ..analysis.verdict import compare_groups
 from ..api.errors import unknown
@@ -46,11 +46,15 @@ def paired_table(frame: Frame, accuracy: str = "last", reference: str | None = N
 
 @dataclass(frozen=True)
 class _Compared:
-    """A row against the reference at one sparsity; `p_value` is corrected by Holm over the sparsities of the row."""
+    """A row against the reference at one sparsity; `p_value` is corrected by Holm over the sparsities of the row.
+
+    `is_by_seed`: the two have no dense training in common.
+    """
 
     interval: Interval | None
     p_value: float | None
     is_apart: bool
+    is_by_seed: bool
 
 
 def _compared(groups: Groups, label: str, base: str, column: str) -> list[_Compared]:
@@ -58,7 +62,14 @@ def _compared(groups: Groups, label: str, base: str, column: str) -> list[_Compa
     pairs = list(zip(groups.row(label), groups.row(base), strict=True))
     found = [compare_groups(*pair, column) for pair in pairs]
     adjusted = holm({index: each.p_value for index, each in enumerate(found) if each.p_value is not None})
-    return [_Compared(each.interval, adjusted.get(index), is_apart(*pairs[index])) for index, each in enumerate(found)]
+    return [
+        _Compared(each.interval, adjusted.get(index), is_apart(*pairs[index]), _is_by_seed(*pairs[index]))
+        for index, each in enumerate(found)
+    ]
+
+
+def _is_by_seed(first: Group | None, second: Group | None) -> bool:
+    return first is not None and second is not None and share_no_training(first.counted, second.counted)
 
 
 def _columns(target: float, has_tests: bool) -> list[Column]:
@@ -96,7 +107,7 @@ def p_value_cell(p_value: float | None) -> Cell:
 
 def _caption(accuracy: str, found: Sequence[_Compared], frame: Frame) -> tuple[str, ...]:
     most = max((each.interval.count for each in found if each.interval is not None), default=0)
-    test = ""
+    test, is_by_seed = "", any(each.is_by_seed for each in found)
     if most >= MIN_TEST:
         test = "p is that of an exact two-sided sign-flip test, corrected by Holm over the sparsities of each row."
     elif most:
@@ -105,6 +116,7 @@ def _caption(accuracy: str, found: Sequence[_Compared], frame: Frame) -> tuple[s
         f"By the {ACCURACIES[accuracy]}. "
         "Mean over pairs of runs with the same seed and the same dense training (their number is given with it), ± "
         "half the width of its 95 % Student-t interval.",
+        "Rows without a common dense training are paired by the seed alone." if is_by_seed else "",
         test,
         prunable_sentence(frame),
         missing_sentence(frame),

@@ -13,6 +13,7 @@ from prunebench.benchmark.analysis.paired import (
     paired_differences,
     resolution,
     sample_std,
+    seed_differences,
     sign_flip_p,
     t_interval,
 )
@@ -67,6 +68,16 @@ def test_pairs_of_different_dense_trainings_are_left_out() -> None:
     from_initialisation = rows({0: 0.6, 1: 0.6})
     assert paired_differences(first, second, "accuracy") == pytest.approx([0.3])
     assert paired_differences(first, from_initialisation, "accuracy") == pytest.approx([0.3, 0.2])
+
+
+def test_rows_that_never_share_a_dense_training_are_paired_by_the_seed() -> None:
+    """Two values of a knob of dense training; a single common training keeps the rule."""
+    short = rows({0: 0.5, 1: 0.7}, {0: "a", 1: "b"})
+    long = rows({0: 0.4, 1: 0.4}, {0: "c", 1: "d"})
+    mixed = rows({0: 0.4, 1: 0.4}, {0: "a", 1: "d"})
+    assert seed_differences(short, long, "accuracy") == pytest.approx([0.1, 0.3])
+    assert seed_differences(short, mixed, "accuracy") == pytest.approx([0.1])
+    assert seed_differences(short, rows({0: 0.1}), "accuracy") == pytest.approx([0.4])
 
 
 def test_runs_without_a_number_make_no_pair() -> None:

@@ -156,7 +156,7 @@ def test_an_option_with_its_default_value_is_the_same_run(tmp_path: Path) -> Non
     [
         (("run", "demoo"), 2, "unknown study 'demoo'; did you mean 'demo'?"),
         (("run", "mine"), 2, "; a study of your own is given as a path that ends in .yaml"),
-        (("check", "mine"), 2, "; a method of your own needs --plugin FILE, or plugins: in its study"),
+        (("check", "mine"), 2, "; code of your own needs --plugin FILE, or plugins: in its study"),
         (("run", "missing.yaml"), 2, "cannot read missing.yaml"),
         (("plan", "demo", "--set", "train.lr"), 2, "must look like key=value"),
         (("plan", "demo", "--set", "train.epoch=3"), 2, "--set train.epoch=3: unknown key 'epoch'"),
@@ -356,6 +356,7 @@ def test_show_prints_the_options_of_a_method(tmp_path: Path) -> None:
     assert (shown["kind"], shown["label"], shown["start"]) == ("method", "RigL", "init")
     assert shown["options"]["drop_fraction"] == {
         "default": 0.3, "type": "a finite number > 0 and < 1", "bounds": {"gt": 0, "lt": 1}, "choices": [],
+        "searched": "0.1 to 0.5",
         "meaning": "share of a layer's weights that is replaced in an update, annealed by a cosine from the first to "
         "the second; equal values keep it constant.",
     }  # fmt: skip

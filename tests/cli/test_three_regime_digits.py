@@ -122,7 +122,7 @@ def test_tables_and_figures(study: Study, results: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "keys", "first"),
     [
-        ("connectivity", ["method", "sparsity", "measure"], ["epochs 3", "60", "LMC"]),
+        ("connectivity", ["method", "sparsity", "measure"], ["epochs 3", "60", "lmc"]),
         ("regimes", ["row", "measure"], ["epochs 3 at 2 %", "weights left (%)"]),
         ("regime-choices", ["row", "measure"], ["Case study 1: walk by LMC and CKA", "density: 2 %"]),
     ],

@@ -43,7 +43,7 @@ def test_the_heat_map_of_ranks_has_room_for_long_names(models: tuple[str, ...], 
     labels = [f"Method {index}, a name of some length" for index in range(3)]
     rows = [
         {"dataset": "digits", "model": model, "target": 0.9, "label": label, "method": "snip", "state": "done",
-         "sparsity": 0.9, "accuracy_last": 0.9}
+         "fault": None, "sparsity": 0.9, "accuracy_last": 0.9}
         for model in models for label in labels
     ]  # fmt: skip
     with warnings.catch_warnings():

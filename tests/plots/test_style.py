@@ -88,7 +88,7 @@ def test_no_two_rows_share_colour_and_marker(count: int) -> None:
 
 
 def test_markers_are_used_evenly() -> None:
-    found = looks(frame_of([name for name in METHODS if name != "dense"][:24]))
+    found = looks(frame_of([name for name in METHODS if name != "dense"][: 2 * len(MARKERS)]))
     counts = [[look.marker for look in found.values()].count(marker) for marker in MARKERS]
     assert (min(counts), max(counts)) == (2, 2)
 

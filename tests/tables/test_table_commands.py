@@ -135,7 +135,7 @@ def test_csv_is_one_table_and_without_a_kind_only_files(filled: Path) -> None:
     both = run("table", "study.yaml", "b/study.yaml", "--kind", "accuracy", "--format", "csv").stdout
     frame = pd.read_csv(io.StringIO(both))
     # three numbers on the cost of each row
-    assert set(frame["measure"]) == {"accuracy (%)", "own epochs", "with dense", "training MACs (G)"}
+    assert set(frame["measure"]) == {"accuracy (%)", "own epochs", "with dense", "training macs (G)"}
     frame = frame[frame["measure"] == "accuracy (%)"]
     # three methods at two sparsities and dense training, of two studies
     assert frame.groupby("study").size().to_dict() == {"small": 7, "other": 7}

@@ -260,7 +260,7 @@ def test_a_pair_is_measured_in_the_precision_and_on_the_gpu_of_its_runs(
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # torch's default
     monkeypatch.setattr(torch.random, "fork_rng", lambda devices: forked.append(devices) or contextlib.nullcontext())
     monkeypatch.setattr(measure_pair, "read_data", lambda run, settings: None)
-    monkeypatch.setattr(measure_pair, "_weights", lambda folder, data: ({}, ""))
+    monkeypatch.setattr(measure_pair, "stored_state", lambda folder, data: ({}, ""))
 
     def network(run: Run, data: object, settings: Settings, device: torch.device) -> None:
         raise InterruptedError(f"{device}, {torch.backends.cudnn.allow_tf32}")
