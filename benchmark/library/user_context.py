@@ -27,6 +27,7 @@ def user_context(
     """Raises UserError for a network without prunable layers, and for data that it does not take."""
     if not isinstance(model, nn.Module):
         raise UserError(f"model is a {type(model).__name__}; it must be a torch.nn.Module")
+    _check_values(model)
     sites = find_sites(model)
     if not any(site.is_trained for site in sites):
         kinds = sorted({type(module).__name__ for module in model.modules()})
@@ -51,6 +52,14 @@ def user_context(
         model=model, sites=sites, loss=loss, device=device, epochs=epochs, steps_per_epoch=steps_per_epoch,
         generator=method_generator(seed), rebuild=_not_rebuilt, **facts,
     )  # fmt: skip
+
+
+def _check_values(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.UninitializedParameter):
+            raise UserError(f"{name} has no shape yet: give the network one batch first, which sets its lazy layers up")
+        if parameter.is_meta:
+            raise UserError(f"{name} has no values, being on the meta device: load the weights first")
 
 
 def _outputs(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:

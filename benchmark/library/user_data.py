@@ -47,7 +47,12 @@ class UserData:
 
     def batch(self, indices: Tensor) -> Batch:
         """Inputs and targets at these indices. Raises UserError for samples of another kind."""
-        found = self.collate([self.dataset[index] for index in indices.tolist()])
+        samples = [self.dataset[index] for index in indices.tolist()]
+        try:
+            found = self.collate(samples)
+        except (RuntimeError, TypeError, ValueError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"samples of data make no batch: {reason}; data must be {ACCEPTED}") from error
         if not (isinstance(found, list | tuple) and len(found) == 2 and all(isinstance(x, Tensor) for x in found)):
             raise UserError(f"a batch of data is a {type(found).__name__}; it must be two tensors (inputs, targets)")
         return found[0], found[1]

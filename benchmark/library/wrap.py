@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ from ..training.measure import check_finite_state, check_masks, kept_by_layer
 from .begin import attached, restored_on_error
 from .user_context import Loss, user_context
 from .user_data import TrainingData
+
+_WRAPPED: WeakSet[torch.optim.Optimizer] = WeakSet()
+"""Optimisers that call a method until its `finish`."""
 
 
 def wrap(
@@ -100,6 +104,8 @@ def _epochs(steps: object, steps_per_epoch: object, data: TrainingData | None) -
 def _check_owner(optimizer: torch.optim.Optimizer, context: Context) -> None:
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UserError(f"optimizer is a {type(optimizer).__name__}; it must be a torch.optim.Optimizer")
+    if optimizer in _WRAPPED:
+        raise UserError("the optimiser is wrapped already: call finish() of that pruning, or build another optimiser")
     held = _held(optimizer)
     missing = [
         site.name for site in context.sites if isinstance(site.weight, nn.Parameter) and id(site.weight) not in held
@@ -144,6 +150,7 @@ class Wrapped:
             optimizer.add_param_group(group)
         self._step, self._is_finished = 0, False
         self._withheld: list[tuple[nn.Parameter, Tensor | None]] = []
+        _WRAPPED.add(optimizer)
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
@@ -209,6 +216,7 @@ class Wrapped:
         if self._is_finished:
             raise UserError("finish() was called already")
         self._check_reached()
+        _WRAPPED.discard(self._optimizer)
         for hook in self._hooks:
             hook.remove()
         self._pruner.detach()

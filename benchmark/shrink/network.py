@@ -9,12 +9,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..api.errors import UserError
 from ..api.sites import find_sites
 from .low_rank import remove_dead_ranks
 from .removal import remove_dead_channels
 
 TOLERANCE = 1e-9
 """Largest difference of outputs in float64, as a share of the largest: rounding is smaller, any fault larger."""
+
+
+class ChangedOutputs(UserError):
+    """The smaller network does not compute what the masked one does, so it is given to nobody."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,13 @@ def shrunk(network: nn.Module, masks: Mapping[str, Tensor], example: Tensor) -> 
         example: a batch that the network takes, on its device.
 
     Raises:
-        UserError: the network's graph cannot be traced.
+        UserError: the network's graph cannot be traced, or ChangedOutputs: the outputs were to change.
     """
     return shrink(network, masks, example).network
 
 
 def shrink(network: nn.Module, masks: Mapping[str, Tensor], example: Tensor) -> Shrunk:
-    """As `shrunk`, with what went and what stayed. Raises RuntimeError if the outputs were to change.
+    """As `shrunk`, with what went and what stayed. Raises what `shrunk` does.
 
     All is computed in float64 and rounded to the network's own type at the end.
     """
@@ -67,7 +74,7 @@ def shrink(network: nn.Module, masks: Mapping[str, Tensor], example: Tensor) -> 
         before, after = masked(example), small(example)
     difference, largest = float((before - after).abs().max()), float(before.abs().max())
     if not difference <= TOLERANCE * largest:
-        raise RuntimeError(f"outputs of up to {largest} differ by {difference} after channels were removed")
+        raise ChangedOutputs(f"outputs of up to {largest:.2g} differ by {difference:.2g} after channels were removed")
     return Shrunk(small.to(dtype), {**channels.channels, **ranks}, channels.left, difference)
 
 

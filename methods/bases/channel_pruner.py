@@ -108,4 +108,4 @@ class ChannelPruner(FixedMask, ABC):
                 module = self.context.model.get_submodule(each.path)
                 for vector in (module.bias, module.weight if each.kind == "norm" else None):
                     if isinstance(vector, Tensor):
-                        vector[each.indices[gone[each.channels]].to(vector.device)] = 0
+                        vector[each.indices[gone[each.channels]].to(vector.device)] *= 0  # keeps its sign

@@ -13,6 +13,7 @@ import torch
 from click.testing import CliRunner
 from prunebench.benchmark.api.errors import DeviceMissing, UserError
 from prunebench.benchmark.cli import app
+from prunebench.benchmark.latency import measure_run
 from prunebench.benchmark.latency import measure_study as module
 from prunebench.benchmark.latency.machine import this_machine
 from prunebench.benchmark.latency.measure_run import Asked, Disagrees, check_agreement
@@ -25,6 +26,7 @@ from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.runs.stored_types import flaw
+from prunebench.benchmark.shrink.network import ChangedOutputs
 from prunebench.benchmark.shrink.onnx_file import OnnxFile, onnx_file
 from prunebench.benchmark.studies.load import Study, load_study
 from prunebench.benchmark.studies.plan import with_parents
@@ -197,6 +199,20 @@ def test_a_variant_that_computes_something_else_is_an_error() -> None:
     del variants["shrunk"]
     with torch.inference_mode():
         assert check_agreement(variants, inputs, "abc") == {"masked": None, "csr": 0.0}
+
+
+def test_a_network_that_shrinking_would_change_is_a_stated_reason(
+    study: Study, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(*_: object) -> None:
+        raise ChangedOutputs("outputs of up to 2 differ by 1 after channels were removed")
+
+    monkeypatch.setattr(measure_run, "shrink", changed)
+    run = next(run for run in study.runs if run.method == "global_mp")
+    asked = replace(ASKED, variants=("dense", "masked", "shrunk"))
+    found = measure_run.measure_run(run, study.name, settings, CPU, asked)
+    assert sorted(found["variants"]) == ["dense", "masked"]
+    assert found["left_out"] == {"shrunk": "outputs of up to 2 differ by 1 after channels were removed"}
 
 
 def test_outputs_that_are_not_finite_disagree() -> None:

@@ -166,6 +166,8 @@ def test_errors_in_the_loop() -> None:
     model = small()
     optimizer = sgd(model)
     pruning = prunebench.wrap(model, optimizer, "gmp", sparsity=0.5, steps=2, every=1, end=1.0)
+    with pytest.raises(prunebench.UserError, match="the optimiser is wrapped already: call finish"):
+        prunebench.wrap(model, optimizer, "gmp", sparsity=0.5, steps=2)
     with pytest.raises(prunebench.UserError, match="takes no closure"):
         optimizer.step(lambda: torch.zeros(()))
     with pytest.raises(prunebench.UserError, match=r"after 0 of 2 steps 768 weights are kept, not 384"):
@@ -202,7 +204,7 @@ def test_a_scheduler_made_before_is_refused_where_the_method_has_parameters() ->
     model = small()
     optimizer = sgd(model)
     torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
-    prunebench.wrap(model, optimizer, "gmp", sparsity=0.5, steps=2).state_dict()
     with pytest.raises(prunebench.UserError, match="wrap before a learning-rate scheduler is built"):
         prunebench.wrap(model, optimizer, "str", sparsity=0.5, steps=2)
     assert not parametrize.is_parametrized(model[1])
+    prunebench.wrap(model, optimizer, "gmp", sparsity=0.5, steps=2).state_dict()

@@ -260,6 +260,19 @@ def test_real_networks_come_near_the_target_and_stay_zero(name: str) -> None:
     assert torch.allclose(model(images), before, atol=1e-6)
 
 
+def test_leftovers_keep_the_sign_of_zero() -> None:
+    """The bits of stored weights, of which results keep a digest."""
+    model = nn.Sequential(nn.Linear(1, 3), nn.ReLU(), nn.Linear(3, 4)).requires_grad_(True)
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0], [2.0], [3.0]]))
+        model[0].bias.copy_(torch.tensor([-1.0, 1.0, -1.0]))
+    pruner = FilterL2(sparsity=0.6)
+    prune_now(pruner, toy_context(model, input_shape=(1,)))
+    pruner.detach()
+    assert model[0].bias.tolist() == [0, 0, -1]
+    assert model[0].bias.signbit().tolist() == [True, False, True]
+
+
 def test_resumes_and_agrees_between_ranks() -> None:
     resume_equals_uninterrupted(lambda: FilterL1(sparsity=0.5), epochs=2)
     assert_equal_masks(train_on_two_ranks(lambda: FilterL2(sparsity=0.5), epochs=1))

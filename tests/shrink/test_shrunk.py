@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.models.registry import MODELS, create_model
-from prunebench.benchmark.shrink import shrink, shrunk
+from prunebench.benchmark.shrink import network, shrink, shrunk
 from torch import Tensor, nn
 
 FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
@@ -241,3 +242,14 @@ def test_hidden_units_of_a_transformer_go() -> None:
     small: Any = shrunk(model, masks, tokens)
     assert small.grow.weight.shape == (4, 8)
     assert_equal_outputs(small, masked(model, masks), tokens)
+
+
+def test_a_network_that_would_compute_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "remove_dead_ranks", lambda small: nn.init.zeros_(small[0].bias) and {})
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1)
+    with pytest.raises(UserError, match="outputs of up to 2 differ by 1 after channels were removed") as error:
+        shrink(model, {}, torch.zeros(1, 1))
+    assert error.value.exit_code == 1
