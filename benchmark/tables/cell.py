@@ -89,7 +89,7 @@ def _state(group: Group) -> str:
 def cell_notes(group: Group, chance: float | None) -> tuple[Note, ...]:
     """What a reader has to know about the runs of a group."""
     done, notes = group.done, []
-    place = (group.label, percent(group.target)) if group.has_target else (group.label,)
+    place = place_of(group)
     if group.reached is not None:
         reached = f" reached {percent(round(group.reached, 4))}"
         if not group.has_target and not (done["method"] == DENSE).any():
@@ -114,6 +114,11 @@ def missing_note(place: tuple[str, ...], failed: int) -> Note:
 
 def num_state(rows: Frame, state: str) -> int:
     return int((rows["state"] == state).sum())
+
+
+def place_of(group: Group) -> tuple[str, ...]:
+    """Row and column heading of a group's cell, as notes name it; the row alone if the method sets its own sparsity."""
+    return (group.label, percent(group.target)) if group.has_target else (group.label,)
 
 
 def failure_notes(place: tuple[str, ...], rows: Frame) -> list[Note]:
