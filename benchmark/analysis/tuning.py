@@ -128,7 +128,7 @@ def _tuned(
         search=search,
         choice=choice,
         curve=curve,
-        oracle=_oracle(search, found, accuracy) if is_evaluated and search.track == "A" else None,
+        oracle=_oracle(search, trials, found, accuracy) if is_evaluated and search.track == "A" else None,
         validation=tuple(
             FAILED if each["state"] == "failed" else statistics.fmean(each["validation"]) for each in trials
         ),
@@ -137,10 +137,10 @@ def _tuned(
     )
 
 
-def _oracle(search: Search, found: StudyResults, accuracy: str) -> float | None:
-    """The best mean test accuracy of a trial over the tuning seeds; trials with a run that failed are left out."""
+def _oracle(search: Search, trials: list[StoredScore], found: StudyResults, accuracy: str) -> float | None:
+    """The best mean test accuracy of a usable trial over the tuning seeds: one that the search could have chosen."""
     means = []
-    for trial in search.trials:
+    for trial in (trial for trial, score in zip(search.trials, trials, strict=False) if score["state"] == "usable"):
         results = [found.store.result(found.study.name, run) for run in trial.runs]
         values = [result["accuracy"][accuracy] for result in results if result is not None]
         if len(values) == len(trial.runs) and None not in values:

@@ -63,6 +63,16 @@ def test_default_tuned_difference_and_oracle(tmp_path: Path) -> None:
     }
 
 
+def test_a_trial_that_pruned_less_is_no_oracle(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    store_all(store, study)
+    for run in search_of(study, "SNIP").trials[2].runs:
+        store_trial(store, run, 0.95, sparsity__achieved=0.85)
+    freeze(study, store)
+    store_evaluation(store, study, accuracy)
+    assert table("tuning", study, store, "SNIP")["oracle"] == ("85.05", "⊗")
+
+
 def test_neither_the_oracle_nor_any_other_cell_is_ranked(tmp_path: Path) -> None:
     study, store = filled(tmp_path)
     shown = shown_study(study, store)
