@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -181,13 +181,16 @@ def _manifest(
     )
 
 
-def _shown_paths(runs: Sequence[Run], settings: Settings) -> list[Path]:
-    """What a job reads and writes, as this machine sees it: a container must show it."""
+def _shown_paths(runs: Sequence[Run], settings: Settings) -> Iterator[Path]:
+    """What a job reads and writes, as this machine sees it: a container must show it.
+
+    One by one, since nothing of it is looked up without a container: a user may have no home folder for the data root.
+    """
     root = data_root(settings.data_root)
     files = [Path(path) for path in settings.plugins]
     stored = [dict(run.model_options).get("weights") for run in runs]
     files += [Path(weights) for weights in stored if isinstance(weights, str) and Path(weights).is_file()]
-    return [settings.results, *([root] if root.is_dir() else []), *(path.expanduser().parent for path in files)]
+    yield from (settings.results, *([root] if root.is_dir() else []), *(path.expanduser().parent for path in files))
 
 
 def _folder_name(number: int, array: Array) -> str:
