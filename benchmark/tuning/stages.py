@@ -125,7 +125,8 @@ class Progress:
         lines = [f"trials: {self.num_done} of {self.num_runs} runs are stored"]
         found = self.selection
         if found is None or not self.num_chosen:
-            return [*lines, "selection: waits for the trials; then tuned rows are evaluated"]
+            waits = "waits for the trials" if self.num_done < self.num_runs else "is made by the next `run` or `submit`"
+            return [*lines, f"selection: {waits}; then tuned rows are evaluated"]
         lines.append(f"selection: {found['hash']}, {self.num_chosen} of {self.num_searches} searches are chosen from")
         return lines + replaced_lines(found)
 

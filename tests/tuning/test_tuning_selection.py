@@ -212,6 +212,13 @@ def test_a_choice_among_other_trials_is_not_taken(tmp_path: Path) -> None:
     assert all(row.run is None for row in shown_study(other, store).rows if row.is_tuned)
 
 
+def test_progress_says_what_the_choice_waits_for(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    assert progress(study, store).lines()[1] == "selection: waits for the trials; then tuned rows are evaluated"
+    store_all(store, study)
+    assert "is made by the next `run` or `submit`" in progress(study, store).lines()[1]
+
+
 def test_a_damaged_file_is_named_kept_and_chosen_anew(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     store_all(store, study)
