@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.errors import UserError, unknown
+from ..api.offers import Offer, Offers
 from ..api.option_docs import meanings
 from ..api.options import WrongOption, check_arguments, checked
-from ..api.plugin_files import Offer, check_free, installed, parse_source
+from ..api.plugin_files import parse_source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,14 +86,12 @@ OPTION_MEANINGS: dict[str, str] = {
 }
 """What the options of the networks mean: one meaning wherever a name occurs."""
 
-ENTRY_POINT_GROUP = "prunebench.models"
-
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 Builder = Callable[..., "nn.Module"]
 
 
-_plugins: dict[str, Offer] = {}
+OFFERS = Offers("model", MODELS, Path(__file__).resolve().parent, __package__ or "", "prunebench.models")
 
 
 def add_models(path: str | Path, source: Path, table: Mapping[str, str]) -> None:
@@ -102,9 +100,9 @@ def add_models(path: str | Path, source: Path, table: Mapping[str, str]) -> None
     Raises UserError for a name that is taken, and for a function that is not one of a network.
     """
     for name, function in table.items():
-        check_free(path, "model", name, _offers().get(name), source)
+        OFFERS.check_free(path, name, source)
         _check_builder(name, source, function)
-    _plugins.update({name: Offer(source, None, function) for name, function in table.items()})
+    OFFERS.add(source, table)
 
 
 def _check_builder(name: str, source: Path, function: str) -> None:
@@ -125,45 +123,24 @@ def _check_builder(name: str, source: Path, function: str) -> None:
             )
 
 
-@functools.cache
-def _entry_points() -> dict[str, Offer]:
-    return installed(ENTRY_POINT_GROUP, "model", MODELS)
-
-
-@functools.cache
-def _built_in() -> dict[str, Offer]:
-    folder, found = Path(__file__).resolve().parent, dict[str, Offer]()
-    for name, value in MODELS.items():
-        file, function = value.split(":")
-        found[name] = Offer(folder / f"{file}.py", f"{__package__}.{file}", function)
-    return found
-
-
-def _offers() -> dict[str, Offer]:
-    return {**_entry_points(), **_plugins, **_built_in()}
-
-
 def plugin_files() -> set[Path]:
     """The plug-in files that networks are from."""
-    return {offer.source for offer in _plugins.values()}
+    return OFFERS.plugin_files()
 
 
 def model_names() -> list[str]:
     """Every registered name, sorted."""
-    return sorted(_offers())
+    return sorted(OFFERS.all())
 
 
 def origin(name: str) -> Offer:
     """Where the function of a network is. Raises UserError for an unknown name."""
-    offers = _offers()
-    if name not in offers:
-        raise unknown_model(name)
-    return offers[name]
+    return OFFERS.find(name)
 
 
 def unknown_model(name: str) -> UserError:
     """A name that no table, entry point or plug-in has."""
-    return unknown("model", name, _offers(), "a model of your own needs --plugin FILE, or plugins: in its study")
+    return OFFERS.unknown(name)
 
 
 def model_title(name: str) -> str:
