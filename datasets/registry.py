@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..benchmark.api.errors import UserError, unknown
+from ..benchmark.api.offers import Offer, Offers
 from ..benchmark.api.options import WrongOption, _field_types, checked
-from ..benchmark.api.plugin_files import Offer, check_free, installed, parse_source
+from ..benchmark.api.plugin_files import parse_source
 from .parts.info import DataSet, DataSetInfo, Report
 from .parts.roots import data_root
 
@@ -34,56 +34,37 @@ OWN = {
 }
 """The user's own data sets: nothing is known of them before a study gives their options."""
 
-ENTRY_POINT_GROUP = "prunebench.datasets"
-
 NO_EFFECT = ("title",)
 """Options that only name the data in tables: no part of a run."""
 
-
-_plugins: dict[str, Offer] = {}
+OFFERS = Offers(
+    "data set", {**DATASETS, **OWN}, Path(__file__).resolve().parent, __package__ or "", "prunebench.datasets"
+)
 
 
 def add_datasets(path: str | Path, source: Path, table: Mapping[str, str]) -> None:
     """Register the data sets of a plug-in file: names and classes. Raises UserError for a name that is taken."""
     classes = {node.name for node in parse_source(source).body if isinstance(node, ast.ClassDef)}
     for name, class_name in table.items():
-        check_free(path, "data set", name, _offers().get(name), source)
+        OFFERS.check_free(path, name, source)
         if class_name not in classes:
             raise UserError(f"{source}: data set {name!r}: there is no class {class_name!r}")
-    _plugins.update({name: Offer(source, None, class_name) for name, class_name in table.items()})
-
-
-@functools.cache
-def _entry_points() -> dict[str, Offer]:
-    return installed(ENTRY_POINT_GROUP, "data set", {**DATASETS, **OWN})
-
-
-@functools.cache
-def _built_in() -> dict[str, Offer]:
-    folder, found = Path(__file__).resolve().parent, dict[str, Offer]()
-    for name, value in {**DATASETS, **OWN}.items():
-        module, _, attribute = value.partition(":")
-        found[name] = Offer(folder / f"{module}.py", f"{__package__}.{module}", attribute)
-    return found
-
-
-def _offers() -> dict[str, Offer]:
-    return {**_entry_points(), **_plugins, **_built_in()}
+    OFFERS.add(source, table)
 
 
 def plugin_files() -> set[Path]:
     """The plug-in files that data sets are from."""
-    return {offer.source for offer in _plugins.values()}
+    return OFFERS.plugin_files()
 
 
 def dataset_names() -> list[str]:
     """All names of published and made-up data and of plug-ins, sorted: those that are known without options."""
-    return sorted(name for name in _offers() if not is_own(name))
+    return sorted(name for name in OFFERS.all() if not is_own(name))
 
 
 def all_names() -> list[str]:
     """The same with the kinds of the user's own data."""
-    return sorted(_offers())
+    return sorted(OFFERS.all())
 
 
 def is_own(name: str) -> bool:
@@ -93,20 +74,17 @@ def is_own(name: str) -> bool:
 
 def is_of_suite(name: str) -> bool:
     """Whether the suite has the data set itself; code of others is recorded with results."""
-    return name in _built_in()
+    return name in OFFERS.table
 
 
 def origin(name: str) -> Offer:
     """Where the class of a data set is. Raises UserError for an unknown name."""
-    known = _offers()
-    if name not in known:
-        raise unknown_dataset(name)
-    return known[name]
+    return OFFERS.find(name)
 
 
 def unknown_dataset(name: str) -> UserError:
     """A name that no table, entry point or plug-in has."""
-    return unknown("data set", name, _offers(), "one of your own needs --plugin FILE, or plugins: in its study")
+    return OFFERS.unknown(name)
 
 
 def determining(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +103,7 @@ def shown_name(name: str, options: Mapping[str, Any]) -> str:
 
 def dataset_title(shown: str) -> str:
     """The title for a name of `shown_name`: `CIFAR-10`. Made-up data and the user's own keep what they are called."""
-    has_title = shown in DATASETS or shown in _plugins or shown in _entry_points()
+    has_title = shown in OFFERS.all() and not is_own(shown)
     return dataset_class(shown)().describe().title if has_title and shown != "synthetic" else shown
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..benchmark.api.errors import UserError, unknown
+from ..benchmark.api.offers import Offer, Offers
 from ..benchmark.api.options import WrongOption, checked
-from ..benchmark.api.plugin_files import Offer, check_free, installed, no_table, plugin_source, plugin_table
+from ..benchmark.api.plugin_files import no_table, plugin_source, plugin_table
 from . import METHODS
 from .listing import old_imports
 from .listing.agreement import check_agreement
@@ -20,10 +20,7 @@ from .listing.old_paths import install
 if TYPE_CHECKING:
     from ..benchmark.api.pruner import Pruner
 
-ENTRY_POINT_GROUP = "prunebench.methods"
-
-
-_plugins: dict[str, Offer] = {}
+OFFERS = Offers("method", METHODS, Path(__file__).parent, __package__ or "", "prunebench.methods")
 
 
 def add_plugin(path: str | Path) -> list[str]:
@@ -37,10 +34,10 @@ def add_plugin(path: str | Path) -> list[str]:
     if table is None:
         raise no_table(source)
     for name, class_name in table.items():
-        check_free(path, "method", name, _targets().get(name), source)
+        OFFERS.check_free(path, name, source)
         info = describe_class(name, source, None, class_name)
-        _refuse_taken_label(info, {**_targets(), **{each: Offer(source, None, table[each]) for each in table}})
-    _plugins.update({name: Offer(source, None, class_name) for name, class_name in table.items()})
+        _refuse_taken_label(info, {**OFFERS.all(), **{each: Offer(source, None, table[each]) for each in table}})
+    OFFERS.add(source, table)
     return list(table)
 
 
@@ -53,41 +50,20 @@ def _refuse_taken_label(info: MethodInfo, targets: Mapping[str, Offer]) -> None:
             )
 
 
-@functools.cache
-def _entry_points() -> dict[str, Offer]:
-    return installed(ENTRY_POINT_GROUP, "method", METHODS)
-
-
-@functools.cache
-def _built_in() -> dict[str, Offer]:
-    folder, found = Path(__file__).parent, dict[str, Offer]()
-    for name, value in METHODS.items():
-        file, class_name = value.split(":")
-        found[name] = Offer(folder / f"{file}.py", f"{__package__}.{file}", class_name)
-    return found
-
-
-def _targets() -> dict[str, Offer]:
-    return {**_entry_points(), **_plugins, **_built_in()}
-
-
 def method_names() -> list[str]:
-    return sorted(_targets())
+    return sorted(OFFERS.all())
 
 
 def unknown_method(name: str) -> UserError:
     """A name that no table, entry point or plug-in has."""
-    return unknown("method", name, _targets(), "a method of your own needs --plugin FILE, or plugins: in its study")
+    return OFFERS.unknown(name)
 
 
 def describe(name: str) -> MethodInfo:
     """The description of a method. Raises UserError for an unknown name."""
-    targets = _targets()
-    if name not in targets:
-        raise unknown_method(name)
-    info = _described(name, targets[name])
-    if name in _entry_points():
-        _refuse_taken_label(info, targets)
+    info = _described(name, OFFERS.find(name))
+    if name in OFFERS.of_packages:
+        _refuse_taken_label(info, OFFERS.all())
     return info
 
 
@@ -98,7 +74,7 @@ def _described(name: str, target: Offer) -> MethodInfo:
 def origin(name: str) -> tuple[Path, str | None, tuple[str, str] | None]:
     """The file of a method, its module (None: a plug-in's file), and the package that offers it with its version."""
     describe(name)
-    target = _targets()[name]
+    target = OFFERS.all()[name]
     return target.source, target.module, target.package
 
 
@@ -152,10 +128,7 @@ def method_class(name: str) -> type[Pruner]:
 
     Raises UserError for an unknown name, a plug-in that does not load, or a class that is not what its file says.
     """
-    targets = _targets()
-    if name not in targets:
-        raise unknown_method(name)
-    target = targets[name]
+    target = OFFERS.find(name)
     install()
     found = target.load()
     check_agreement(found, _described(name, target))
@@ -173,10 +146,10 @@ def create(name: str, sparsity: float, options: Mapping[str, Any]) -> Pruner:
 
 def plugin_files() -> set[Path]:
     """The plug-in files that methods are from."""
-    return {target.source for target in _plugins.values()}
+    return OFFERS.plugin_files()
 
 
 def old_import_lines() -> list[str]:
     """A line for each old import path in plug-in files and installed methods."""
-    sources = {target.source for target in (*_plugins.values(), *_entry_points().values())}
+    sources = {target.source for target in (*OFFERS.plugins.values(), *OFFERS.of_packages.values())}
     return [line for source in sorted(sources) for line in old_imports.old_import_lines(source)]

@@ -1,4 +1,4 @@
-"""Method files to start from, one a shape, and the study that compares such a method with one of the suite."""
+"""Method files to start from, one a shape, and the method of the suite that each is compared with."""
 
 from __future__ import annotations
 
@@ -193,17 +193,3 @@ SHAPES = {"score": SCORE, "gradual": GRADUAL, "dynamic": DYNAMIC}
 
 BESIDE = {"score": "global_mp", "gradual": "gmp", "dynamic": "set"}
 """The method of the suite that a new one of this shape is compared with."""
-
-STUDY = Template("""\
-extends: demo        # its network, data set and recipes, shortened; see README.md, Running a study
-name: try-$name
-plugins: [$name.py]
-seeds: [0, 1, 2]
-train: {epochs: 3}
-finetune: {epochs: 2}
-scratch: {epochs: 5}
-runs:
-  - method: dense
-  - method: [$beside, $name]
-    sparsity: [90%, 95%]
-""")

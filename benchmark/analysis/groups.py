@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ...datasets.registry import dataset_title
 from ..api.errors import UserError
-from ..models.registry import model_title
+from ..models.titles import model_title
 from ..runs.run import DENSE
 from .failures import has_failed, is_counted
 from .frame_type import Frame

@@ -1,43 +1,19 @@
-"""What the user's own files and installed packages offer: methods, models, data sets. Nothing here imports torch."""
+"""Plug-in files: their tables of methods, models and data sets, and their code. Nothing here imports torch."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
-import importlib
-import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from .errors import UserError, raised_at
 
 TABLES = ("METHODS", "MODELS", "DATASETS")
 """Names of the tables of a plug-in file, at least one of which it has: `METHODS = {"my_method": "MyMethod"}`."""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """Where a class or a function is: in an importable module, or in a plug-in file (then `module` is None).
-
-    `package`: name and version of the installed package that offers it.
-    """
-
-    source: Path
-    module: str | None
-    attribute: str
-    package: tuple[str, str] | None = None
-
-    def load(self) -> Any:
-        """Import the code and return the class or the function. Raises UserError for a plug-in that does not load."""
-        module = importlib.import_module(self.module) if self.module else load_file(self.source)
-        if not hasattr(module, self.attribute):
-            raise UserError(f"plug-in {self.source}: there is no {self.attribute!r}")
-        return getattr(module, self.attribute)
 
 
 def plugin_source(path: str | Path) -> Path:
@@ -48,6 +24,7 @@ def plugin_source(path: str | Path) -> Path:
     return source
 
 
+@functools.cache
 def parse_source(source: Path) -> ast.Module:
     """The syntax tree of a file, in the encoding that it declares. Raises UserError for what Python cannot read."""
     try:
@@ -82,26 +59,6 @@ def no_table(source: Path) -> UserError:
         f'plug-in {source}: needs a literal table such as METHODS = {{"my_method": "MyMethod"}}, '
         'MODELS = {"my_model": "my_model"} or DATASETS = {"my_data": "MyData"}'
     )
-
-
-def installed(group: str, kind: str, own: Collection[str]) -> dict[str, Offer]:
-    """What installed packages offer in a group of entry points. Raises UserError for a name that the suite has."""
-    found: dict[str, Offer] = {}
-    for point in importlib.metadata.entry_points(group=group):
-        spec = importlib.util.find_spec(point.module)
-        if spec is None or spec.origin is None:
-            raise UserError(f"entry point {point.name!r}: module {point.module!r} is not installed")
-        if point.name in own:
-            raise UserError(f"entry point {point.name!r} of {spec.origin} has the name of a {kind} of the suite")
-        package = (point.dist.name, point.dist.version) if point.dist else None
-        found[point.name] = Offer(Path(spec.origin), point.module, point.attr, package)
-    return found
-
-
-def check_free(path: str | Path, kind: str, name: str, known: Offer | None, source: Path) -> None:
-    """Raises UserError for a name that something else than this file has."""
-    if known is not None and known.source != source:
-        raise UserError(f"plug-in {path}: {kind} {name!r} exists already, in {known.source}")
 
 
 _loaded: dict[Path, str] = {}

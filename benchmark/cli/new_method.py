@@ -18,6 +18,23 @@ _MAX_NAME = 60
 """`try-NAME` must be a valid study name."""
 
 
+_STUDY = Template("""\
+extends: demo        # its $shared, shortened; see README.md, Running a study
+name: try-$name
+plugins: [$name.py]
+${subject}seeds: [0, 1, 2]
+train: {epochs: 3}
+finetune: {epochs: 2}
+scratch: {epochs: 5}
+runs:
+  - method: dense
+  - method: [$methods]
+    sparsity: [$sparsities]
+""")
+"""`subject` is the line of the network or data set that the demo does not have."""
+_OF_SUITE = {"methods": "global_mp, snip", "sparsities": "80%, 90%"}
+"""What prunes a new network, or on new data."""
+
 _folder_option = click.option(
     "--output", "folder", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where the files go."
 )
@@ -35,11 +52,12 @@ def new_method(name: str, shape: str, folder: Path) -> None:
 
     NAME is its name in studies, e.g. my_method. The study names the file as its plug-in, so both work at once.
     """
-    from ...methods.templates import BESIDE, SHAPES, STUDY
+    from ...methods.templates import BESIDE, SHAPES
 
     path, study = folder / f"{name}.py", folder / f"try-{name}.yaml"
     check_name("method", name, (path, study))
-    write_both(name, path, SHAPES[shape], study, STUDY, beside=BESIDE[shape])
+    shared, methods = "network, data set and recipes", f"{BESIDE[shape]}, {name}"
+    write_both(name, path, SHAPES[shape], study, shared=shared, subject="", methods=methods, sparsities="90%, 95%")
 
 
 @click.command("new-model")
@@ -50,11 +68,12 @@ def new_model(name: str, folder: Path) -> None:
 
     NAME is its name in studies, e.g. my_net. The study names the file as its plug-in, so both work at once.
     """
-    from ..models.template import MODEL, STUDY
+    from ..models.template import MODEL
 
     path, study = folder / f"{name}.py", folder / f"try-{name}.yaml"
     check_name("model", name, (path, study))
-    write_both(name, path, MODEL, study, STUDY)
+    subject = f"model: {name}         # with options: {{name: {name}, options: {{width: 8}}}}\n"
+    write_both(name, path, MODEL, study, shared="data set and recipes", subject=subject, **_OF_SUITE)
 
 
 @click.command("new-dataset")
@@ -65,19 +84,20 @@ def new_dataset(name: str, folder: Path) -> None:
 
     NAME is its name in studies, e.g. my_data. Images and arrays in files need no code: see README.md, Your own data.
     """
-    from ...datasets.parts.template import DATASET, STUDY
+    from ...datasets.parts.template import DATASET
 
     path, study = folder / f"{name}.py", folder / f"try-{name}.yaml"
     check_name("data set", name, (path, study))
-    write_both(name, path, DATASET, study, STUDY)
+    subject = f"dataset: {name}       # with options: {{name: {name}, options: {{noise: 30}}}}\n"
+    write_both(name, path, DATASET, study, shared="network and recipes", subject=subject, **_OF_SUITE)
 
 
-def write_both(name: str, path: Path, code: Template, study: Path, study_template: Template, **others: str) -> None:
+def write_both(name: str, path: Path, code: Template, study: Path, **words_of_study: str) -> None:
     """Write the file and its study, and say what comes next."""
     words = name.split("_")
     names = {"name": name, "class_name": "".join(word.title() for word in words), "title": " ".join(words).title()}
     write(path, code.substitute(names))
-    write(study, study_template.substitute(name=name, **others))
+    write(study, _STUDY.substitute(name=name, **words_of_study))
     print(path)
     print(study)
     say(f"next: prunebench check {name} --plugin {path}")

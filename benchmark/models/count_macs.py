@@ -10,6 +10,7 @@ first and the last layer are in the total. ResNet-50 at 224 x 224 has 4,089,184,
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -20,7 +21,7 @@ from torch.func import functional_call
 
 from ..api.errors import UserError
 from ..api.sites import Use, find_sites, prunable_names
-from .functional_uses import LinearUses
+from ..api.weight_uses import LinearUses, module_by_module
 from .layer_macs import KNOWN_LAYERS, call_macs
 
 
@@ -62,13 +63,18 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...], *, example: Tenso
             if use in names:  # a tensor without entries is no site
                 macs[names[use]] = macs.get(names[use], 0) + count
 
+    linear_macs = Counter[int]()  # by the weight's id, inside of layers and outside
+
+    def add_linear(weight: Tensor, inputs: Tensor) -> None:
+        linear_macs[id(weight)] += inputs.numel() * math.prod(weight.shape[:-1])
+
     layers = [module for module in model.modules() if prunable_names(module)]
     _check_countable(layers)
-    with _hooked(layers, add), LinearUses() as linear:
+    with _hooked(layers, add), LinearUses(add_linear):
         counting_pass(model, input_shape, example)
     for site in sites:  # a layer that is not called may have its weight used all the same
-        if site.name not in macs and id(site.weight) in linear.macs:
-            macs[site.name] = linear.macs[id(site.weight)]
+        if site.name not in macs and id(site.weight) in linear_macs:
+            macs[site.name] = linear_macs[id(site.weight)]
     unused = [site.name for site in sites if site.name not in macs]
     if unused:
         raise UserError(f"cannot count multiply-adds: the forward pass never called the layer of {unused[0]!r}")
@@ -77,7 +83,7 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...], *, example: Tenso
 
 def counting_pass(model: nn.Module, input_shape: tuple[int, ...], example: Tensor | None = None) -> None:
     """One forward pass on zeros, or on the example, in eval mode and module by module. The model stays as it was."""
-    with _evaluating(model), _random_state_kept(model), _module_by_module(), torch.no_grad():
+    with _evaluating(model), _random_state_kept(model), module_by_module(), torch.no_grad():
         _forward(model, _zeros(model, input_shape) if example is None else example)
 
 
@@ -166,14 +172,3 @@ def _hooked(modules: Iterable[nn.Module], hook: Any) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _module_by_module() -> Iterator[None]:
-    """Without the kernel that computes a whole transformer layer in eval mode, past the modules inside it."""
-    is_enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(is_enabled)

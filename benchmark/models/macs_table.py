@@ -74,8 +74,9 @@ def count_one(model_name: str, options: Mapping[str, Any], info: DataSetInfo) ->
 
 def _build(model_name: str, options: Mapping[str, Any], info: DataSetInfo) -> nn.Module:
     """The architecture, on the meta device: nothing is computed."""
-    architecture = {key: value for key, value in options.items() if key != "weights"}
-    return sketch_model(model_name, num_classes=info.num_classes, input_shape=info.input_shape, **architecture)
+    return sketch_model(
+        model_name, num_classes=info.num_classes, input_shape=info.input_shape, reads_weights=False, **options
+    )
 
 
 if __name__ == "__main__":

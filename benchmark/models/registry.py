@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.errors import UserError, unknown
+from ..api.offers import Offer, Offers
 from ..api.option_docs import meanings
 from ..api.options import WrongOption, check_arguments, checked
-from ..api.plugin_files import Offer, check_free, installed, parse_source
+from ..api.plugin_files import parse_source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,22 +48,6 @@ MODELS: dict[str, str] = {
 }
 """Name -> "module:function" here; the function takes num_classes, input_shape and the network's options."""
 
-TITLES = {
-    "convnet": "ConvNet",
-    "convnext": "ConvNeXt",
-    "deit": "DeiT",
-    "fastgrnn": "FastGRNN",
-    "lenet": "LeNet",
-    "mobilenet": "MobileNet",
-    "preresnet": "PreResNet",
-    "resnet": "ResNet",
-    "swin": "Swin",
-    "vgg": "VGG",
-    "vit": "ViT",
-    "wrn": "WRN",
-}
-"""How papers write the first part of a name; the rest is kept."""
-WHOLE_TITLES = {"deit-s": "DeiT-S", "swin-t": "Swin-T", "vit-b-16": "ViT-B/16", "vit-s-16": "ViT-S/16"}
 OPTION_MEANINGS: dict[str, str] = {
     "width": "Channels of every layer: in units of the first layer's channels (convnet-small), of the factor k (WRN), "
     "or of the network as published.",
@@ -86,14 +70,12 @@ OPTION_MEANINGS: dict[str, str] = {
 }
 """What the options of the networks mean: one meaning wherever a name occurs."""
 
-ENTRY_POINT_GROUP = "prunebench.models"
-
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 Builder = Callable[..., "nn.Module"]
 
 
-_plugins: dict[str, Offer] = {}
+OFFERS = Offers("model", MODELS, Path(__file__).resolve().parent, __package__ or "", "prunebench.models")
 
 
 def add_models(path: str | Path, source: Path, table: Mapping[str, str]) -> None:
@@ -102,9 +84,9 @@ def add_models(path: str | Path, source: Path, table: Mapping[str, str]) -> None
     Raises UserError for a name that is taken, and for a function that is not one of a network.
     """
     for name, function in table.items():
-        check_free(path, "model", name, _offers().get(name), source)
+        OFFERS.check_free(path, name, source)
         _check_builder(name, source, function)
-    _plugins.update({name: Offer(source, None, function) for name, function in table.items()})
+    OFFERS.add(source, table)
 
 
 def _check_builder(name: str, source: Path, function: str) -> None:
@@ -125,57 +107,24 @@ def _check_builder(name: str, source: Path, function: str) -> None:
             )
 
 
-@functools.cache
-def _entry_points() -> dict[str, Offer]:
-    return installed(ENTRY_POINT_GROUP, "model", MODELS)
-
-
-@functools.cache
-def _built_in() -> dict[str, Offer]:
-    folder, found = Path(__file__).resolve().parent, dict[str, Offer]()
-    for name, value in MODELS.items():
-        file, function = value.split(":")
-        found[name] = Offer(folder / f"{file}.py", f"{__package__}.{file}", function)
-    return found
-
-
-def _offers() -> dict[str, Offer]:
-    return {**_entry_points(), **_plugins, **_built_in()}
-
-
 def plugin_files() -> set[Path]:
     """The plug-in files that networks are from."""
-    return {offer.source for offer in _plugins.values()}
+    return OFFERS.plugin_files()
 
 
 def model_names() -> list[str]:
     """Every registered name, sorted."""
-    return sorted(_offers())
+    return sorted(OFFERS.all())
 
 
 def origin(name: str) -> Offer:
     """Where the function of a network is. Raises UserError for an unknown name."""
-    offers = _offers()
-    if name not in offers:
-        raise unknown_model(name)
-    return offers[name]
+    return OFFERS.find(name)
 
 
 def unknown_model(name: str) -> UserError:
     """A name that no table, entry point or plug-in has."""
-    return unknown("model", name, _offers(), "a model of your own needs --plugin FILE, or plugins: in its study")
-
-
-def model_title(name: str) -> str:
-    """`ResNet-20` for `resnet-20`, for tables and figures; a name that is not in TITLES, or of a plug-in, is kept."""
-    if name in WHOLE_TITLES:
-        return WHOLE_TITLES[name]
-    if name not in MODELS:
-        return name
-    family, dash, rest = name.partition("-")
-    for part, written in (("bn", "BN"), ("v1", "V1"), ("v2", "V2")):
-        rest = rest.replace(part, written) if family in ("mobilenet", "vgg") else rest
-    return f"{TITLES.get(family, family)}{dash}{rest}"
+    return OFFERS.unknown(name)
 
 
 def model_options(name: str) -> dict[str, Any]:

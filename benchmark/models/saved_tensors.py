@@ -25,10 +25,11 @@ def kept_bytes(
     Inputs are among them, parameters and buffers are not; storage that several operations keep counts once. Raises
     UserError where network and data do not fit.
     """
-    architecture = {key: value for key, value in options.items() if key != "weights"}
     # Built outside the mode, where constants of its module would become fake for good, and with no values, because some
     # initialisations look at theirs. The meta device has no autocast, so the network is moved to a fake CPU.
-    model = sketch_model(name, num_classes=info.num_classes, input_shape=info.input_shape, **architecture)
+    model = sketch_model(
+        name, num_classes=info.num_classes, input_shape=info.input_shape, reads_weights=False, **options
+    )
     with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
         model = model.to_empty(device="cpu")
         small, large = (_kept(model, info, size, precision) for size in BATCH_SIZES)

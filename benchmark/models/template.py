@@ -1,4 +1,4 @@
-"""A file with a network to start from, and a study that prunes it."""
+"""A file with a network to start from."""
 
 from __future__ import annotations
 
@@ -59,18 +59,3 @@ def $name(
         raise UserError(f"input shape {input_shape} does not fit: takes (channels, height, width)")
     return $class_name(input_shape[0], num_classes, width, norm)
 ''')
-
-STUDY = Template("""\
-extends: demo        # its data set and recipes, shortened; see README.md, Running a study
-name: try-$name
-plugins: [$name.py]
-model: $name         # with options: {name: $name, options: {width: 8}}
-seeds: [0, 1, 2]
-train: {epochs: 3}
-finetune: {epochs: 2}
-scratch: {epochs: 5}
-runs:
-  - method: dense
-  - method: [global_mp, snip]
-    sparsity: [80%, 90%]
-""")

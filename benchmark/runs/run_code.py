@@ -19,7 +19,7 @@ from typing import Any
 from ...datasets import registry as datasets
 from ...methods.listing.source_files import defining_imports
 from ...methods.registry import borrowed_chain, origin
-from ..api.plugin_files import Offer
+from ..api.offers import Offer
 from ..models import registry as models
 from ..models.registry import is_weights_file
 from .files import digest_of

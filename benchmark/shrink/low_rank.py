@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 
@@ -29,6 +28,6 @@ def _cut(cell: Any, first: str, second: str) -> int:
         kept[0] = True
     num = int((~kept).sum())
     if num:
-        setattr(cell, first, nn.Parameter(torch.Tensor(columns[:, kept])))
-        setattr(cell, second, nn.Parameter(torch.Tensor(rows[kept])))
+        setattr(cell, first, nn.Parameter(columns[:, kept]))
+        setattr(cell, second, nn.Parameter(rows[kept]))
     return num

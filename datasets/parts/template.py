@@ -1,4 +1,4 @@
-"""A file with a data set to start from, and a study on it."""
+"""A file with a data set to start from."""
 
 from __future__ import annotations
 
@@ -79,18 +79,3 @@ class $class_name(ResidentDataSet):
             raise UserError(f"$name takes no archive ({archive}): it is computed")
         return self.place(root)
 ''')
-
-STUDY = Template("""\
-extends: demo        # its network and recipes, shortened; see README.md, Running a study
-name: try-$name
-plugins: [$name.py]
-dataset: $name       # with options: {name: $name, options: {noise: 30}}
-seeds: [0, 1, 2]
-train: {epochs: 3}
-finetune: {epochs: 2}
-scratch: {epochs: 5}
-runs:
-  - method: dense
-  - method: [global_mp, snip]
-    sparsity: [80%, 90%]
-""")

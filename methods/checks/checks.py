@@ -11,12 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ...benchmark.api.errors import UserError
 from ...benchmark.api.masks import check_finite, num_kept
 from ...benchmark.api.sites import find_sites
 from ..bases.toy_task import INPUT_SHAPE
 from ..listing.budget import trained_epochs
-from ..listing.describe import Option
 from .subject import Subject
 from .surround import after_each_step, in_random_state, with_nan
 from .trial import ToyTask, Trial
@@ -197,36 +195,6 @@ def check_budget(subject: Subject) -> str:
     if planned is None:
         raise Skipped("its rounds are not known to a plan")
     return f"{planned} epochs of {trial.task.epochs}"
-
-
-def check_options(subject: Subject) -> str:
-    """Unknown options, unlisted values, wrong types, NaN and -1 are refused with the name of the option."""
-    _assert_refused(subject, "no_such_option", 1)
-    for name, option in subject.info.options.items():
-        for value in _bad_values(option):
-            _assert_refused(subject, name, value)
-    return f"{len(subject.info.options)} options"
-
-
-def _bad_values(option: Option) -> list[Any]:
-    if option.choices:
-        return ["no such choice"]
-    words = {word.strip() for word in option.annotation.split("|")}
-    if "float" in words:
-        return [math.nan, "many"]
-    if "int" in words:
-        return [1.5, "many"] if option.default == -1 else [1.5, "many", -1]
-    return ["perhaps"] if "bool" in words else []
-
-
-def _assert_refused(subject: Subject, name: str, value: Any) -> None:
-    try:
-        subject.make(**{name: value})
-    except UserError as error:
-        message = str(error)
-    else:
-        raise AssertionError(f"{name} = {value!r} is accepted")
-    assert name in message, f"{name} = {value!r} is refused without naming it: {message}"
 
 
 def check_before_anything_runs(subject: Subject) -> str:

@@ -15,6 +15,7 @@ from ..bases.toy_task import ToyNetwork, ToyRecurrentNetwork
 from ..listing.describe import MethodInfo
 from ..registry import describe, method_class
 from . import checks
+from .option_checks import check_options
 from .subject import Subject
 
 SPARSITIES = (0.8, 0.5, 0.0)
@@ -33,7 +34,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "killed and resumed equals uninterrupted": checks.check_resume,
     "detach leaves a plain network": checks.check_plain_model,
     "a plan knows what it trains": checks.check_budget,
-    "bad options are refused by name": checks.check_options,
+    "bad options are refused by name": check_options,
     "NaN weights are an error": checks.check_nan,
     "check looks at shapes only": checks.check_before_anything_runs,
 }

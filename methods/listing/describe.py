@@ -89,7 +89,6 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
 
 
 @functools.cache
-@functools.cache
 def _collect(source: Path, module: str | None, class_name: str) -> _Class:
     """Base classes first, so that a subclass overrides; most methods share theirs, hence the cache."""
     tree = parse_source(source)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from ...benchmark.api.masks import check_finite
 from ...benchmark.api.pruner import Batch, Context
 from ...benchmark.api.sites import Site, Use
+from ...benchmark.api.weight_uses import LinearUses, module_by_module
 from .layer_matrix import called_uses, matrix_of, vectors_of
 from .scoring import untouched
 
@@ -85,9 +84,14 @@ def groups_by_memory(sites: Sequence[Site], kind: Statistic) -> list[list[Site]]
 @torch.no_grad()
 def _listen(model: nn.Module, sites: Sequence[Site], batches: Iterable[Batch], listener: Listener) -> None:
     """Pass the batches through the network and tell the listener of every call that uses a weight of the sites."""
-    by_weight: dict[int, tuple[Site, Use]] = {}
+    by_weight: dict[int, tuple[Site, Use]] = {}  # of linear layers
+
+    def heard_linear(weight: Tensor, inputs: Tensor) -> None:
+        if (found := by_weight.get(id(weight))) is not None:
+            listener(*found, (inputs,), {})
+
     with untouched(model, training=False), contextlib.ExitStack() as stack:
-        stack.enter_context(_module_by_module())
+        stack.enter_context(module_by_module())
         for site in sites:
             for use in called_uses(model, site):
                 if isinstance(use[0], nn.Linear):
@@ -95,7 +99,7 @@ def _listen(model: nn.Module, sites: Sequence[Site], batches: Iterable[Batch], l
                     continue
                 handle = use[0].register_forward_pre_hook(_hook(listener, site, use), with_kwargs=True)
                 stack.callback(handle.remove)
-        stack.enter_context(_LinearCalls(listener, by_weight))
+        stack.enter_context(LinearUses(heard_linear))
         for inputs, _ in batches:
             model(inputs)
 
@@ -105,36 +109,3 @@ def _hook(listener: Listener, site: Site, use: Use) -> Callable[[nn.Module, tupl
         listener(site, use, inputs, keywords)
 
     return heard
-
-
-class _LinearCalls(TorchFunctionMode):
-    """Listens to linear layers by their weights: torchvision's Swin uses them without calling the layer."""
-
-    def __init__(self, listener: Listener, by_weight: Mapping[int, tuple[Site, Use]]) -> None:
-        super().__init__()
-        self._listener, self._by_weight = listener, by_weight
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        keywords = kwargs or {}
-        if func is functional.linear:
-            found = self._by_weight.get(id(args[1] if len(args) > 1 else keywords["weight"]))
-            if found is not None:
-                self._listener(*found, args, keywords)
-        return func(*args, **keywords)
-
-
-@contextlib.contextmanager
-def _module_by_module() -> Iterator[None]:
-    """Without the kernel that computes a whole transformer layer in eval mode, past the modules inside it."""
-    is_enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(is_enabled)

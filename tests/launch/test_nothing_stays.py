@@ -101,7 +101,7 @@ def test_nothing_stays_of_finished_runs(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_without_collector")
 @pytest.mark.parametrize("place", ["attach", "step", "detach"])
 def test_nothing_stays_of_failed_runs(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry.OFFERS, "plugins", {})
     (tmp_path / "failing.py").write_text(FAILING, encoding="utf-8")
     registry.add_plugin(tmp_path / "failing.py")
     settings = Settings(results=tmp_path, device="cpu")

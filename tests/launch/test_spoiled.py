@@ -51,7 +51,7 @@ def test_a_sticky_error_ends_the_process(
         timeout=150, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry.OFFERS, "plugins", {})
     registry.add_plugin(PLUGIN)
     folders = [Store(results).folder("small", run) for run in load_study(str(tmp_path / "study.yaml")).runs]
     attempts = [attempt for folder in folders for attempt in folder.attempts()]

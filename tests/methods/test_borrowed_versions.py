@@ -46,7 +46,7 @@ def inner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Registers a plug-in whose method has a version."""
 
     def register(version: int) -> None:
-        monkeypatch.setattr(registry, "_plugins", {})
+        monkeypatch.setattr(registry.OFFERS, "plugins", {})
         path = tmp_path / f"plugin{version}.py"
         path.write_text(PLUGIN.format(version=version), encoding="utf-8")
         registry.add_plugin(path)

@@ -49,7 +49,7 @@ def test_two_processes_agree_on_the_masks(name: str) -> None:
 
 @pytest.fixture
 def broken_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry.OFFERS, "plugins", {})
     registry.add_plugin(Path(__file__).with_name("broken_methods.py"))
 
 
@@ -95,7 +95,7 @@ def test_a_broken_method_is_found(name: str, check: str, detail: str) -> None:
 def test_every_check_finds_a_broken_method() -> None:
     """Every check and every broken method is in the list above."""
     assert {check for _, check, _ in BROKEN} == set(CHECKS)
-    assert {name for name, _, _ in BROKEN} | {"good"} == set(registry._plugins)
+    assert {name for name, _, _ in BROKEN} | {"good"} == set(registry.OFFERS.plugins)
 
 
 @pytest.mark.usefixtures("broken_methods")
@@ -104,7 +104,7 @@ def test_a_good_plugin_passes() -> None:
 
 
 def test_a_method_without_its_one_function_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry.OFFERS, "plugins", {})
     path = tmp_path / "unfinished.py"
     path.write_text(UNFINISHED, encoding="utf-8")
     registry.add_plugin(path)

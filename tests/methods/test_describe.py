@@ -32,7 +32,7 @@ class Mine(MaskPruner):
 
 @pytest.fixture(autouse=True)
 def _no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry.OFFERS, "plugins", {})
 
 
 def plugin(folder: Path, lines: str = "", head: str = "", body: str = BODY) -> Path:

@@ -21,7 +21,7 @@ def test_there_are_four() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_passes_the_contract(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry.OFFERS, "plugins", {})
     path = tmp_path / f"{name}.py"
     path.write_text(EXAMPLES[name], encoding="utf-8")
     assert registry.add_plugin(path) == [name]

@@ -11,7 +11,8 @@ from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.api.sites import find_sites
 from prunebench.benchmark.models.count_macs import count_macs
 from prunebench.benchmark.models.count_products import count_products
-from prunebench.benchmark.models.registry import create_model, model_title
+from prunebench.benchmark.models.registry import create_model
+from prunebench.benchmark.models.titles import model_title
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F

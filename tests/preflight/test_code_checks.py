@@ -40,7 +40,7 @@ def build(*, num_classes, input_shape):
 
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: str) -> dict[str, str]:
     """The checks that fail, with their reasons."""
-    monkeypatch.setattr(models, "_plugins", {})
+    monkeypatch.setattr(models.OFFERS, "plugins", {})
     code = NET
     for word, text in {"INIT": "", "EXTRA": "", "SETUP": "", **changes}.items():
         code = code.replace(word, text)
@@ -92,7 +92,7 @@ def test_the_inputs_that_a_network_takes_are_found_or_asked_for(monkeypatch: pyt
 
 
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *changes: tuple[str, str]) -> dict[str, str]:
-    monkeypatch.setattr(datasets, "_plugins", {})
+    monkeypatch.setattr(datasets.OFFERS, "plugins", {})
     code = DATASET.template
     for old, new in changes:
         assert old in code

@@ -53,7 +53,7 @@ NAMES = {
 
 @pytest.fixture(autouse=True)
 def _no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry.OFFERS, "plugins", {})
 
 
 def plugin(folder: Path, imports: str) -> Path:

@@ -34,7 +34,7 @@ runs:
 @pytest.fixture(autouse=True)
 def _only_here(monkeypatch: pytest.MonkeyPatch) -> None:
     for registry in (methods, models, datasets):
-        monkeypatch.setattr(registry, "_plugins", {})
+        monkeypatch.setattr(registry.OFFERS, "plugins", {})
 
 
 @pytest.fixture
