@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from ...benchmark.api.masks import keep_largest, num_kept
-from ...benchmark.api.transfer import read
 from .allocation import apportion, global_masks, masks_by_count
 
 _MAX_ROUNDS = 10_000
@@ -107,7 +106,7 @@ def masks_with_minimum(scores: Mapping[str, Tensor], sparsity: float, percent: f
     if mode == "protect":
         return _protected_masks(scores, kept, minimum)
     one_shot = global_masks(scores, kept)
-    start = [1 - count / n for count, n in zip(read([mask.sum() for mask in one_shot.values()]), sizes, strict=True)]
+    start = [1 - float(one_shot[name].sum()) / n for name, n in zip(scores, sizes, strict=True)]
     solve = solve_sparsities if mode == "solve" else rescale_sparsities
     sparsities = solve(sizes, start, minimum, (total - kept) / total)
     quotas = [(1 - s) * n for s, n in zip(sparsities, sizes, strict=True)]
@@ -115,10 +114,10 @@ def masks_with_minimum(scores: Mapping[str, Tensor], sparsity: float, percent: f
 
 
 def _protected_masks(scores: Mapping[str, Tensor], kept: int, minimum: int) -> dict[str, Tensor]:
-    counts = {name: min(minimum, score.numel()) for name, score in scores.items()}
-    num_protected = sum(counts.values())
+    protected = {name: keep_largest(s, min(minimum, s.numel())) for name, s in scores.items()}
+    num_protected = sum(int(mask.sum()) for mask in protected.values())
     if num_protected > kept:
         raise ValueError(f"minimum_threshold protects {num_protected} weights, but the sparsity leaves {kept} in all")
     # A protected weight ranks above every other: +inf is a rank here, the scores were checked before.
-    lifted = {name: s.masked_fill(keep_largest(s, counts[name]), torch.inf) for name, s in scores.items()}
+    lifted = {name: torch.where(protected[name], torch.full_like(s, torch.inf), s) for name, s in scores.items()}
     return global_masks(lifted, kept)

@@ -31,7 +31,6 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("gmp", {"scope": "global", "every": 2}),
     ("gmp", {"scope": "erk", "every": 2}),
     ("gmp", {"distribution": "extended", "every": 2}),
-    ("gmp", {"scope": "global", "minimum_threshold": 1.0, "minimum_threshold_mode": "protect", "every": 2}),
     ("global_mp", {"schedule": "cubic", "every": 1}),
     ("dnw", {"scope": "global"}),
     ("dpf", {"scope": "erk", "every": 1}),
@@ -160,9 +159,3 @@ def test_nor_do_methods_for_cells(name: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_nor_do_options(name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     check(name, train(name, options, Chain12, monkeypatch, clip_norm=1.0))
-
-
-def test_a_minimum_threshold_is_solved_for_on_the_host_with_one_wait_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"scope": "global", "minimum_threshold": 1.0, "every": 2}
-    counted = train("gmp", options, Chain12, monkeypatch)
-    assert {len(waits) for waits in counted.steps} == {0, 1}
