@@ -54,6 +54,11 @@ def raised_at(error: BaseException, source: Path) -> str:
     return f"{source}:{frames[-1].lineno}" if frames else ""
 
 
+def first_line(error: BaseException) -> str:
+    """Of its message; its type where that is empty."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def unknown(kind: str, name: str, known: Iterable[str], elsewhere: str = "") -> UserError:
     """The error for an unknown name: it suggests the nearest known one and lists all of them.
 

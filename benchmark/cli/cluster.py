@@ -13,7 +13,6 @@ from ...datasets.parts.roots import ENVIRONMENT_VARIABLE, reading_from
 from ..api.errors import UserError
 from ..runs.settings import Log, Settings
 from ..runs.store import Store
-from .browse import describe_run
 from .measure import ask_for_weights
 from .options import (
     DEFAULT_RESULTS,
@@ -28,11 +27,10 @@ from .options import (
     study_argument,
 )
 from .output import SUBMIT_ANEW, say_damaged
+from .planned_jobs import print_planned
 
 if TYPE_CHECKING:
-    from ...slurm.cluster_profile import Profile
     from ...slurm.select_runs import Choice
-    from ...slurm.submit import Planned
     from ..runs.run import Run
     from ..studies.schema import Named
 
@@ -108,7 +106,7 @@ def submit(
         ready, _ = ready_stage(opened, Store(settings.results), is_frozen=False)
         found = choices.choose_for(opened.name, ready.runs, settings.results, needs_queue=False)
         rehearse([run for run in found.runs if run.id not in unchecked], reads_weights=False)
-        _print_planned(opened.name, submission.dry_run(opened.name, found, settings, chosen), chosen)
+        print_planned(opened.name, submission.dry_run(opened.name, found, settings, chosen), chosen)
         return
     _check_networks(opened.runs)
     if data_check:
@@ -141,33 +139,6 @@ def submit(
         if afterwards:
             say(f"{opened.name}: {afterwards}")
     raise click.exceptions.Exit(1 if found.left_out else 0)
-
-
-def _print_planned(study: str, arrays: Sequence[Planned], profile: Profile) -> None:
-    """The batch scripts on stdout; on stderr which element of an array computes which runs, and totals."""
-    for array in arrays:
-        print(array.script)
-    for array in arrays:
-        for index, runs in enumerate(array.elements):
-            say(f"{array.name}[{index}]: {'; '.join(describe_run(run) for run in runs)}")
-    elements = [runs for array in arrays for runs in array.elements]
-    runs, jobs = _counted(sum(map(len, elements)), "run"), _counted(len(elements), "job")
-    say(f"{study}: {runs} as {jobs} in {_counted(len(arrays), 'array')}")
-    if elements:
-        hours = len(elements) * profile.minutes / 60
-        say(f"each job asks for {_asked(profile)}; all together for at most {hours:.3g} job-hours, requeues apart")
-
-
-def _asked(profile: Profile) -> str:
-    """What one job of a profile requests."""
-    gpus = profile.gres or _counted(profile.gpus_per_run, "GPU")
-    memory = f", {profile.memory} of memory on each node" if profile.memory else ""
-    cpus = _counted(profile.num_tasks * profile.cpus_per_task, "CPU")
-    return f"{_counted(profile.nodes_per_run, 'node')}, {cpus}, {gpus}{memory}, {profile.minutes} minutes"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _spelled(options: Mapping[str, Sequence[str]]) -> list[str]:

@@ -16,6 +16,7 @@ import torch
 from ..api.data import Data, Split
 from ..shrink.onnx_file import INPUTS
 from ..training.evaluate import evaluation_batch
+from .machine import CPU
 
 CALIBRATION = 512
 """Training images, the first in file order and not augmented, whose activations set the ranges."""
@@ -59,7 +60,7 @@ def _reader(split: Split) -> Any:
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            images, _ = split.sample(torch.arange(min(CALIBRATION, len(split))), device=torch.device("cpu"))
+            images, _ = split.sample(torch.arange(min(CALIBRATION, len(split))), device=CPU)
             self.batches = iter(images.split(CALIBRATION_BATCH))
 
         def get_next(self) -> Any:
@@ -72,7 +73,7 @@ def _reader(split: Split) -> Any:
 def accuracy(call: Callable[[np.ndarray], np.ndarray], data: Data) -> float:
     """Share of the test set that the network gets right: a final number, which chooses nothing."""
     correct = 0
-    for inputs, targets in data.test.batches(evaluation_batch(data.input_shape), device=torch.device("cpu")):
+    for inputs, targets in data.test.batches(evaluation_batch(data.input_shape), device=CPU):
         logits = call(inputs.numpy())
         correct += int((torch.from_numpy(logits).argmax(dim=1) == targets).sum())
     return correct / len(data.test)

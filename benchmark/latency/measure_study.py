@@ -20,7 +20,7 @@ from ..runs.settings import Settings
 from ..runs.store import Store
 from ..studies.load import Study
 from .csr import measure_shape
-from .machine import this_machine
+from .machine import CPU, this_machine
 from .measure_run import Asked, Disagrees, linear_shapes, measure_run
 
 
@@ -107,7 +107,7 @@ def measure_csr(
 
     None for networks without linear layers.
     """
-    machine = this_machine(torch.device("cpu"), settings.threads)
+    machine = this_machine(CPU, settings.threads)
     path = latency_path(settings.results, study.name, "csr", machine)
     shapes = linear_shapes(runs, settings)
     stored = None if remeasure else _stored_csr(path, asked, shapes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -17,7 +16,7 @@ def peak_growth(make: Callable[[], Callable[[], object]], device: torch.device) 
     """
     make()()
     memory.reset_peak(device)
-    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else _resident()
+    before = memory.held(device)
     if before is None or (device.type == "cpu" and memory.peak(device) > before + _SLACK):
         return None
     make()()
@@ -26,11 +25,3 @@ def peak_growth(make: Callable[[], Callable[[], object]], device: torch.device) 
 
 _SLACK = 2**20
 """Bytes by which a peak that was just reset may lie above resident memory."""
-
-
-def _resident() -> int | None:
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), None)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..shrink.onnx_file import OnnxFile
+from .machine import CPU
 from .onnx_session import open_session
 
-CPU = torch.device("cpu")
 ROUNDING, HALF_ROUNDING = 1e-3, 5e-2
 """Largest difference of outputs, as a share of the largest output, that float32 and float16 explain by rounding."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,9 +82,9 @@ def _add_dense(found: Found) -> None:
     found.add("dense", lambda: _torch("dense", subject.dense, device))
     found.add("dense-half", lambda: _half("dense-half", subject.dense, device, "dense"), _no_half(device))
     packages = why_no_onnx()
-    onnx = _Exported(subject)
-    found.add("dense-onnx", lambda: _onnx("dense-onnx", onnx.of(subject.dense), subject, "dense"), packages)
-    found.add("int8-onnx", lambda: _int8(onnx.of(subject.dense), subject), packages)
+    onnx = _exporter(subject)
+    found.add("dense-onnx", lambda: _onnx("dense-onnx", onnx(subject.dense), subject, "dense"), packages)
+    found.add("int8-onnx", lambda: _int8(onnx(subject.dense), subject), packages)
     for name in found.asked:
         if name not in found.variants:
             found.left_out.setdefault(name, NOT_PRUNED)
@@ -91,7 +92,7 @@ def _add_dense(found: Found) -> None:
 
 def _add_pruned(found: Found, pruned: nn.Module) -> None:
     subject, device = found.subject, found.subject.device
-    onnx, shrunk = _Exported(subject), _Shrunk(subject)
+    onnx, shrunk = _exporter(subject), functools.cache(functools.partial(_shrink, subject))
     found.add("dense", lambda: _torch("dense", subject.dense, device))
     found.add("masked", lambda: _torch("masked", pruned, device))
     found.add("shrunk", lambda: _torch("shrunk", shrunk(), device, reference="masked"))
@@ -103,10 +104,10 @@ def _add_pruned(found: Found, pruned: nn.Module) -> None:
     found.add("dense-half", lambda: _half("dense-half", subject.dense, device, "dense"), two_of_four)
     found.add("2:4-half", lambda: _half("2:4-half", pruned, device, "masked", put_two_of_four), two_of_four)
     packages = why_no_onnx()
-    found.add("dense-onnx", lambda: _onnx("dense-onnx", onnx.of(subject.dense), subject, "dense"), packages)
-    found.add("masked-onnx", lambda: _onnx("masked-onnx", onnx.of(pruned), subject, "masked", pruned), packages)
-    found.add("shrunk-onnx", lambda: _onnx("shrunk-onnx", onnx.of(shrunk()), subject, "masked", shrunk()), packages)
-    found.add("int8-onnx", lambda: _int8(onnx.of(subject.dense), subject), PRUNED)
+    found.add("dense-onnx", lambda: _onnx("dense-onnx", onnx(subject.dense), subject, "dense"), packages)
+    found.add("masked-onnx", lambda: _onnx("masked-onnx", onnx(pruned), subject, "masked", pruned), packages)
+    found.add("shrunk-onnx", lambda: _onnx("shrunk-onnx", onnx(shrunk()), subject, "masked", shrunk()), packages)
+    found.add("int8-onnx", lambda: _int8(onnx(subject.dense), subject), PRUNED)
 
 
 def _torch(
@@ -151,34 +152,23 @@ def _no_half(device: torch.device) -> str:
     return "" if device.type == "cuda" else NO_GPU
 
 
-class _Exported:
-    """Each network as ONNX, exported once."""
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject, self.done = subject, dict[int, OnnxFile]()
-
-    def of(self, model: nn.Module) -> OnnxFile:
-        if id(model) not in self.done:
-            try:
-                self.done[id(model)] = onnx_file(model, self.subject.data.input_shape)
-            except UserError as error:
-                raise NotAvailable(str(error)) from error
-        return self.done[id(model)]
+def _exporter(subject: Subject) -> Callable[[nn.Module], OnnxFile]:
+    """Exports each network once."""
+    return functools.cache(functools.partial(_export, subject))
 
 
-class _Shrunk:
-    """The smaller network, made when it is first needed."""
+def _export(subject: Subject, model: nn.Module) -> OnnxFile:
+    try:
+        return onnx_file(model, subject.data.input_shape)
+    except UserError as error:
+        raise NotAvailable(str(error)) from error
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject, self.made = subject, list[nn.Module]()
 
-    def __call__(self) -> nn.Module:
-        if not self.made:
-            try:
-                done = self.subject.shrink()
-            except UserError as error:
-                raise NotAvailable(str(error)) from error
-            if not done.removed:
-                raise NotAvailable("no channel or rank of the network is empty")
-            self.made.append(done.network)
-        return self.made[0]
+def _shrink(subject: Subject) -> nn.Module:
+    try:
+        done = subject.shrink()
+    except UserError as error:
+        raise NotAvailable(str(error)) from error
+    if not done.removed:
+        raise NotAvailable("no channel or rank of the network is empty")
+    return done.network

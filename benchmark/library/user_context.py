@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...methods.parts.scoring import untouched
-from ..api.errors import UserError
+from ..api.errors import UserError, first_line
 from ..api.pruner import Context
 from ..api.sites import find_sites
 from ..models.count_macs import count_macs
@@ -69,9 +69,8 @@ def _outputs(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss) -> T
             outputs = model(inputs)
             value = loss(outputs, targets)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        shapes = f"inputs {_shown(inputs)} and targets {_shown(targets)}"
-        raise UserError(f"network, loss and data do not fit together: a batch has {shapes}: {reason}") from error
+        batch = f"a batch has inputs {_shown(inputs)} and targets {_shown(targets)}"
+        raise UserError(f"network, loss and data do not fit together: {batch}: {first_line(error)}") from error
     if not (isinstance(outputs, Tensor) and isinstance(value, Tensor) and value.ndim == 0):
         raise UserError("the network must return a tensor, and the loss a mean over the batch, one number")
     return outputs

@@ -21,7 +21,7 @@ from torch.utils.data import (
     default_collate,
 )
 
-from ..api.errors import UserError
+from ..api.errors import UserError, first_line
 from ..api.pruner import Batch
 from ..runs.run import derive_seed
 from ..training.context import scoring_batches, scoring_indices
@@ -51,8 +51,7 @@ class UserData:
         try:
             found = self.collate(samples)
         except (RuntimeError, TypeError, ValueError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"samples of data make no batch: {reason}; data must be {ACCEPTED}") from error
+            raise UserError(f"samples of data make no batch: {first_line(error)}; data must be {ACCEPTED}") from error
         if not (isinstance(found, list | tuple) and len(found) == 2 and all(isinstance(x, Tensor) for x in found)):
             raise UserError(f"a batch of data is a {type(found).__name__}; it must be two tensors (inputs, targets)")
         return found[0], found[1]

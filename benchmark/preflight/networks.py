@@ -30,8 +30,8 @@ def sizes_by_network(runs: Iterable[Run]) -> dict[str, Sizes]:
     found: dict[str, Sizes] = {}
     uncounted: list[Run] = []
     for run in runs:
-        known = _sizes_table().get(f"{run.model} {run.dataset}")
-        if known is None or run.model_options or not _has_usual_shape(run):
+        known = _shipped(SIZES_TABLE, run)
+        if known is None:
             uncounted.append(run)
         else:
             found[network_name(run)] = Sizes(**known)
@@ -48,8 +48,8 @@ def kept_by_training(run: Run) -> int:
     Counting loads torch. Raises UserError for a network that cannot be built.
     """
     precision = "bfloat16" if run.recipe.precision == "bfloat16" else "float32"
-    known = _activations_table().get(f"{run.model} {run.dataset}")
-    if known is None or run.model_options or not _has_usual_shape(run):
+    known = _shipped(ACTIVATIONS_TABLE, run)
+    if known is None:
         constant, per_sample = _count_kept(run.model, run.model_options, run.dataset, run.dataset_options, precision)
     else:
         constant, per_sample = known[precision]
@@ -77,6 +77,12 @@ def missing_weights(runs: Iterable[Run]) -> list[str]:
     return sorted(found)
 
 
+def _shipped(path: Path, run: Run) -> Any:
+    """What a shipped table says of the run's network; None where it has it not, or options make it another one."""
+    known = _table(path).get(f"{run.model} {run.dataset}")
+    return None if known is None or run.model_options or not _has_usual_shape(run) else known
+
+
 def _has_usual_shape(run: Run) -> bool:
     """Whether the data's options keep the shape of inputs and the number of classes; a limit on samples does."""
     from ...datasets.registry import describe
@@ -101,10 +107,5 @@ def warnings(sizes: dict[str, Sizes]) -> list[str]:
 
 
 @cache
-def _activations_table() -> dict[str, dict[str, list[int]]]:
-    return json.loads(ACTIVATIONS_TABLE.read_text(encoding="utf-8"))
-
-
-@cache
-def _sizes_table() -> dict[str, dict[str, Any]]:
-    return json.loads(SIZES_TABLE.read_text(encoding="utf-8"))
+def _table(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))

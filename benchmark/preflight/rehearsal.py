@@ -11,7 +11,7 @@ import functools
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..api.errors import UserError
+from ..api.errors import UserError, first_line
 from ..runs.run import Run
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _sketch_context(run: Run, reads_weights: bool) -> Context:
         )  # fmt: skip
     except RuntimeError as error:
         # Counting multiply-adds is the first forward pass: a network too deep for its inputs fails here.
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"model {run.model!r} cannot take inputs of {info.input_shape}: {reason}") from error
 
 

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict  # pydantic takes no other on Python 3.1
 
 from ..api.errors import Damaged
 from .files import FROM_RECORD, SCHEMA, check_schema, read_json, write_json
-from .run_folder import RunFolder
+from .run_folder import WEIGHTS, RunFolder
 
 Error = Annotated[float, Field(ge=0, le=1)]
 """A share of the training split, in [0, 1]; not a NaN."""
@@ -35,7 +35,6 @@ class MeasuredPair(TypedDict):
     provenance: dict[str, Any]
 
 
-WEIGHTS = "model.safetensors"
 FILLED_BY = {"lmc": "errors", "cka": "cka_softmax"}
 """A key that each measurement fills."""
 

@@ -20,6 +20,8 @@ from .run import DENSE, Run, canonical_json, from_dict, to_dict
 
 State = Literal["done", "failed", "running", "interrupted", "missing", "damaged"]
 
+WEIGHTS = "model.safetensors"
+
 
 @dataclass(frozen=True)
 class Status:
@@ -55,7 +57,7 @@ class RunFolder:
 
     @property
     def model_path(self) -> Path:
-        return self.path / "model.safetensors"
+        return self.path / WEIGHTS
 
     @property
     def masks_path(self) -> Path:

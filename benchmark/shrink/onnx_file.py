@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..api.errors import UserError
+from ..api.errors import UserError, first_line
 
 INPUTS, LOGITS = "inputs", "logits"
 
@@ -55,7 +55,7 @@ def _export(network: nn.Module, example: Tensor, dynamic_shapes: Any) -> Any:
                 output_names=[LOGITS],
             )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
-        raise UserError(f"torch cannot write {type(network).__name__} as ONNX: {str(error).splitlines()[0]}") from error
+        raise UserError(f"torch cannot write {type(network).__name__} as ONNX: {first_line(error)}") from error
     assert made is not None
     return made.model_proto
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
+from ..api.errors import first_line
 from ..api.masks import Masks
 from ..runs.settings import Compile, CudaGraph
 from . import distributed
@@ -233,6 +234,6 @@ class GraphedStep(Step):
         try:
             loss, replay = self._recorder.record(lambda: work(inputs, targets))
         except RuntimeError as error:
-            raise NotCapturable(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+            raise NotCapturable(f"{type(error).__name__}: {first_line(error)}") from error
         gradients = [(parameter, parameter.grad) for parameter in parameters if parameter.grad is not None]
         return Captured(inputs, targets, loss, gradients, replay, reads)

@@ -58,9 +58,19 @@ def peak(device: torch.device) -> int:
     """Peak bytes: of the allocator on CUDA, of the process's resident set (libraries included) on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    found = _resident_bytes("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if found is None else found
+
+
+def held(device: torch.device) -> int | None:
+    """Bytes that are held now, of the kind whose peak `peak` gives; None where the system does not tell."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else _resident_bytes("VmRSS")
+
+
+def _resident_bytes(line: str) -> int | None:
+    """A line of Linux's status of this process."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(each.split()[1]) * 1024 for each in lines if each.startswith(line)), None)

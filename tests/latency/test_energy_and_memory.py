@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from prunebench.benchmark.latency.energy import counter_of, joules_of_call, open
 from prunebench.benchmark.latency.peak import peak_growth
 
 CPU = torch.device("cpu")
+CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 class Nvml:
@@ -67,12 +69,30 @@ def test_joules_are_the_mean_of_calls_that_last_long_enough_to_be_read() -> None
     assert found == 7.5
 
 
+def test_a_system_that_cannot_reset_the_peak_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peak is then that of whatever the process held before."""
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> int:
+        assert path == CLEAR_REFS
+        raise PermissionError
+
+    np.ones(4_000_000)  # held for a moment, which raises the peak
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert peak_growth(lambda: lambda: None, CPU) is None
+
+
+def can_reset_the_peak() -> bool:
+    try:
+        CLEAR_REFS.write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not can_reset_the_peak(), reason=f"needs a kernel that lets a process write {CLEAR_REFS}")
 def test_memory_grows_by_what_a_way_and_its_call_take() -> None:
     def make() -> Any:
         weights = np.ones(4_000_000)  # 32 MB
         return lambda: weights * 2  # and as much again
 
-    found = peak_growth(make, CPU)
-    if found is None:
-        pytest.skip("this system cannot reset the peak of a process")
-    assert found == pytest.approx(64e6, rel=0.1)
+    assert peak_growth(make, CPU) == pytest.approx(64e6, rel=0.1)

@@ -123,6 +123,15 @@ def test_a_sketch_has_shapes_and_no_values() -> None:
     assert sum(parameter.numel() for parameter in sketch.parameters()) == 25_557_032
 
 
+def test_a_network_that_fails_without_a_message_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("prunebench.benchmark.training.context.count_macs", fail)
+    with pytest.raises(UserError, match=r"^model 'convnet-small' cannot take inputs of \(1, 8, 8\): RuntimeError$"):
+        rehearse([a_run()])
+
+
 def test_an_error_that_is_no_refusal_is_reported_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runs are tried nevertheless; that nothing was checked before them is reported."""
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from installed_package import install, printed_with
 from prunebench.benchmark.studies.load import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -62,24 +63,12 @@ def test_the_tool_that_renews_lists_is_named() -> None:
 
 
 def test_an_installed_package_offers_methods_by_entry_point(tmp_path: Path) -> None:
-    """A distribution with only metadata and one module, found on the path as an installed one is."""
-    package = tmp_path / "site"
-    info = package / "my_package-1.0.dist-info"
-    info.mkdir(parents=True)
-    (package / "row_scaled.py").write_text(
-        example().replace('METHODS = {"row_scaled": "RowScaled"}', ""), encoding="utf-8"
-    )
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(
-        "[prunebench.methods]\nrow_scaled = row_scaled:RowScaled\n", encoding="utf-8"
-    )
+    module = example().replace('METHODS = {"row_scaled": "RowScaled"}', "")
+    package = install(tmp_path, {"row_scaled": module}, "[prunebench.methods]\nrow_scaled = row_scaled:RowScaled\n")
     script = (
-        f"import sys; sys.path.insert(0, {str(package)!r})\n"
         "from prunebench.methods.registry import create, describe\n"
         "assert describe('row_scaled').label == 'Row-scaled MP'\n"
         "assert 'torch' not in sys.modules\n"
         "print(create('row_scaled', 0.5, {'scope': 'layerwise'}))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "RowScaled(sparsity=0.5" in done.stdout
+    assert "RowScaled(sparsity=0.5" in printed_with(package, script)

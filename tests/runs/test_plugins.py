@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from installed_package import install, printed_with
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.models import registry as models
 from prunebench.benchmark.models.template import MODEL
@@ -165,19 +166,15 @@ def test_a_study_of_both_runs_and_its_results_know_their_code(place: Path) -> No
 
 
 def test_installed_packages_offer_both_by_entry_points(place: Path) -> None:
-    package = place / "site"
-    info = package / "my_package-1.0.dist-info"
-    info.mkdir(parents=True)
+    modules = {}
     for name, table in (("own_net", "MODELS"), ("own_data", "DATASETS")):
         lines = (place / f"{name}.py").read_text().splitlines(keepends=True)
-        (package / f"{name}.py").write_text("".join(line for line in lines if not line.startswith(f"{table} =")))
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(
-        "[prunebench.models]\nown_net = own_net:own_net\n[prunebench.datasets]\nown_data = own_data:OwnData\n",
-        encoding="utf-8",
+        modules[name] = "".join(line for line in lines if not line.startswith(f"{table} ="))
+    entry_points = (
+        "[prunebench.models]\nown_net = own_net:own_net\n[prunebench.datasets]\nown_data = own_data:OwnData\n"
     )
+    package = install(place, modules, entry_points)
     script = (
-        f"import sys; sys.path.insert(0, {str(package)!r})\n"
         "from prunebench.benchmark.studies.load import load_study\n"
         "from prunebench.benchmark.models.registry import model_names\n"
         "from prunebench.benchmark.runs.run_code import CodeReader\n"
@@ -189,6 +186,4 @@ def test_installed_packages_offer_both_by_entry_points(place: Path) -> None:
         "from prunebench.benchmark.models.registry import create_model\n"
         "print(create_model('own_net', num_classes=4, input_shape=load('own_data').input_shape, width=3).classifier)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Linear(in_features=6, out_features=4, bias=True)" in done.stdout
+    assert "Linear(in_features=6, out_features=4, bias=True)" in printed_with(package, script)

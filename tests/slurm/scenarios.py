@@ -22,11 +22,13 @@ from prunebench.benchmark.runs.claim import Claim
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.store import Store
 from prunebench.slurm.run_state import RunState
+from rights import is_allowed, may_close, may_mount
 from tool import slurm_local
 
 PATIENCE = 400.0
 SLOW = {"SLOW_SECONDS": "1"}
-NEEDS_ROOT = ("full disk", "closed folder")
+NEEDS_ROOT = {"full disk": may_mount, "closed folder": may_close}
+"""Scenarios that are not played where the machine does not allow it, and what tells that."""
 LAST = ("node lost", "time limit")
 """These take longest until nothing is queued or running."""
 
@@ -137,8 +139,10 @@ class SecondCluster:
         self.root = root
         self.disk = root / "disk"
         self.disk.mkdir()
-        # Before the start, because nodes have their own view of what is mounted.
-        self.has_disk = is_allowed("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(self.disk))
+        self.has_disk = may_mount(self.disk)
+        if self.has_disk:
+            # Before the start, because nodes have their own view of what is mounted.
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(self.disk)], check=True)
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-second-"))
         self.settings = {
             "SLURM_LOCAL_DIR": str(self.folder), "SLURM_LOCAL_ACCOUNTING": "no", "SLURM_LOCAL_GPUS": "0",
@@ -156,8 +160,7 @@ class SecondCluster:
         if self.has_disk:
             place = self.place("user of a disk", self.disk / "results")
             made["full disk"] = Scenario(place, fill, make_room, profile=first_node)
-        if is_allowed("chattr", "+i", str(self.root)):
-            subprocess.run(["chattr", "-i", str(self.root)], check=True)
+        if may_close(self.root):
             made["closed folder"] = Scenario(self.place("closed"), close, reopen, profile=first_node)
         node = Place(self.root / "node", environment=self.environment)
         made["node lost"] = Scenario(node, self.lose_node, self.bring_node_back, profile={"cpus_per_task": 3})
@@ -188,13 +191,6 @@ class SecondCluster:
         is_allowed("chattr", "-R", "-i", str(self.root / "closed"))
         if self.has_disk:
             subprocess.run(["umount", str(self.disk)], check=True)
-
-
-def is_allowed(*command: str) -> bool:
-    """Whether a command that needs root works here; the tests also run without root."""
-    if shutil.which(command[0]) is None:
-        return False
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def cancel_dense_of_seed_one(scenario: Scenario) -> None:

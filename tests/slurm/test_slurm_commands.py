@@ -17,7 +17,8 @@ from prunebench.benchmark.cli import app
 from prunebench.slurm.cluster_profile import Profile
 from prunebench.slurm.doctor import _account
 from prunebench.slurm.limits import find_limits
-from scenarios import Scenario, is_allowed
+from rights import may_mount
+from scenarios import Scenario
 
 pytestmark = pytest.mark.slurm
 
@@ -69,9 +70,9 @@ def test_doctor_finds_a_results_folder_that_nodes_do_not_see(tmp_path: Path) -> 
     """Only this process has a disk mounted there."""
     place = Place(tmp_path)
     place.results.mkdir()
-    mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(place.results)]
-    if not is_allowed(*mounted, "true"):
+    if not may_mount(place.results):
         pytest.skip("to mount a disk takes root")
+    mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(place.results)]
     command = [sys.executable, "-m", "prunebench.benchmark.cli", "doctor", "--profile", place.profile()]
     done = subprocess.run(
         [*mounted, *command, "--results", str(place.results)], text=True, capture_output=True, check=False

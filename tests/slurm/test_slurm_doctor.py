@@ -27,6 +27,6 @@ def test_mps_matters_where_runs_share_a_gpu(
     token.touch()
     seen = look_around(token)
     assert seen["mps"] is False
-    monkeypatch.setattr(doctor, "_ask_node", lambda profile, token: {**seen, "mps": mps, "code": code_digest()})
+    monkeypatch.setattr(doctor, "ask_node", lambda profile, token: {**seen, "mps": mps, "code": code_digest()})
     findings = doctor._probe(Profile(time="1h", runs_per_job=runs_per_job), tmp_path)  # pyright: ignore
     assert [(found.is_fine, found.text) for found in findings if found.name == "MPS"] == expected

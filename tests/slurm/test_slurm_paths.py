@@ -18,7 +18,7 @@ from prunebench.benchmark.runs.claim import Claim
 from prunebench.benchmark.runs.store import Store
 from prunebench.slurm.paths import check_path
 from prunebench.slurm.submission import find_submissions, read_task_record
-from scenarios import is_allowed
+from rights import is_allowed
 from test_slurm_supervisor import make_run, order_for
 
 LATER = {"begin": "now+1hour"}

@@ -165,11 +165,13 @@ def test_wandb_is_offline_with_the_configuration(tmp_path: Path) -> None:
     assert (found / "finished").exists()
 
 
+@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="needs tensorboard")
 def test_real_event_files_hold_the_curve(tmp_path: Path) -> None:
-    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     compute(tmp_path, "tensorboard")
     (found,) = (tmp_path / "study" / "tensorboard").iterdir()
-    read = accumulators.EventAccumulator(str(found)).Reload()
+    read = EventAccumulator(str(found)).Reload()
     assert [event.step for event in read.Scalars("test_accuracy")] == [1, 2, 3, 4, 5]
 
 

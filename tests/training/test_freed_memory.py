@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.training import memory
 
 CPU = torch.device("cpu")
-needs_glibc = pytest.mark.skipif(memory._glibc() is None, reason="what is set is set in glibc")
+needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is set is set in glibc")
 
 FAULTS = """
 import resource, sys, torch

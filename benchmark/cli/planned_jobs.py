@@ -1,0 +1,40 @@
+"""What `submit --dry-run` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .browse import describe_run
+from .options import say
+
+if TYPE_CHECKING:
+    from ...slurm.cluster_profile import Profile
+    from ...slurm.submit import Planned
+
+
+def print_planned(study: str, arrays: Sequence[Planned], profile: Profile) -> None:
+    """The batch scripts on stdout; on stderr which element of an array computes which runs, and totals."""
+    for array in arrays:
+        print(array.script)
+    for array in arrays:
+        for index, runs in enumerate(array.elements):
+            say(f"{array.name}[{index}]: {'; '.join(describe_run(run) for run in runs)}")
+    elements = [runs for array in arrays for runs in array.elements]
+    runs, jobs = _counted(sum(map(len, elements)), "run"), _counted(len(elements), "job")
+    say(f"{study}: {runs} as {jobs} in {_counted(len(arrays), 'array')}")
+    if elements:
+        hours = len(elements) * profile.minutes / 60
+        say(f"each job asks for {_asked(profile)}; all together for at most {hours:.3g} job-hours, requeues apart")
+
+
+def _asked(profile: Profile) -> str:
+    """What one job of a profile requests."""
+    gpus = profile.gres or _counted(profile.gpus_per_run, "GPU")
+    memory = f", {profile.memory} of memory on each node" if profile.memory else ""
+    cpus = _counted(profile.num_tasks * profile.cpus_per_task, "CPU")
+    return f"{_counted(profile.nodes_per_run, 'node')}, {cpus}, {gpus}{memory}, {profile.minutes} minutes"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
