@@ -153,6 +153,12 @@ def find_choice(selection: StoredSelection | None, search: Search, number: int) 
     return None
 
 
+def choices_of(selection: StoredSelection | None, found: Sequence[Search]) -> list[StoredChoice]:
+    """All frozen choices of these searches, of these trials or of others."""
+    places = {(search.label, search.sparsity, search.track) for search in found}
+    return [choice for choice in (selection["choices"] if selection else ()) if _key(choice)[:3] in places]
+
+
 def chosen_trial(choice: StoredChoice, search: Search) -> Trial:
     """The trial of a choice."""
     return search.trials[choice["trial"]]

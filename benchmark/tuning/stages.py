@@ -13,7 +13,8 @@ from ..studies.load import Study
 from ..studies.names import Named
 from ..studies.rows import Row
 from ..studies.trials import Search, evaluations, label_among, other_file, searches, tuned_label
-from .selection import StoredSelection, chosen_trial, find_choice, read_selection
+from .ledger import number_of
+from .selection import StoredSelection, choices_of, chosen_trial, find_choice, read_selection
 
 WAITS = "its trials are not chosen from yet: `prunebench run` does"
 
@@ -108,12 +109,16 @@ def whole_study(study: Study, store: Store) -> Study:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study with `tune` is: numbers of trials and of searches that are chosen from, and the choices."""
+    """How far a study with `tune` is: numbers of trials and of searches that are chosen from, and the choices.
+
+    `num_other`: frozen choices of these searches that another `tune` has asked for.
+    """
 
     num_runs: int
     num_done: int
     num_searches: int
     num_chosen: int
+    num_other: int
     selection: StoredSelection | None
 
     @property
@@ -127,8 +132,9 @@ class Progress:
         if found is None or not self.num_chosen:
             waits = "waits for the trials" if self.num_done < self.num_runs else "is made by the next `run` or `submit`"
             return [*lines, f"selection: {waits}; then tuned rows are evaluated"]
-        lines.append(f"selection: {found['hash']}, {self.num_chosen} of {self.num_searches} searches are chosen from")
-        return lines + replaced_lines(found)
+        other = f"; {number_of(self.num_other, 'choice')} in it of another `tune`" if self.num_other else ""
+        chosen = f"{self.num_chosen} of {self.num_searches} searches are chosen from"
+        return [*lines, f"selection: {found['hash']}, {chosen}{other}", *replaced_lines(found)]
 
 
 def replaced_lines(selection: StoredSelection) -> list[str]:
@@ -144,11 +150,14 @@ def progress(study: Study, store: Store) -> Progress:
     """Look up how far the stages are."""
     found, selection = searches(study.file, study.rows), read_selection(study.name, store)
     runs = {run.id: run for search in found for trial in search.trials for run in trial.runs}
-    budget = study.file.tune.budget if study.file.tune else 0
+    tune = study.file.tune
+    budget, numbers = (tune.budget, tune.trials) if tune else (0, [])
+    asked = [find_choice(selection, search, number) for search in found for number in numbers]
     return Progress(
         num_runs=len(runs),
         num_done=store.num_done(study.name, runs.values()),
         num_searches=len(found),
         num_chosen=sum(find_choice(selection, search, budget) is not None for search in found),
+        num_other=len(choices_of(selection, found)) - sum(choice is not None for choice in asked),
         selection=selection,
     )
