@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from ...slurm.select_runs import Choice
     from ...slurm.submit import Planned
     from ..runs.run import Run
-    from ..studies.schema import Named
+    from ..studies.load import Study
+    from ..studies.names import Named
 
 
 @click.command
@@ -108,7 +109,7 @@ def submit(
         ready, _ = ready_stage(opened, Store(settings.results), is_frozen=False)
         found = choices.choose_for(opened.name, ready.runs, settings.results, needs_queue=False)
         rehearse([run for run in found.runs if run.id not in unchecked], reads_weights=False)
-        _print_planned(opened.name, submission.dry_run(opened.name, found, settings, chosen), chosen)
+        _print_planned(ready, submission.dry_run(opened.name, found, settings, chosen), chosen)
         return
     _check_networks(opened.runs)
     if data_check:
@@ -143,16 +144,16 @@ def submit(
     raise click.exceptions.Exit(1 if found.left_out else 0)
 
 
-def _print_planned(study: str, arrays: Sequence[Planned], profile: Profile) -> None:
+def _print_planned(study: Study, arrays: Sequence[Planned], profile: Profile) -> None:
     """The batch scripts on stdout; on stderr which element of an array computes which runs, and totals."""
     for array in arrays:
         print(array.script)
     for array in arrays:
         for index, runs in enumerate(array.elements):
-            say(f"{array.name}[{index}]: {'; '.join(describe_run(run) for run in runs)}")
+            say(f"{array.name}[{index}]: {'; '.join(describe_run(run, study.labels_of_runs) for run in runs)}")
     elements = [runs for array in arrays for runs in array.elements]
     runs, jobs = _counted(sum(map(len, elements)), "run"), _counted(len(elements), "job")
-    say(f"{study}: {runs} as {jobs} in {_counted(len(arrays), 'array')}")
+    say(f"{study.name}: {runs} as {jobs} in {_counted(len(arrays), 'array')}")
     if elements:
         hours = len(elements) * profile.minutes / 60
         say(f"each job asks for {_asked(profile)}; all together for at most {hours:.3g} job-hours, requeues apart")

@@ -7,7 +7,7 @@ import shlex
 import signal
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -166,7 +166,7 @@ def compute_study(
             store.folder(opened.name, job.run).allow_retry()
         made = make_plan(opened.name, opened.runs, store)
     _tidy_stored(made, store)
-    failed_before = _say_failed_before(made)
+    failed_before = _say_failed_before(made, opened.labels_of_runs)
     if not made.to_do:
         say(f"{opened.name}: all {made.count('done')} finished runs are stored; nothing to compute")
         _say_what_helps(made, store)
@@ -179,7 +179,7 @@ def compute_study(
     limit = None if asked.time_limit is None else open_limit(asked.time_limit, asked.begin, made, store)
     try:
         with _gentle_kill():
-            endings = compute(made, settings, num_jobs, limit, unchecked, shown_accuracy)
+            endings = compute(made, settings, num_jobs, limit, unchecked, shown_accuracy, opened.labels_of_runs)
     except KeyboardInterrupt:
         say(f"{opened.name}: interrupted; the same command continues from here")
         raise click.exceptions.Exit(130) from None
@@ -218,11 +218,11 @@ def _tidy_stored(made: Plan, store: Store) -> None:
         remove_caches(place)
 
 
-def _say_failed_before(made: Plan) -> int:
+def _say_failed_before(made: Plan, labels: Mapping[str, str]) -> int:
     """Name the runs that failed by their own fault and are not computed again; return their number."""
     failed = [job for job in made.jobs if job.status.state == "failed" and not job.status.retryable]
     for job in failed:
-        say(f"failed before: {describe_run(job.run)}: {one_line(job.status.reason)} ")
+        say(f"failed before: {describe_run(job.run, labels)}: {one_line(job.status.reason)} ")
     return len(failed)
 
 

@@ -46,6 +46,11 @@ class Study:
         """Each run once, in the order of the file."""
         return list({row.run.id: row.run for row in self.rows if row.run is not None}.values())
 
+    @cached_property
+    def labels_of_runs(self) -> dict[str, str]:
+        """The label of each run by its id; of a run in several rows, that of the first."""
+        return {row.run.id: row.label for row in reversed(self.rows) if row.run is not None}
+
     @property
     def plugins(self) -> tuple[str, ...]:
         """Absolute paths of its plug-in files."""
