@@ -78,7 +78,8 @@ def measure_study(study: Study, settings: Settings, store: Store, jobs: int) -> 
     say_damaged(store.damaged, "they are measured again")
     num_without = len(found.without_weights)
     for run in found.without_weights:
-        say(f"no weights are stored of {describe_run(run, study.labels_of_runs)}: `prunebench run` computes it anew to measure its pairs")
+        what = describe_run(run, study.labels_of_runs)
+        say(f"no weights are stored of {what}: `prunebench run` computes it anew to measure its pairs")
     parts = [f"{found.measured + len(found.ready) - len(failed)} pairs are measured"]
     parts += [f"{len(failed)} failed"] * bool(failed)
     parts += [f"{found.waiting} wait for runs that are not stored"] * bool(found.waiting)

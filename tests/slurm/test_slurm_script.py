@@ -126,8 +126,8 @@ def test_a_dry_run_needs_no_slurm_and_writes_nothing(
 def test_a_dry_run_tells_two_rows_of_one_method_apart(tmp_path: Path, tiny_study: Path) -> None:
     from prunebench.benchmark.cli import app
 
-    text = tiny_study.read_text(encoding="utf-8") + "  - {method: snip, sparsity: 90%, label: Ours, scratch: {lr: 0.2}}\n"
-    tiny_study.write_text(text, encoding="utf-8")
+    row = "  - {method: snip, sparsity: 90%, label: Ours, scratch: {lr: 0.2}}\n"
+    tiny_study.write_text(tiny_study.read_text(encoding="utf-8") + row, encoding="utf-8")
     arguments = ["submit", str(tiny_study), "--profile", "cpu", "--dry-run", "--results", str(tmp_path / "results")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
