@@ -51,7 +51,7 @@ def accuracy_figure(
 
     with style():
         title = f"{subject(frame)}, {spread_words(frame, stat)}"
-        protocol = f"{ACCURACIES[accuracy]}; rows are moved apart sideways"
+        protocol = f"{ACCURACIES[accuracy]}{'; rows are moved apart sideways' if len(curves) > 1 else ''}"
         look = drawn_looks(looks(frame, highlight), curves)
         return accuracy_panels(Content(draw, look, curves, lambda point: 1 - point.target, dense, title, protocol))
 

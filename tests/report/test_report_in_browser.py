@@ -249,6 +249,20 @@ def test_spread_is_a_band_of_few_rows_and_bars_of_many(page: Page, tmp_path: Pat
 
 
 @needs_browser
+def test_a_row_without_a_target_stands_at_what_it_reached(page: Page, tmp_path: Path) -> None:
+    """It had a name and a place on the axis, and no point."""
+    study = write_study(tmp_path, STUDY + "  - method: dense_longer\n")
+    store = Store(tmp_path / "results")
+    fill(store, study, lambda run: 0.9)
+    show(page, tmp_path, page_of(study, store))
+    row = "document.querySelector('#chart g[data-label=\"Dense, longer\"]')"
+    assert page.run(f"{row}.querySelectorAll('circle').length") == len(study.file.seeds)
+    other = "document.querySelector('#chart g[data-label=\"Global MP\"] circle')"
+    assert page.run(f"+{row}.querySelector('circle').getAttribute('cx') < +{other}.getAttribute('cx')")
+    assert page.problems == []
+
+
+@needs_browser
 def test_colours_are_those_of_the_figures(page: Page, made: tuple[Study, Store], tmp_path: Path) -> None:
     study, store = made
     show(page, tmp_path, page_of(study, store))

@@ -78,17 +78,18 @@ const Chart = (() => {
     return group;
   }
 
-  // Means over seeds at the places of the axis; the spread only against sparsity, where the runs share a place.
+  // Means over seeds at the places of their runs; the spread only against sparsity, where these share a place.
   function meansOf(label, runs) {
-    if (select("against").value === "sparsity") {
-      return (DATA.curves[select("accuracy").value][label] || []).filter((p) => p[0] > 0)
-        .map(([target, mean, std, ci]) => ({ left: 1 - target, mean, half: { std, ci, none: null }[select("spread").value] }));
-    }
     const byTarget = new Map();
     for (const run of runs.filter((run) => run.label === label)) {
       byTarget.set(run.target, [...(byTarget.get(run.target) || []), run]);
     }
     const average = (list, of) => list.reduce((sum, item) => sum + of(item), 0) / list.length;
+    if (select("against").value === "sparsity") {
+      return (DATA.curves[select("accuracy").value][label] || []).filter(([target]) => byTarget.has(target))
+        .map(([target, mean, std, ci]) => (
+          { left: average(byTarget.get(target), leftOf), mean, half: { std, ci, none: null }[select("spread").value] }));
+    }
     return [...byTarget.entries()].sort((a, b) => a[0] - b[0]).map(([, list]) => (
       { left: average(list, leftOf), mean: 100 * average(list, accuracyOf), half: null }));
   }
