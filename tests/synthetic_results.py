@@ -14,6 +14,10 @@ from prunebench.benchmark.runs.run import Run, to_dict
 from prunebench.benchmark.runs.run_folder import RunFolder
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
+from prunebench.benchmark.tables.kinds import KINDS, OF_SOME
+
+OF_ANY_STUDY = tuple(kind for kind in KINDS if kind not in (*OF_SOME, "latency"))
+"""Tables that the results written here suffice for; that of latency needs what `prunebench latency` measures."""
 
 LAYERS = (
     ("conv.weight", [8, 1, 3, 3], 72, 4608),

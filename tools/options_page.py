@@ -18,15 +18,14 @@ from prunebench.benchmark.launch.durations import seconds_of
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.studies.names import Named
+from prunebench.benchmark.studies.recipe_schema import RecipeFile, TrainFile
 from prunebench.benchmark.studies.schema import (
     Budget,
     Controls,
     Entry,
-    RecipeFile,
     StudyFile,
     ThreeRegime,
     ThresholdsFile,
-    TrainFile,
 )
 from prunebench.benchmark.studies.tune_schema import OtherScenario, SharedSpace, TuneFile
 from prunebench.datasets.registry import all_names

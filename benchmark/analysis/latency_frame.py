@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..api.errors import Damaged
+from ..api.errors import Damaged, UserError
 from ..runs.latency_files import read_csr, read_latency, stored_paths
 from ..runs.latency_variants import NOT_APPLICABLE, machine_text
 from ..runs.store import Store
@@ -44,8 +44,14 @@ def is_measured(found: StudyResults) -> bool:
 
 
 def latency_frame(found: StudyResults) -> Frame:
-    """Columns as in LATENCY_COLUMNS, without runs that are set aside; damaged files are noted in the store."""
+    """Columns as in LATENCY_COLUMNS, without runs that are set aside; damaged files are noted in the store.
+
+    Raises UserError if nothing is measured.
+    """
     records = [record for row, content in _stored(found) for record in _records(row, content)]
+    if not records:
+        name = found.study.name
+        raise UserError(f"no latency of study {name!r} is measured here: `prunebench latency {name}` does it")
     return pd.DataFrame(records, columns=list(LATENCY_COLUMNS))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +28,9 @@ from .options import (
     study_argument,
     whole,
 )
+
+if TYPE_CHECKING:
+    from ..runs.run import Run
 
 KINDS = ("methods", "models", "datasets", "studies", "profiles")
 
@@ -224,9 +228,14 @@ def _job(job: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def describe_run(run: Any) -> str:
+def describe_run(run: Run, labels: Mapping[str, str] | None = None) -> str:
+    """A run in a line of text. `labels` by id, as of a study: two rows of one method would read alike without them."""
+    from ...methods.registry import describe
+
     retraining = f" retraining {run.retrain_seed}" if run.retrain_seed else ""
-    return f"{run.id} {run.method} {run.sparsity * 100:g}% seed {run.seed}{retraining}"
+    label = (labels or {}).get(run.id)
+    row = f" ({one_line(label)})" if label is not None and label != describe(run.method).label else ""
+    return f"{run.id} {run.method} {run.sparsity * 100:g}% seed {run.seed}{retraining}{row}"
 
 
 def find_one(results: Path, run_id: str) -> RunFolder:

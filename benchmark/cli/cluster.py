@@ -32,7 +32,7 @@ from .planned_jobs import print_planned
 if TYPE_CHECKING:
     from ...slurm.select_runs import Choice
     from ..runs.run import Run
-    from ..studies.schema import Named
+    from ..studies.names import Named
 
 
 @click.command
@@ -106,7 +106,7 @@ def submit(
         ready, _ = ready_stage(opened, Store(settings.results), is_frozen=False)
         found = choices.choose_for(opened.name, ready.runs, settings.results, needs_queue=False)
         rehearse([run for run in found.runs if run.id not in unchecked], reads_weights=False)
-        print_planned(opened.name, submission.dry_run(opened.name, found, settings, chosen), chosen)
+        print_planned(ready, submission.dry_run(opened.name, found, settings, chosen), chosen)
         return
     _check_networks(opened.runs)
     if data_check:

@@ -79,7 +79,6 @@ def export(
         for name, kind, meaning in describe_columns(meanings):
             print(f"{name}\t{kind}\t{meaning}")
         return
-    store = open_store(results)
     if pairs:
         frame = measured_pairs(read_results(opened, store))
     else:

@@ -33,6 +33,7 @@ from .output import SUBMIT_ANEW, damage_lines, say_damaged
 
 if TYPE_CHECKING:
     from ...slurm.status import Overview
+    from ..studies.load import Study
 
 WATCH_SECONDS = 5.0
 TOLD = ("running", "blocked", "failed", "lost", "interrupted", "damaged")
@@ -74,7 +75,7 @@ def status(
             stages = stages_as_json(asked, store)
             print_json({**_as_json(opened.name, found), "time_left": left.as_json(), "older": older, **stages})
         else:
-            lines = _lines(opened.name, found, results) + _what_helps(study, found, results)
+            lines = _lines(opened, found, results) + _what_helps(study, found, results)
             lines += [f"  {line}" for line in [*stage_lines(asked, store), left.line()] if line]
             lines += age_lines(opened.name, older.values())
             text = "\n".join(one_line(line) for line in lines)
@@ -93,15 +94,15 @@ def counts(found: Overview) -> dict[str, int]:
     return {state: found.count(state) for state in STATES if found.count(state)}
 
 
-def _lines(study: str, found: Overview, results: Path) -> list[str]:
+def _lines(study: Study, found: Overview, results: Path) -> list[str]:
     shown = ", ".join(f"{number} {state}" for state, number in counts(found).items())
-    lines = [f"{study}: {len(found.plan.jobs)} runs: {shown or 'none'}"]
+    lines = [f"{study.name}: {len(found.plan.jobs)} runs: {shown or 'none'}"]
     for job in found.plan.jobs:
         state = found.states[job.run.id]
         if state.state in TOLD or (state.job and state.state == "queued" and state.reason not in USUAL_REASONS):
-            where = state.log or open_store(results).folder(study, job.run).path
+            where = state.log or open_store(results).folder(study.name, job.run).path
             told = ": ".join(part for part in (f"job {state.job}" * bool(state.job), state.reason) if part)
-            lines.append(f"  {state.state:<11} {describe_run(job.run)}  {told}  [{where}]")
+            lines.append(f"  {state.state:<11} {describe_run(job.run, study.labels_of_runs)}  {told}  [{where}]")
     if found.code_changed:
         lines.append(f"  started with other code than submitted with: {', '.join(found.code_changed)}")
     for path, jobs in found.unknown_jobs.items():

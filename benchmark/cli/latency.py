@@ -101,7 +101,7 @@ def latency(
             failed.append(run)
             say(f"not measured: {found}")
         else:
-            say(f"measured: {describe_run(run)}: {_p50_line(found)}")
+            say(f"measured: {describe_run(run, opened.labels_of_runs)}: {_p50_line(found)}")
 
     if states.ready:
         check_writable(store.root)

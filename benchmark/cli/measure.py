@@ -69,7 +69,7 @@ def measure_study(study: Study, settings: Settings, store: Store, jobs: int) -> 
 
     def on_end(pair: Pair, reason: str) -> None:
         first, second = pair.runs
-        what = f"{describe_run(first)} with {second.id} retraining {second.retrain_seed}"
+        what = f"{describe_run(first, study.labels_of_runs)} with {second.id} retraining {second.retrain_seed}"
         if reason:
             failed.append(reason)
         say(f"not measured: {what}: {reason}" if reason else f"measured: {what}")
@@ -78,7 +78,8 @@ def measure_study(study: Study, settings: Settings, store: Store, jobs: int) -> 
     say_damaged(store.damaged, "they are measured again")
     num_without = len(found.without_weights)
     for run in found.without_weights:
-        say(f"no weights are stored of {describe_run(run)}: `prunebench run` computes it anew to measure its pairs")
+        what = describe_run(run, study.labels_of_runs)
+        say(f"no weights are stored of {what}: `prunebench run` computes it anew to measure its pairs")
     parts = [f"{found.measured + len(found.ready) - len(failed)} pairs are measured"]
     parts += [f"{len(failed)} failed"] * bool(failed)
     parts += [f"{found.waiting} wait for runs that are not stored"] * bool(found.waiting)
@@ -94,7 +95,7 @@ def ask_for_weights(study: Study, store: Store) -> None:
 
     for run in pair_states(study, store).without_weights:
         ask(store.folder(study.name, run))
-        say(f"no weights are stored of {describe_run(run)}: it is computed anew, to be measured")
+        say(f"no weights are stored of {describe_run(run, study.labels_of_runs)}: it is computed anew, to be measured")
 
 
 COMMANDS = (measure,)

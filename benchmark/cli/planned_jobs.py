@@ -11,18 +11,19 @@ from .options import say
 if TYPE_CHECKING:
     from ...slurm.cluster_profile import Profile
     from ...slurm.submit import Planned
+    from ..studies.load import Study
 
 
-def print_planned(study: str, arrays: Sequence[Planned], profile: Profile) -> None:
+def print_planned(study: Study, arrays: Sequence[Planned], profile: Profile) -> None:
     """The batch scripts on stdout; on stderr which element of an array computes which runs, and totals."""
     for array in arrays:
         print(array.script)
     for array in arrays:
         for index, runs in enumerate(array.elements):
-            say(f"{array.name}[{index}]: {'; '.join(describe_run(run) for run in runs)}")
+            say(f"{array.name}[{index}]: {'; '.join(describe_run(run, study.labels_of_runs) for run in runs)}")
     elements = [runs for array in arrays for runs in array.elements]
     runs, jobs = _counted(sum(map(len, elements)), "run"), _counted(len(elements), "job")
-    say(f"{study}: {runs} as {jobs} in {_counted(len(arrays), 'array')}")
+    say(f"{study.name}: {runs} as {jobs} in {_counted(len(arrays), 'array')}")
     if elements:
         hours = len(elements) * profile.minutes / 60
         say(f"each job asks for {_asked(profile)}; all together for at most {hours:.3g} job-hours, requeues apart")

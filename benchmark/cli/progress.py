@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,11 +32,12 @@ def compute(
     limit: TimeLimit | None = None,
     unchecked: Collection[str] = (),
     shown_accuracy: ShownAccuracy = "test",
+    labels: Mapping[str, str] | None = None,
 ) -> list[Any]:
     """Compute what the plan has to do, and say how it goes. Returns how each run ended.
 
     `unchecked`: ids of runs that may be refused when they begin. `shown_accuracy`: which one is said of a finished run;
-    nobody is to choose trials by that of the test set.
+    nobody is to choose trials by that of the test set. `labels`: of rows, by the ids of their runs.
     """
     from rich.console import Console
     from rich.progress import (
@@ -58,7 +59,7 @@ def compute(
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("epochs", total=sum(planned_epochs(job.run) for job in made.to_do))
-        shown = _Shown(made, settings, console, progress, task, shown_accuracy)
+        shown = _Shown(made, settings, console, progress, task, shown_accuracy, labels)
         listener = Listener(
             on_start=shown.start,
             on_epoch=shown.epoch,
@@ -80,6 +81,7 @@ class _Shown:
     progress: Progress
     task: TaskID
     accuracy: ShownAccuracy = "test"
+    labels: Mapping[str, str] | None = None
     seen: dict[str, int] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
     num_finished: int = 0
@@ -97,9 +99,9 @@ class _Shown:
         self.num_finished += 1
         self.progress.advance(self.task, planned_epochs(run) - self.seen.get(run.id, 0))
         if ending.outcome != "done":
-            self._print(one_line(f"{ending.outcome}: {describe_run(run)}: {ending.reason}"))
+            self._print(one_line(f"{ending.outcome}: {describe_run(run, self.labels)}: {ending.reason}"))
         elif not self.console.is_terminal:
-            say(f"[{self.num_finished}/{len(self.made.to_do)}] {describe_run(run)}: {self._accuracy(run)}")
+            say(f"[{self.num_finished}/{len(self.made.to_do)}] {describe_run(run, self.labels)}: {self._accuracy(run)}")
 
     def _accuracy(self, run: Run) -> str:
         result = Store(self.settings.results).result(self.made.study, run)
@@ -113,7 +115,7 @@ class _Shown:
         held = holder(Store(self.settings.results).folder(self.made.study, run).path)
         if not held:
             return
-        what = f"waiting: {describe_run(run)} is computed by {describe(held)}"
+        what = f"waiting: {describe_run(run, self.labels)} is computed by {describe(held)}"
         text = f"{what}; if that hangs, end it: {how_to_end(held)}"
         if text not in self.said:
             self.said.add(text)

@@ -16,7 +16,7 @@ from ..tuning.stages import (
     trial_studies,
     unchecked_trials,
 )
-from .compute import Asked, compute_study
+from .compute_study import Asked, compute_study
 from .options import check_writable, open_store, say
 from .output import INCOMPLETE
 

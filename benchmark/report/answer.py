@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..analysis.accuracy import ACCURACIES, NEVER_RANKED, UNRANKED, accuracy_column
 from ..analysis.against_controls import controls_sentence
-from ..analysis.claims import check_claims
 from ..analysis.curves import dense_levels
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, Groups, has_pruned, heading, is_collapsed, split_groups
@@ -18,28 +16,14 @@ from ..analysis.leaders import Leader, leaders
 from ..analysis.older import SET_ASIDE, is_older
 from ..analysis.paired import PairedComparison
 from ..analysis.printed_orders import Claim, printed_claims
-from ..analysis.published import PAPER, has_published, rows_for
+from ..analysis.published import has_published, rows_for
 from ..analysis.study_results import StudyResults
-from ..analysis.verdict import UNDECIDED
-from ..api.errors import UserError
-from ..studies.claims import read_claim
-from ..studies.trials import named_rows
 from ..tables.accuracy import marks_by_target
+from .claim_findings import declared_claims, paper_claims
+from .finding import Finding
 
 DIVERGED = "Diverged"
 """How the reason of a run begins whose loss was not finite."""
-
-
-APART = ", though the rows reached sparsities more than 0.1 points apart"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line: what it is about, the sentence, and whether it is a warning."""
-
-    about: str
-    text: str
-    is_warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,8 +50,8 @@ def answer(found: StudyResults, accuracy: str) -> Answer:
         *_collapses(groups, found.chance),
         *_failures(found.frame),
         *_missing(found.frame),
-        *_declared(found, accuracy),
-        *_claims(claims, found.study.file.published, accuracy),
+        *declared_claims(found, accuracy),
+        *paper_claims(claims, found.study.file.published, accuracy),
     ]
     protocol = (
         f"By the {ACCURACIES[accuracy]}, means over seeds. Differences are paired by seed and dense training. Where "
@@ -236,41 +220,3 @@ def _missing(frame: Frame) -> list[Finding]:
     if aside:
         findings.append(Finding("Set aside", f"{_runs(aside)} of other code, weights or data, in no mean.", True))
     return findings
-
-
-def _declared(found: StudyResults, accuracy: str) -> list[Finding]:
-    """What the study's own claims have come to, each with its sparsities; corrected for all of them."""
-    claims = []
-    for text in found.study.file.claims:
-        # The file was checked when it was read: what is not understood now is about rows that --only leaves out.
-        with contextlib.suppress(UserError):
-            claims.append(read_claim(text, named_rows(found.study.file, found.study.rows)))
-    tested = check_claims(claims, found.frame, accuracy)
-    texts = dict.fromkeys((each.claim.text, each.verdict) for each in tested)
-    apart = {each.claim.text for each in tested if each.is_apart}
-    found_at = {
-        key: ", ".join(heading(each.target) for each in tested if (each.claim.text, each.verdict) == key)
-        for key in texts
-    }
-    return [
-        Finding("Claim", f"{text}: {verdict} at {places}{APART * (text in apart)}.", is_warning=verdict == "fails")
-        for (text, verdict), places in found_at.items()
-    ]
-
-
-def _claims(claims: Sequence[Claim], table: int | None, accuracy: str) -> list[Finding]:
-    """How many of the orders that the paper prints hold."""
-    if not claims:
-        return []
-    counts = Counter(claim.outcome for claim in claims)
-    text = (
-        f"Table {table} of {PAPER} prints the paper's method above or below another row {len(claims)} times. "
-        f"Its order holds here: {counts['holds']}; fails: {counts['fails']}; "
-        f"undecided: {counts[UNDECIDED]}."
-    )
-    failing = [claim.text for claim in claims if claim.outcome == "fails"]
-    if failing:
-        text += f" Failing: {'; '.join(failing)}."
-    if accuracy != "best_test":
-        text += " The paper's own numbers are of the best test epoch: report --accuracy best_test compares by that."
-    return [Finding("The paper", text)]

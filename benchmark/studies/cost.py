@@ -230,6 +230,9 @@ def _repeated_epochs(runs: Sequence[Run]) -> int:
     )
 
 
+HOW_TO_KNOW = "run a part, or give --calibrate, --device-name or --throughput"
+
+
 def _measured(store: Store, study: Study, plan: Plan) -> tuple[float | None, str]:
     """Training images a second on one device over the stored runs, evaluation and scoring included; and its source.
 
@@ -245,10 +248,7 @@ def _measured(store: Store, study: Study, plan: Plan) -> tuple[float | None, str
                 images += result["cost"]["epochs"] * result["data"]["train"]
                 seconds += result["cost"]["seconds"] * result["provenance"].get("processes", 1)
     if not seconds:
-        return None, "no throughput known: run a part, or give --calibrate, --device-name or --throughput"
+        return None, f"no throughput known: {HOW_TO_KNOW}"
     if {(job.run.model, job.run.model_options) for job in plan.to_do} - networks:
-        return (
-            None,
-            "the stored runs are of other networks: run a part, or give --calibrate, --device-name or --throughput",
-        )
+        return None, f"the stored runs are of other networks: {HOW_TO_KNOW}"
     return images / seconds, "throughput of the stored runs"

@@ -12,8 +12,9 @@ from ...methods.registry import borrowed_versions, check_options, describe, meth
 from ..api.errors import UserError
 from ..runs.run import DENSE, Recipe, Run, frozen_options, protocol_of, with_options
 from .budget import epoch_share, fitting_epochs
+from .recipe_schema import RecipeFile, TrainFile
 from .rows import Row
-from .schema import Entry, RecipeFile, StudyFile, TrainFile
+from .schema import Entry, StudyFile
 from .yaml_source import Source
 
 

@@ -20,7 +20,7 @@ from .pairs import check_pairs, check_retrainings
 from .regime_rows import regime_parts
 from .rows import Row, choose, distinct
 from .schema import Entry, StudyFile
-from .trials import named_rows
+from .trials import Search, named_rows, searches
 from .tune_checks import check_tuning
 from .yaml_source import Source, override, read_yaml, validate
 
@@ -45,6 +45,16 @@ class Study:
     def runs(self) -> list[Run]:
         """Each run once, in the order of the file."""
         return list({row.run.id: row.run for row in self.rows if row.run is not None}.values())
+
+    @cached_property
+    def searches(self) -> list[Search]:
+        """As `trials.searches`: each trial has values that are drawn, and ids of its runs, so they are made once."""
+        return searches(self.file, self.rows)
+
+    @cached_property
+    def labels_of_runs(self) -> dict[str, str]:
+        """The label of each run by its id; of a run in several rows, that of the first."""
+        return {row.run.id: row.label for row in reversed(self.rows) if row.run is not None}
 
     @property
     def plugins(self) -> tuple[str, ...]:

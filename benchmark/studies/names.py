@@ -1,4 +1,4 @@
-"""Parts that several models of study files share: names with options, and lists."""
+"""Parts that several models of study files share: what they refuse, names with options, and lists."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ def as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Of every part of a study file: no other keys, and no number that is not finite."""
+
+
 class Named(BaseModel):
     """A name with options: a data set or a model. A bare string is a name without options."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = STRICT
 
     name: str
     """As `prunebench list` shows it."""

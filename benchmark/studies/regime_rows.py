@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from ..api.errors import UserError
 from ..runs.run import DENSE
 from .expand import Part
-from .schema import Entry, Knob, StudyFile, ThreeRegime, TrainFile
+from .recipe_schema import TrainFile
+from .schema import Entry, Knob, StudyFile, ThreeRegime
 from .yaml_source import Source
 
 NAMES: dict[Knob, str] = {

@@ -69,8 +69,9 @@ def draw(space: Space, share: float, is_whole: bool) -> Any:
     from scipy.stats import loguniform, uniform
 
     high = space.high + 1 if is_whole else space.high
-    distribution = loguniform(space.low, high) if space.log else uniform(space.low, high - space.low)
-    value = float(distribution.ppf(share))
+    # not loguniform(low, high).ppf(share): scipy builds a class with its documentation for each such distribution
+    found = loguniform.ppf(share, space.low, high) if space.log else uniform.ppf(share, space.low, high - space.low)
+    value = float(found)
     if is_whole:
         return min(int(value), int(space.high))
     return min(max(float(f"{value:.{DIGITS}g}"), space.low), space.high)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from .names import Named, as_list
+from .names import STRICT, Named, as_list
 from .search_space import Space, read_space
 
 Track = Literal["A", "B"]
@@ -15,7 +15,7 @@ Track = Literal["A", "B"]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = STRICT
 
 
 def _spaces(value: Any) -> Any:

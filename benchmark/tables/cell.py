@@ -15,7 +15,8 @@ from .table import Cell, Note
 OFF_TARGET = "sparsity reached is more than 0.1 points off the target, so not compared for best"
 APART = "the rows reached sparsities more than 0.1 points apart"
 MISSING = "runs are missing; (stored/expected)"
-FAILED = "failed runs count with the accuracy of chance, so not compared for best"
+FAILED = "failed runs count with the accuracy of chance"
+NOT_BEST = f"{FAILED}, so not compared for best"
 COLLAPSED = "collapsed: a layer without weights, or accuracy at chance"
 NOT_RUN = "not run in this study"
 NO_TARGET = "the method sets its own sparsity, so not compared for best"
@@ -121,10 +122,10 @@ def place_of(group: Group) -> tuple[str, ...]:
     return (group.label, percent(group.target)) if group.has_target else (group.label,)
 
 
-def failure_notes(place: tuple[str, ...], rows: Frame) -> list[Note]:
+def failure_notes(place: tuple[str, ...], rows: Frame, meaning: str = NOT_BEST) -> list[Note]:
     """How many runs failed by their own fault."""
     failed = num_failed(rows)
-    return [Note("×", FAILED, *place, fact=f": {failed} of {len(rows)}")] if failed else []
+    return [Note("×", meaning, *place, fact=f": {failed} of {len(rows)}")] if failed else []
 
 
 def age_notes(place: tuple[str, ...], rows: Frame) -> list[Note]:

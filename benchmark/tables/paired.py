@@ -13,7 +13,7 @@ from ..analysis.ranks import holm
 from ..analysis.verdict import compare_groups
 from ..api.errors import unknown
 from .caption import missing_sentence, prunable_sentence, sentences
-from .cell import APART, failure_notes, place_of
+from .cell import APART, FAILED, failure_notes, place_of
 from .table import Cell, Column, Note, Roles, Table, TableRow
 
 
@@ -71,7 +71,8 @@ def _compared(groups: Groups, label: str, base: str, column: str) -> list[_Compa
 
 def _failures(pair: tuple[Group | None, Group | None]) -> tuple[Note, ...]:
     """Failed runs of either row, which count in the difference."""
-    return tuple(note for group in pair if group is not None for note in failure_notes(place_of(group), group.rows))
+    groups = [group for group in pair if group is not None]
+    return tuple(note for group in groups for note in failure_notes(place_of(group), group.rows, FAILED))
 
 
 def _is_by_seed(first: Group | None, second: Group | None) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..studies.load import Study
 from ..studies.run_cost import run_cost
-from ..studies.trials import Search, searches
+from ..studies.trials import Search
 
 
 def number_of(number: int, what: str) -> str:
@@ -32,7 +32,7 @@ class Budget:
 def ledger(study: Study) -> list[Budget]:
     """A budget for each pruned row, in the order of the study; numbers of trials are equal at equal sparsities."""
     by_label: dict[str, list[Search]] = {}
-    for search in searches(study.file, study.rows):
+    for search in study.searches:
         by_label.setdefault(search.label, []).append(search)
     return [_budget(label, found) for label, found in by_label.items()]
 

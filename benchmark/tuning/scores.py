@@ -21,7 +21,7 @@ State = Literal["open", "failed", "collapsed", "denser", "usable"]
 is ever chosen."""
 
 SLACK = 0.005
-"""How far below its target a sparsity may be: as in tables, half a point."""
+"""How far below its target the sparsity of a trial may be: half a point. Tables compare rows within a tenth of one."""
 
 
 @dataclass(frozen=True)

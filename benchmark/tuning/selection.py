@@ -21,7 +21,7 @@ from ..runs.files import free_name, read_typed, write_json
 from ..runs.store import Store
 from ..studies.load import Study
 from ..studies.schema import StudyFile
-from ..studies.trials import Search, Trial, searches
+from ..studies.trials import Search, Trial
 from .scores import Score, best, scores
 
 SCHEMA = 1
@@ -107,7 +107,7 @@ def freeze(study: Study, store: Store) -> StoredSelection | None:
     before, path = read_selection(study.name, store), selection_path(study.name, store)
     if path in store.damaged:
         path.rename(free_name(path))
-    seen = [(search, scores(search, study.name, store)) for search in searches(study.file, study.rows)]
+    seen = [(search, scores(search, study.name, store)) for search in study.searches]
     ended = [(search, found) for search, found in seen if all(score.state != "open" for score in found)]
     if not ended:
         return before
@@ -151,6 +151,12 @@ def find_choice(selection: StoredSelection | None, search: Search, number: int) 
         if _key(choice) == (search.label, search.sparsity, search.track, number) and choice["trials"] == trials:
             return choice
     return None
+
+
+def choices_of(selection: StoredSelection | None, found: Sequence[Search]) -> list[StoredChoice]:
+    """All frozen choices of these searches, of these trials or of others."""
+    places = {(search.label, search.sparsity, search.track) for search in found}
+    return [choice for choice in (selection["choices"] if selection else ()) if _key(choice)[:3] in places]
 
 
 def chosen_trial(choice: StoredChoice, search: Search) -> Trial:

@@ -12,8 +12,9 @@ from ..runs.store import Store
 from ..studies.load import Study
 from ..studies.names import Named
 from ..studies.rows import Row
-from ..studies.trials import Search, evaluations, label_among, other_file, searches, tuned_label
-from .selection import StoredSelection, chosen_trial, find_choice, read_selection
+from ..studies.trials import Search, evaluations, label_among, other_file, tuned_label
+from .ledger import number_of
+from .selection import StoredSelection, choices_of, chosen_trial, find_choice, read_selection
 
 WAITS = "its trials are not chosen from yet: `prunebench run` does"
 
@@ -27,7 +28,7 @@ def trial_studies(study: Study) -> list[Study]:
             rows=tuple(row for search in found for row in _trial_rows(search)),
         )
         for track in (study.file.tune.all_tracks if study.file.tune else ())
-        if (found := [search for search in searches(study.file, study.rows) if search.track == track])
+        if (found := [search for search in study.searches if search.track == track])
     ]
 
 
@@ -57,7 +58,7 @@ def unchecked_trials(study: Study) -> frozenset[str]:
     """Runs that a method may refuse when they begin: values that do not go together make a trial fail, as any other
     fault does, and not the whole study. Trial 0 is checked before anything runs.
     """
-    found = [search.trials for search in searches(study.file, study.rows)]
+    found = [search.trials for search in study.searches]
     checked = {run.id for trials in found for run in trials[0].runs}
     return frozenset(run.id for trials in found for trial in trials for run in trial.runs) - checked
 
@@ -72,7 +73,7 @@ def shown_study(study: Study, store: Store) -> Study:
 def _tuned_rows(study: Study, selection: StoredSelection | None) -> Iterator[Row]:
     tune = study.file.tune
     assert tune is not None
-    for search in searches(study.file, study.rows):
+    for search in study.searches:
         label = tuned_label(search.label, search.track, tune)
         choice = find_choice(selection, search, tune.budget)
         if choice is None:
@@ -90,7 +91,7 @@ def evaluation_study(study: Study, store: Store) -> Study:
     selection = read_selection(study.name, store)
     curve = [
         row
-        for search in searches(study.file, study.rows)
+        for search in study.searches
         for number in sorted(tune.trials)
         if number not in (1, tune.budget) and (choice := find_choice(selection, search, number)) is not None
         for row in evaluations(search, chosen_trial(choice, search), label_among(search, number, tune))
@@ -108,12 +109,16 @@ def whole_study(study: Study, store: Store) -> Study:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study with `tune` is: numbers of trials and of searches that are chosen from, and the choices."""
+    """How far a study with `tune` is: numbers of trials and of searches that are chosen from, and the choices.
+
+    `num_other`: frozen choices of these searches that another `tune` has asked for.
+    """
 
     num_runs: int
     num_done: int
     num_searches: int
     num_chosen: int
+    num_other: int
     selection: StoredSelection | None
 
     @property
@@ -127,8 +132,9 @@ class Progress:
         if found is None or not self.num_chosen:
             waits = "waits for the trials" if self.num_done < self.num_runs else "is made by the next `run` or `submit`"
             return [*lines, f"selection: {waits}; then tuned rows are evaluated"]
-        lines.append(f"selection: {found['hash']}, {self.num_chosen} of {self.num_searches} searches are chosen from")
-        return lines + replaced_lines(found)
+        other = f"; {number_of(self.num_other, 'choice')} in it of another `tune`" if self.num_other else ""
+        chosen = f"{self.num_chosen} of {self.num_searches} searches are chosen from"
+        return [*lines, f"selection: {found['hash']}, {chosen}{other}", *replaced_lines(found)]
 
 
 def replaced_lines(selection: StoredSelection) -> list[str]:
@@ -142,13 +148,16 @@ def replaced_lines(selection: StoredSelection) -> list[str]:
 
 def progress(study: Study, store: Store) -> Progress:
     """Look up how far the stages are."""
-    found, selection = searches(study.file, study.rows), read_selection(study.name, store)
+    found, selection = study.searches, read_selection(study.name, store)
     runs = {run.id: run for search in found for trial in search.trials for run in trial.runs}
-    budget = study.file.tune.budget if study.file.tune else 0
+    tune = study.file.tune
+    budget, numbers = (tune.budget, tune.trials) if tune else (0, [])
+    asked = [find_choice(selection, search, number) for search in found for number in numbers]
     return Progress(
         num_runs=len(runs),
         num_done=store.num_done(study.name, runs.values()),
         num_searches=len(found),
         num_chosen=sum(find_choice(selection, search, budget) is not None for search in found),
+        num_other=len(choices_of(selection, found)) - sum(choice is not None for choice in asked),
         selection=selection,
     )

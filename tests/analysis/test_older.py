@@ -15,9 +15,9 @@ from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study
 from prunebench.benchmark.tables.formats.to_latex import to_latex
 from prunebench.benchmark.tables.formats.to_markdown import to_markdown
-from prunebench.benchmark.tables.kinds import KINDS, OF_SOME, make_table
+from prunebench.benchmark.tables.kinds import make_table
 from prunebench.benchmark.tables.table import symbols
-from synthetic_results import STUDY, store_result, write_study
+from synthetic_results import OF_ANY_STUDY, STUDY, store_result, write_study
 
 
 def accuracy(run: Run) -> float:
@@ -65,7 +65,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def test_captions_do_not_mention_results_of_the_present_code(place: Place) -> None:
-    for kind in KINDS.keys() - OF_SOME.keys() - {"latency"}:
+    for kind in OF_ANY_STUDY:
         text = to_markdown(make_table(kind, place.study, place.store))
         assert not any(words in text for words in ("older", "left out", "different data")), kind
 
@@ -77,7 +77,7 @@ def test_a_row_of_older_code_is_marked_and_not_compared(place: Place) -> None:
     cell = place.cell("Global MP")
     assert (cell.value, symbols(cell), cell.mark) == (pytest.approx(96.2), "⊖", "")
     assert place.cell("SNIP").notes == ()
-    for kind in KINDS.keys() - OF_SOME.keys() - {"latency"}:
+    for kind in OF_ANY_STUDY:
         assert "3 results are of older code or weights than the present: Global MP (code of the method)." in (
             place.caption(kind)
         ), kind
@@ -88,7 +88,7 @@ def test_older_results_are_not_averaged_with_newer_ones(place: Place) -> None:
     place.put(place.runs("snip")[0], value=0.5, method="older")
     cell = place.cell("SNIP")
     assert (cell.value, cell.count, symbols(cell)) == (pytest.approx(94.3), 2, "⊘")
-    for kind in KINDS.keys() - OF_SOME.keys() - {"latency"}:
+    for kind in OF_ANY_STUDY:
         assert "1 result is left out: of older code or weights than others of the same cell." in place.caption(kind)
     frame = study_frame(place.study, place.store)
     assert frame["outdated"].dropna().tolist() == ["method"]
@@ -117,7 +117,7 @@ def test_jobs_whose_code_had_changed_are_marked_and_compared(place: Place) -> No
     cell = place.cell("Global MP")
     assert (symbols(cell), cell.mark) == ("⊕", "best")
     assert [note.detail for note in cell.notes] == ["Global MP at 90 %: 2 of 3"]
-    for kind in KINDS.keys() - OF_SOME.keys() - {"latency"}:
+    for kind in OF_ANY_STUDY:
         assert "2 results are of jobs whose code had changed since they were submitted." in place.caption(kind), kind
     assert r"$\oplus$" in to_latex(make_table("accuracy", place.study, place.store))
 
@@ -127,7 +127,7 @@ def test_other_data_are_left_out_and_named(place: Place) -> None:
         place.put(run, data="e" * 64)
     place.put(place.runs("snip")[0], data="d" * 64)
     assert (place.cell("Random").text, place.cell("SNIP").count) == ("set aside", 2)
-    for kind in KINDS.keys() - OF_SOME.keys() - {"latency"}:
+    for kind in OF_ANY_STUDY:
         caption = place.caption(kind)
         assert "only those of ffffffffffff are shown" in caption, kind
         assert "4 results are left out (1 of dddddddddddd, 3 of eeeeeeeeeeee)" in caption, kind

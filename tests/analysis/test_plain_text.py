@@ -126,6 +126,6 @@ def test_reasons_and_labels_send_no_control_characters_to_a_terminal(tmp_path: P
     }
     for command, output in outputs.items():
         assert not set(output) & set("\x1b\x07\u202e\r"), command
-    assert f"snip 95% seed 2  {SHOWN}" in outputs["status"]
+    assert f"snip 95% seed 2 ({one_line(LABEL)})  {SHOWN}" in outputs["status"]
     assert f"attempt 2 on here: failed {SHOWN}" in outputs["logs"]
     assert "Traceback\n  \\x1b[31mx\n" in outputs["logs"]

@@ -46,7 +46,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def compute_here(
-    made: Plan, settings: Settings, _workers: int, _limit: TimeLimit | None, unchecked: Collection[str], _shown: str
+    made: Plan, settings: Settings, _workers: int, _limit: TimeLimit | None, unchecked: Collection[str], *_shown: Any
 ) -> list[Any]:
     open_runs = [job.run for job in made.to_do]
     assert not {run.id for run in open_runs if run.seed in (0, 1)} & set(unchecked)

@@ -13,7 +13,9 @@ from options_page import keys_table, meanings_below
 from prunebench.benchmark.cli.option_facts import KINDS_WITH_OPTIONS
 from prunebench.benchmark.models.registry import model_names
 from prunebench.benchmark.studies.load import study_names
-from prunebench.benchmark.studies.schema import Budget, Controls, Entry, Named, StudyFile, TrainFile
+from prunebench.benchmark.studies.names import Named
+from prunebench.benchmark.studies.recipe_schema import TrainFile
+from prunebench.benchmark.studies.schema import Budget, Controls, Entry, StudyFile
 from prunebench.benchmark.studies.tune_schema import OtherScenario, SharedSpace, TuneFile
 from prunebench.datasets.registry import all_names
 from prunebench.methods.registry import method_names

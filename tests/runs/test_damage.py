@@ -387,7 +387,7 @@ def test_results_that_can_only_be_read_are_complete_where_nothing_is_missing(
         raise UserError(f"the results folder {results} cannot be written")
 
     monkeypatch.chdir(results.parent)
-    monkeypatch.setattr("prunebench.benchmark.cli.compute.check_writable", refuse)
+    monkeypatch.setattr("prunebench.benchmark.cli.compute_study.check_writable", refuse)
     Path("s.yaml").write_text(STUDY, encoding="utf-8")
     done = CliRunner().invoke(app, ["run", "s.yaml"])
     assert done.exit_code == 0

@@ -121,3 +121,16 @@ def test_a_dry_run_needs_no_slurm_and_writes_nothing(
     assert not results.exists()
     arguments[2:4] = ["--profile", "cpux"]
     assert CliRunner().invoke(app, arguments).exception is not None
+
+
+def test_a_dry_run_tells_two_rows_of_one_method_apart(tmp_path: Path, tiny_study: Path) -> None:
+    from prunebench.benchmark.cli import app
+
+    row = "  - {method: snip, sparsity: 90%, label: Ours, scratch: {lr: 0.2}}\n"
+    tiny_study.write_text(tiny_study.read_text(encoding="utf-8") + row, encoding="utf-8")
+    arguments = ["submit", str(tiny_study), "--profile", "cpu", "--dry-run", "--results", str(tmp_path / "results")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    *_, direct, ours = load_study(str(tiny_study)).runs
+    assert f"direct[0]: {direct.id} snip 90% seed 0\n" in done.stderr
+    assert f"direct[1]: {ours.id} snip 90% seed 0 (Ours)\n" in done.stderr

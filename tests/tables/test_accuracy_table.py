@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.studies.load import load_study
+from prunebench.benchmark.tables.kinds import make_table
 from small_study import ACCURACY, build, by_seed, cell, made, standings
 from synthetic_results import STUDY, fill, store_failure, store_result
 
@@ -88,6 +89,9 @@ def test_failed_runs_are_counted_in_a_note(tmp_path: Path) -> None:
     assert (found.value, found.runs) == (pytest.approx(10), "")
     note = "failed runs count with the accuracy of chance, so not compared for best: SNIP at 90 %: 3 of 3."
     assert ("×", note) in table.footnotes
+    # a table of differences looks for no best row
+    differences = make_table("paired", study, store).footnotes
+    assert ("×", "failed runs count with the accuracy of chance: SNIP at 90 %: 3 of 3.") in differences
     assert any(
         "Incomplete: 3 of 21 runs are not stored (3 missing). Failed: 3 of 21 runs, which count with the accuracy of "
         "chance." in sentence

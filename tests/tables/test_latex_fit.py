@@ -12,13 +12,12 @@ from prunebench.benchmark.tables.formats.latex_columns import columns_of
 from prunebench.benchmark.tables.formats.latex_fit import SIZES, TEXT_WIDTH, WIDEST_LABEL, fitting
 from prunebench.benchmark.tables.formats.latex_text import width_of
 from prunebench.benchmark.tables.formats.to_latex import to_latex
-from prunebench.benchmark.tables.kinds import KINDS, OF_SOME, make_table
+from prunebench.benchmark.tables.kinds import make_table
 from prunebench.benchmark.tables.table import Cell, Column, Note, Table, TableRow
 from small_study import by_seed, made
-from synthetic_results import STUDY, fill
+from synthetic_results import OF_ANY_STUDY, STUDY, fill
 
 HOSTILE = [r"\input{/etc/passwd}", "100% & $x_1^2$ #5 ~", "`code` *bold* _it_", "[link](http://x)", "--flag", "W" * 60]
-OF_ANY_STUDY = [kind for kind in KINDS if kind not in (*OF_SOME, "latency")]
 
 CELL = Cell(
     value=97.256, spread=0.1249, count=2, expected=3, mark="best", is_indistinct=True, notes=(Note("‡", "few"),)

@@ -10,11 +10,9 @@ from prunebench.benchmark.analysis.accuracy import ACCURACIES
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import load_study
-from prunebench.benchmark.tables.kinds import KINDS, OF_PRUNED, OF_SOME, make_table, ranks_over, render
+from prunebench.benchmark.tables.kinds import OF_PRUNED, make_table, ranks_over, render
 from small_study import build, by_seed, cell, made
-from synthetic_results import STUDY, fill, invented_keys, store_result, write_study
-
-OF_ANY_STUDY = [kind for kind in KINDS if kind not in (*OF_SOME, "latency")]
+from synthetic_results import OF_ANY_STUDY, STUDY, fill, invented_keys, store_result, write_study
 
 
 @pytest.mark.parametrize("kind", OF_ANY_STUDY)
@@ -170,7 +168,7 @@ def test_every_kind_and_format_shows_an_empty_study(tmp_path: Path, kind: str, f
 
 
 @pytest.mark.parametrize("format", ["md", "latex", "csv", "html"])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (*OF_PRUNED, "latency")])
+@pytest.mark.parametrize("kind", [kind for kind in OF_ANY_STUDY if kind not in OF_PRUNED])
 def test_dense_trainings_alone_have_a_table(tmp_path: Path, kind: str, format: str) -> None:
     study, store = made(tmp_path)
     study = load_study(str(tmp_path / "study.yaml"), [], ["method=dense"])

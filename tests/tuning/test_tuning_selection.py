@@ -219,6 +219,18 @@ def test_progress_says_what_the_choice_waits_for(tmp_path: Path) -> None:
     assert "is made by the next `run` or `submit`" in progress(study, store).lines()[1]
 
 
+def test_progress_tells_choices_of_another_tune_apart(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    store_all(store, study)
+    frozen = freeze(study, store)
+    assert frozen is not None
+    own = f"selection: {frozen['hash']}, 2 of 2 searches are chosen from"
+    assert progress(study, store).lines()[1] == own
+    # of three numbers of trials one is left, which was chosen among for both rows
+    fewer, _ = made(tmp_path, STUDY.replace("[1, 2, 3]", "[2]"))
+    assert progress(fewer, store).lines()[1] == f"{own}; 4 choices in it of another `tune`"
+
+
 def test_a_damaged_file_is_named_kept_and_chosen_anew(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     store_all(store, study)
