@@ -10,7 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..benchmark.api.coupled_channels import Group
+from ..benchmark.api.masks import num_kept
+from ..benchmark.api.transfer import send
 from .bases.channel_pruner import ChannelPruner
+from .parts.channels_on_device import masks_on_device
 
 
 @dataclass(kw_only=True)
@@ -70,13 +73,26 @@ class NetworkSlimming(ChannelPruner):
                 assert scale.grad is not None
                 scale.grad.add_(scale.sign(), alpha=self.penalty)
 
+    def choose_masks(self) -> dict[str, Tensor]:
+        """In a training step, so that the host does not wait for a GPU."""
+        if self.context.device.type == "cpu":
+            return super().choose_masks()
+        sites = self._masks.sites
+        scores = self.channel_scores()
+        self._masks.check_finite({name: site.weight.detach() for name, site in sites.items()})
+        self._masks.check_finite({group.root: score for group, score in zip(self._groups, scores, strict=True)})
+        target = num_kept(self._masks.num_total, self.sparsity)
+        return masks_on_device(self._groups, scores, self.scope, sites, target)
+
     def channel_scores(self) -> list[Tensor]:
+        device = self.context.device
         scores = []
         for group in self._groups:
-            total, count = torch.zeros(2, group.size, dtype=torch.float64)
+            total, count = torch.zeros(2, group.size, dtype=torch.float64, device=device)
             for scale, indices, channels in _scales(group, self.context.model):
-                total.index_add_(0, channels, scale.detach().abs().double().cpu()[indices])
-                count.index_add_(0, channels, torch.ones(len(channels), dtype=torch.float64))
+                indices, channels = send(indices, device), send(channels, device)
+                total.index_add_(0, channels, scale.detach().abs().double()[indices])
+                count.index_add_(0, channels, torch.ones(len(channels), dtype=torch.float64, device=device))
             scores.append(total / count.clamp(min=1))
         return scores
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ...benchmark.api.masks import keep_largest, num_kept
 from .allocation import apportion, global_masks, masks_by_count
+from .minimum_on_device import masks_on_device
 
 _MAX_ROUNDS = 10_000
 
@@ -105,6 +106,10 @@ def masks_with_minimum(scores: Mapping[str, Tensor], sparsity: float, percent: f
     minimum = threshold_count(total, percent)
     if mode == "protect":
         return _protected_masks(scores, kept, minimum)
+    if any(score.device.type != "cpu" for score in scores.values()):
+        caps = _caps(sizes, minimum)
+        _check_feasible(sizes, caps, total - kept, minimum)
+        return masks_on_device(scores, kept, minimum, caps, mode, _MAX_ROUNDS)
     one_shot = global_masks(scores, kept)
     start = [1 - float(one_shot[name].sum()) / n for name, n in zip(scores, sizes, strict=True)]
     solve = solve_sparsities if mode == "solve" else rescale_sparsities
@@ -114,10 +119,10 @@ def masks_with_minimum(scores: Mapping[str, Tensor], sparsity: float, percent: f
 
 
 def _protected_masks(scores: Mapping[str, Tensor], kept: int, minimum: int) -> dict[str, Tensor]:
-    protected = {name: keep_largest(s, min(minimum, s.numel())) for name, s in scores.items()}
-    num_protected = sum(int(mask.sum()) for mask in protected.values())
+    counts = {name: min(minimum, score.numel()) for name, score in scores.items()}
+    num_protected = sum(counts.values())
     if num_protected > kept:
         raise ValueError(f"minimum_threshold protects {num_protected} weights, but the sparsity leaves {kept} in all")
     # A protected weight ranks above every other: +inf is a rank here, the scores were checked before.
-    lifted = {name: torch.where(protected[name], torch.full_like(s, torch.inf), s) for name, s in scores.items()}
+    lifted = {name: s.masked_fill(keep_largest(s, counts[name]), torch.inf) for name, s in scores.items()}
     return global_masks(lifted, kept)

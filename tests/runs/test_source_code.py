@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from prunebench.benchmark.api.errors import UserError
+from prunebench.benchmark.runs import source_code
 from prunebench.benchmark.runs.run import Recipe, Run
 from prunebench.benchmark.runs.run_code import PROJECT, CodeReader
+from prunebench.benchmark.runs.same_numbers import SAME_NUMBERS
 from prunebench.benchmark.runs.source_code import SourceFiles, imported_files
 
 PLAIN = '''\
@@ -132,3 +134,25 @@ def test_the_code_of_a_method_is_what_computes_its_masks() -> None:
     read = {str(path.relative_to(PROJECT)) for path in files._known}
     assert {"methods/shuffled.py", "methods/rigl.py", "methods/bases/dynamic.py", "benchmark/api/masks.py"} <= read
     assert not {path for path in read if "listing" in path or "checks" in path or path.endswith("/errors.py")}
+
+
+@pytest.mark.parametrize("name", SAME_NUMBERS)
+def test_a_change_of_speed_alone_counts_as_the_code_before(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this fails the file has changed again: remove its entry, or show that numbers stay and renew the digest."""
+    files, path = SourceFiles(), PROJECT / name
+    assert files._read(path)[0] == SAME_NUMBERS[name][1]
+    monkeypatch.setattr(source_code, "COUNTS_AS", {})
+    assert SourceFiles()._read(path)[0] == SAME_NUMBERS[name][0]
+
+
+def test_a_new_file_of_a_change_of_speed_counts_as_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = {"fast": "import deeper\n", "deeper": "one = 1\n"}
+    before = digest(tmp_path / "a")
+    files = SourceFiles()
+    (tmp_path / "b").mkdir()
+    digest(tmp_path / "b", "import fast\n" + PLAIN, **beside)
+    now = {name: files._read(tmp_path / "b" / f"{name}.py")[0] for name in ("mine", "fast")}
+    old = files._read(tmp_path / "a" / "mine.py")[0]
+    monkeypatch.setattr(source_code, "COUNTS_AS", {now["mine"]: old, now["fast"]: ""})
+    assert digest(tmp_path / "b", "import fast\n" + PLAIN, **beside) == before
+    assert digest(tmp_path / "b", "import fast\n" + PLAIN, fast="import deeper\nx = 2\n", deeper="one = 1\n") != before
