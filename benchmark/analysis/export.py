@@ -22,19 +22,22 @@ ADDED: dict[int, tuple[str, ...]] = {
     6: ("macs_products",),
     7: ("fault", "accuracy_last5", "selection_effect", "start_weights", "macs_share", "train_macs_scoring"),
 }
-"""Columns that a version added; they are missing in files of older versions. Files of newer ones are refused."""
+"""Columns that a version added; they are missing in files of older versions. Files of newer ones are refused.
+
+Columns of measured latency (latency_columns.py) are only in files of studies that have some, whatever the version.
+"""
 
 FORMATS = ("csv", "parquet")
 
 TEXTS = frozenset(
     ("study", "id", "label", "method", "options", "dataset", "model", "parent", "state", "reason", "fault",
      "outside", "start_weights",
-     "device", "host", "revision", "code", "outdated", "data", "id_a", "id_b")
+     "device", "host", "revision", "code", "outdated", "data", "id_a", "id_b", "latency_machine")
 )  # fmt: skip
 INTEGERS = frozenset(
     ("seed", "retrain_seed", "kept", "prunable", "parameters", "empty_layers", "macs_dense", "macs_products", "epochs",
      "epochs_total", "processes", "peak_memory_bytes", "changed_since_submission", "retrain_seed_a", "retrain_seed_b",
-     "same_mask", "lmc_position", "cka_samples")
+     "same_mask", "lmc_position", "cka_samples", "latency_batch")
 )  # fmt: skip
 """Columns of text and of integers; all others are floats."""
 
@@ -109,11 +112,12 @@ def _brought_up_to_date(frame: Frame, version: int) -> Frame:
     import pandas as pd
 
     from .frame import COLUMNS
+    from .latency_columns import RUN_LATENCY
 
     for later in range(version + 1, EXPORT_SCHEMA + 1):
         for name in ADDED[later]:
             frame[name] = pd.array([pd.NA] * len(frame), dtype=_type(name))
-    return frame[[name for name in COLUMNS if name in frame]]
+    return frame[[name for name in (*COLUMNS, *RUN_LATENCY) if name in frame]]
 
 
 def _parse(column: Frame) -> Frame:

@@ -64,25 +64,28 @@ def export(
     selection: Selection,
     results: Path,
 ) -> None:
-    """Write all runs of a study, or all pairs of retrainings, stored or not, to one tidy file."""
+    """Write all runs of a study, or all pairs of retrainings, stored or not, to one tidy file.
+
+    Where `prunebench latency` has measured networks of the study, runs also have the median seconds of each variant.
+    """
     from ..analysis.export import describe_columns, export_bytes
     from ..analysis.frame import COLUMNS, study_frame
     from ..analysis.last_epochs import fill_last_epochs
+    from ..analysis.latency_columns import RUN_LATENCY, with_latency
     from ..analysis.pair_frame import PAIR_COLUMNS
     from ..analysis.study_results import measured_pairs, read_results
     from ..api.errors import UserError
 
     store = open_store(results)
     opened = selection.open_shown(study, store)
-    meanings = PAIR_COLUMNS if pairs else COLUMNS
+    meanings = PAIR_COLUMNS if pairs else COLUMNS | RUN_LATENCY
     if columns:
         for name, kind, meaning in describe_columns(meanings):
             print(f"{name}\t{kind}\t{meaning}")
         return
-    if pairs:
-        frame = measured_pairs(read_results(opened, store))
-    else:
-        frame = fill_last_epochs(study_frame(opened, store), opened, store)
+    frame = study_frame(opened, store)
+    found = read_results(opened, store, frame)
+    frame = measured_pairs(found) if pairs else with_latency(fill_last_epochs(frame, opened, store), found)
     content = export_bytes(frame, format)
     if output is not None:
         write(output, content)

@@ -156,20 +156,27 @@ def _tables(found: StudyResults, accuracy: str) -> list[tuple[str, str]]:
         *((f"Accuracy, {name.replace('_', ' ')}", table("accuracy", name)) for name in ACCURACIES if name != accuracy),
     ]
     shown = [(heading, to_html(made)) for heading, made in chosen]
-    return [*shown, *([("Trials and their curve", _tuning_image(study, store, accuracy))] if study.file.tune else [])]
+    images = {"tuning": "Trials and their curve"} if study.file.tune else {}
+    images |= {"latency": "Accuracy against milliseconds"} if is_measured(found) else {}
+    return [*shown, *((heading, _image(kind, study, store, accuracy)) for kind, heading in images.items())]
 
 
-def _tuning_image(study: Study, store: Store, accuracy: str) -> str:
-    """The figure of the trials, within the page."""
+ALTERNATIVE = {
+    "tuning": "Validation accuracy of all trials, and test accuracy by number of trials",
+    "latency": "Accuracy against the milliseconds of a call, with the Pareto front, a panel for each machine",
+}
+"""What a figure within the page shows, by its kind."""
+
+
+def _image(kind: str, study: Study, store: Store, accuracy: str) -> str:
+    """A figure within the page."""
     import base64
 
     from ..plots.kinds import figure_bytes, figures
 
-    (figure,) = figures("tuning", [study], store, accuracy).values()
+    (figure,) = figures(kind, [study], store, accuracy).values()
     content = base64.b64encode(figure_bytes(figure, ["png"])["png"]).decode()
-    text = (
-        "Validation accuracy of all trials, and test accuracy by number of trials; the tables above have the numbers."
-    )
+    text = f"{ALTERNATIVE[kind]}; the tables above have the numbers."
     return f'<img class="figure" alt="{text}" src="data:image/png;base64,{content}">'
 
 

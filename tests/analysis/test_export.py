@@ -18,9 +18,12 @@ from prunebench.benchmark.analysis.export import (
     read_export,
 )
 from prunebench.benchmark.analysis.frame import COLUMNS, study_frame
+from prunebench.benchmark.analysis.latency_columns import RUN_LATENCY, with_latency
 from prunebench.benchmark.analysis.pair_frame import PAIR_COLUMNS
+from prunebench.benchmark.analysis.study_results import read_results
 from prunebench.benchmark.api.errors import DataMissing, UserError
 from prunebench.benchmark.runs.store import Store
+from synthetic_latency import MACHINE, store_latency
 from synthetic_results import STUDY, fill, store_failure, write_study
 
 needs_pyarrow = pytest.mark.skipif(
@@ -87,7 +90,7 @@ def test_every_run_is_a_row_and_every_column_is_documented(frame: pd.DataFrame) 
 
 
 def test_the_types_name_columns_that_exist() -> None:
-    assert set(COLUMNS) | set(PAIR_COLUMNS) >= TEXTS | INTEGERS
+    assert set(COLUMNS) | set(PAIR_COLUMNS) | set(RUN_LATENCY) >= TEXTS | INTEGERS
 
 
 NEWER = EXPORT_SCHEMA + 1
@@ -138,3 +141,27 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_format_is_refused(frame: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="unknown format 'xlsx'"):
         export_bytes(frame, "xlsx")
+
+
+def test_latency_is_beside_the_runs_that_have_it(tmp_path: Path) -> None:
+    """Of two machines the one that measured more, at the smallest batch; in seconds; the same when read back."""
+    study, store = write_study(tmp_path), Store(tmp_path / "results")
+    fill(store, study, lambda run: 0.9)
+    dense, pruned = next(r for r in study.runs if r.method == "dense"), next(r for r in study.runs if r.sparsity)
+    unmeasured = study_frame(study, store)
+    assert list(with_latency(unmeasured, read_results(study, store)).columns) == list(COLUMNS)
+    store_latency(store, study.name, dense, {"dense": 2.0, "dense-onnx": 0.5})
+    store_latency(store, study.name, pruned, {"dense": 3.0, "masked": 3.5, "2:4-half": 1.0})
+    store_latency(store, study.name, pruned, {"masked": 9.0}, machine={**MACHINE, "threads": 2})
+    made = with_latency(study_frame(study, store), read_results(study, store))
+    assert list(made.columns) == [*COLUMNS, *RUN_LATENCY]
+    rows = made.set_index("id")
+    found = rows.loc[pruned.id, ["latency_batch", "p50_dense", "p50_masked", "p50_2_4_half"]]
+    assert found.tolist() == [1, 0.003, 0.0035, 0.001]
+    assert rows.loc[pruned.id, "latency_machine"] == "A CPU, 1 thread, torch 2.14.1, ONNX Runtime 1.32.0"
+    assert rows.loc[dense.id, "p50_dense_onnx"] == 0.0005
+    assert rows.loc[dense.id, ["p50_masked", "p50_csr"]].isna().all()
+    assert rows["latency_machine"].notna().sum() == 2
+    back = read_export(write(tmp_path, "e.csv", export_bytes(made, "csv")))
+    columns = list(RUN_LATENCY)
+    pd.testing.assert_frame_equal(back[columns], export_frame(made)[columns], check_exact=True)

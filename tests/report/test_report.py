@@ -127,13 +127,17 @@ def test_the_command_of_a_run_computes_it(made: tuple[Study, Store], tmp_path: P
         assert [again.id for again in load_study(str(path), only=only).runs] == [run["id"]]
 
 
-def test_measured_latency_has_a_table(made: tuple[Study, Store]) -> None:
+def test_measured_latency_has_a_table_and_a_figure(made: tuple[Study, Store]) -> None:
     study, store = made
-    assert ">Latency<" not in page_of(study, store)
+    empty = page_of(study, store)
+    assert ">Latency<" not in empty
+    assert "milliseconds of a call" not in empty
     store_latency(store, study.name, study.runs[0], {"dense": 2.0, "dense-onnx": 1.0})
     text = page_of(study, store)
     assert ">Latency<" in text
     assert "before pruning, ONNX Runtime" in text
+    assert ">Accuracy against milliseconds<" in text
+    assert 'alt="Accuracy against the milliseconds of a call, with the Pareto front' in text
 
 
 def test_every_retraining_is_a_run_of_the_page(tmp_path: Path) -> None:
