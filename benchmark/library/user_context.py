@@ -129,4 +129,4 @@ class _NoMacs(Mapping[str, int]):
 
 
 def _not_rebuilt(**options: Any) -> NoReturn:
-    raise UserError("the method needs the network newly initialised, which only a study can build: prunebench.run")
+    raise ValueError("it needs the network newly initialised, which only a study can build: prunebench.run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 from weakref import WeakSet
@@ -55,7 +56,8 @@ def wrap(
         model: any network; the weights of its convolutions, linear, recurrent and attention layers are pruned.
         optimizer: holds the parameters of `model`. Its steps are counted; gradients must not be scaled in them.
         method: a registered name, such as "gmp", "rigl" or "global_mp" (`prunebench list methods`).
-        sparsity: fraction of the prunable weights to remove, 0 <= sparsity < 1.
+        sparsity: fraction of the prunable weights to remove, 0 <= sparsity < 1. It holds over the layers that the
+            method prunes: `rigl`, `set` and `dsr` leave the first layer dense by default (`distribution`).
         steps: optimiser steps of the whole training: schedules are fractions of it. A multiple of `steps_per_epoch`.
         data: training samples for methods that score with them, as for `prune`, without augmentation.
         steps_per_epoch: some methods move masks once an epoch; by default len(data) of a DataLoader, else `steps`.
@@ -67,8 +69,9 @@ def wrap(
 
     Raises:
         UserError: an unknown method or option, a network without prunable layers, an optimiser that does not hold its
-            parameters, data that are missing or do not fit, steps that are no whole epochs, or a method that trains
-            the network several times or trains another one. The network is then as it was.
+            parameters or whose step needs a closure (LBFGS), data that are missing or do not fit, steps that are no
+            whole epochs, or a method that trains the network several times (`imp`), trains another one
+            (`small_dense`) or needs a new one (`reinit`). The network is then as it was.
         FloatingPointError: scores that are not finite.
     """
     if distributed.is_active():
@@ -104,6 +107,13 @@ def _epochs(steps: object, steps_per_epoch: object, data: TrainingData | None) -
 def _check_owner(optimizer: torch.optim.Optimizer, context: Context) -> None:
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UserError(f"optimizer is a {type(optimizer).__name__}; it must be a torch.optim.Optimizer")
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        name = type(optimizer).__name__
+        raise UserError(
+            f"{name} needs a closure, which it calls several times a step; a method is called once a step: take an "
+            "optimiser whose step works without one, such as SGD or AdamW"
+        )
     if optimizer in _WRAPPED:
         raise UserError("the optimiser is wrapped already: call finish() of that pruning, or build another optimiser")
     held = _held(optimizer)

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 
 REFUSED = {
     "imp": "method 'imp' trains the network 9 times, with rounds between; run it in a study: prunebench.run",
-    "reinit": "the method needs the network newly initialised, which only a study can build: prunebench.run",
+    "reinit": "method 'reinit': it needs the network newly initialised, which only a study can build: prunebench.run",
     "small_dense": "method 'small_dense' trains another network than the one it is given; "
     "run it in a study: prunebench.run",
 }
@@ -84,6 +84,18 @@ def test_what_a_loop_cannot_do_is_refused_and_leaves_the_network(name: str) -> N
         wrapped(subject, task, model, optimizer)
     assert str(error.value) == REFUSED[name]
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert not optimizer._optimizer_step_pre_hooks
+
+
+def test_an_optimiser_that_needs_a_closure_is_refused() -> None:
+    model = subject_of("gmp").network()
+    optimizer = torch.optim.LBFGS(model.parameters())
+    with pytest.raises(prunebench.UserError) as error:
+        prunebench.wrap(model, optimizer, "gmp", sparsity=0.5, steps=4)
+    assert str(error.value) == (
+        "LBFGS needs a closure, which it calls several times a step; a method is called once a step: take an optimiser "
+        "whose step works without one, such as SGD or AdamW"
+    )
     assert not optimizer._optimizer_step_pre_hooks
 
 
