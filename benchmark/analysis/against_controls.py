@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..runs.sparsity_met import MAX_MISS
 from ..studies.claims import Claim
 from ..studies.controls import ControlSet, control_set
 from .claims import Finding, check_claims
 from .frame_type import Frame
-from .groups import MAX_MISS, heading
+from .groups import heading
 from .interval_text import points, signed
 from .paired import MIN_INTERVAL
 from .study_results import StudyResults

@@ -10,12 +10,10 @@ from ...datasets.registry import dataset_title
 from ..api.errors import UserError
 from ..models.titles import model_title
 from ..runs.run import DENSE
+from ..runs.sparsity_met import MAX_MISS
 from .failures import has_failed, is_counted
 from .frame_type import Frame
 from .older import is_older
-
-MAX_MISS = 0.001
-"""Largest distance between the sparsity reached and the one asked for at which rows are compared: 0.1 points."""
 
 
 @dataclass(frozen=True)

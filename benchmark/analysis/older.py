@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from ..runs.number_of import number_of
 from ..studies.age import CHANGES, counted
 from .frame_type import Frame
 
@@ -88,7 +89,7 @@ def _named(rows: Sequence[tuple[str, str]]) -> list[str]:
     if len(rows) <= MAX_NAMED:
         return [f"{label} ({changed})" for label, changed in rows]
     counts = Counter(changed for _, changed in rows)
-    return [f"{changed} ({number} row{'s' * (number != 1)})" for changed, number in counts.items()]
+    return [f"{changed} ({number_of(number, 'row')})" for changed, number in counts.items()]
 
 
 def age_sentences(frame: Frame) -> list[str]:

@@ -11,9 +11,9 @@ from itertools import combinations, count
 from typing import Any, TypeVar
 
 from ..runs.run import DENSE
+from ..runs.sparsity_met import MAX_MISS
 from .failures import is_counted
 from .frame_type import Frame
-from .groups import MAX_MISS
 from .paired import MAX_EXACT, sign_flip_p
 
 Key = TypeVar("Key")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..runs.number_of import number_of
 from ..runs.store import Store
-from ..tuning.ledger import number_of
 from ..tuning.selection import freeze
 from ..tuning.stages import (
     Progress,

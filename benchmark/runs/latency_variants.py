@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .number_of import number_of
+
 VARIANTS: dict[str, str] = {
     "dense": "before pruning",
     "masked": "pruned, zeros stored",
@@ -26,7 +28,7 @@ NOT_APPLICABLE = (NOT_PRUNED, PRUNED)
 
 def machine_text(machine: Mapping[str, Any]) -> str:
     """The machine in one line, as tables and messages name it."""
-    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
+    threads = number_of(machine["threads"], "thread")
     parts = [machine["device_name"], *([f"CPU {machine['processor']}"] * (machine["device"] != "cpu"))]
     parts += [threads, f"torch {machine['torch']}"]
     parts += [f"ONNX Runtime {machine['onnxruntime']}"] * bool(machine["onnxruntime"])

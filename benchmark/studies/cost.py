@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..runs.number_of import number_of
 from ..runs.run import Run
 from ..runs.store import Store
 from .devices import Device
@@ -94,7 +95,7 @@ class Estimate:
         ]
 
     def _wall(self) -> str:
-        devices = f"{self.gpus} device{'s' * (self.gpus != 1)}, one run on each"
+        devices = f"{number_of(self.gpus, 'device')}, one run on each"
         longest = f"the longest run takes {_hours(self.hours_of(self.longest))} h with its dense training"
         return (
             f"at least {_hours(self.wall_hours)} h on {devices}; {longest}"

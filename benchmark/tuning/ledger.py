@@ -1,22 +1,18 @@
-"""The budget of each row's search: trials, runs and epochs, known before anything runs."""
+"""What the searches of each row cost: trials, runs and epochs, known before anything runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..runs.number_of import number_of
 from ..studies.load import Study
 from ..studies.run_cost import run_cost
 from ..studies.trials import Search
 
 
-def number_of(number: int, what: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number} {what}{'s' * (number != 1)}"
-
-
 @dataclass(frozen=True)
-class Budget:
+class SearchCost:
     """What the trials of one row cost, over all sparsities and tracks. `epochs` are those of the runs' own trainings.
 
     None where a method does not say how many epochs it trains.
@@ -29,18 +25,18 @@ class Budget:
     epochs: int | None
 
 
-def ledger(study: Study) -> list[Budget]:
-    """A budget for each pruned row, in the order of the study; numbers of trials are equal at equal sparsities."""
+def ledger(study: Study) -> list[SearchCost]:
+    """The cost of each pruned row, in the order of the study; numbers of trials are equal at equal sparsities."""
     by_label: dict[str, list[Search]] = {}
     for search in study.searches:
         by_label.setdefault(search.label, []).append(search)
-    return [_budget(label, found) for label, found in by_label.items()]
+    return [_cost(label, found) for label, found in by_label.items()]
 
 
-def _budget(label: str, found: list[Search]) -> Budget:
+def _cost(label: str, found: list[Search]) -> SearchCost:
     runs = [run for search in found for trial in search.trials for run in trial.runs]
     epochs = [run_cost(run).epochs for run in runs]
-    return Budget(
+    return SearchCost(
         label,
         len(found),
         sum(len(search.trials) for search in found),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ...datasets.registry import describe, is_own
 from ..runs.run import Run
+from ..runs.sparsity_met import MAX_MISS
 from ..runs.store import Store
 from ..studies.plan import is_open
 from ..studies.trials import Search, Trial
@@ -19,9 +20,6 @@ from ..studies.trials import Search, Trial
 State = Literal["open", "failed", "collapsed", "denser", "usable"]
 """`open`: a run of it may still be stored. `denser`: it kept more weights than the row is to keep. Only a usable trial
 is ever chosen."""
-
-SLACK = 0.005
-"""How far below its target the sparsity of a trial may be: half a point. Tables compare rows within a tenth of one."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ def _num_classes(run: Run, result: Mapping[str, Any]) -> int:
 def scores(search: Search, study: str, store: Store) -> list[Score]:
     """The scores of all trials of a search, in the order of their numbers."""
     found = [[_look(run, study, store) for run in trial.runs] for trial in search.trials]
-    least = _least_sparsity(search, found[0])
-    return [_score(trial, each, least) for trial, each in zip(search.trials, found, strict=True)]
+    wanted = _wanted_sparsity(search, found[0])
+    return [_score(trial, each, wanted) for trial, each in zip(search.trials, found, strict=True)]
 
 
 def _look(run: Run, study: str, store: Store) -> Measured | Literal["open", "failed"]:
@@ -83,15 +81,14 @@ def _look(run: Run, study: str, store: Store) -> Measured | Literal["open", "fai
     return "open" if is_open(store.status(study, run)) else "failed"
 
 
-def _least_sparsity(search: Search, first: Sequence[Measured | str]) -> float:
+def _wanted_sparsity(search: Search, first: Sequence[Measured | str]) -> float:
     """A method that sets its own sparsity must not win by keeping more weights than with its defaults."""
     if search.sparsity > 0:
-        return search.sparsity - SLACK
-    reached = [each.sparsity for each in first if isinstance(each, Measured)]
-    return min(reached) - SLACK if reached else 0.0
+        return search.sparsity
+    return min((each.sparsity for each in first if isinstance(each, Measured)), default=0.0)
 
 
-def _score(trial: Trial, found: Sequence[Measured | str], least: float) -> Score:
+def _score(trial: Trial, found: Sequence[Measured | str], wanted: float) -> Score:
     stored = [each for each in found if isinstance(each, Measured)]
     state: State = "usable"
     if "open" in found:
@@ -100,7 +97,7 @@ def _score(trial: Trial, found: Sequence[Measured | str], least: float) -> Score
         state = "failed"
     elif any(each.is_collapsed for each in stored):
         state = "collapsed"
-    elif any(each.sparsity < least for each in stored):
+    elif any(wanted - each.sparsity > MAX_MISS for each in stored):
         state = "denser"
     return Score(
         trial, state, tuple(each.validation for each in stored), max((each.epochs for each in stored), default=0)

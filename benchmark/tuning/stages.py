@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from ..runs.number_of import number_of
 from ..runs.store import Store
 from ..studies.load import Study
 from ..studies.names import Named
 from ..studies.rows import Row
 from ..studies.trials import Search, evaluations, label_among, other_file, tuned_label
-from .ledger import number_of
 from .selection import StoredSelection, choices_of, chosen_trial, find_choice, read_selection
 
 WAITS = "its trials are not chosen from yet: `prunebench run` does"

@@ -64,7 +64,9 @@ def test_a_failed_trial_is_never_chosen_and_does_not_hold_up_the_choice(tmp_path
         ({"sparsity__empty_layers": ["conv1.weight"]}, "collapsed"),
         ({"accuracy__selected_validation": 0.11}, "collapsed"),
         ({"sparsity__achieved": 0.85}, "denser"),
-        ({"sparsity__achieved": 0.897}, "usable"),
+        ({"sparsity__achieved": 0.8985}, "denser"),
+        ({"sparsity__achieved": 0.8991}, "usable"),
+        ({"sparsity__achieved": 0.93}, "usable"),
     ],
 )
 def test_a_trial_that_collapsed_or_pruned_too_little_is_never_chosen(
