@@ -57,7 +57,7 @@ def _lines(shrunk: ShrunkRun) -> list[str]:
         after = shrunk.after[name]
         lines.append(f"{name.replace('_', '-'):14} {before:>14,} -> {after:>14,}  ({100 * after / before:.1f} %)")
     removed = shrunk.done.removed
-    lines.append(f"removed        {sum(removed.values()):,} channels or ranks of {len(removed)} layers")
+    lines.append(f"removed        {sum(removed.values()):,} channels, heads or ranks of {len(removed)} layers")
     for path, (count, reason) in shrunk.done.left.items():
         lines.append(f"left in        {count} without weights of {path}: {reason}")
     lines.append(f"outputs        differ by at most {shrunk.done.difference:.1g} in float64")

@@ -51,7 +51,7 @@ def _attention_macs(
     ]
     out: dict[Use, int] = {(module.out_proj, "weight"): tokens[0] * module.out_proj.weight.numel()}
     if module._qkv_same_embed_dim:
-        return {(module, "in_proj_weight"): sum(tokens) * module.embed_dim**2, **out}
+        return {(module, "in_proj_weight"): sum(tokens) * (_size(module, "in_proj_weight") // 3), **out}
     names = prunable_names(module)
     return {**{(module, name): count * _size(module, name) for count, name in zip(tokens, names, strict=True)}, **out}
 

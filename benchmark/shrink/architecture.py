@@ -12,6 +12,7 @@ from ..api.channel_values import NORMS
 from ..api.errors import UserError
 from ..api.sites import PRUNABLE_LAYERS
 from ..models.registry import sketch_model
+from .fewer_heads import FewerHeads
 
 Sizes = Mapping[str, int | bool]
 
@@ -21,8 +22,8 @@ class Architecture:
     """Enough to build a network without the run that it comes from.
 
     Attributes:
-        layers: sizes by the layer's path, as its constructor names them, and the ranks of low-rank cells; layers that
-            are as in the original network are left out.
+        layers: sizes by the layer's path, as its constructor names them, and the heads of attention and the ranks of
+            low-rank cells; layers that are as in the original network are left out.
     """
 
     model: str
@@ -47,7 +48,10 @@ class Architecture:
                 raise UserError(f"model {self.model!r} has no layer {path!r}") from None
             if sizes.keys() != sizes_of(module).keys():
                 raise UserError(f"layer {path!r} has the sizes {sorted(sizes_of(module))}, not {sorted(sizes)}")
-            _resize(module, sizes)
+            if isinstance(module, nn.MultiheadAttention):
+                model.set_submodule(path, FewerHeads(module, int(sizes["num_heads"])))
+            else:
+                _resize(module, sizes)
         return model
 
 
@@ -64,6 +68,8 @@ def sizes_of(module: Any) -> dict[str, int | bool]:
         return {"num_features": module.num_features}
     if isinstance(module, nn.Linear):
         return {"in_features": module.in_features, "out_features": module.out_features, "bias": module.bias is not None}
+    if isinstance(module, nn.MultiheadAttention):
+        return {"num_heads": module.num_heads}
     if isinstance(module, PRUNABLE_LAYERS):
         sizes = {name: getattr(module, name) for name in ("in_channels", "out_channels", "groups")}
         return {**sizes, "bias": module.bias is not None}

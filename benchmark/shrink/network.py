@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..api.errors import UserError
 from ..api.sites import find_sites
+from .heads import remove_dead_heads
 from .low_rank import remove_dead_ranks
 from .removal import remove_dead_channels
 
@@ -29,8 +30,8 @@ class Shrunk:
     """A smaller network and what went.
 
     Attributes:
-        removed: channels, or ranks, that went, by the layer that wrote them.
-        left: how many channels without weights are still there, with the reason.
+        removed: channels, heads or ranks that went, by the layer that wrote them.
+        left: how many channels without weights, or heads that add nothing, are still there, with the reason.
         difference: largest one between an output before and after, for the example, before the
             smaller network is rounded from float64 to its own type.
     """
@@ -69,13 +70,15 @@ def shrink(network: nn.Module, masks: Mapping[str, Tensor], example: Tensor) -> 
             sites[name].weight.mul_(mask.to(sites[name].weight.device))
     small = copy.deepcopy(masked)
     ranks = remove_dead_ranks(small)
-    channels = remove_dead_channels(small, example)
+    channels, heads = remove_dead_channels(small, example), remove_dead_heads(small, example)
     with torch.no_grad():
         before, after = masked(example), small(example)
     difference, largest = float((before - after).abs().max()), float(before.abs().max())
     if not difference <= TOLERANCE * largest:
         raise ChangedOutputs(f"outputs of up to {largest:.2g} differ by {difference:.2g} after channels were removed")
-    return Shrunk(small.to(dtype), {**channels.channels, **ranks}, channels.left, difference)
+    return Shrunk(
+        small.to(dtype), {**channels.channels, **heads.channels, **ranks}, {**channels.left, **heads.left}, difference
+    )
 
 
 def _wide(example: Tensor) -> Tensor:

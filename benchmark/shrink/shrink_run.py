@@ -95,7 +95,7 @@ def _network(run: Run, folder: RunFolder, result: dict[str, Any]) -> tuple[nn.Mo
 def _nothing(run: Run, done: Shrunk) -> str:
     what = f"run {run.id} ({run.method}): nothing can be removed, so nothing is written"
     if not done.left:
-        return f"{what}: no filter, neuron or rank is zero as a whole"
+        return f"{what}: no filter, neuron, head or rank is zero as a whole"
     path, (count, reason) = next(iter(done.left.items()))
     return (
         f"{what}: {len(done.left)} layers have filters without weights that stay, such as {count} of {path}: {reason}"

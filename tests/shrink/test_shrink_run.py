@@ -64,7 +64,7 @@ def test_a_run_becomes_a_folder_of_its_own(tmp_path: Path) -> None:
     assert (code, said) == (0, f"wrote {folder}\n")
     # of 32 filters 16 go: each has 16 * 9 weights, 2 of its batch norm, and 32 * 9 of the layer behind it
     assert f"parameters             33,338 -> {33_338 - 16 * (144 + 2 + 288):>14,}" in out
-    assert "removed        16 channels or ranks of 1 layers" in out
+    assert "removed        16 channels, heads or ranks of 1 layers" in out
     small = load(folder)
     model = create_model("convnet-small", num_classes=10, input_shape=(1, 8, 8))
     model.load_state_dict(load_weights(stored.model_path, None))
@@ -90,7 +90,7 @@ def single_weights(model: Any) -> None:
 
 @pytest.mark.parametrize(("change", "keeps", "message"), [
     (nothing, False, "kept no weights: compute it with `prunebench run --keep-weights --recompute`"),
-    (single_weights, True, "nothing can be removed, so nothing is written: no filter, neuron or rank is zero"),
+    (single_weights, True, "nothing can be removed, so nothing is written: no filter, neuron, head or rank is zero"),
 ])  # fmt: skip
 def test_what_cannot_be_made_smaller_is_refused(tmp_path: Path, change: Change, keeps: bool, message: str) -> None:
     stored = stored_run(tmp_path, change, keeps_weights=keeps)
