@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .benchmark.library.load_results import load_results as load_results
     from .benchmark.library.prune import prune as prune
     from .benchmark.library.run import run as run
-    from .benchmark.library.wrap import Wrapped as Wrapped
     from .benchmark.library.wrap import wrap as wrap
+    from .benchmark.library.wrapped import Wrapped as Wrapped
     from .benchmark.runs.plugins import add_plugin as add_plugin
 
 _HOMES = {
     "Loaded": "benchmark.library.load_pruned",
     "UserError": "benchmark.api.errors",
-    "Wrapped": "benchmark.library.wrap",
+    "Wrapped": "benchmark.library.wrapped",
     "__version__": "benchmark",
     "add_plugin": "benchmark.runs.plugins",
     "load_pruned": "benchmark.library.load_pruned",
