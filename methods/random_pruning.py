@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ..benchmark.api.transfer import send
 from .bases.mask_pruner import MaskPruner
 
 
@@ -33,4 +34,4 @@ class RandomPruning(MaskPruner):
     def score(self, name: str, weight: Tensor) -> Tensor:
         # On the CPU whatever the device is: the same seed gives the same mask everywhere. In float64, so that ties
         # do not favour low indices.
-        return torch.rand(weight.shape, generator=self._generator, dtype=torch.float64).to(weight.device)
+        return send(torch.rand(weight.shape, generator=self._generator, dtype=torch.float64), weight.device)

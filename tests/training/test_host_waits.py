@@ -37,6 +37,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("dpf", {**MINIMUM, "every": 1}),
     ("global_mp", {**MINIMUM, "schedule": "cubic", "every": 1}),
     ("global_mp", {"schedule": "cubic", "every": 1}),
+    ("random", {"schedule": "cubic", "every": 1}),
     ("nm_magnitude", {"dense": ("last",)}),
     ("network_slimming", {"scope": "layerwise"}),
     ("dnw", {"scope": "global"}),
