@@ -66,3 +66,32 @@ def with_masked_layers(network: nn.Module, masks: dict[str, Tensor]) -> nn.Modul
         layer, _, parameter = name.rpartition(".")
         prune.custom_from_mask(network.get_submodule(layer), parameter, mask)
     return network
+
+
+def one_batch_step(
+    network: nn.Module, shape: tuple[int, ...], num_classes: int, batch_size: int, is_low: bool
+) -> Callable[[], Tensor]:
+    """A step on one batch that stays: channels last, a fused optimiser, one foreach product with masks of 10 %.
+
+    The best known plain step on a GPU, where the loops above are bound by their data. `is_low`: bfloat16 by autocast.
+    """
+    device = next(network.parameters()).device
+    network = network.to(memory_format=torch.channels_last)
+    inputs = torch.randn(batch_size, *shape, device=device).to(memory_format=torch.channels_last)
+    targets = torch.randint(num_classes, (batch_size,), device=device)
+    optimizer = torch.optim.SGD(network.parameters(), 1e-3, 0.9, nesterov=True, fused=True)
+    weights: list[Tensor] = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    masks = [(torch.rand_like(weight) < 0.1).to(weight.dtype) for weight in weights]
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_low):
+            logits = network(inputs)
+        loss = cross_entropy(logits.float(), targets)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_mul_(weights, masks)
+        return loss.detach()
+
+    return step

@@ -33,14 +33,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
-from torchvision import transforms
 
 from ...datasets.parts.in_memory_split import ResidentSplit
-from ...datasets.parts.info import Augmentation, Normalisation
 from ..api.data import Data
 from ..api.errors import UserError
 from ..models.registry import create_model
@@ -52,55 +49,13 @@ from ..training.memory import keep_freed
 from ..training.memory_format import choose_memory_format
 from ..training.precision import check_precisions, set_precision
 from .command_line import Parser, positive
+from .courses import COURSES, Course, drawn, split_of
 from .plain_loops import Images, plain_epoch, with_masked_layers
 from .side_by_side import CPU, OwnProcess, machine, markdown, median_seconds
 from .task import Masked, context_of
 
 SPARSITY = 0.9
-AUGMENTATION = Augmentation(padding=4)
 PLAIN = ("transforms", "masked layers", "tensors")
-
-
-@dataclass(frozen=True)
-class Course:
-    """One network on one kind of image; `share` scales the number of samples: fewer of a costly network."""
-
-    model: str
-    shape: tuple[int, ...]
-    batch_size: int
-    augments: bool
-    share: float
-    num_classes: int = 10
-
-    @property
-    def title(self) -> str:
-        size = " x ".join(map(str, self.shape))
-        return f"{self.model}, {size}{', crops and flips' if self.augments else ''}, batch {self.batch_size}"
-
-    @property
-    def normalisation(self) -> Normalisation:
-        channels = self.shape[0]
-        return Normalisation(mean=(0.5,) * channels, std=(0.25,) * channels)
-
-    @property
-    def transform(self) -> Callable[[Any], Tensor]:
-        """For one image, as users of torchvision write it."""
-        steps: list[Any] = []
-        if self.augments:
-            crop = transforms.RandomCrop(self.shape[1], padding=AUGMENTATION.padding, padding_mode="reflect")
-            steps = [crop, transforms.RandomHorizontalFlip()]
-        return transforms.Compose(
-            [*steps, transforms.ToTensor(), transforms.Normalize(self.normalisation.mean, self.normalisation.std)]
-        )
-
-
-COURSES = (
-    Course("lenet-300-100", (1, 28, 28), 128, augments=False, share=4.0),
-    Course("convnet-small", (1, 8, 8), 32, augments=False, share=1.0),
-    Course("convnet-small", (1, 28, 28), 128, augments=False, share=0.5),
-    Course("resnet-20", (3, 32, 32), 128, augments=True, share=0.2),
-    Course("mobilenet-small", (3, 32, 32), 64, augments=True, share=0.2),
-)
 
 
 class ClockedSplit(ResidentSplit):
@@ -143,11 +98,8 @@ class Entry:
     def __call__(self) -> Callable[[], object]:
         torch.set_num_threads(self.threads)
         course, device = self.course, self.device
-        rng = np.random.default_rng(0)
-        images = torch.from_numpy(rng.integers(0, 256, (self.num_samples, *course.shape), dtype=np.uint8))
-        targets = torch.from_numpy(rng.integers(0, 10, self.num_samples))
-        augmentation = AUGMENTATION if course.augments else None
-        split = ClockedSplit(images, targets, normalisation=course.normalisation, augmentation=augmentation)
+        images, targets = drawn(course, self.num_samples)
+        split = split_of(course, images, targets, ClockedSplit)
         recipe = Recipe(epochs=1, batch_size=course.batch_size, lr=0.01, nesterov=True, weight_decay=5e-4)
         recipe_of_ours = replace(recipe, precision=self.precision)
         training, masks = our_training(course, split, recipe_of_ours, self.compile, device, GraphLog(self.cuda_graph))

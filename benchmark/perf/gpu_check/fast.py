@@ -7,15 +7,12 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from ....datasets.parts.in_memory_split import ResidentSplit
 from ...api.masks import keep_largest_of, num_kept
@@ -27,7 +24,9 @@ from ...training import memory
 from ...training.cuda_graph import CudaRecorder, GraphLog
 from ...training.precision import set_precision
 from .. import selection
-from ..race import AUGMENTATION, Course, Entry, our_training
+from ..courses import Course, drawn, split_of
+from ..plain_loops import one_batch_step
+from ..race import Entry, our_training
 from ..side_by_side import OwnProcess, machine, settle
 from .part import Part
 
@@ -113,7 +112,8 @@ class Speed:
         course, device = self.course, self.part.device
         set_precision(way.precision)
         memory.reset_peak(device)
-        split, ends, log = self._split(), list[float](), GraphLog(way.graph)
+        split = split_of(course, *drawn(course, self.steps * course.batch_size))
+        ends, log = list[float](), GraphLog(way.graph)
         recipe = Recipe(
             epochs=self.epochs, batch_size=course.batch_size, lr=1e-3, nesterov=True, precision=way.precision
         )
@@ -130,15 +130,6 @@ class Speed:
             self._shares(way, training.pruner, split, seconds)
         return rate
 
-    def _split(self) -> ResidentSplit:
-        course, count = self.course, self.steps * self.course.batch_size
-        targets = torch.randint(course.num_classes, (count,))
-        if len(course.shape) == 2:
-            return ResidentSplit(torch.randn(count, *course.shape), targets)
-        images = torch.randint(0, 256, (count, *course.shape), dtype=torch.uint8)
-        augmentation = AUGMENTATION if course.augments else None
-        return ResidentSplit(images, targets, normalisation=course.normalisation, augmentation=augmentation)
-
     def _shares(self, way: Way, pruner: Any, split: ResidentSplit, seconds: float) -> None:
         asked = {"device": self.part.device, "order": torch.Generator().manual_seed(0), "augment": True}
         data = self.part.seconds(lambda: collections.deque(split.batches(self.course.batch_size, **asked), maxlen=0))
@@ -149,11 +140,14 @@ class Speed:
             self.part.gpu_row(what, f"{share:.1%}", f"< {limit:.0%}", share < limit, is_hard=False)
 
     def plain(self, way: Way) -> float:
-        """The best known plain loop on one batch that stays: channels last, a fused optimiser, one foreach product."""
+        """The best known plain loop, on one batch that stays."""
         device = self.part.device
         set_precision(way.precision)
         memory.reset_peak(device)
-        step = self._plain_step(way.precision == "bfloat16")
+        course = self.course
+        step = one_batch_step(
+            self._network().to(device), course.shape, course.num_classes, course.batch_size, way.precision == "bfloat16"
+        )
         if way.graph == "auto":
             recorder = CudaRecorder(device)
             for _ in range(3):
@@ -163,28 +157,6 @@ class Speed:
             replay = step
         seconds = self.part.seconds(lambda: [replay() for _ in range(self.steps)])
         return self.note("a plain loop on one batch", way, seconds)
-
-    def _plain_step(self, is_low: bool) -> Callable[[], Tensor]:
-        course, device = self.course, self.part.device
-        network = self._network().to(device).to(memory_format=torch.channels_last)
-        inputs = torch.randn(course.batch_size, *course.shape, device=device).to(memory_format=torch.channels_last)
-        targets = torch.randint(course.num_classes, (course.batch_size,), device=device)
-        optimizer = torch.optim.SGD(network.parameters(), 1e-3, 0.9, nesterov=True, fused=True)
-        weights: list[Tensor] = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-        masks = [(torch.rand_like(weight) < 0.1).to(weight.dtype) for weight in weights]
-
-        def step() -> Tensor:
-            optimizer.zero_grad()
-            with torch.autocast(device.type, torch.bfloat16, enabled=is_low):
-                logits = network(inputs)
-            loss = cross_entropy(logits.float(), targets)
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                torch._foreach_mul_(weights, masks)
-            return loss.detach()
-
-        return step
 
 
 def network(part: Part, course: Course) -> None:
