@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from ..api.channel_values import NORMS
@@ -49,7 +50,7 @@ class Architecture:
             if sizes.keys() != sizes_of(module).keys():
                 raise UserError(f"layer {path!r} has the sizes {sorted(sizes_of(module))}, not {sorted(sizes)}")
             if isinstance(module, nn.MultiheadAttention):
-                model.set_submodule(path, FewerHeads(module, int(sizes["num_heads"])))
+                model.set_submodule(path, FewerHeads(module, torch.arange(int(sizes["num_heads"]))))
             else:
                 _resize(module, sizes)
         return model

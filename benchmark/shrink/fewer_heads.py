@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class FewerHeads(nn.MultiheadAttention):
-    """`nn.MultiheadAttention` with the first `num_heads` heads of `attention`; its callers need not be changed.
+    """`nn.MultiheadAttention` with only these `heads` of another; its callers need not be changed.
 
     It gives no attention weights, which are means over all heads, and takes no mask of a shape for single heads.
 
@@ -19,29 +19,19 @@ class FewerHeads(nn.MultiheadAttention):
         out_proj: from all heads to the stream, which has `embed_dim` channels as before.
     """
 
-    def __init__(self, attention: nn.MultiheadAttention, num_heads: int) -> None:
+    def __init__(self, attention: nn.MultiheadAttention, heads: Tensor) -> None:
         super().__init__(attention.embed_dim, attention.num_heads, device="meta")
-        self.dropout, self.num_heads, self.training = attention.dropout, num_heads, attention.training
-        inner = num_heads * self.head_dim
-        kept = torch.arange(inner, device=attention.in_proj_weight.device)
+        self.dropout, self.num_heads, self.training = attention.dropout, len(heads), attention.training
         self.takes_batch_first = attention.batch_first
         # nn.TransformerEncoderLayer computes attention that is batch first by itself, with a head for each
         # head_dim channels of the stream, and calls any other.
         self.batch_first = False
-        self.in_proj_weight, self.in_proj_bias, self.out_proj.weight, self.out_proj.bias = (
-            None if each is None else nn.Parameter(each, attention.in_proj_weight.requires_grad)
-            for each in _kept(attention, kept)
-        )
-        self.out_proj.in_features = inner
-
-    def keep(self, attention: nn.MultiheadAttention, heads: Tensor) -> None:
-        """Take the values of these heads of the attention that it was made of."""
-        first = heads.to(attention.in_proj_weight.device)[:, None] * self.head_dim
+        first = heads.to(attention.out_proj.weight.device)[:, None] * self.head_dim
         channels = (first + torch.arange(self.head_dim, device=first.device)).flatten()
-        names = ("in_proj_weight", "in_proj_bias", "weight", "bias")
-        for name, value in zip(names, _kept(attention, channels), strict=True):
-            if value is not None:
-                getattr(self if name.startswith("in") else self.out_proj, name).data = value
+        for (module, name), value in _kept(attention, channels).items():
+            made = None if value is None else nn.Parameter(value, attention.out_proj.weight.requires_grad)
+            setattr(self.out_proj if module else self, name, made)
+        self.out_proj.in_features = len(channels)
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None,
@@ -51,6 +41,7 @@ class FewerHeads(nn.MultiheadAttention):
         """As torch's; `is_causal` is there a hint that `attn_mask` is causal, and nothing follows from it."""
         is_batched = query.ndim == 3
         arranged = [self._arranged(each, is_batched) for each in (query, key, value)]
+        assert self.in_proj_weight is not None
         biases: Any = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
         heads = [
             F.linear(each, weight, bias).unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
@@ -77,15 +68,17 @@ class FewerHeads(nn.MultiheadAttention):
         return tokens if self.takes_batch_first else tokens.transpose(0, 1)
 
 
-def _kept(attention: nn.MultiheadAttention, channels: Tensor) -> tuple[Tensor | None, ...]:
-    """The weights and biases of these channels of the heads: into the heads, and out of them."""
+def _kept(attention: nn.MultiheadAttention, channels: Tensor) -> dict[tuple[str, str], Tensor | None]:
+    """The weights and biases of these channels of the heads, by module and name: into the heads, and out of them."""
     rows = torch.cat([channels + part * attention.embed_dim for part in range(3)])
-    bias, out = attention.in_proj_bias, attention.out_proj
-    assert attention.in_proj_weight is not None
-    return (
-        attention.in_proj_weight.detach()[rows], None if bias is None else bias.detach()[rows],
-        out.weight.detach()[:, channels], None if out.bias is None else out.bias.detach().clone(),
-    )  # fmt: skip
+    weight, bias, out = attention.in_proj_weight, attention.in_proj_bias, attention.out_proj
+    assert weight is not None
+    return {
+        ("", "in_proj_weight"): weight.detach()[rows],
+        ("", "in_proj_bias"): None if bias is None else bias.detach()[rows],
+        ("out_proj", "weight"): out.weight.detach()[:, channels],
+        ("out_proj", "bias"): None if bias is None else out.bias.detach().clone(),
+    }
 
 
 def _added(mask: Tensor | None, like: Tensor) -> Tensor | None:

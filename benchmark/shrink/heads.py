@@ -61,13 +61,12 @@ def _is_dead(attention: nn.MultiheadAttention) -> Tensor:
 
 
 def _without(attention: nn.MultiheadAttention, is_dead: Tensor) -> FewerHeads:
-    small = FewerHeads(attention, int((~is_dead).sum()))
-    small.keep(attention, (~is_dead).nonzero().flatten())
+    small = FewerHeads(attention, (~is_dead).nonzero().flatten())
     if attention.in_proj_bias is not None:
         _, columns = _by_head(attention)
         gone = is_dead.to(columns.device)
         constants = attention.in_proj_bias.chunk(3)[2].view(attention.num_heads, -1)[gone]
-        small.out_proj.bias += torch.einsum("shc,hc->s", columns[:, gone], constants)
+        small.out_proj.bias.add_(torch.einsum("shc,hc->s", columns[:, gone], constants))
     return small
 
 
