@@ -53,6 +53,7 @@ METHODS: dict[str, str] = {
     # dynamic sparse training
     "set": "set_evolution:SET",
     "rigl": "rigl:RigL",
+    "granet": "granet:GraNet",
     "sm": "sparse_momentum:SparseMomentum",
     "snfs": "snfs:SNFS",
     "dsr": "dsr:DSR",
