@@ -53,6 +53,8 @@ METHODS: dict[str, str] = {
     # dynamic sparse training
     "set": "set_evolution:SET",
     "rigl": "rigl:RigL",
+    "set_itop": "itop:SetItop",
+    "rigl_itop": "itop:RigLItop",
     "granet": "granet:GraNet",
     "sm": "sparse_momentum:SparseMomentum",
     "snfs": "snfs:SNFS",
