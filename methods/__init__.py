@@ -56,6 +56,7 @@ METHODS: dict[str, str] = {
     "set_itop": "itop:SetItop",
     "rigl_itop": "itop:RigLItop",
     "granet": "granet:GraNet",
+    "srigl": "srigl:SRigL",
     "sm": "sparse_momentum:SparseMomentum",
     "snfs": "snfs:SNFS",
     "dsr": "dsr:DSR",
