@@ -47,6 +47,8 @@ METHODS: dict[str, str] = {
     "ac_dc": "ac_dc:AcDc",
     "dpf": "dpf:DPF",
     "dnw": "dnw:DNW",
+    "movement": "movement:Movement",
+    "pdp": "pdp:PDP",
     "str": "soft_threshold:STR",
     "network_slimming": "network_slimming:NetworkSlimming",
     "edge_popup": "edge_popup:EdgePopup",
