@@ -126,19 +126,26 @@ class PDP(ScorePruner):
 
     def move_thresholds(self, progress: float) -> None:
         """New thresholds for `progress` of what is to leave each layer."""
-        scores = self.scores()
-        for (name, score), budget in zip(scores.items(), self.budgets(), strict=True):
-            kept = score.numel() - (progress * (score.numel() - budget) + 1e-9).floor().long()
-            self._soft_mask(name).squared_threshold.copy_(threshold(score, kept).square())
-            self._soft_mask(name).squared_threshold.masked_fill_(kept == score.numel(), -torch.inf)
+        for name, budget in zip(self._masks, self.budgets(), strict=True):
+            magnitude = self._magnitude(name)
+            size = magnitude.numel()
+            kept = size - (progress * (size - budget) + 1e-9).floor().long()
+            squared = threshold(magnitude, kept).square().masked_fill(kept == size, -torch.inf)
+            self._soft_mask(name).squared_threshold.copy_(squared)
 
     def harden(self) -> None:
         """Prune for good: the largest weights of each layer stay, as they are."""
-        pairs = zip(self.scores().items(), self.budgets(), strict=True)
-        masks = {name: keep_number(score, budget) for (name, score), budget in pairs}
+        budgets = zip(self._masks, self.budgets(), strict=True)
+        masks = {name: keep_number(self._magnitude(name), budget) for name, budget in budgets}
         self._masks.set(masks, kept=num_kept(self._masks.num_total, self.sparsity))
         for name in masks:
             self._soft_mask(name).squared_threshold.fill_(-torch.inf)
+
+    def _magnitude(self, name: str) -> Tensor:
+        """Of one layer at a time: those of all would be the size of the network."""
+        magnitude = shadow(self._masks.sites[name]).detach().abs()
+        self._masks.check_finite({name: magnitude})
+        return magnitude
 
     def _soft_mask(self, name: str) -> SoftMask:
         site = self._masks.sites[name]
