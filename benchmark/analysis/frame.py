@@ -37,7 +37,7 @@ COLUMNS: dict[str, str] = {
     "prunable": "prunable weights of the network",
     "parameters": "all parameters of the network before pruning",
     "outside": "parameters that are neither prunable nor biases nor normalisation, by what holds them, as JSON",
-    "explored": "share of the weights of the pruned layers that the masks of the run's own training ever kept (ITOP's R_s)",
+    "explored": "share of the weights of pruned layers that a mask of the run's own training ever kept (ITOP's R_s)",
     "empty_layers": "layers without a weight",
     "smallest_layer_density": "density of the emptiest layer",
     "accuracy_before": "test accuracy before pruning",
