@@ -55,6 +55,8 @@ class GraNet(ScorePruner):
 
     start: Literal["trained", "init"] = "init"
     scope: Literal["global", "layerwise", "erk"] = field(init=False, default="global")
+    minimum_threshold: Annotated[float, Field(ge=0, lt=100)] = field(init=False, default=0.0)
+    minimum_threshold_mode: Literal["solve", "rescale", "protect"] = field(init=False, default="solve")
     schedule: Literal["cubic"] = "cubic"
     begin: Annotated[float, Field(ge=0, lt=1)] = 0.0
     end: Annotated[float, Field(gt=0, le=1)] = 0.6875

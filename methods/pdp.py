@@ -14,6 +14,7 @@ from ..benchmark.api.masks import Masks, kth_largest, num_kept
 from ..benchmark.api.pruner import Context
 from ..benchmark.api.sites import Site
 from .bases.score_pruner import ScorePruner
+from .parts.allocation import CountedScores
 from .parts.budgets_on_device import count, keep_number
 from .parts.dense_layers import select
 from .parts.maskable import check_parametrisable
@@ -51,10 +52,10 @@ class PDP(ScorePruner):
     in each epoch and tau = 1e-4, of 100 epochs on ImageNet. tau has the size of a squared weight: where weights are
     large, masks are hard from the start, and gradients of masked weights vanish.
 
-    Uncertain: neither the paper's text nor code of the authors could be read. Mask and threshold are those on which
-    three independent implementations agree, budgets and defaults those of one of them, which refers to the paper's
-    appendix. It is not known whether t is renewed in every step or once an epoch (`every: 0`), whether the ramp rises
-    by epochs, and whether weights that stay end as w or as w m(w).
+    Uncertain: neither the paper's text nor code of the authors could be read. The mask is that of two independent
+    implementations, the threshold that of one of them; budgets and defaults are those of the other, which refers to the
+    paper's appendix. It is not known whether t is renewed in every step or once an epoch (`every: 0`), whether the ramp
+    rises by epochs, and whether weights that stay end as w or as w m(w).
 
     Options:
         temperature: tau; towards 0 the masks become hard.
@@ -121,7 +122,8 @@ class PDP(ScorePruner):
     def budgets(self) -> Tensor:
         """How many weights each layer keeps in the end (int64), decided when this is first asked."""
         if self._budgets is None:
-            self._budgets = count(self.allocate(self.scores(), self.sparsity).values())
+            scores = CountedScores(self.scores(), lambda name: self._masks[name].numel())
+            self._budgets = count(self.allocate(scores, self.sparsity).values())
         return self._budgets
 
     def move_thresholds(self, progress: float) -> None:

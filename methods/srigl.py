@@ -25,20 +25,21 @@ class SRigL(DynamicPruner):
 
     Structured RigL (section 3.1): the active neurons of a layer (rows of a matrix, filters of a convolution) all keep
     as many weights. An update takes the K smallest weights of a layer away, wherever they are. A weight is salient if
-    it is among those that stay, or among the K inactive ones of largest gradient. A neuron with fewer salient weights
-    than the share `min_salient` of the fan-in is ablated: all its weights leave, and the others share them. Then every
-    active neuron grows where its gradients are largest, up to the new fan-in. Update times, drop fraction and ERK
-    budgets are RigL's, as in the paper; 0.3 is its share for convolutional networks, 0.95 that for transformers.
+    it is among those that stay, or among the K of largest gradient. A neuron with fewer salient weights than the share
+    `min_salient` of the fan-in without ablation is ablated: all its weights leave, and the others share them. Then
+    every active neuron grows where its gradients are largest, up to the new fan-in. The last layer, whose neurons are
+    the classes, loses none. Update times, drop fraction and ERK budgets are RigL's, as in the paper; 0.3 is its share
+    for convolutional networks, 0.95 that for transformers.
 
     Layer budgets are exact here, and need not divide by the number of active neurons: the first ones then keep one
     weight more, so that two fan-ins which differ by one occur in a layer. The authors' code rounds the fan-in down,
     which makes the network sparser than asked. Where a budget has fewer weights than neurons the first neurons keep
     one each; their code refuses it. The most salient neurons stay active as far as the budget needs them. As in their
-    code all neurons are judged anew in each update, so an ablated one may return. In that code (a version from before
-    publication) gradients of active weights compete for saliency too, and the minimum is a number of weights.
+    code all neurons are judged anew in each update, so an ablated one may return. The minimum is rounded up, as in the
+    paper, and down in their code, where the share is of the dense fan-in unless `use_sparse_const_fan_in_for_ablation`.
 
     Options:
-        min_salient: share of the fan-in, rounded up, that must be salient for a neuron to stay; 0: no ablation.
+        min_salient: share of the fan-in that must be salient for a neuron to stay; 0: no ablation.
     """
 
     label: ClassVar[str] = "SRigL"
@@ -68,13 +69,14 @@ class SRigL(DynamicPruner):
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
         if not self.is_due(step):
             return False
-        fraction, masks = self.fraction(step), {}
+        fraction, masks, last = self.fraction(step), {}, self.context.sites[-1].name
         for name, mask in self._masks.items():
             gradient = self.gradient(name).abs()
             self._masks.check_finite({name: gradient})
             num_grow = math.floor(fraction * self._masks.counts[name] + 1e-9)
             tensors = (rows_of(self._masks.sites[name], each) for each in (mask, self.magnitude(name), gradient))
-            updated = update(*tensors, self._masks.counts[name], num_grow, self.min_salient)
+            min_salient = 0.0 if name == last else self.min_salient
+            updated = update(*tensors, self._masks.counts[name], num_grow, min_salient)
             masks[name] = self._from_rows(name, updated)
         self.move(CountedMasks(masks, self._masks.counts), optimizer)
         return True
@@ -98,7 +100,7 @@ def rows_of(site: Site, tensor: Tensor) -> Tensor:
 
 def fan_ins(is_active: Tensor, total: int) -> Tensor:
     """How many weights each neuron keeps (int64): `total` in equal parts for the active ones, the first one more."""
-    num_active = is_active.sum()
+    num_active = is_active.sum().clamp(min=1)
     place = is_active.cumsum(0) - 1
     return (total // num_active + (place < total % num_active)) * is_active
 
@@ -107,18 +109,18 @@ def update(mask: Tensor, magnitude: Tensor, gradient: Tensor, total: int, num_gr
     """The mask of a layer of `total` weights after an update that replaces `num_grow`; all are (neurons, inputs)."""
     magnitude = magnitude.masked_fill(~mask, -torch.inf)
     stay = keep_largest(magnitude, total - num_grow)
-    free = mask.numel() - total
-    salient = stay | keep_largest(gradient.masked_fill(mask, -torch.inf), min(num_grow, free))
-    is_active = choose_active(salient.sum(1), mask, total, min_salient)
+    salient = stay | keep_largest(gradient, num_grow)
+    is_active = choose_active(salient.sum(1), mask.shape[1], total, min_salient)
     targets = fan_ins(is_active, total)
     # a neuron may have more weights that stay than the new fan-in has room for
     kept = stay & keep_counts(magnitude.masked_fill(~stay, -torch.inf), targets)
     return kept | keep_counts(gradient.masked_fill(kept, -torch.inf), targets - kept.sum(1))
 
 
-def choose_active(num_salient: Tensor, mask: Tensor, total: int, min_salient: float) -> Tensor:
+def choose_active(num_salient: Tensor, num_inputs: int, total: int, min_salient: float) -> Tensor:
     """Which neurons (bool, one each) stay: those with enough salient weights, and as many as `total` weights need."""
-    fan_in = total // mask.any(1).sum().clamp(min=1)
-    minimum = (min_salient * fan_in - 1e-6).ceil()
-    needed = math.ceil(total / mask.shape[1])
-    return (num_salient >= minimum) | keep_largest(num_salient.double(), needed)
+    if min_salient == 0:
+        return torch.ones_like(num_salient, dtype=torch.bool)
+    fan_in = total // len(num_salient)
+    minimum = max(1, math.ceil(min_salient * fan_in - 1e-9))
+    return (num_salient >= minimum) | keep_largest(num_salient.double(), math.ceil(total / num_inputs))

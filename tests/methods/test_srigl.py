@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from hypothesis import given
@@ -28,8 +26,7 @@ def test_an_update_by_hand() -> None:
     pruner.masks.set({"weight": MASK})
     layer.weight.grad = GRADIENT.clone()
     assert pruner.on_gradients(0, torch.optim.SGD(layer.parameters(), lr=0.1))
-    # half of the 6 leave: 0.1, 0.2 and 0.3. Salient are 0.9, 0.5, 0.8 and the inactive gradients 0.9, 0.7 and 0.4: in
-    # each neuron at least ceil(0.3 * 2) = 1, so all stay with 2 weights each
+    # half of the 6 leave: 0.1, 0.2 and 0.3; the only layer is the last one, so all neurons stay with 2 weights each
     # neuron 0 has both; 1 grows where the gradient is 0.6, which has just left; 2 at 0.7 and 0.5
     expected = torch.tensor([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 1]]).bool()
     assert torch.equal(pruner.masks["weight"], expected)
@@ -38,8 +35,9 @@ def test_an_update_by_hand() -> None:
 
 def test_a_neuron_without_enough_salient_weights_leaves_and_the_others_share_its_weights() -> None:
     magnitude, gradient = WEIGHT.abs(), GRADIENT.abs().clone()
-    gradient[2, 3] = 0.0
-    # now 0.9, 0.4 and 0.3 of neuron 0 and 1 are salient: none of neuron 2, so two neurons have 3 weights each
+    assert update(MASK, magnitude, gradient, 6, 3, 0.3).sum(1).tolist() == [2, 2, 2], "0.7 of neuron 2 is salient"
+    gradient[2, 3], gradient[2, 0] = 0.0, 0.0
+    # now the gradients 0.9, 0.6 and 0.4 of neuron 0 and 1 are salient: none of neuron 2, and 6 weights are for two
     after = update(MASK, magnitude, gradient, 6, 3, 0.3)
     # 0.9 and 0.5 stay, 0.9 grows; 0.8 stays, 0.6 and 0.4 grow
     assert torch.equal(after, torch.tensor([[1, 1, 1, 0], [1, 1, 0, 1], [0, 0, 0, 0]]).bool())
@@ -56,9 +54,8 @@ def test_budgets_that_do_not_divide_give_the_first_neurons_one_more() -> None:
 
 
 def test_as_many_neurons_stay_as_the_budget_needs() -> None:
-    mask = torch.ones(4, 5).bool()
     # none has the 1.0 * 2 salient weights that it needs, and 8 weights need 2 neurons of 5
-    assert choose_active(torch.tensor([0, 1, 0, 1]), mask, 8, 1.0).tolist() == [False, True, False, True]
+    assert choose_active(torch.tensor([0, 1, 0, 1]), 5, 8, 1.0).tolist() == [False, True, False, True]
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 8), st.floats(0, 1), st.data())
@@ -108,13 +105,25 @@ def test_transposed_convolutions_have_their_neurons_on_the_second_axis() -> None
 
 
 def test_the_share_of_salient_weights_is_rounded_up() -> None:
-    mask = torch.ones(3, 10).bool()
-    salient = torch.tensor([2, 3, 4])
-    assert math.ceil(0.3 * 10) == 3
-    assert choose_active(salient, mask, 30, 0.3).all(), "a full layer needs all its neurons"
-    mask[:, 5:] = False
-    # a fan-in of 5: at least 2
-    assert choose_active(torch.tensor([1, 2, 3]), mask, 15, 0.3).tolist() == [False, True, True]
+    # a fan-in of 5: at least 2 of them
+    assert choose_active(torch.tensor([1, 2, 3]), 10, 15, 0.3).tolist() == [False, True, True]
+    # of 10: at least 3, but a full layer needs all its neurons
+    assert choose_active(torch.tensor([2, 3, 4]), 10, 30, 0.3).tolist() == [True, True, True]
+    # fewer weights than neurons: at least 1
+    assert choose_active(torch.tensor([0, 1, 1]), 10, 2, 0.3).tolist() == [False, True, True]
+    assert choose_active(torch.tensor([0, 1, 1]), 10, 2, 0.0).tolist() == [True, True, True]
+
+
+def test_neurons_leave_inner_layers_and_none_the_last() -> None:
+    pruner, model = SRigL(sparsity=0.8, every=1, min_salient=1.0, distribution="uniform"), tiny_net()
+    prune_now(pruner, toy_context(model, epochs=5, steps_per_epoch=4))
+    optimizer = make_optimizer(pruner)
+    for step in range(20):
+        train_step(pruner, model, optimizer, step)
+    active = {name: int(mask.flatten(1).any(1).sum()) for name, mask in pruner.masks.items()}
+    # its 7 of 32 weights are shared by all 4 classes
+    assert active["fc.weight"] == 4
+    assert active["conv2.weight"] < 8
 
 
 def test_a_resumed_training_has_the_same_bits() -> None:

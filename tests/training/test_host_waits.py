@@ -41,7 +41,6 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("sm", {"every": 1}),
     ("sm", {"every": 1, "redistribution": "none"}),
     ("granet", {"every": 1, "initial_sparsity": 0.3}),
-    ("granet", {"every": 1, "minimum_threshold": 1.0}),
     ("srigl", {"every": 1, "distribution": "first_dense"}),
     ("movement", {"scope": "global"}),
     ("pdp", {"scope": "erk"}),
