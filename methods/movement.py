@@ -47,7 +47,7 @@ class Movement(DPF):
     search_space: ClassVar[dict[str, object]] = {"begin": {"low": 0.0, "high": 0.4}, "end": {"low": 0.5, "high": 0.95}}
 
     start: Literal["trained", "init"] = "trained"
-    schedule: Literal["cubic"] = "cubic"
+    schedule: Literal["cubic"] = "cubic"  # pyright: ignore[reportIncompatibleVariableOverride]
     begin: Annotated[float, Field(ge=0, lt=1)] = 0.1
     end: Annotated[float, Field(gt=0, le=1)] = 0.8
     every: Annotated[int, Field(ge=0)] = 1

@@ -63,7 +63,7 @@ class SRigL(DynamicPruner):
         for name, draw in draws.items():
             rows = rows_of(self._masks.sites[name], draw)
             is_active = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
-            masks[name] = self._from_rows(name, keep_counts(rows, fan_ins(is_active, counts[name])))
+            masks[name] = self._from_rows(name, keep_in_rows(rows, fan_ins(is_active, counts[name])))
         self._masks.set(CountedMasks(masks, counts))
 
     def on_gradients(self, step: int, optimizer: torch.optim.Optimizer) -> bool:
@@ -74,9 +74,9 @@ class SRigL(DynamicPruner):
             gradient = self.gradient(name).abs()
             self._masks.check_finite({name: gradient})
             num_grow = math.floor(fraction * self._masks.counts[name] + 1e-9)
-            tensors = (rows_of(self._masks.sites[name], each) for each in (mask, self.magnitude(name), gradient))
             min_salient = 0.0 if name == last else self.min_salient
-            updated = update(*tensors, self._masks.counts[name], num_grow, min_salient)
+            rows = [rows_of(self._masks.sites[name], each) for each in (mask, self.magnitude(name), gradient)]
+            updated = update(rows[0], rows[1], rows[2], self._masks.counts[name], num_grow, min_salient)
             masks[name] = self._from_rows(name, updated)
         self.move(CountedMasks(masks, self._masks.counts), optimizer)
         return True
@@ -105,6 +105,12 @@ def fan_ins(is_active: Tensor, total: int) -> Tensor:
     return (total // num_active + (place < total % num_active)) * is_active
 
 
+def keep_in_rows(scores: Tensor, counts: Tensor) -> Tensor:
+    """Mask of the counts[i] highest scores of row i; the counts are on the device."""
+    # It takes a tensor too. Its annotation is part of the code of other methods, whose results are to stay.
+    return keep_counts(scores, counts)  # pyright: ignore[reportArgumentType]
+
+
 def update(mask: Tensor, magnitude: Tensor, gradient: Tensor, total: int, num_grow: int, min_salient: float) -> Tensor:
     """The mask of a layer of `total` weights after an update that replaces `num_grow`; all are (neurons, inputs)."""
     magnitude = magnitude.masked_fill(~mask, -torch.inf)
@@ -113,8 +119,8 @@ def update(mask: Tensor, magnitude: Tensor, gradient: Tensor, total: int, num_gr
     is_active = choose_active(salient.sum(1), mask.shape[1], total, min_salient)
     targets = fan_ins(is_active, total)
     # a neuron may have more weights that stay than the new fan-in has room for
-    kept = stay & keep_counts(magnitude.masked_fill(~stay, -torch.inf), targets)
-    return kept | keep_counts(gradient.masked_fill(kept, -torch.inf), targets - kept.sum(1))
+    kept = stay & keep_in_rows(magnitude.masked_fill(~stay, -torch.inf), targets)
+    return kept | keep_in_rows(gradient.masked_fill(kept, -torch.inf), targets - kept.sum(1))
 
 
 def choose_active(num_salient: Tensor, num_inputs: int, total: int, min_salient: float) -> Tensor:
