@@ -19,6 +19,8 @@ METHODS: dict[str, str] = {
     "synflow": "synflow:SynFlow",
     "force": "force:Force",
     "iterative_snip": "force:IterativeSnip",
+    "px": "px:PX",
+    "prospr": "prospr:ProsPr",
     "magnitude_init": "magnitude_init:MagnitudeInit",
     "random_init": "random_init:RandomInit",
     # after training
