@@ -21,6 +21,7 @@ METHODS: dict[str, str] = {
     "iterative_snip": "force:IterativeSnip",
     "px": "px:PX",
     "prospr": "prospr:ProsPr",
+    "ntk_sap": "ntk_sap:NtkSap",
     "magnitude_init": "magnitude_init:MagnitudeInit",
     "random_init": "random_init:RandomInit",
     # after training

@@ -32,8 +32,8 @@ class PX(MaskPruner):
     which keeps layers from collapsing. 100 rounds of 2 batches of 128 are the authors' for CIFAR-10.
 
     Batch norm is at its running statistics in all three; in g it is the identity, and biases are left out of g and h.
-    Sums are in float64. Only ReLU and leaky ReLU have gates; other nonlinearities, pooling and layer norm keep their own
-    function.
+    Sums are in float64. Only ReLU and leaky ReLU have gates; other nonlinearities, pooling and layer norm keep
+    their own function.
 
     Differences to the authors' code: its first version has this score, the present one w^2 * (dR/d(w^2))^2, summed over
     the batches; batch norm in its g uses the statistics of the batch, although it sets it to the identity as well, so
@@ -82,7 +82,7 @@ class PX(MaskPruner):
     def _open_paths(self, batches: Iterable[Batch]) -> Tensor:
         """The sum of g over samples, for each output (1, outputs)."""
         model = self.context.model
-        tensors = unit_tensors(model, {name: mask for name, mask in self._masks.items()})
+        tensors = unit_tensors(model, dict(self._masks.items()))
         total = torch.zeros((), dtype=torch.float64, device=self.context.device)
         for inputs, _ in batches:
             with RecordGates() as recorded:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from ...benchmark.api.pruner import Batch, Context
 from ...benchmark.api.sites import Site
+from .stand_ins import call_with, copied_buffers
 
 Parameters = dict[nn.Parameter, Tensor]
 """What stands in the place of each parameter of a network that is trained."""
@@ -58,10 +58,7 @@ class Unrolled:
         """This process's part of the mean loss over the batch of all processes."""
         inputs, targets = batch
         total = self.context.reduce(torch.tensor(float(len(targets)), device=inputs.device))
-        # Ties are in the tensors; torch's own handling of them leaves tensors behind in a module with two names.
-        logits = functional_call(
-            self.context.model, dict(_placed(self.context.model, parameters)), (inputs,), tie_weights=False
-        )
+        logits = call_with(self.context.model, {**copied_buffers(self.context.model), **parameters}, inputs)
         return self.context.loss(logits, targets) * (len(targets) / total)
 
     def _gradients(self, parameters: Parameters, batch: Batch) -> Parameters:
@@ -74,17 +71,6 @@ class Unrolled:
         flat = _SumOverProcesses.apply(flat, self.context.reduce)
         parts = flat.split([gradient.numel() for gradient in found])
         return {parameter: part.view(parameter.shape) for parameter, part in zip(parameters, parts, strict=True)}
-
-
-def _placed(model: nn.Module, parameters: Mapping[nn.Parameter, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """What every place in the network holds; buffers are copies, which batch norm may write its statistics to."""
-    copies: dict[Tensor, Tensor] = {}
-    for path, module in model.named_modules():
-        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            if parameter in parameters:
-                yield f"{path}.{name}".lstrip("."), parameters[parameter]
-        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
-            yield f"{path}.{name}".lstrip("."), copies.setdefault(buffer, buffer.clone())
 
 
 def mask_gradients(unrolled: Unrolled, sites: Sequence[Site], batches: Iterable[Batch]) -> dict[str, Tensor]:

@@ -52,9 +52,7 @@ def test_two_steps_with_momentum_on_one_weight() -> None:
     d1 = 0.75 d, d2 = 0.75 d - 0.25 (0.5 d + 0.75 d) = 0.4375 d, L = d2^2 / 2, dL/dm = 0.4375^2 d * 2.
     """
     for rate, expected in ((0.5, 0.0), (0.25, 2 * 0.4375**2)):
-        pruner = ProsPr(
-            sparsity=0.0, inner_steps=2, inner_lr=rate, inner_momentum=0.5, batches="one", score_batch=1
-        )
+        pruner = ProsPr(sparsity=0.0, inner_steps=2, inner_lr=rate, inner_momentum=0.5, batches="one", score_batch=1)
         assert scores_of(pruner, one_weight([1.0]))["weight"].tolist() == [[expected]]
 
 
@@ -120,7 +118,7 @@ def plain_net() -> nn.Sequential:
 
 
 def test_two_processes_find_the_mask_of_one() -> None:
-    """Without batch norm, which sees the samples of its process only: gradients flow through the sums over processes."""
+    """Without batch norm, which sees its process only: gradients flow through the sums over processes."""
 
     def make() -> ProsPr:
         return ProsPr(sparsity=0.9, score_batch=16)
