@@ -22,6 +22,7 @@ METHODS: dict[str, str] = {
     "px": "px:PX",
     "prospr": "prospr:ProsPr",
     "ntk_sap": "ntk_sap:NtkSap",
+    "sign_in": "sign_in:SignIn",
     "magnitude_init": "magnitude_init:MagnitudeInit",
     "random_init": "random_init:RandomInit",
     # after training
@@ -53,6 +54,7 @@ METHODS: dict[str, str] = {
     "str": "soft_threshold:STR",
     "network_slimming": "network_slimming:NetworkSlimming",
     "edge_popup": "edge_popup:EdgePopup",
+    "powerprop": "powerprop:PowerPropagation",
     # dynamic sparse training
     "set": "set_evolution:SET",
     "rigl": "rigl:RigL",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..benchmark.api.masks import check_finite
+from ..benchmark.api.sites import Site
 from .bases.mask_pruner import MaskPruner
 from .parts.scoring import untouched
 from .parts.stand_ins import call_with, copied_buffers
+
+Network = dict[Tensor, Tensor]
+"""Weights that stand in the place of each prunable tensor."""
 
 
 @dataclass(kw_only=True)
@@ -65,50 +69,53 @@ class NtkSap(MaskPruner):
         super().begin_round(index)
 
     def prepare_scores(self) -> None:
-        masks = {name: mask.to(self._masks.sites[name].weight.dtype) for name, mask in self._masks.items()}
-        totals = [torch.zeros_like(mask) for mask in masks.values()]
+        sites = tuple(self._masks.sites.values())
+        totals = [torch.zeros_like(site.weight) for site in sites]
         generator = self.context.generator(f"NTK-SAP round {self._round}")
         self._round += 1
         with untouched(self.context.model, training=True), latest_statistics(self.context.model):
             for size in self._batch_sizes():
-                for mask in masks.values():
-                    mask.requires_grad_(True)
-                change = self._change(masks, size, generator)
-                gradients = torch.autograd.grad(change, list(masks.values()), allow_unused=True, materialize_grads=True)
-                for total, gradient in zip(totals, gradients, strict=True):
-                    total += gradient
+                for total, product in zip(totals, self._products(sites, size, generator), strict=True):
+                    total += product
         # Every process computes the same; the sum settles last bits that kernels may round differently.
-        self._sensitivity = {name: self.context.reduce(total) for name, total in zip(masks, totals, strict=True)}
+        self._sensitivity = {site.name: self.context.reduce(total) for site, total in zip(sites, totals, strict=True)}
 
     def _batch_sizes(self) -> list[int]:
         whole, rest = divmod(self.samples_per_class * self.context.num_classes, self.score_batch)
         return ([self.score_batch] * whole + [rest] * (rest > 0)) * self.weight_draws
 
-    def _change(self, masks: Mapping[str, Tensor], size: int, generator: torch.Generator) -> Tensor:
-        """|f(m w) - f(m (w + e))|^2, summed over a new batch, for new weights and noise."""
+    def _products(self, sites: Sequence[Site], size: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """d/dm of |f(m w) - f(m (w + e))|^2, summed over a new batch, for new weights and noise; 0 where m is.
+
+        By the chain rule it is the sum over both networks of their weights times the derivatives for these.
+        """
         model = self.context.model
-        drawn, perturbed = self._draw(masks, generator)
-        drawn |= copied_buffers(model)
+        first, second = self._draw(sites, generator)
         inputs = self._normal((size, *self.context.input_shape), next(model.parameters()), generator)
+        statistics = copied_buffers(model)
         model.train()
         with torch.no_grad():
-            call_with(model, drawn, inputs)
+            call_with(model, {**first, **statistics}, inputs)
         model.eval()
-        return (call_with(model, drawn, inputs) - call_with(model, {**drawn, **perturbed}, inputs)).square().sum()
+        weights = [network[site.weight].requires_grad_(True) for network in (first, second) for site in sites]
+        outputs = [call_with(model, {**network, **statistics}, inputs) for network in (first, second)]
+        change = (outputs[0] - outputs[1]).square().sum()
+        gradients = torch.autograd.grad(change, weights, allow_unused=True, materialize_grads=True)
+        products = [gradient.mul_(weight.detach()) for weight, gradient in zip(weights, gradients, strict=True)]
+        return (one.add_(other) for one, other in zip(products[: len(sites)], products[len(sites) :], strict=True))
 
-    def _draw(
-        self, masks: Mapping[str, Tensor], generator: torch.Generator
-    ) -> tuple[dict[Tensor, Tensor], dict[Tensor, Tensor]]:
+    def _draw(self, sites: Sequence[Site], generator: torch.Generator) -> tuple[Network, Network]:
         """m w for every prunable weight, and m (w + e) for those that are masked."""
-        drawn, perturbed = dict[Tensor, Tensor](), dict[Tensor, Tensor]()
+        first, second = Network(), Network()
         for site in self.context.sites:
             weight = site.weight
-            drawn[weight] = self._normal(weight.shape, weight, generator) * kaiming_deviation(weight)
-            if (mask := masks.get(site.name)) is not None:
+            first[weight] = second[weight] = self._normal(weight.shape, weight, generator) * kaiming_deviation(weight)
+            if site in sites:
+                mask = self._masks[site.name]
                 noise = self._normal(weight.shape, weight, generator) * self.noise
-                perturbed[weight] = (drawn[weight] + noise) * mask
-                drawn[weight] = drawn[weight] * mask
-        return drawn, perturbed
+                second[weight] = noise.add_(first[weight]).mul_(mask)
+                first[weight].mul_(mask)
+        return first, second
 
     def _normal(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
         # on the CPU, so that every device draws the same

@@ -70,7 +70,9 @@ class PX(MaskPruner):
         self._round += 1
         with untouched(model, training=False):
             open_paths = context.reduce(self._open_paths(batches))
-            squares = {name: tensor.square_() for name, tensor in positive_tensors(model).items()}
+            squares = positive_tensors(model)
+            for tensor in set(squares.values()):  # a tied one has several names
+                tensor.square_()
             weights = [squares[name].requires_grad_(True) for name in self._masks]
             ones = torch.ones(1, *context.input_shape, dtype=torch.float64, device=context.device)
             with OpenGates():

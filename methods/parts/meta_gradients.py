@@ -51,7 +51,7 @@ class Unrolled:
                 if self.momentum > 0 and parameter in velocities:
                     gradient = self.momentum * velocities[parameter] + gradient
                 velocities[parameter] = gradient
-                trained[parameter] = trained[parameter] - self.lr * gradient
+                trained[parameter] = trained[parameter].sub(gradient, alpha=self.lr)
         return trained
 
     def loss(self, parameters: Parameters, batch: Batch) -> Tensor:
@@ -66,6 +66,8 @@ class Unrolled:
         found = torch.autograd.grad(
             loss, list(parameters.values()), create_graph=self.second_order, allow_unused=True, materialize_grads=True
         )
+        if self.context.num_ranks == 1:
+            return dict(zip(parameters, found, strict=True))
         # One sum a step: all processes meet in the same order, forwards and backwards.
         flat: Any = torch.cat([gradient.reshape(-1) for gradient in found])
         flat = _SumOverProcesses.apply(flat, self.context.reduce)
@@ -81,7 +83,7 @@ def mask_gradients(unrolled: Unrolled, sites: Sequence[Site], batches: Iterable[
     context, (*steps, last) = unrolled.context, batches
     masks = [torch.ones_like(site.weight, requires_grad=True) for site in sites]
     trained = [parameter for parameter in context.model.parameters() if parameter.requires_grad]
-    start: Parameters = {parameter: parameter.detach().clone().requires_grad_(True) for parameter in trained}
+    start: Parameters = {parameter: parameter.detach().requires_grad_(True) for parameter in trained}
     for site, mask in zip(sites, masks, strict=True):
         weight: Any = site.weight
         start[weight] = weight.detach() * mask
