@@ -75,8 +75,7 @@ class NtkSap(MaskPruner):
         self._round += 1
         with untouched(self.context.model, training=True), latest_statistics(self.context.model):
             for size in self._batch_sizes():
-                for total, product in zip(totals, self._products(sites, size, generator), strict=True):
-                    total += product
+                self._add(totals, sites, size, generator)
         # Every process computes the same; the sum settles last bits that kernels may round differently.
         self._sensitivity = {site.name: self.context.reduce(total) for site, total in zip(sites, totals, strict=True)}
 
@@ -84,25 +83,27 @@ class NtkSap(MaskPruner):
         whole, rest = divmod(self.samples_per_class * self.context.num_classes, self.score_batch)
         return ([self.score_batch] * whole + [rest] * (rest > 0)) * self.weight_draws
 
-    def _products(self, sites: Sequence[Site], size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    def _add(self, totals: Sequence[Tensor], sites: Sequence[Site], size: int, generator: torch.Generator) -> None:
         """d/dm of |f(m w) - f(m (w + e))|^2, summed over a new batch, for new weights and noise; 0 where m is.
 
         By the chain rule it is the sum over both networks of their weights times the derivatives for these.
         """
         model = self.context.model
-        first, second = self._draw(sites, generator)
+        networks = first, _ = self._draw(sites, generator)
         inputs = self._normal((size, *self.context.input_shape), next(model.parameters()), generator)
         statistics = copied_buffers(model)
         model.train()
         with torch.no_grad():
             call_with(model, {**first, **statistics}, inputs)
         model.eval()
-        weights = [network[site.weight].requires_grad_(True) for network in (first, second) for site in sites]
-        outputs = [call_with(model, {**network, **statistics}, inputs) for network in (first, second)]
+        weights = [[network[site.weight].requires_grad_(True) for site in sites] for network in networks]
+        outputs = [call_with(model, {**network, **statistics}, inputs) for network in networks]
         change = (outputs[0] - outputs[1]).square().sum()
-        gradients = torch.autograd.grad(change, weights, allow_unused=True, materialize_grads=True)
-        products = [gradient.mul_(weight.detach()) for weight, gradient in zip(weights, gradients, strict=True)]
-        return (one.add_(other) for one, other in zip(products[: len(sites)], products[len(sites) :], strict=True))
+        for leaves in weights:
+            gradients = torch.autograd.grad(change, leaves, retain_graph=True, allow_unused=True)
+            for total, leaf, gradient in zip(totals, leaves, gradients, strict=True):
+                if gradient is not None:
+                    total.addcmul_(leaf.detach(), gradient)
 
     def _draw(self, sites: Sequence[Site], generator: torch.Generator) -> tuple[Network, Network]:
         """m w for every prunable weight, and m (w + e) for those that are masked."""

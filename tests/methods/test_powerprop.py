@@ -52,16 +52,10 @@ def test_one_step_of_the_example() -> None:
     torch.testing.assert_close(root.detach(), before - 0.1 * torch.tensor([[-2.0, -4], [1, 2]]) * 2 * before.abs())
 
 
-def test_it_prunes_what_gmp_would_prune_of_the_same_weights() -> None:
+def test_it_prunes_the_smallest_weights() -> None:
     pruner = PowerPropagation(sparsity=0.5, schedule="one_shot", scope="global")
-    assert (
-        kept_positions(prune_now(pruner, linear_context()))
-        == {
-            "first.weight": [[0, 1], [1, 0]],
-            "second.weight": [[1, 0]],
-        }
-        or kept_positions(pruner_masks(pruner)) == {}
-    )
+    masks = kept_positions(prune_now(pruner, linear_context()))
+    assert masks == {"first.weight": [[0, 1], [1, 0]], "second.weight": [[1, 0]]}
 
 
 @pytest.mark.parametrize("exponent", [1.25, 4.0])
