@@ -100,7 +100,7 @@ class NtkSap(MaskPruner):
         outputs = [call_with(model, {**network, **statistics}, inputs) for network in networks]
         change = (outputs[0] - outputs[1]).square().sum()
         for leaves in weights:
-            gradients = torch.autograd.grad(change, leaves, retain_graph=True, allow_unused=True)
+            gradients = torch.autograd.grad(change, leaves, retain_graph=leaves is weights[0], allow_unused=True)
             for total, leaf, gradient in zip(totals, leaves, gradients, strict=True):
                 if gradient is not None:
                     total.addcmul_(leaf.detach(), gradient)
