@@ -35,7 +35,8 @@ class NtkSap(MaskPruner):
 
     20 rounds with exponentially falling density, 5 draws and 10 inputs for each class are those of the authors' script
     for ResNet-20 on CIFAR-10; a standard deviation of 0.01 and batches of 256 are defaults of their code. Difference:
-    the weights of the run are those that it began with; theirs are the last draw.
+    the weights of the run are those that it began with; theirs are the last draw. Tables of cost count passes over
+    training samples, and so none of these.
 
     Options:
         noise: standard deviation of e.

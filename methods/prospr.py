@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
@@ -72,12 +73,13 @@ class ProsPr(ScorePruner):
             self._gradients = mask_gradients(unrolled, sites, self._batches())
 
     def _batches(self) -> Iterator[Batch]:
-        """One for each step, and one for the loss."""
+        """One for each step, and one for the loss; a split that has fewer samples is drawn again."""
         count = self.inner_steps + 1
         if self.batches == "one":
             (batch,) = self.context.samples(self.score_batch, self.score_batch)
             return iter([batch] * count)
-        return self.context.samples(count * self.score_batch, self.score_batch)
+        draws = (self.context.samples(count * self.score_batch, self.score_batch, draw=i) for i in range(count))
+        return itertools.islice(itertools.chain.from_iterable(draws), count)
 
     def score(self, name: str, weight: Tensor) -> Tensor:
         return self._gradients.pop(name).abs()

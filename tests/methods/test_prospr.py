@@ -131,5 +131,19 @@ def test_two_processes_find_the_mask_of_one() -> None:
         assert torch.equal(mask, alone[name])
 
 
+def test_a_split_that_is_too_small_is_drawn_again() -> None:
+    """Four batches are needed; of 64 samples there are three of 24, the last of them smaller."""
+    context = toy_context(tiny_net())
+    sizes = []
+
+    def samples(num_samples: int, batch_size: int, *, balanced: bool = False, draw: int = 0) -> Any:
+        for inputs, targets in context.samples(min(num_samples, 64), batch_size, draw=draw):
+            sizes.append((draw, len(targets)))
+            yield inputs, targets
+
+    prune_now(ProsPr(sparsity=0.5, score_batch=24), toy_context(tiny_net(), samples=samples))
+    assert sizes == [(0, 24), (0, 24), (0, 16), (1, 24)]
+
+
 def test_resumes() -> None:
     resume_equals_uninterrupted(lambda: ProsPr(sparsity=0.8, score_batch=16), epochs=2)
