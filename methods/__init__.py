@@ -19,6 +19,10 @@ METHODS: dict[str, str] = {
     "synflow": "synflow:SynFlow",
     "force": "force:Force",
     "iterative_snip": "force:IterativeSnip",
+    "px": "px:PX",
+    "prospr": "prospr:ProsPr",
+    "ntk_sap": "ntk_sap:NtkSap",
+    "sign_in": "sign_in:SignIn",
     "magnitude_init": "magnitude_init:MagnitudeInit",
     "random_init": "random_init:RandomInit",
     # after training
@@ -52,6 +56,7 @@ METHODS: dict[str, str] = {
     "str": "soft_threshold:STR",
     "network_slimming": "network_slimming:NetworkSlimming",
     "edge_popup": "edge_popup:EdgePopup",
+    "powerprop": "powerprop:PowerPropagation",
     # dynamic sparse training
     "set": "set_evolution:SET",
     "rigl": "rigl:RigL",
