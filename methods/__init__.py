@@ -28,6 +28,7 @@ METHODS: dict[str, str] = {
     "imp": "lottery_ticket:IterativeMagnitude",
     "obd": "obd:DiagonalFisher",
     "woodfisher": "woodfisher:WoodFisher",
+    "cap": "cap:CAP",
     "nm_magnitude": "nm_magnitude:NmMagnitude",
     "global_mp_columns": "column_magnitude:ColumnMagnitude",
     "global_mp_flops": "macs_magnitude:MacsMagnitude",
