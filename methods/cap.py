@@ -39,6 +39,8 @@ class CAP(WoodFisher):
     alone, and float64. In gradual pruning (`schedule: cubic`) theirs starts at 50 % with trained weights, and the
     learning rate starts anew after each event. Their FastCAP, one matrix for all blocks of a layer, is not here.
 
+    Uncertain: method and settings were read in the authors' code, and not in the text of the paper.
+
     Options, besides those of WoodFisher:
         block_size: weights a block, within a layer; a block takes time with its third power.
         update: move the weights that stay; without it the masks are the same.

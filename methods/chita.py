@@ -35,9 +35,9 @@ class CHITA(MaskPruner):
     Combinatorial Hessian-free Iterative Thresholding Algorithm (arXiv 2302.14623); compared with the authors' code
     (mazumder-lab/CHITA). With n gradients as the rows of A and the trained weights w0, the Fisher approximation of the
     loss is ||A (w - w0)||^2 / 2 + n damping ||w - w0||^2 / 2, without a matrix as large as the network. It is minimised
-    over w with the wanted number of non-zeros: gradient steps and hard thresholding with the line search of section
-    3.2, on an active set of columns, which grows until no step over all weights brings a new one. On the support that
-    was found the minimum is exact, by one n x n system (the code's back-solve).
+    over w with the wanted number of non-zeros: gradient steps and hard thresholding with a line search, on an active
+    set of columns, which grows until no step over all weights brings a new one. On the support that was found the
+    minimum is exact, by one n x n system, where the code ends with the last step.
 
     `solver: blocks` is the authors' way for large networks: the support is that of the largest weights, and they are
     fitted block by block of `block_size` weights. Stages that compute the gradients anew (CHITA++) are
@@ -47,8 +47,8 @@ class CHITA(MaskPruner):
     that an earlier stage has pruned stay pruned; theirs may come back. The active set starts from the largest weights,
     as theirs. They refine by coordinate descent in some experiments.
 
-    Uncertain: the paper's own settings of iterations and of the first-order term were not at hand; those here are of
-    the published code.
+    Uncertain: method and settings were read in the authors' code, and not in the text of the paper; the number of
+    iterations in its experiments with `iht` is not in the code either.
 
     Options, besides those of MaskPruner:
         solver: `iht` or `blocks`.

@@ -15,9 +15,9 @@ from .lottery_ticket import IterativeMagnitude
 class Rewinding(IterativeMagnitude):
     """Train, remove a fraction of the smallest weights, retrain with the early learning rates. Renda et al., 2020.
 
-    arXiv 2003.02389, section 6: train to the end, remove 20 % of the weights that are left by one threshold over the
+    arXiv 2003.02389: train to the end, remove 20 % of the weights that are left by one threshold over the
     network, set the learning rate back and retrain for the whole original time, and repeat. Trained weights stay. The
-    other two ways of the paper to retrain are `rewind: weights` (section 3), which is `imp` to a later epoch, and
+    other two ways of the paper to retrain are `rewind: weights`, which is `imp` to a later epoch, and
     `rewind: none`, fine-tuning: the last learning rate of the recipe, for as long.
 
     Differences to the authors' code (lottery-ticket/rewinding-iclr20-public): each round has a new optimiser, where

@@ -37,6 +37,8 @@ class SAFE(ScorePruner, SecondPass):
     As in the code, statistics of batch norm are those of the first pass. SAFE+, a projection by other scores than
     magnitude, is made for language models and is not here.
 
+    Uncertain: method and settings were read in the authors' code, and not in the text of the paper.
+
     Options, besides those of ScorePruner:
         penalty: lambda at its highest.
         penalty_schedule: `cosine`, `linear` (both from 0) or `constant`.

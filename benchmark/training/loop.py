@@ -55,7 +55,8 @@ class Progress:
 class Training:
     """One run's training: model, pruner (attached), data and recipe.
 
-    `dense_epochs`: of the dense training whose weights it starts from; 0: it starts from an initialisation.
+    `dense_epochs`: of the dense training whose weights it starts from, 0 for a checkpoint of the user's; None: it
+    starts from an initialisation.
     """
 
     model: nn.Module
@@ -68,7 +69,7 @@ class Training:
     compile: Compile = "none"
     graph: GraphLog = field(default_factory=GraphLog)
     progress: Progress = field(default_factory=Progress)
-    dense_epochs: int = 0
+    dense_epochs: int | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -102,15 +103,17 @@ class Training:
 
     def _prune(self, index: int) -> None:
         """The pruning before a round, and what it makes of the learning rate of a retraining."""
-        recipe, pruner = self.recipe, self.pruner
-        dense_epochs = self.dense_epochs or (recipe.trained_epochs if index > 0 else 0)
-        if recipe.schedule != "adaptive_linear" or not dense_epochs:
+        recipe, pruner, dense_epochs = self.recipe, self.pruner, self.dense_epochs
+        if dense_epochs is None and index > 0:
+            dense_epochs = recipe.trained_epochs
+        if recipe.schedule != "adaptive_linear" or dense_epochs is None:
             pruner.begin_round(index)
             return
         sites = pruner.context.sites
         before = [site.weight.detach().clone() for site in sites]
         pruner.begin_round(index)
-        budget = (recipe.trained_epochs - pruner.first_epoch(index)) / dense_epochs
+        epochs = recipe.trained_epochs - pruner.first_epoch(index)
+        budget = epochs / dense_epochs if dense_epochs else 0.0
         self.progress.rate_factor = rate_factor(before, [site.weight.detach() for site in sites], budget)
 
     def _recalibrate(self, index: int) -> None:

@@ -14,8 +14,10 @@ def rate_factor(before: Sequence[Tensor], after: Sequence[Tensor], budget: float
     """What `schedule: adaptive_linear` multiplies the recipe's rate by: ALLR of Zimmer et al., 2023 (arXiv 2111.00843).
 
     min(1, max(d1, d2)), where d1 = ||W - W'|| / (||W|| sqrt(s)), s is the share of the weights left that the pruning
-    has removed, and d2 the `budget`: epochs of the retraining by those of the original training. 1 where nothing was
-    removed.
+    has removed, and d2 the `budget`: epochs of the retraining by those of the original training, 0 where these are not
+    known. 1 where nothing was removed. The authors' code (ZIB-IOL/BIMP) takes the difference of the norms of all
+    parameters, which is the same where pruning only sets weights to zero, and has a warm-up of a tenth of each
+    retraining.
 
     Args:
         before, after: all prunable weights, W and W'.

@@ -59,7 +59,7 @@ class Session:
             clock=setup.clock,
             compile=setup.settings.compile,
             graph=GraphLog(setup.settings.cuda_graph),
-            dense_epochs=run.parent.recipe.trained_epochs if run.parent else 0,
+            dense_epochs=run.parent.recipe.trained_epochs if run.parent else None,
         )
 
     @property

@@ -36,7 +36,7 @@ def test_the_factor_by_hand() -> None:
     assert rate_factor(before, before, 0.1) == 1.0
 
 
-def rates(method: str, options: dict[str, Any], dense_epochs: int, recipe: Recipe) -> list[list[float]]:
+def rates(method: str, options: dict[str, Any], dense_epochs: int | None, recipe: Recipe) -> list[list[float]]:
     """Of each round, the learning rates of its epochs divided by those of the linear schedule."""
     task = ToyTask(epochs=recipe.epochs)
     network = toy_network()
@@ -53,7 +53,7 @@ def rates(method: str, options: dict[str, Any], dense_epochs: int, recipe: Recip
 def test_each_round_starts_anew_with_a_factor_of_its_own() -> None:
     recipe = Recipe(epochs=4, batch_size=8, lr=0.1, schedule="adaptive_linear")
     options = {"prune_fraction": 0, "prune_rounds": 2, "rewind": "lr"}
-    dense, *retrained = rates("imp", options, 0, recipe)
+    dense, *retrained = rates("imp", options, None, recipe)
     assert dense == [1.0] * 4  # nothing is pruned before the first round
     assert retrained == [[1.0] * 4, [1.0] * 4]  # as long as the dense training
     first, second = rates("imp", {**options, "start": "trained"}, 40, recipe)
@@ -61,6 +61,8 @@ def test_each_round_starts_anew_with_a_factor_of_its_own() -> None:
     assert second == pytest.approx([second[0]] * 4)
     assert first[0] != second[0]
     assert all(0.1 < factor < 1 for factor in (first[0], second[0]))
+    # a checkpoint of the user's: its epochs are not known, and the change of the weights decides alone
+    assert rates("imp", {**options, "start": "trained"}, 0, recipe)[0] == first
 
 
 def test_a_gradual_method_has_the_whole_rate() -> None:
