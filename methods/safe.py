@@ -62,8 +62,9 @@ class SAFE(ScorePruner, SecondPass):
     radius: Annotated[float, Field(gt=0)] = 0.1
     every: Annotated[int, Field(ge=1)] = 32
     norm_samples: Annotated[int, Field(ge=0)] = 10000
-    _sparse: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
-    _dual: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
+    _offset: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
+    """u - z. Each entry is of one of them: z is zero outside the support, and u within it."""
+    _support: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
     _before: list[tuple[Tensor, Tensor]] = field(init=False, repr=False, default_factory=list)
 
     def score(self, name: str, weight: Tensor) -> Tensor:
@@ -71,29 +72,36 @@ class SAFE(ScorePruner, SecondPass):
 
     def begin_round(self, index: int) -> None:
         """z is the projection of the weights, u is 0; nothing is pruned."""
-        self._sparse = self._projected(self._weights())
-        self._dual = {name: torch.zeros_like(weight) for name, weight in self._sparse.items()}
+        sites = self._masks.sites
+        self._offset = {name: torch.zeros_like(site.weight) for name, site in sites.items()}
+        self._support = {name: torch.zeros_like(site.weight, dtype=torch.bool) for name, site in sites.items()}
+        self._project()
+        for name, offset in self._offset.items():
+            offset.masked_fill_(~self._support[name], 0)
 
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: site.weight.detach() for name, site in self._masks.sites.items()}
-
-    def _projected(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The values with all but the largest set to zero, by the sparsity and the scope."""
+    @torch.no_grad()
+    def _project(self) -> None:
+        """z becomes w + u with all but the largest set to zero, by the sparsity and the scope, and u the rest."""
+        values = self._offset
+        for name, site in self._masks.sites.items():
+            values[name].masked_fill_(self._support.pop(name), 0).add_(site.weight)
         self._masks.check_finite(values)
         scores = CountedScores({name: value.abs() for name, value in values.items()}, lambda name: values[name].numel())
-        masks = self.allocate(scores, self.sparsity)
-        return {name: value * masks[name] for name, value in values.items()}
+        self._support = dict(self.allocate(scores, self.sparsity))
+        for name, value in values.items():
+            value.copy_(torch.where(self._support[name], -value, value))
 
     @torch.no_grad()
     def move_weights(self) -> None:
         """Up along the gradients of all parameters, by `radius` in all."""
-        moved = [parameter for parameter in self.context.model.parameters() if parameter.grad is not None]
-        gradients = [parameter.grad for parameter in moved]
-        kept = [*moved, *self.context.model.buffers()]
+        moved = [(parameter, parameter.grad) for parameter in self.context.model.parameters()]
+        steps = [(parameter, gradient) for parameter, gradient in moved if gradient is not None]
+        kept = [*(parameter for parameter, _ in steps), *self.context.model.buffers()]
         self._before = [(tensor, tensor.detach().clone()) for tensor in kept]
-        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        norm = torch.stack(torch._foreach_norm([gradient for _, gradient in steps])).norm()
         scale = self.radius / (norm + SMALLEST_NORM)
-        torch._foreach_add_(moved, torch._foreach_mul(gradients, scale))
+        for parameter, gradient in steps:
+            parameter.addcmul_(gradient, scale)
 
     @torch.no_grad()
     def restore_weights(self) -> None:
@@ -113,23 +121,22 @@ class SAFE(ScorePruner, SecondPass):
         strength = self.strength(step)
         for name, site in self._masks.sites.items():
             if site.weight.grad is not None:
-                site.weight.grad.add_(site.weight - self._sparse[name] + self._dual[name], alpha=strength)
+                site.weight.grad.add_(site.weight + self._offset[name], alpha=strength)
         return False
 
     @torch.no_grad()
     def on_weights(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         if step == self.context.total_steps - 1:
+            self._offset, self._support = {}, {}
             self.prune_to(self.sparsity)
             if self.norm_samples:
                 renew_statistics(self.context, self.norm_samples)
         elif step % self.every == self.every - 1:
-            values = {name: weight + self._dual[name] for name, weight in self._weights().items()}
-            self._sparse = self._projected(values)
-            self._dual = {name: value.sub_(self._sparse[name]) for name, value in values.items()}
+            self._project()
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "sparse": dict(self._sparse), "dual": dict(self._dual)}
+        return {**super().state_dict(), "offset": dict(self._offset), "support": dict(self._support)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        self._sparse, self._dual = dict(state["sparse"]), dict(state["dual"])
+        self._offset, self._support = dict(state["offset"]), dict(state["support"])

@@ -58,8 +58,10 @@ def peak(method: str) -> int:
     options: dict[str, Any] = dict(quick_options(describe(method)))
     if stores_gradients(method):
         options |= {"memory_mb": GRADIENTS_MB}
-    if method == "cap":
+    if method in ("cap", "chita"):
         options |= {"block_size": 16}  # wide blocks take many small steps, each of which is counted
+    if method == "chita":
+        options |= {"solver": "blocks"}  # the other one holds all gradients, and says so before anything runs
     if describe(method).needs == "layer inputs":
         wide = [site.name for site in find_sites(network()) if site.weight[0].numel() > MOST_INPUTS]
         options |= {"dense": wide}

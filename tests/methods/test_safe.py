@@ -39,6 +39,14 @@ def attached(**options: Any) -> tuple[SAFE, TwoLayerLinear]:
     return pruner, model
 
 
+def sparse_and_dual(pruner: SAFE) -> tuple[torch.Tensor, torch.Tensor]:
+    """z and u of all weights, one behind the other."""
+    offset, support = (
+        torch.cat([part.flatten() for part in parts.values()]) for parts in (pruner._offset, pruner._support)
+    )
+    return -offset * support, offset * ~support
+
+
 def test_weights_move_up_by_the_radius_and_come_back() -> None:
     pruner, model = attached(radius=0.5)
     before = vector(model)
@@ -57,16 +65,16 @@ def test_the_penalty_and_the_dual_update_by_hand() -> None:
     assert torch.allclose(model.first.weight.grad, torch.tensor([[-1.9, -4.0], [1.0, 2.05]]))
     assert torch.allclose(model.second.weight.grad, torch.tensor([[3.0, -4.1]]))
     pruner.on_weights(0, optimizer)
-    assert all((dual == 0).all() for dual in pruner._dual.values())  # every second step
+    assert (sparse_and_dual(pruner)[1] == 0).all()  # every second step
     pruner.on_weights(1, optimizer)
-    assert pruner._sparse["first.weight"].tolist() == [[0, -2], [3, 0]]
-    assert pruner._dual["first.weight"].tolist() == [[1, 0], [0, 0.5]]
-    assert pruner._dual["second.weight"].tolist() == [[0, -1]]
+    sparse, dual = sparse_and_dual(pruner)
+    assert sparse.tolist() == [0, -2, 3, 0, 2, 0]
+    assert dual.tolist() == [1, 0, 0, 0.5, 0, -1]
     # w + u = (2, -2, 3, 1, 2, -2): of the four twos the first two are kept besides 3, and u is the rest
     pruner.on_weights(3, optimizer)
-    assert pruner._sparse["first.weight"].tolist() == [[2, -2], [3, 0]]
-    assert pruner._dual["first.weight"].tolist() == [[0, 0], [0, 1]]
-    assert pruner._dual["second.weight"].tolist() == [[2, -2]]
+    sparse, dual = sparse_and_dual(pruner)
+    assert sparse.tolist() == [2, -2, 3, 0, 0, 0]
+    assert dual.tolist() == [0, 0, 0, 1, 2, -2]
 
 
 def test_the_penalty_rises_over_the_training() -> None:
@@ -138,6 +146,6 @@ def test_a_stronger_penalty_draws_the_weights_to_the_sparse_point() -> None:
         optimizer = make_optimizer(pruner)
         for step in range(39):
             train_step(pruner, model, optimizer, step)
-        gaps = [site.weight.detach() - pruner._sparse[name] for name, site in pruner.masks.sites.items()]
-        distances.append(sum(float(gap.square().sum()) for gap in gaps))
+        weights = torch.cat([site.weight.detach().flatten() for site in pruner.masks.sites.values()])
+        distances.append(float((weights - sparse_and_dual(pruner)[0]).square().sum()))
     assert distances[1] < 0.6 * distances[0]
