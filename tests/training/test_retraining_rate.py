@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.runs.run import Recipe
 from prunebench.benchmark.studies.load import load_study
+from prunebench.benchmark.training.checkpoint import restore, training_state
 from prunebench.benchmark.training.loop import Training
 from prunebench.benchmark.training.optimizer import learning_rate
 from prunebench.benchmark.training.retraining_rate import rate_factor
@@ -36,17 +38,20 @@ def test_the_factor_by_hand() -> None:
     assert rate_factor(before, before, 0.1) == 1.0
 
 
-def rates(method: str, options: dict[str, Any], dense_epochs: int | None, recipe: Recipe) -> list[list[float]]:
-    """Of each round, the learning rates of its epochs divided by those of the linear schedule."""
-    task = ToyTask(epochs=recipe.epochs)
-    network = toy_network()
+def training(method: str, options: dict[str, Any], dense_epochs: int | None, recipe: Recipe) -> Training:
+    task, network = ToyTask(epochs=recipe.epochs), toy_network()
     pruner = create(method, 0.75, options)
     pruner.attach(task.context(network))
-    training = Training(
+    return Training(
         model=network, pruner=pruner, data=task.data, recipe=recipe, seed=0, device=CPU, dense_epochs=dense_epochs
     )
-    found: list[list[float]] = [[] for _ in range(pruner.rounds)]
-    training.run(lambda record, _: found[record["round"]].append(record["lr"] / learning_rate(recipe, record["epoch"])))
+
+
+def rates(method: str, options: dict[str, Any], dense_epochs: int | None, recipe: Recipe) -> list[list[float]]:
+    """Of each round, the learning rates of its epochs divided by those of the linear schedule."""
+    trained = training(method, options, dense_epochs, recipe)
+    found: list[list[float]] = [[] for _ in range(trained.pruner.rounds)]
+    trained.run(lambda record, _: found[record["round"]].append(record["lr"] / learning_rate(recipe, record["epoch"])))
     return found
 
 
@@ -63,6 +68,24 @@ def test_each_round_starts_anew_with_a_factor_of_its_own() -> None:
     assert all(0.1 < factor < 1 for factor in (first[0], second[0]))
     # a checkpoint of the user's: its epochs are not known, and the change of the weights decides alone
     assert rates("imp", {**options, "start": "trained"}, 0, recipe)[0] == first
+
+
+def test_a_resumed_retraining_keeps_its_factor() -> None:
+    recipe, given = Recipe(epochs=4, batch_size=8, lr=0.1, schedule="adaptive_linear"), ("global_mp", {}, 40)
+    seen: list[float] = []
+    checkpoints: list[dict[str, Any]] = []
+    whole = training(*given, recipe)
+
+    def after(record: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+        seen.append(record["lr"])
+        if record["epoch"] == 1:
+            checkpoints.append(copy.deepcopy(training_state(whole, optimizer)))
+
+    whole.run(after)
+    resumed, rest = training(*given, recipe), list[float]()
+    resumed.run(lambda record, _: rest.append(record["lr"]), restore(resumed, checkpoints[0]))
+    assert rest == seen[2:]
+    assert seen[0] < 0.1
 
 
 def test_a_gradual_method_has_the_whole_rate() -> None:
