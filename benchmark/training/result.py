@@ -10,6 +10,7 @@ from torch import nn
 
 from ...datasets.parts.decode_workers import RUNS_AT_ONCE
 from ..api.pruner import Pruner
+from ..api.second_pass import SecondPass
 from ..models.count_macs import sparse_macs
 from ..models.outside import Sizes
 from ..runs import provenance
@@ -114,10 +115,12 @@ def _execution(setup: Setup, session: Session) -> dict[str, Any]:
 def _cost(setup: Setup, session: Session) -> dict[str, Any]:
     """Epochs, multiply-adds and seconds of this run; those of the shared dense training are under `parent`.
 
-    Scores count a forward and a backward pass for each training sample that they drew.
+    Scores count a forward and a backward pass for each training sample that they drew, and methods with a second pass
+    in each step count twice.
     """
     parent, spent = setup.start.cost, setup.clock.seconds()
-    own = training_cost(session.history, sum(setup.model_macs.values()), len(setup.data.train))
+    passes = 2 if isinstance(setup.pruner, SecondPass) else 1
+    own = training_cost(session.history, sum(setup.model_macs.values()), passes * len(setup.data.train))
     return {
         **own,
         "parent": {key: parent[key] for key in own} if parent else None,
