@@ -60,10 +60,9 @@ def _records(paths: Sequence[Path]) -> Iterator[tuple[str, tuple[Run, Result]]]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of an export as plain data; the first of each run, as retries of a label have one."""
+    """The rows of an export as plain data, each run once."""
     frame = read_export(path)
-    plain = [{key: None if value is None or value != value else value for key, value in row.items()}
-             for row in frame.astype(object).where(frame.notna(), None).to_dict("records")]  # fmt: skip
+    plain = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return list({row["id"]: row for row in reversed(plain)}.values())[::-1]
 
 

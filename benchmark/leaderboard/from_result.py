@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from ...datasets.registry import describe as describe_dataset
 from ...datasets.registry import is_of_suite, is_own
@@ -29,7 +31,8 @@ from .schema import (
 def method_of(info: MethodInfo, run: Run, source: str = "") -> Method:
     """The description with the version that the run has, which may be an older one."""
     return Method(
-        name=info.name, label=info.label, family=info.family, paper=info.paper, year=getattr(info, 'year', None), needs=info.needs,
+        name=info.name, label=info.label, family=info.family, paper=info.paper, needs=info.needs,
+        year=getattr(info, 'year', None),
         start=info.start, version=run.method_version, borrows=info.borrows, reaches_target=info.reaches_target,
         source=source,
     )  # fmt: skip
@@ -41,21 +44,16 @@ def measured_of(run: Run, result: Mapping[str, Any], title: str, latency: Iterab
     dense = frozenset(sparsity.get("layers_left_dense", ()))
     parent = cost["parent"]
     return Measured(
-        accuracy=Accuracy(**_known(Accuracy, result["accuracy"])),
-        sparsity=Sparsity(
-            **_known(Sparsity, sparsity)
-            | {"parameters": sparsity.get("parameters_before", sparsity["parameters"])}
-        ),
+        accuracy=_part(Accuracy, result["accuracy"]),
+        sparsity=_part(Sparsity, {**sparsity, "parameters": sparsity.get("parameters_before", sparsity["parameters"])}),
         layers=[
             Layer(name=each["name"], total=each["total"], kept=each["kept"], is_dense=each["name"] in dense)
             for each in result["layers"]
         ],
-        macs=Macs(**_known(Macs, macs)),
-        cost=Cost(**_known(Cost, cost) | {"parent": parent and Training(**_known(Training, parent))}),
-        data=Data(title=title, classes=_classes(run, result), **_known(Data, result["data"])),
-        provenance=Provenance(
-            **_known(Provenance, provenance), start_weights=(provenance.get("weights") or {}).get("start")
-        ),
+        macs=_part(Macs, macs),
+        cost=_part(Cost, {**cost, "parent": parent and _part(Training, parent)}),
+        data=_part(Data, {**result["data"], "title": title, "classes": _classes(run, result)}),
+        provenance=_part(Provenance, {**provenance, "start_weights": (provenance.get("weights") or {}).get("start")}),
         latency=[times for content in latency for times in _times(content)],
     )
 
@@ -66,9 +64,12 @@ def published(source: str, study: str, label: str, method: Method, run: Run, **o
     )  # fmt: skip
 
 
-def _known(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that a part has; a stored result has more of them."""
-    return {key: values[key] for key in kind.model_fields if key in values}
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def _part(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """Of the values those that the part has; a stored result has more of them."""
+    return kind.model_validate({key: values[key] for key in kind.model_fields if key in values})
 
 
 def _classes(run: Run, result: Mapping[str, Any]) -> int | None:

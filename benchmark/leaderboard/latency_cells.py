@@ -16,7 +16,9 @@ SOME = (
     "in float32; x dense: how many times as fast as the dense network by torch on the same machine. From least to most "
     "over the runs of a row; empty where nothing was measured."
 )
-SAME_OUTPUTS = tuple(name for name in VARIANTS if not name.startswith("dense") and "half" not in name and "int8" not in name)
+SAME_OUTPUTS = tuple(
+    name for name in VARIANTS if not name.startswith("dense") and "half" not in name and "int8" not in name
+)
 """Variants that give the outputs whose accuracy the table shows."""
 
 
@@ -36,7 +38,9 @@ def cells(row: Row) -> tuple[Cell, Cell]:
         for machine, each in fastest.items():
             by_machine.setdefault(machine, []).append(each)
     times = [[1e3 * each.p50 for each in found] for found in by_machine.values()]
-    ratios = [[each.dense_p50 / each.p50 for each in found if each.dense_p50 and each.p50] for found in by_machine.values()]
+    ratios = [
+        [each.dense_p50 / each.p50 for each in found if each.dense_p50 and each.p50] for found in by_machine.values()
+    ]
     return _cell(times, 3), _cell([found for found in ratios if found], 2)
 
 

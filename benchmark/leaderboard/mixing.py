@@ -65,4 +65,6 @@ def usual_facts(rows: list[Row]) -> dict[str, str]:
 def unusual(row: Row, usual: dict[str, str]) -> str:
     """`torch 2.11.0` where a whole row has another value than most; a row that mixes says that instead."""
     found = {name: list(values) for name, values in facts_of(row.results).items() if name in usual}
-    return ", ".join(f"{name} {values[0]}" for name, values in found.items() if values != [usual[name]] and len(values) == 1)
+    return ", ".join(
+        f"{name} {values[0]}" for name, values in found.items() if values != [usual[name]] and len(values) == 1
+    )

@@ -6,16 +6,19 @@ Names of machines, folders and commands are no part of it. `json_schema` describ
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..api.errors import UserError
 from ..runs.run import id_of
 
 VERSION = 1
 """Of the files; in each as `leaderboard`."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
@@ -193,6 +196,13 @@ class Published(_Part):
         return f"{self.id}.json" if self.source == REFERENCE else f"{self.id}-{self.source}.json"
 
 
+def check_name(name: str) -> str:
+    """The name of a contribution. Raises UserError for one that no contribution can have."""
+    if not re.fullmatch(NAME, name) or name == REFERENCE:
+        raise UserError(f"name {name!r}: letters a-z, digits, '-', '_' and '.', at most 64, and not {REFERENCE!r}")
+    return name
+
+
 REFERENCE = "reference"
 """The source of the project's own results."""
 
@@ -208,7 +218,9 @@ class Contribution(_Part):
     @model_validator(mode="after")
     def _is_the_source(self) -> Contribution:
         if self.name == REFERENCE or any(result.source != self.name for result in self.results):
-            raise ValueError(f"each result has the contribution's name as its source, and {REFERENCE!r} is no such name")
+            raise ValueError(
+                f"each result has the contribution's name as its source, and {REFERENCE!r} is no such name"
+            )
         return self
 
 

@@ -15,10 +15,10 @@ from .schema import Published
 from .tracks import TRACKS, has_own_network, track_of
 
 SAME_SETTING = (
-    "Two rows stand in one table only if they have the same data (name, options, validation split and fingerprint of the "
-    "content), the same network with the same options, the same track, the same recipe of the training that begins at "
-    "initialisation (optimiser, learning rate and its schedule, batch size, weight decay, epochs), and the same number "
-    "of epochs in all, dense training included."
+    "Two rows stand in one table only if they have the same data (name, options, validation split and fingerprint of "
+    "the content), the same network with the same options, the same track, the same recipe of the training that "
+    "begins at initialisation (optimiser, learning rate and its schedule, batch size, weight decay, epochs), and the "
+    "same number of epochs in all, dense training included."
 )
 """What the page says of it."""
 

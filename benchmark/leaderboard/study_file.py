@@ -1,4 +1,4 @@
-"""A study file that repeats a row: what `prunebench run` takes, with the ids of the results where the code allows it."""
+"""A study file that repeats a row: what `prunebench run` takes, with the ids of the results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ..runs.run import DENSE, Recipe, Run, to_dict
 from .schema import Published
-from .settings import Row, own_recipe
+from .settings import Row
 
 
 def study_files(row: Row) -> list[dict[str, Any]]:
@@ -108,7 +108,9 @@ def _plain(options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
 
 def _thawed(value: Any) -> Any:
     if isinstance(value, tuple):
-        is_mapping = bool(value) and all(isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) for item in value)
+        is_mapping = bool(value) and all(
+            isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) for item in value
+        )
         return _plain(value) if is_mapping else [_thawed(item) for item in value]
     return value
 

@@ -45,8 +45,8 @@ def leader_table(setting: Setting) -> Made:
         columns=(*made.columns, Column(heading="n", measure="n"), *latency_cells.COLUMNS),
         rows=tuple(rows),
         caption=(
-            f"{usual.recipe_sentence} Rows are sorted by the accuracy at {heading.replace('own', 'their own')}; controls "
-            "and dense rows are grey.",
+            f"{usual.recipe_sentence} Rows are sorted by the accuracy at {heading.replace('own', 'their own')}; "
+            "controls and dense rows are grey.",
             *made.caption,
             latency_cells.sentence(setting.rows),
         ),

@@ -21,7 +21,7 @@ TRACKS: dict[str, tuple[str, str]] = {
     "post-training": ("Post-training", "a dense network is trained and pruned, and nothing is trained afterwards"),
     "structured": (
         "Structured",
-        "whole filters, channels or ranks, or N of M neighbours are removed; sparsities are met as nearly as that allows",
+        "whole filters, channels or ranks go, or N of M neighbours; sparsities are met as nearly as these allow",
     ),
 }
 """Title and meaning of each track, in the order of the page."""
