@@ -32,7 +32,7 @@ def method_of(info: MethodInfo, run: Run, source: str = "") -> Method:
     """The description with the version that the run has, which may be an older one."""
     return Method(
         name=info.name, label=info.label, family=info.family, paper=info.paper, needs=info.needs,
-        year=getattr(info, 'year', None),
+        year=info.year,
         start=info.start, version=run.method_version, borrows=info.borrows, reaches_target=info.reaches_target,
         source=source,
     )  # fmt: skip

@@ -53,6 +53,7 @@ class Setting:
     epochs: int
     rows: list[Row] = field(default_factory=list, compare=False)
     dense: list[Row] = field(default_factory=list, compare=False)
+    apart: list[str] = field(default_factory=list, compare=False)
 
     @property
     def place(self) -> str:
@@ -61,7 +62,16 @@ class Setting:
 
     @property
     def title(self) -> str:
-        return f"{TRACKS[self.track][0]}, {self.epochs} epochs in all"
+        """Track and epochs, the first training apart; what else tells it from tables with the same title."""
+        first = self.recipe.trained_epochs
+        epochs = f"{first} + {self.epochs - first}" if 0 < first < self.epochs else f"{self.epochs}"
+        return ", ".join([f"{TRACKS[self.track][0]}, {epochs} epochs", *self.apart])
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What may tell two settings apart that have one network, track and number of epochs."""
+        _, _, validation, fingerprint = json.loads(self.dataset)
+        return {"validation": validation, "data": fingerprint and fingerprint[:8], **vars(self.recipe)}
 
 
 def settings_of(results: Sequence[Published]) -> list[Setting]:
@@ -84,6 +94,7 @@ def settings_of(results: Sequence[Published]) -> list[Setting]:
         setting.dense.extend(_dense_of(setting, results))
         if setting.track != "post-training":
             setting.rows.extend(row for key, rows in own.items() if _is_alike(found[key], setting) for row in rows)
+    _tell_apart(found.values())
     counts: dict[str, int] = {}
     for setting in found.values():
         counts[setting.place] = counts.get(setting.place, 0) + len(setting.rows)
@@ -91,6 +102,22 @@ def settings_of(results: Sequence[Published]) -> list[Setting]:
     return sorted(
         found.values(), key=lambda s: (-counts[s.place], s.place, -len(s.rows), order.index(s.track), s.epochs)
     )
+
+
+def _tell_apart(settings: Iterable[Setting]) -> None:
+    """Give tables with one heading what differs between them, such as `batch_size 64`."""
+    alike: dict[tuple[str, str], list[Setting]] = {}
+    for setting in settings:
+        alike.setdefault((setting.place, setting.title), []).append(setting)
+    for group in alike.values():
+        facts = [setting.facts for setting in group]
+        differing = [key for key in facts[0] if any(each[key] != facts[0][key] for each in facts)]
+        for setting, known in zip(group, facts, strict=True):
+            setting.apart.extend(f"{key} {_spelled(known[key])}" for key in differing)
+
+
+def _spelled(value: object) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _cells(results: Iterable[Published]) -> list[list[Published]]:
@@ -113,11 +140,9 @@ def _setting(cell: Sequence[Published], track: str) -> Setting:
 
 def _dataset_key(cell: Sequence[Published]) -> str:
     """Name, options, validation and fingerprint of the data; of failed runs alone without the last."""
-    run, measured = cell[0].run, cell[0].measured
-    options = run.get("dataset_options", {})
-    return json.dumps(
-        [run["dataset"], options, run.get("validation"), measured and measured.data.fingerprint], sort_keys=True
-    )
+    run, measured = from_dict(cell[0].run), cell[0].measured
+    options = cell[0].run.get("dataset_options", {})
+    return json.dumps([run.dataset, options, run.validation, measured and measured.data.fingerprint], sort_keys=True)
 
 
 def _data_title(result: Published, run: Run) -> str:
