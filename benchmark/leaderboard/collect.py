@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from ..api.errors import Damaged, UserError
 from ..runs.files import read_json
 from .exact import inexact
 from .from_folder import is_study_folder, read_folder
-from .schema import VERSION, Contribution, Published
+from .schema import VERSION, Contribution, Published, first_complaint
 
 
 @dataclass
@@ -58,8 +60,6 @@ def _add(found: Collected, results: list[Published], study: Path) -> None:
 
 def read_contribution(path: Path) -> Contribution:
     """Raises UserError for a file of another version, and Damaged for one that is not valid or not exact."""
-    from pydantic import ValidationError
-
     content = read_json(path)
     version = content.get("leaderboard") if isinstance(content, dict) else None
     if not isinstance(version, int):
@@ -69,8 +69,7 @@ def read_contribution(path: Path) -> Contribution:
     try:
         found = Contribution.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise Damaged(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise Damaged(path, first_complaint(error)) from error
     if found.name != path.stem:
         raise Damaged(path, f"it is the contribution {found.name!r}, and its file has another name")
     for result in found.results:

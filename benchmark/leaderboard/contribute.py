@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from ...datasets.registry import is_of_suite, shown_name
 from ...methods.registry import borrowed_versions, describe, origin
 from ..api.errors import UserError
@@ -25,7 +27,7 @@ from ..studies.plan import with_parents
 from .checks import history_problem, masks_problem
 from .exact import inexact
 from .from_result import measured_of, method_of, published
-from .schema import Contribution, Published
+from .schema import Contribution, Published, first_complaint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +104,8 @@ class _Reader:
             measured = measured_of(run, source.result, self._title, self._times(run, source))
             result = self._published(run, state="done", measured=measured)
             problems += [text.partition(": ")[2] for text in [inexact(result)] if text]
-        except ValueError as error:
-            made.problems.append(f"{self._where(run)}: {_first(error)}")
+        except ValidationError as error:
+            made.problems.append(f"{self._where(run)}: {first_complaint(error)}")
             return
         made.problems += [f"{self._where(run)}: {problem}" for problem in problems]
         made.results.append(result)
@@ -176,16 +178,6 @@ def _uneven_seeds(study: Study) -> Iterator[str]:
     for (label, sparsity), count in cells.items():
         if count < wanted:
             yield f"{label} at {100 * sparsity:g} % has {count} seeds, the study has {wanted}"
-
-
-def _first(error: ValueError) -> str:
-    """The first complaint of pydantic in a line."""
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
 
 
 def study_name(found: Found) -> str:

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..api.errors import UserError
 from ..runs.run import id_of
@@ -233,3 +233,11 @@ def as_json(part: Published | Contribution) -> str:
     """Compact; equal values are equal bytes, and what has its default is left out."""
     plain = part.model_dump(exclude_defaults=True) | {"leaderboard": VERSION}
     return json.dumps(plain, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+def first_complaint(error: ValidationError) -> str:
+    """The first thing that is wrong, in a line: its place and the reason."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {reason}" if place else reason

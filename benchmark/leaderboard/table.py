@@ -35,7 +35,8 @@ def leader_table(setting: Setting) -> Made:
     made = accuracy_table(frame, stat="ci", chance=chance_of(setting) or None)
     by_label = {row.label: row for row in (*setting.dense, *setting.rows)}
     usual = _Usual(setting)
-    rows = [_row(each, by_label[each.label], frame, usual) for each in made.rows]
+    # a dense row is made of what pruned runs say of their start where no dense training is published
+    rows = [_row(each, by_label[each.label], frame, usual) for each in made.rows if each.label in by_label]
     place = _sorting_column(made)
     rows.sort(key=lambda row: (row.label not in {each.label for each in setting.dense}, -_value(row, place)))
     heading = made.columns[place].heading

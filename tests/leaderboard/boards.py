@@ -40,7 +40,10 @@ def store_exact(store: Store, study: str, run: Run, value: float, **changes: Any
     for layer, number in zip(result["layers"], [*first, kept - sum(first)], strict=True):
         layer["kept"], layer["density"] = number, number / layer["total"]
     result["sparsity"] |= {"kept": kept, "achieved": 1 - kept / sum(totals)}
-    result["accuracy"] |= {"selected": value}
+    last = value * run.recipe.epochs / run.recipe.epochs if run.recipe.epochs else value  # as the history has it
+    result["accuracy"] |= {"last": last, "selected": last}
+    if run.is_dense:
+        folder.model_path.write_bytes(b"")
     result["provenance"]["code"] = READER.read(run)
     result["data"] |= {"fingerprint": f"{run.dataset} {dict(run.dataset_options)}"}
     _change(result, changes)

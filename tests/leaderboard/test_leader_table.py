@@ -11,6 +11,7 @@ from prunebench.benchmark.leaderboard.from_folder import read_folder
 from prunebench.benchmark.leaderboard.schema import Published
 from prunebench.benchmark.leaderboard.settings import settings_of
 from prunebench.benchmark.leaderboard.table import Made, leader_table
+from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.tables.accuracy import accuracy_table
 from prunebench.benchmark.tables.table import TableRow
 from synthetic_latency import MACHINE, store_latency
@@ -23,6 +24,10 @@ def table_of(results: list[Published], track: str = "retraining") -> Made:
     return next(leader_table(setting) for setting in settings_of(results) if setting.track == track)
 
 
+def falling(run: Run) -> float:
+    return 0.9 - run.sparsity / 10 + 0.003 * run.seed + 0.001 * len(run.method)
+
+
 def cells(row: TableRow) -> list[str]:
     return [cell.number or cell.text for cell in row.cells]
 
@@ -32,7 +37,7 @@ def notes(made: Made) -> dict[str, str]:
 
 
 def test_numbers_and_marks_are_those_of_the_accuracy_table(tmp_path: Path) -> None:
-    study, store = stored(tmp_path, ONE_TRACK, accuracy=lambda run: 0.9 - run.sparsity / 10 + 0.003 * run.seed + 0.001 * len(run.method))  # fmt: skip
+    study, store = stored(tmp_path, ONE_TRACK, accuracy=falling)
     found = read_results(study, store)
     plain = accuracy_table(found.frame, stat="ci", chance=found.chance)
     made = table_of(read_folder(as_reference(study, store, tmp_path / "reference"))).table
@@ -64,7 +69,8 @@ def test_a_failed_run_counts_with_chance(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [("packages", {"torch": "1"}, "torch 2 (4), 1 (2)"), ("device_name", "A GPU", "device A CPU (4), A GPU (2)"),
-     ("prunebench", "0.2.0", "prunebench 0.1.0 (4), 0.2.0 (2)"), ("revision", "f" * 40, "revision abc (4), ffffffffff (2)"),
+     ("prunebench", "0.2.0", "prunebench 0.1.0 (4), 0.2.0 (2)"),
+     ("revision", "f" * 40, "revision abc (4), ffffffffff (2)"),
      ("code", {"scheme": 2, "method": "0", "network": "0"}, "code of method and network")],
 )  # fmt: skip
 def test_a_row_that_mixes_says_so(key: str, value: object, said: str, tmp_path: Path) -> None:
@@ -90,7 +96,8 @@ def test_a_row_of_another_machine_than_most_says_so(tmp_path: Path) -> None:
 def test_equal_dense_trainings_of_other_bits_are_no_pair(tmp_path: Path) -> None:
     """Two machines give one specification other weights; paired by its id they would look like the same network."""
     study, store = stored(tmp_path, ONE_TRACK, provenance__weights={"start": "a", "stored": None})
-    assert table_of(read_folder(as_reference(study, store, tmp_path / "one"))).table.rows[2].cells[0].is_indistinct is not None  # fmt: skip
+    before = table_of(read_folder(as_reference(study, store, tmp_path / "one"))).table
+    assert before.rows[2].cells[0].is_indistinct is not None
     for run in study.runs:
         if run.method == "lamp":
             store_exact(store, study.name, run, 0.95, provenance__weights={"start": "b", "stored": None})
@@ -126,7 +133,9 @@ def test_latency_is_that_of_the_fastest_way_at_the_smallest_batch(tmp_path: Path
     study, store = stored(tmp_path, ONE_TRACK)
     for run in study.runs:
         if run.method == "global_mp":
-            store_latency(store, study.name, run, {"dense": 2.0, "masked": 2.0, "shrunk": 0.5 if run.sparsity == 0.9 else 0.4, "int8-onnx": 0.1})  # fmt: skip
+            shrunk = 0.5 if run.sparsity == 0.9 else 0.4
+            times = {"dense": 2.0, "masked": 2.0, "shrunk": shrunk, "int8-onnx": 0.1}
+            store_latency(store, study.name, run, times)
     folder = as_reference(study, store, tmp_path / "reference")
     (store.root / study.name / "latency").rename(folder / "latency")
     made = table_of(read_folder(folder)).table

@@ -21,7 +21,8 @@ def tables(results: list[Published]) -> dict[str, list[str]]:
 def test_tracks_are_read_from_the_run_and_the_family(tmp_path: Path) -> None:
     text = HEAD + (
         "scratch: {epochs: 5}\n"
-        "runs:\n  - {method: [global_mp, snip, rigl, gmp, imp, random_filters, filter_l1, small_dense], sparsity: 90%}\n"
+        "runs:\n"
+        "  - {method: [global_mp, snip, rigl, gmp, imp, random_filters, filter_l1, small_dense], sparsity: 90%}\n"
         "  - {method: wanda, sparsity: 90%, finetune: {epochs: 0}}\n"
     )
     assert tables(results_of(tmp_path, text)) == {

@@ -42,7 +42,7 @@ def test_recipes_options_and_seeds_of_entries_are_kept(tmp_path: Path) -> None:
         "runs:\n"
         "  - {method: global_mp, label: Ours, sparsity: [80%, 90%], finetune: {lr: 0.3}}\n"
         "  - {method: global_mp, label: Ours, sparsity: 95%, seeds: [5], options: {minimum_threshold: 0.02}}\n"
-        "  - {method: shuffled, sparsity: 90%, options: {of: snip, of_options: {minimum_threshold: 0.01}, start: init}}\n"
+        "  - {method: shuffled, sparsity: 90%, options: {of: snip, of_options: {minimum_threshold: 0.01}}}\n"
         "  - {method: dense_longer, scratch: {epochs: 9}}\n"
     )
     rows = rows_of(results_of(tmp_path, text))
