@@ -170,11 +170,17 @@ def _named(rows: Iterable[Sequence[Published]]) -> list[Row]:
     for row in rows:
         if not any(_values(row) <= _values(other) for other in kept):
             kept.append(row)
-    labels = [row[0].label for row in kept]
+    labels = [shown_label(row[0]) for row in kept]
     return [
-        Row(row[0].label if labels.count(row[0].label) == 1 else f"{row[0].label} [{origin(row[0])}]", tuple(row))
-        for row in kept
+        Row(label if labels.count(label) == 1 else f"{label} [{origin(row[0])}]", tuple(row))
+        for label, row in zip(labels, kept, strict=True)
     ]
+
+
+def shown_label(result: Published) -> str:
+    """The label in its study, with that of the method where they share no word: `epochs 4 (Layerwise MP)`."""
+    own, method = (set(text.lower().split()) for text in (result.label, result.method.label))
+    return result.label if own & method or result.method.name == DENSE else f"{result.label} ({result.method.label})"
 
 
 def _values(row: Sequence[Published]) -> set[tuple[str, str, float | None]]:
