@@ -60,14 +60,16 @@ def submit_result(
     released code, and exact; failed runs count. What is wrong is named line by line; then nothing is written.
     """
     from ..exchange.sources import read_sources
-    from ..leaderboard.contribute import Asked, check, contribution, study_name, write_path
+    from ..leaderboard.contribute import Asked, check, contribution, results_root, study_name, write_path
     from ..leaderboard.schema import as_json, check_name
     from ..runs.files import write_atomically
     from ..runs.store import Store
 
-    found = read_sources(folder)
-    store = Store(folder.parent if (folder / "runs").is_dir() else folder)
-    opened = Selection(plugins=plugins).open_shown(study or study_name(found), store)
+    root = results_root(folder)
+    found, store = read_sources(root), Store(root)
+    opened = Selection(plugins=plugins).open_shown(
+        study or (study_name(found) if root == folder else folder.name), store
+    )
     asked = Asked(name=check_name(name or opened.name), by=by, source=source)
     path = write_path(into, asked.name)
     checked = check(opened, found, store, asked)

@@ -22,7 +22,7 @@ from ..runs.pair_files import weights_in
 from ..runs.run import Run
 from ..runs.run_code import PROJECT, CodeReader, differences
 from ..runs.store import Store
-from ..studies.load import Study
+from ..studies.load import Study, study_names
 from ..studies.plan import with_parents
 from .checks import history_problem, masks_problem
 from .exact import inexact
@@ -53,14 +53,16 @@ def check(study: Study, found: Found, store: Store, asked: Asked) -> Checked:
     A run that failed by its own fault is a result; one that is missing might have failed, so it is a problem.
     """
     made = Checked()
-    made.problems += [f"{path} is damaged: {reason}" for path, reason in sorted(found.damaged.items())]
-    made.problems += [f"{path} is computed by {who}: wait until it has ended" for path, who in found.running.items()]
+    damaged = {path: why for path, why in sorted(found.damaged.items()) if _concerns(study, path, found.root)}
+    running = {path: who for path, who in sorted(found.running.items()) if _concerns(study, path, found.root)}
+    made.problems += [f"{path} is damaged: {reason}" for path, reason in damaged.items()]
+    made.problems += [f"{path} is computed by {who}: wait until it has ended" for path, who in running.items()]
     sources = {(source.run.is_dense or source.study == study.name, source.run.id): source for source in found.sources}
     reader = _Reader(study, store, asked)
     for run in with_parents(study.runs):
         source = sources.get((True, run.id))
         if source is None:
-            reader.add_failed(run, made, found.damaged)
+            reader.add_failed(run, made, (*damaged, *running))
         else:
             reader.add_done(run, source, made)
     made.problems += _uneven_seeds(study)
@@ -86,8 +88,8 @@ class _Reader:
     def _where(self, run: Run) -> str:
         return f"run {run.id} ({self._label(run)}, {100 * run.sparsity:g} %, seed {run.seed})"
 
-    def add_failed(self, run: Run, made: Checked, damaged: Iterable[Path]) -> None:
-        if any(run.id in (path.stem, path.parent.name) for path in damaged):
+    def add_failed(self, run: Run, made: Checked, named: Iterable[Path]) -> None:
+        if any(run.id in (path.stem, path.parent.name) for path in named):
             return  # it is named already
         status = self._store.status(self._study.name, run)
         if status.state != "failed" or status.retryable:
@@ -181,12 +183,27 @@ def _uneven_seeds(study: Study) -> Iterator[str]:
 
 
 def study_name(found: Found) -> str:
-    """The one study that the results are of. Raises UserError for none or several."""
+    """The one study that the results are of. Raises UserError for none, several, or one that the suite lacks."""
     names = sorted({source.study for source in found.sources if not source.run.is_dense})
     if len(names) != 1:
         what = f"of {len(names)} studies ({', '.join(names)})" if names else "dense trainings alone"
         raise UserError(f"{found.root} holds results {what}; name the study with --study")
+    if names[0] not in study_names():
+        raise UserError(
+            f"{found.root} holds results of study {names[0]!r}, which is not the suite's; give --study FILE"
+        )
     return names[0]
+
+
+def results_root(folder: Path) -> Path:
+    """The results folder that the folder of a study is in: its dense trainings are beside it."""
+    return folder.parent if (folder / "runs").is_dir() and (folder.parent / "dense").is_dir() else folder
+
+
+def _concerns(study: Study, path: Path, root: Path) -> bool:
+    """Whether a damaged or unfinished run may be of the study: those of other studies in one folder are not."""
+    parts = path.relative_to(root.absolute()).parts
+    return parts[1:2] != ("runs",) or parts[0] == study.name
 
 
 def write_path(folder: Path, name: str) -> Path:

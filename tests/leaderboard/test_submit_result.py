@@ -77,6 +77,14 @@ def test_records_do_as_well(made: Made, tmp_path: Path) -> None:
     assert len(read_contribution(store.root.parent / "into" / "small.json").results) == 21
 
 
+def test_the_folder_of_a_study_brings_its_dense_trainings(made: Made) -> None:
+    study, store = made
+    other = store_exact(store, "other", run_of(study, "snip"), 0.9)
+    other.write_text("{", encoding="utf-8")  # of another study, so none of this contribution
+    result = submit(store.root / study.name, store.root.parent / "study.yaml")
+    assert result.exit_code == 0, result.output
+
+
 def test_a_run_that_is_left_out_is_named(made: Made) -> None:
     study, store = made
     run = run_of(study, "snip", 0.95, 2)
@@ -245,3 +253,6 @@ def test_a_folder_of_several_studies_names_none(made: Made, tmp_path: Path) -> N
             store_exact(store, "other", run, 0.9)
     result = CliRunner().invoke(app, ["submit-result", str(store.root)])
     assert "of 2 studies (other, small); name the study with --study" in str(result.exception)
+    shutil.rmtree(store.root / "other")
+    result = CliRunner().invoke(app, ["submit-result", str(store.root)])
+    assert "results of study 'small', which is not the suite's; give --study FILE" in str(result.exception)
