@@ -11,11 +11,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ...datasets.registry import is_of_suite, shown_name
+from ...datasets import registry as datasets
 from ...methods.registry import borrowed_versions, describe, origin
 from ..api.errors import UserError
 from ..exchange.records import Epochs
 from ..exchange.sources import Found, Source
+from ..models import registry as models
 from ..runs.files import read_typed
 from ..runs.latency_files import MeasuredLatency, stored_paths
 from ..runs.pair_files import weights_in
@@ -80,7 +81,7 @@ class _Reader:
         self._study, self._store, self._asked, self._code = study, store, asked, CodeReader()
         self._latency = stored_paths(store.root, study.name)
         dataset = study.file.dataset
-        self._title = shown_name(dataset.name, dataset.options)
+        self._title = datasets.shown_name(dataset.name, dataset.options)
 
     def _label(self, run: Run) -> str:
         return self._study.labels_of_runs.get(run.id, describe(run.method).label)
@@ -129,7 +130,7 @@ class _Reader:
 
     def _code_problems(self, run: Run, source: Source) -> Iterator[str]:
         if _is_plugin(run) and not self._asked.source:
-            yield f"method {run.method!r} is of a plug-in; say where its code is with --source"
+            yield "a plug-in computed it; say where its code can be read with --source"
         code = source.result["provenance"].get("code")
         if not code:
             yield "it does not record its code; compute it with this version"
@@ -157,8 +158,9 @@ def _epochs(source: Source) -> Epochs:
 
 
 def _is_plugin(run: Run) -> bool:
-    """Whether code that is not the suite's computed it: of the method, or of the data."""
-    return not origin(run.method)[0].is_relative_to(PROJECT) or not is_of_suite(run.dataset)
+    """Whether code that is not the suite's computed it: of the method, the network or the data."""
+    files = (origin(run.method)[0], models.origin(run.model).source, datasets.origin(run.dataset).source)
+    return not all(file.resolve().is_relative_to(PROJECT) for file in files)
 
 
 @cache

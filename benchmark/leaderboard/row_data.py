@@ -16,7 +16,7 @@ from .frame import is_older
 from .mixing import facts_of
 from .schema import REFERENCE, Published
 from .settings import Row, Setting
-from .study_file import as_yaml, study_files
+from .study_file import PLUGIN, as_yaml, study_files
 from .tracks import TRACKS
 
 NAMES = ("prunebench", "Python", *PACKAGES)
@@ -50,7 +50,7 @@ class RowData:
         yield "Family", method.family
         yield "Track", TRACKS[setting.track][0]
         if method.source:
-            yield "Code of the method", method.source
+            yield "Code of the plug-in", f"{method.source}, to be saved as {PLUGIN} beside the study file"
         yield "Result of", f"the study {first.study}" if first.source == REFERENCE else f"{first.source}, contributed"
         for name, values in facts_of(row.results).items():
             shown = [f"{value} ({count} runs)" for value, count in values.most_common()]

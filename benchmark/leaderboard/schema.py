@@ -42,7 +42,7 @@ class Method(_Part):
     borrows: str = ""
     reaches_target: bool = True
     source: str = ""
-    """Where the code of a plug-in is; empty for a method of the suite."""
+    """Where the code of a plug-in (method, network or data) can be read; empty where the suite has all of it."""
 
 
 class Accuracy(_Part):

@@ -52,9 +52,12 @@ def _study(name: str, row: Row, results: Sequence[Published]) -> dict[str, Any]:
 _OWN = ("image-folder", "arrays")
 
 
+PLUGIN = "plugin.py"
+
+
 def _plugins(result: Published) -> dict[str, Any]:
-    """The name under which the file of a plug-in method is to be saved; where it is from, the row says."""
-    return {"plugins": [f"{result.method.name}.py"]} if result.method.source else {}
+    """The name under which code that is not the suite's is to be saved; the row says where it is from."""
+    return {"plugins": [PLUGIN]} if result.method.source else {}
 
 
 def _entries(runs: Sequence[Run], label: str) -> list[dict[str, Any]]:

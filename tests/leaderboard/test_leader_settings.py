@@ -60,9 +60,11 @@ def test_equal_labels_of_two_studies_are_two_rows(tmp_path: Path) -> None:
     first = results_of(tmp_path / "a", HEAD + runs.replace("SCOPE", "global"))
     second = results_of(tmp_path / "b", HEAD.replace("name: small", "name: second") + runs.replace("SCOPE", "erk"))
     (setting,) = settings_of([*first, *second])
-    assert [row.label for row in setting.rows] == ["Ours [small]", "Ours [second]"]
+    # the label shares no word with the method's, which is named beside it
+    rows = ["Ours (Global MP) [small]", "Ours (Global MP) [second]"]
+    assert [row.label for row in setting.rows] == rows
     assert [row.label for row in setting.dense] == ["Dense"]  # the same runs are one row
-    assert [row.label for row in leader_table(setting).table.rows] == ["Dense", "Ours [small]", "Ours [second]"]
+    assert [row.label for row in leader_table(setting).table.rows] == ["Dense", *rows]
 
 
 def test_a_failed_run_stands_with_the_others_of_its_row(tmp_path: Path) -> None:

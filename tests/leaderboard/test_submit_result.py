@@ -232,7 +232,7 @@ def test_a_plugin_names_its_source(tmp_path: Path) -> None:
     made = stored(tmp_path / "study", STUDY.replace("[global_mp, snip, random]", "[mine]") + "plugins: [mine.py]\n")
     lines = problems(made)
     assert len(lines) == 6
-    assert all("method 'mine' is of a plug-in; say where its code is with --source" in line for line in lines)
+    assert all("a plug-in computed it; say where its code can be read with --source" in line for line in lines)
     done = submit(made[1].root, tmp_path / "study" / "study.yaml", "--source", "https://example.org/mine")
     assert done.exit_code == 0, done.output
     found = read_contribution(tmp_path / "study" / "into" / "small.json")
