@@ -15,6 +15,7 @@ from . import (
     exchange,
     follow,
     latency,
+    leaderboard,
     measure,
     merge,
     new_method,
@@ -54,8 +55,8 @@ def app() -> None:
 
 
 COMMAND_FILES = (
-    browse, show, compute, measure, latency, follow, cluster, present, claim, shrink, exchange, merge, new_method,
-    develop,
+    browse, show, compute, measure, latency, follow, cluster, present, claim, shrink, exchange, merge, leaderboard,
+    new_method, develop,
 )  # fmt: skip
 for file in COMMAND_FILES:
     for command in file.COMMANDS:

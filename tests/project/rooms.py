@@ -65,6 +65,10 @@ ALLOWED: dict[str, str] = {
     "benchmark.report": (
         "benchmark.api benchmark.runs benchmark.studies benchmark.analysis benchmark.tables benchmark.plots"
     ),
+    "benchmark.leaderboard": (
+        "benchmark.api benchmark.runs benchmark.models benchmark.studies benchmark.analysis benchmark.exchange "
+        "benchmark.tables benchmark.report methods.registry methods.listing datasets.registry"
+    ),
     "slurm": (
         "benchmark.api benchmark.runs benchmark.studies benchmark.training benchmark.launch "
         "methods.registry datasets.parts"
