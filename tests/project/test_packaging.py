@@ -86,7 +86,7 @@ def test_a_wheel_and_a_source_distribution_hold_the_whole_package(source: Path, 
     with tarfile.open(archive) as file:
         assert not [member.name for member in file.getmembers() if member.issym() or member.islnk()]
         file.extractall(tmp_path, filter="data")
-    for number, place in enumerate((source, tmp_path / "prunebench-0.1.0")):
+    for number, place in enumerate((source, tmp_path / f"prunebench-{prunebench.__version__}")):
         folder = tmp_path / f"wheel-{number}"
         folder.mkdir()
         wheel, python = built(place, folder, "build_wheel"), environment_in(tmp_path / f"environment-{number}")
