@@ -62,9 +62,9 @@ def export_zoo(
     check_new(folder)
     store = open_store(results)
     code = 0
-    for study in studies:
+    for study in [selection.open(name) for name in studies]:  # all are read before the first is computed
         if computes:
-            code = _compute(selection, study, results, data_root, jobs) or code
+            code = _compute(study, selection, results, data_root, jobs) or code
     opened = [selection.open_shown(study, store) for study in studies]
     chosen = choose(opened, store)
     say_damaged(store.damaged)
@@ -78,16 +78,17 @@ def export_zoo(
     raise click.exceptions.Exit(code or (INCOMPLETE if strict and not is_whole else 0))
 
 
-def _compute(selection: Selection, study: str, results: Path, data_root: Path | None, jobs: int) -> int:
+def _compute(opened: Study, selection: Selection, results: Path, data_root: Path | None, jobs: int) -> int:
     from .compute_study import Asked, compute_study
     from .tuning import run_stages
 
-    begin, opened = time.monotonic(), selection.open(study)
     settings = Settings(
         results=results, data_root=data_root, keep_weights=True, plugins=selection.plugin_paths(opened)
     )  # fmt: skip
     ask_without_weights(opened.name, opened.runs, open_store(results))
-    asked = Asked(settings, jobs or default_jobs(settings.device), begin, None, retry_failed=False, recompute=False)
+    asked = Asked(
+        settings, jobs or default_jobs(settings.device), time.monotonic(), None, retry_failed=False, recompute=False
+    )
     return run_stages(opened, asked) if opened.file.tune else compute_study(opened, asked)
 
 

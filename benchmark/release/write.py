@@ -7,6 +7,7 @@ DIR/<name>/model.safetensors  masks.safetensors  result.json  README.md
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -82,9 +83,12 @@ def _add(chosen: Chosen, found: Stored) -> None:
 
 
 def check_new(target: Path) -> None:
-    """Raises UserError for a file, or a folder that is not empty."""
+    """Raises UserError for a file, a folder that is not empty, and a place that cannot be written."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} is there already; name a new folder for the release")
+    above = next(path for path in target.absolute().parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"{target} cannot be made: {above} is {'not writable' if above.is_dir() else 'a file'}")
 
 
 def write_release(chosen: Chosen, target: Path, licence: str | None) -> int:

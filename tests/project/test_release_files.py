@@ -69,7 +69,11 @@ def test_the_citation_names_the_project_and_its_paper(citation: dict[str, Any]) 
 def test_a_template_for_issues_is_a_form(path: Path) -> None:
     """As the site reads them: a template with another key or type is not shown, without a word."""
     form = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert {"name", "description", "body"} <= form.keys() <= {"name", "description", "body", "title", "labels", "assignees"}
+    assert (
+        {"name", "description", "body"}
+        <= form.keys()
+        <= {"name", "description", "body", "title", "labels", "assignees"}
+    )
     kinds = {"markdown", "input", "textarea", "dropdown", "checkboxes"}
     keys = [each.get("id") for each in form["body"] if each["type"] != "markdown"]
     assert len(keys) == len(set(keys))

@@ -96,6 +96,15 @@ def test_a_folder_that_is_there_is_refused_before_anything_runs(computed: Path, 
     assert sorted(release.rglob("*")) == before
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(computed: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = export(tmp_path / "file" / "release", computed / "small.yaml", "--results", tmp_path / "none", "--run")
+    assert str(done.exception) == f"{tmp_path}/file/release cannot be made: {tmp_path}/file is a file"
+    done = export(tmp_path / "r", computed / "small.yaml", "no-study", "--results", tmp_path / "none", "--run")
+    assert str(done.exception).startswith("unknown study 'no-study'")
+    assert not (tmp_path / "none").exists()
+
+
 def test_two_networks_of_one_name_are_refused_and_nothing_is_written(computed: Path, tmp_path: Path) -> None:
     other = STUDY.replace("name: small", "name: other").replace("epochs: 1", "epochs: 2")
     (tmp_path / "other.yaml").write_text(other, encoding="utf-8")
