@@ -82,6 +82,7 @@ class _Handler(SimpleHTTPRequestHandler):
 def mirror(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     """Of a copy of the release, with a cache of its own."""
     monkeypatch.setenv("PRUNEBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     shutil.copytree(release, tmp_path / "served")
     with Mirror(tmp_path / "served") as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
