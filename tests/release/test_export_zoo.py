@@ -17,6 +17,7 @@ from prunebench.benchmark.runs.files import digest_of
 from prunebench.benchmark.runs.run import Run
 from prunebench.benchmark.runs.settings import Settings
 from prunebench.benchmark.runs.store import Store
+from prunebench.benchmark.studies.load import load_study
 from released import BASE, DENSE, NAME, PRUNED, STUDY, export
 
 
@@ -158,3 +159,14 @@ def test_a_study_without_results_says_so(computed: Path, tmp_path: Path) -> None
     done = export(tmp_path / "release", computed / "small.yaml", "--results", tmp_path / "none")
     assert isinstance(done.exception, UserError)
     assert "nothing to write: no run of small is stored with its weights" in str(done.exception)
+
+
+def test_the_command_of_the_page_gives_at_least_thirty_pruned_networks() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+    command = next(line for line in page.splitlines() if line.startswith("prunebench export-zoo"))
+    words = command.split()
+    assert words[:5] == ["prunebench", "export-zoo", "networks", "zoo", "--run"]
+    study = load_study("zoo", only=[words[place + 1] for place, word in enumerate(words) if word == "--only"])
+    assert sum(not run.is_dense for run in study.runs) >= 30
+    names = [name_of(row.run, row.label) for row in study.rows if row.run is not None]
+    assert len(set(names)) == len(names)
