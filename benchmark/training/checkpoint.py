@@ -20,6 +20,7 @@ def training_state(training: Training, optimizer: torch.optim.Optimizer) -> dict
         "position": [progress.round, progress.epoch],
         "before": progress.before,
         "pruned": progress.pruned,
+        "explored": training.explored.masks,
     }
 
 
@@ -30,4 +31,5 @@ def restore(training: Training, state: Mapping[str, Any]) -> dict[str, Any]:
     progress = training.progress
     progress.round, progress.epoch = state["position"]
     progress.before, progress.pruned = state["before"], state["pruned"]
+    training.explored.restore(state.get("explored"))
     return state["optimizer"]

@@ -21,6 +21,7 @@ from .batch_norm import check_recalibration, estimate_batch_norm
 from .clock import Clock
 from .cuda_graph import GraphedStep, GraphLog
 from .evaluate import Evaluation, evaluate
+from .explored import Explored
 from .measure import Diverged, check_masks
 from .optimizer import make_optimizer, set_rate
 from .own_process import leave_if_forked
@@ -60,6 +61,7 @@ class Training:
     compile: Compile = "none"
     graph: GraphLog = field(default_factory=GraphLog)
     progress: Progress = field(default_factory=Progress)
+    explored: Explored = field(default_factory=Explored)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -87,6 +89,7 @@ class Training:
             self.pruner.begin_round(index)
             self._recalibrate(index)
         self._check()
+        self.explored.note(self.pruner.masks)
         if index == 0:
             progress.pruned = self.measure_test() if self.pruner.masks is not None else progress.before
         progress.round, progress.epoch = index, self.pruner.first_epoch(index)
@@ -153,6 +156,7 @@ class Training:
             if world > 1:
                 num_all = min(recipe.batch_size, len(self.data.train) - i * recipe.batch_size)
             losses += step(index, inputs, targets, num_all)
+            self.explored.note(self.pruner.masks)
         distributed.average_statistics(self.model)
         mean = distributed.total(losses).item() / world / steps
         if not math.isfinite(mean):

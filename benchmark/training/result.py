@@ -31,6 +31,7 @@ def make_result(setup: Setup, session: Session) -> dict[str, Any]:
     run, progress = setup.run, session.training.progress
     last = session.training.measure_test()
     layers = count_layers(setup.model, setup.pruner, setup.data.input_shape)
+    session.training.explored.note(setup.pruner.masks)
     return {
         "schema": SCHEMA,
         "id": run.id,
@@ -41,7 +42,8 @@ def make_result(setup: Setup, session: Session) -> dict[str, Any]:
             session.history, progress.before, progress.pruned, last, len(setup.data.validation) > 0
         ),
         **summarize_layers(
-            layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values()), setup.products
+            layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values()), setup.products,
+            session.training.explored.share,
         ),
         "cost": _cost(setup, session),
         "data": _data(setup),
@@ -139,11 +141,12 @@ def summarize_layers(
     original: Sizes,
     original_macs: int,
     products: int = 0,
+    explored: float | None = None,
 ) -> dict[str, Any]:
     """Sparsity and multiply-adds of a finished network, compared with the network before pruning.
 
     `original`, `original_macs` and `products`, multiply-adds without a weight (both for one input), are those of the
-    network before pruning.
+    network before pruning. `explored`: share of the weights of the pruned layers that a mask ever kept.
     """
     kept = sum(layer["kept"] for layer in layers)
     sparse = sparse_macs({x["name"]: x["macs"] for x in layers}, {x["name"]: x["density"] for x in layers})
@@ -157,6 +160,7 @@ def summarize_layers(
             "achieved": 1 - kept / original.prunable,
             "of_pruned_layers": 1 - masks.num_kept / masks.num_total if masks is not None else None,
             "of_all_parameters": zeros / parameters,
+            "explored": explored,
             "kept": kept,
             "prunable": original.prunable,
             "parameters": parameters,
