@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from ..studies.load import Study
     from ..tables.table import Table
 
-OLD_TABLE_KINDS = {"flops": "macs"}
-OLD_PLOT_KINDS = {"macs": "pareto"}
-"""Former names of kinds, which the commands still accept."""
+OLD_TABLE_KINDS = {"flops": "macs", "perplexity": "bits"}
+OLD_PLOT_KINDS = {"macs": "pareto", "perplexity": "bits"}
+"""Other names of kinds, which the commands accept: former ones, and what bits per byte are a logarithm of."""
 
 studies_argument = click.argument("studies", metavar="STUDY...", nargs=-1, required=True, shell_complete=complete_study)
 accuracy_option = click.option(
@@ -42,8 +42,8 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, macs, pareto, latency, layers, cost, selection, rank, paired, tuning, trials, tuning-curve, "
-    "connectivity, regimes or regime-choices; else the first two, and the last six where the study has them.",
+    help="accuracy, macs, pareto, latency, layers, cost, selection, rank, paired, bits, tuning, trials, tuning-curve, "
+    "connectivity, regimes or regime-choices; else the first two, and the last seven where the study has them.",
 )
 @click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")
 @accuracy_option
@@ -116,7 +116,7 @@ def _check_latex(format: str, caption: str | None, label: str | None, num_tables
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, pareto, latency, layers, training, ranks, critical, published, regimes or tuning; else those that "
+    help="accuracy, bits, pareto, latency, layers, training, ranks, critical, published, regimes or tuning; else those that "
     "fit.",
 )
 @accuracy_option
