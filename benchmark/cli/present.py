@@ -220,11 +220,14 @@ def _make_tables(
 
 
 def _standard_kinds(study: Study, against: str | None) -> list[str]:
-    """Accuracy, multiply-adds, and what is tuned or measured; accuracy alone beside a table that has no other."""
+    """Bits of texts, accuracy, multiply-adds, and what is tuned or measured; accuracy alone beside a table that has no
+    other.
+    """
     if against is None:
-        from ..tables.kinds import OF_SOME
+        from ..tables.kinds import OF_PAIRS, OF_TEXTS, OF_TUNED
 
-        return ["accuracy", "macs", *(kind for kind, has in OF_SOME.items() if has(study))]
+        of_some = [kind for kind, has in {**OF_TUNED, **OF_PAIRS}.items() if has(study)]
+        return [*(kind for kind, has in OF_TEXTS.items() if has(study)), "accuracy", "macs", *of_some]
     from ..analysis.published import rows_for
 
     prints_macs = any(row.macs_pruned for row in rows_for(study, against))

@@ -73,7 +73,7 @@ def bits_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std", highli
             panel.set_visible(False)
         figure.supylabel("test bits per byte", fontsize="medium")
         arrows = "" if content.edge is None else f"; shown up to {content.edge:.2f}, arrows: more bits"
-        title = f"{subject(frame)}, {spread_words(frame, stat)}; {OF_BITS[accuracy]}, less is better{arrows}"
+        title = f"{subject(frame)}, {spread_words(frame, stat)}; bits {OF_BITS[accuracy]}, less is better{arrows}"
         headline(figure, title, *([0.0] if len(parts) > 1 else []))
         if len(parts) == 1:
             legend(figure, axes.flat[0])

@@ -14,7 +14,7 @@ from ...datasets.registry import describe
 from ..api.errors import UserError
 from ..api.sites import find_sites
 from ..models.count_macs import count_macs
-from ..models.made_up_inputs import check_outputs, made_up_inputs
+from ..models.made_up_inputs import made_up_inputs
 from ..models.outside import count_parameters
 from ..models.registry import create_model, origin, sketch_model
 from .findings import Finding, run_checks

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ..analysis.bits import OF_BITS, bits_column
-from ..analysis.curves import dense_levels
 from ..analysis.failures import num_failed
 from ..analysis.frame_type import Frame
 from ..analysis.groups import Group, heading, is_collapsed, split_groups, subject
 from ..analysis.spread import Stat
+from .accuracy import dense_rows
 from .caption import common_caption, external_sentence, has_uneven_counts, sentences
-from .cell import headings, mean_cell, measured_cell
+from .cell import headings, measured_cell
 from .marks import BITS_RULE, ColumnMarks, marks_by_seed, untold
 from .table import Cell, Column, Roles, Table, TableRow
+from .training_cost import SENTENCE, TrainingCost
 
 BITS, PERPLEXITY = "Bits per byte", "Perplexity per byte"
-BEFORE = "perplexity_before"
 DIGITS = 3
+MEANING = (
+    "They are the mean cross-entropy over all bytes of the test windows, each predicted from those before it in its "
+    "window; perplexity is two to their power."
+)
 
 
 def bits_table(
@@ -29,37 +33,29 @@ def bits_table(
     `guessed`: bits of guessing, which failed runs count with.
     """
     column = bits_column(accuracy)
-    power = column.replace("bits", "perplexity")
-    powers = {name: 2 ** frame[name.replace("perplexity", "bits")].astype(float) for name in (power, BEFORE)}
-    frame = frame.assign(**powers)
-    groups = split_groups(frame)
+    frame, groups, cost = _with_perplexity(frame), split_groups(frame), TrainingCost(frame)
     marks = {target: _marks(groups.comparable(target), column, chance) for target in groups.targets}
-    width, shows_count = max(1, len(groups.targets)), has_uneven_counts(frame)
-    rows = []
-    for block, shown in {BITS: column, PERPLEXITY: power}.items():
-        rows += [
-            TableRow(label=level.label, cells=(_dense_cell(level.values, level.expected, stat),) * width, block=block,
-                     is_reference=True)
-            for level in dense_levels(frame, shown)
-        ]  # fmt: skip
-        for label in groups.labels:
-            cells = [
-                measured_cell(each, shown, stat, chance, scale=1.0, digits=DIGITS, shows_count=shows_count)
-                for each in groups.row(label)
-            ]
-            if block == BITS:
-                cells = [_marked(*pair, marks) for pair in zip(groups.row(label), cells, strict=True)]
-            rows.append(TableRow(label=label, cells=tuple(cells), block=block))
+    empty = (Cell(),) * len(cost.columns)
+    rows = [
+        *(
+            replace(row, cells=(*row.cells, *cost.cells(frame[frame["label"] == row.label])))
+            for row in _rows(frame, BITS, column, stat, chance, marks)
+        ),
+        *(
+            replace(row, cells=(*row.cells, *empty))
+            for row in _rows(frame, PERPLEXITY, column.replace("bits", "perplexity"), stat, chance, {})
+        ),
+    ]
     return Table(
         name="bits",
         title=f"Test bits per byte of {subject(frame)} by sparsity",
         corner="Method",
-        columns=tuple(Column(heading=name) for name in headings(groups)),
+        columns=(*(Column(heading=name) for name in headings(groups)), *cost.columns),
         rows=tuple(rows),
         caption=sentences(
             f"Less is better. Bits per byte {OF_BITS[accuracy]}.",
-            "They are the mean cross-entropy over all bytes of the test windows, each predicted from those before it in "
-            "its window; perplexity is two to their power.",
+            MEANING,
+            SENTENCE,
             external_sentence(frame),
             f"A failed run counts with {guessed:g} bits, those of guessing." if guessed and num_failed(frame) else "",
             *common_caption(frame, stat),
@@ -71,6 +67,31 @@ def bits_table(
     )
 
 
+def _with_perplexity(frame: Frame) -> Frame:
+    names = [f"bits_{epoch}" for epoch in ("before", *OF_BITS)]
+    return frame.assign(**{name.replace("bits", "perplexity"): 2 ** frame[name].astype(float) for name in names})
+
+
+def _rows(
+    frame: Frame, block: str, column: str, stat: Stat, chance: float | None, marks: Mapping[float, ColumnMarks]
+) -> list[TableRow]:
+    """Rows of dense training, then one for each label; marked where `marks` has its sparsity."""
+    groups, shows_count = split_groups(frame), has_uneven_counts(frame)
+
+    def cell(group: Group | None) -> Cell:
+        made = measured_cell(group, column, stat, chance, scale=1.0, digits=DIGITS, shows_count=shows_count)
+        return marks[group.target].on(group.name, made) if group is not None and group.target in marks else made
+
+    width = max(1, len(groups.targets))
+    return [
+        *dense_rows(frame, column, stat, width, scale=1.0, digits=DIGITS, block=block),
+        *(
+            TableRow(label=label, cells=tuple(map(cell, groups.row(label))), block=block)
+            for label in groups.labels
+        ),
+    ]  # fmt: skip
+
+
 def _marks(groups: Iterable[Group], column: str, chance: float | None) -> ColumnMarks:
     """By the negative of the bits, so that more is better; a row with a collapsed or failed run has no mark."""
     by_name = {group.name: group for group in groups}
@@ -79,13 +100,3 @@ def _marks(groups: Iterable[Group], column: str, chance: float | None) -> Column
         name: group.counted.assign(**{column: -group.counted[column].astype(float)}) for name, group in by_name.items()
     }
     return marks_by_seed(rows, column, barred, digits=DIGITS - 2)
-
-
-def _marked(group: Group | None, cell: Cell, marks: dict[float, ColumnMarks]) -> Cell:
-    return cell if group is None else marks[group.target].on(group.name, cell)
-
-
-def _dense_cell(values: list[float], expected: int, stat: Stat) -> Cell:
-    if not values:
-        return Cell(text="missing", count=0, expected=expected)
-    return mean_cell(values, stat, expected=expected, scale=1.0, digits=DIGITS)

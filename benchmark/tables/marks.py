@@ -49,9 +49,7 @@ class ColumnMarks:
         return replace(cell, mark=self.marks.get(row, ""), is_indistinct=self.indistinct.get(row))
 
 
-def marks_by_seed(
-    rows: Mapping[str, Frame], column: str, barred: Collection[str] = (), digits: int = 2
-) -> ColumnMarks:
+def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str] = (), digits: int = 2) -> ColumnMarks:
     """Marks of rows by an accuracy (a fraction, more is better) in `column` of their runs, in percent with `digits`.
 
     Best and second are the highest means as they are printed; equal ones share the mark. Rows are compared with the

@@ -50,7 +50,9 @@ def test_no_text_is_in_two_splits() -> None:
     splits = [b"".join(bytes_of(split)[0]) for split in (data.train, data.validation, data.test)]
     assert [len(text) for text in splits] == [128 * len(split) for split in (data.train, data.validation, data.test)]
     assert min(len(text) for text in splits) > 10_000
-    paragraphs = [{" ".join(each.split()) for each in re.split(r"\n\s*\n", text.decode(errors="replace"))} for text in splits]
+    paragraphs = [
+        {" ".join(each.split()) for each in re.split(r"\n\s*\n", text.decode(errors="replace"))} for text in splits
+    ]
     long = [{each for each in found if len(each) >= 40} for found in paragraphs]
     assert not long[0] & long[1] | long[0] & long[2] | long[1] & long[2]
     assert not set(bytes_of(data.train)[0]) & {*bytes_of(data.validation)[0], *bytes_of(data.test)[0]}

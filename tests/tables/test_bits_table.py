@@ -82,7 +82,8 @@ def test_perplexity_is_the_mean_of_each_seeds_power(tmp_path: Path) -> None:
     assert cell.mark == ""
     assert not cell.notes
     text = render(make_table("bits", study, store), "csv")
-    assert "words,Wanda,50,Bits per byte,2.28000,0.03000,3,3,best," in text
+    assert "\nwords,Wanda,50,bits per byte,2.28,0.03,3,3,best,,,\n" in text
+    assert "\nwords,Wanda,,own epochs,1,,,,,,,\n" in text
 
 
 def test_the_epoch_that_validation_picks(tmp_path: Path) -> None:

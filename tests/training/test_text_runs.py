@@ -31,14 +31,16 @@ DENSE = Run(
     model_options=frozen_options(NETWORK),
     method="dense",
     seed=0,
-    recipe=Recipe(epochs=1, batch_size=32, lr=1e-2, optimizer="adamw", weight_decay=0.1, warmup_epochs=1, clip_norm=1.0),
+    recipe=Recipe(
+        epochs=1, batch_size=32, lr=1e-2, optimizer="adamw", weight_decay=0.1, warmup_epochs=1, clip_norm=1.0
+    ),
     validation=0.1,
 )
 AT_ONCE = replace(DENSE.recipe, epochs=0, warmup_epochs=0)
 METHODS: list[tuple[str, bool, dict[str, Any]]] = [
     ("global_mp", True, {}), ("wanda", True, {}), ("wanda", True, {"pattern": "n:m"}), ("sparsegpt", True, {}),
     ("alps", True, {}), ("obc", True, {}), ("woodfisher", True, {}), ("snip", False, {}), ("grasp", False, {}),
-    ("synflow", False, {}), ("rigl", False, {"distribution": "uniform"}), ("gmp", False, {}), ("str", False, {}),
+    ("synflow", False, {}), ("rigl", False, {"distribution": "uniform"}), ("gmp", False, {}), ("snfs", False, {}),
 ]  # fmt: skip
 
 
