@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -53,7 +54,7 @@ class OwnText(OwnData):
         text = place.read_bytes()
         end = len(text) - round(self.test_fraction * len(text))
         cuts = [end * index // SECTIONS for index in range(SECTIONS + 1)]
-        train = [text[start:stop] for start, stop in zip(cuts, cuts[1:], strict=False)]
+        train = [text[start:stop] for start, stop in pairwise(cuts)]
         made = Texts(train, [text[end:]], self.context)
         made.check_sizes(f"text: {place}")
         return made

@@ -19,8 +19,8 @@ def check_bits(study: Study) -> None:
     """Raises UserError for a study whose data are no text."""
     if not has_bits(study):
         raise UserError(
-            f"--kind bits is of texts; the data of study {study.name!r} are {study.file.dataset.name!r}, which have one "
-            "class for each sample"
+            f"--kind bits is of texts; the data of study {study.name!r} are {study.file.dataset.name!r}, "
+            "which have one class for each sample"
         )
 
 

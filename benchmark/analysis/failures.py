@@ -23,7 +23,7 @@ COUNTED_BITS = ("bits_last", "bits_selected")
 
 
 def count_failures(frame: Frame, chance: float, bits: float | None = None) -> Frame:
-    """The frame with the accuracy of chance, and of texts with its `bits`, for each run that failed by its own fault."""
+    """The frame with the accuracy of chance, of texts also its `bits`, for each run that failed by its own fault."""
     failed = has_failed(frame)
     if not failed.any():
         return frame

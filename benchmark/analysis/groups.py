@@ -158,8 +158,8 @@ def subject(frame: Frame) -> str:
 def is_collapsed(done: Frame, chance: float | None) -> Frame:
     """Runs with an empty layer, or with an accuracy at most two points (or twice chance) above guessing a class.
 
-    Of texts also those whose bits per byte are no fewer than those of guessing. A run that failed by its own fault counts
-    as one of these.
+    Of texts also those whose bits per byte are no fewer than those of guessing. A run that failed by its own fault
+    counts as one of these.
     """
     empty = (done["empty_layers"].astype(float) > 0) | has_failed(done)
     if not chance:

@@ -116,8 +116,8 @@ def _check_latex(format: str, caption: str | None, label: str | None, num_tables
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, bits, pareto, latency, layers, training, ranks, critical, published, regimes or tuning; else those that "
-    "fit.",
+    help="accuracy, bits, pareto, latency, layers, training, ranks, critical, published, regimes or tuning; else those "
+    "that fit.",
 )
 @accuracy_option
 @stat_option

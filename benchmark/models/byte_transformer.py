@@ -96,8 +96,8 @@ def byte_transformer(
 ) -> nn.Module:
     """GPT-2's network (Radford et al., 2019) for bytes, small: 786,432 prunable weights at a depth of 4 and width 128.
 
-    `width` are the channels, rounded to a multiple of `heads`; the context is that of the data. Initialisation is GPT-2's:
-    deviation 0.02, less before each sum.
+    `width` are the channels, rounded to a multiple of `heads`; the context is that of the data. Initialisation is
+    GPT-2's: deviation 0.02, less before each sum.
     """
     if len(input_shape) != 1 or min(input_shape) < 1:
         raise UserError(f"input shape {tuple(input_shape)} does not fit: takes (context,), the symbols of a window")

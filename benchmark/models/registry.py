@@ -64,8 +64,8 @@ OPTION_MEANINGS: dict[str, str] = {
     "update": "Nonlinearity of the candidate state.",
     "depth": "Number of blocks.",
     "heads": "Number of attention heads, which share the width.",
-    "tied": "The output layer is the table of the symbols, and no sparsity counts it; false gives it weights of its own, "
-    "which are prunable.",
+    "tied": "The output layer is the table of the symbols, and no sparsity counts it; false gives it weights of its "
+    "own, which are prunable.",
     "patch": "Side of a patch, in pixels.",
     "stochastic_depth": "Probability that the last residual branch is left out for a sample in training; less for "
     "earlier ones.",

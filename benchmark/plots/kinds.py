@@ -69,7 +69,8 @@ OF_ALL_STUDIES: dict[str, Callable[[Frame, Choices], Figure]] = {
     "critical": lambda frame, asked: critical_figure(frame, asked.accuracy, asked.highlight),
 }
 KINDS = (
-    "accuracy", "bits", "pareto", "latency", "layers", "training", "ranks", "critical", "published", "regimes", "tuning",
+    "accuracy", "bits", "pareto", "latency", "layers", "training", "ranks", "critical", "published", "regimes",
+    "tuning",
 )  # fmt: skip
 OF_PRUNED = ("layers", "training", "ranks", "critical", "regimes", "tuning")
 """Figures of pruned rows; the others show dense trainings alone as well."""

@@ -98,9 +98,8 @@ def _check_samples(subject: Subject) -> str:
         assert inputs.dtype == torch.float32, f"{name} inputs are {inputs.dtype}, not float32"
         assert torch.isfinite(inputs).all(), f"{name} inputs are not finite"
         assert targets.dtype == torch.int64, f"{name} targets are {targets.dtype}, not int64"
-        assert tuple(targets.shape) == (len(inputs), *subject.info.target_shape), (
-            f"{name} targets have the shape {tuple(targets.shape)}"
-        )
+        wanted = (len(inputs), *subject.info.target_shape)
+        assert tuple(targets.shape) == wanted, f"{name} targets have the shape {tuple(targets.shape)}, not {wanted}"
     inputs, _ = _first(subject.data.train, 2000)
     return f"float32 {shape}, mean {inputs.mean():.2f}, deviation {inputs.std():.2f}"
 

@@ -20,8 +20,8 @@ Three seeds with the usual standard deviation of up to half a point give t-inter
 
 _RULE = (
     "Rows are compared with the best by the 95 % t-interval of their paired differences (same seed, same dense "
-    "training), from the second down to the first that really differs or is more than {margin}. Dense rows take no part, "
-    "nor do rows off their sparsity or with a collapsed or failed run."
+    "training), from the second down to the first that really differs or is more than {margin}. Dense rows take no "
+    "part, nor do rows off their sparsity or with a collapsed or failed run."
 )
 RULE = _RULE.format(margin=f"{MARGIN:g} points below the best")
 BITS_RULE = _RULE.format(margin=f"{MARGIN / 100:g} bits above the best")

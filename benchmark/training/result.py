@@ -195,8 +195,8 @@ def summarize_accuracy(
     the best over epochs, which the paper's code reports. All three take only epochs at the final sparsity. Where no
     epoch is trained there is one network to choose, the last, and no epoch.
 
-    `by_loss`: validation chooses the epoch of the least loss, and the test loss of that epoch is stored too. So it is for
-    texts, whose measure is bits per byte.
+    `by_loss`: validation chooses the epoch of the least loss, and the test loss of that epoch is stored too. So it is
+    for texts, whose measure is bits per byte.
     """
     accuracy: dict[str, Any] = {
         "before": before["accuracy"], "pruned": pruned["accuracy"], "last": last["accuracy"],

@@ -21,11 +21,12 @@ from prunebench.benchmark.training.result import summarize_accuracy
 from prunebench.datasets.registry import load
 from torch.nn.functional import cross_entropy
 
-OPTIONS: dict[str, Any] = {"context": 16, "limit": 128}
+TEXT = b"the quick brown fox jumps over the lazy dog; 0123456789 times. " * 80
+OPTIONS: dict[str, Any] = {"path": "fox.txt", "context": 16}
 NETWORK: dict[str, Any] = {"depth": 1, "width": 16, "heads": 2}
 PRUNABLE = 12 * 16**2
 DENSE = Run(
-    dataset="python-text",
+    dataset="text",
     dataset_options=frozen_options(OPTIONS),
     model="byte-transformer",
     model_options=frozen_options(NETWORK),
@@ -46,15 +47,16 @@ METHODS: list[tuple[str, bool, dict[str, Any]]] = [
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the dense training that runs start from."""
+    """With the dense training that runs start from, beside its text."""
     place = tmp_path_factory.mktemp("results")
-    ending = attempt(DENSE, "study", Settings(results=place))
+    (place / "fox.txt").write_bytes(TEXT)
+    ending = attempt(DENSE, "study", Settings(results=place, data_root=place))
     assert ending.outcome == "done", ending.reason
     return place
 
 
 def result_of(run: Run, results: Path) -> dict[str, Any]:
-    ending = attempt(run, "study", Settings(results=results))
+    ending = attempt(run, "study", Settings(results=results, data_root=results))
     assert ending.outcome == "done", ending.reason
     result = Store(results).folder("study", run).read_result()
     assert result is not None
@@ -79,7 +81,7 @@ def test_methods_prune_a_network_of_bytes(
 def test_the_loss_is_the_mean_over_all_bytes_of_the_test(results: Path) -> None:
     result = Store(results).folder("study", DENSE).read_result()
     assert result is not None
-    data = load("python-text", **OPTIONS)
+    data = load("text", root=results, **OPTIONS)
     model = create_model("byte-transformer", num_classes=256, input_shape=(16,), **NETWORK).eval()
     folder = Store(results).folder("study", DENSE)
     model.load_state_dict(load_weights(folder.model_path, result["files"][folder.model_path.name]))
