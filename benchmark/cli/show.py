@@ -72,8 +72,9 @@ def _method(name: str) -> dict[str, Any]:
 
     info = describe(name)
     return {
-        "summary": info.summary, "label": info.label, "family": info.family, "paper": info.paper,
+        "summary": info.summary, "label": info.label, "family": info.family, "paper": info.paper, "year": info.year,
         "needs": info.needs, "start": info.start, "version": info.version, "file": info.origin,
+        "uncertain": info.uncertain,
     }  # fmt: skip
 
 
@@ -104,8 +105,10 @@ def _lines(shown: dict[str, Any]) -> Iterator[str]:
     """Facts, then a line for each option with its default and what it takes, and its meaning below it."""
     yield f"{shown['name']} ({shown['kind']})"
     for key, value in shown.items():
-        if key not in ("name", "kind", "options"):
-            yield f"  {key:<8} {value}"
+        if key == "uncertain":
+            yield from textwrap.wrap(value, _WIDTH, initial_indent="  uncertain: ", subsequent_indent=" " * 13)
+        elif key not in ("name", "kind", "options"):
+            yield f"  {key:<8} {'-' if value is None else value}"
     yield "options, as a study gives them:" if shown["options"] else "no options"
     for name, facts in shown["options"].items():
         yield f"  {name} = {spelled(facts['default'])}    # {facts['type']}"

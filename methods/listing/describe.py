@@ -18,6 +18,7 @@ from ...benchmark.api.plugin_files import parse_source as parse_source
 from .annotations import Option as Option
 from .class_body import INFO_FIELDS, ClassBody, defines
 from .literals import bindings
+from .source_facts import uncertain_of, year_of
 from .source_files import locate_base
 
 _ROUNDS = ("rounds", "first_epoch")
@@ -31,6 +32,7 @@ class MethodInfo:
     `epochs_rule` is None for a class with rounds of its own that does not say how many epochs they train.
     `borrows`: the option that names another method, of whose mask this one makes a control; empty for most.
     `search_space`: options that a search may change, each with its values as a study file writes them.
+    `uncertain`: what of the method could not be checked, from its docstring; empty for most.
     """
 
     name: str
@@ -45,6 +47,7 @@ class MethodInfo:
     borrows: str
     search_space: Mapping[str, Any]
     summary: str
+    uncertain: str
     options: Mapping[str, Option]
     origin: str
 
@@ -52,10 +55,15 @@ class MethodInfo:
     def start(self) -> str:
         return self.options["start"].default
 
+    @property
+    def year(self) -> int | None:
+        """Of the first publication; None for a control without a paper."""
+        return year_of(self.paper)
+
 
 @dataclass(frozen=True)
 class _Class:
-    """A class and its bases; `summary` is the first line of its own docstring, `line` that of the class.
+    """A class and its bases; `docstring` is its own, `line` that of the class.
 
     `meanings`: of the options, by name, from the docstrings of all of them.
     """
@@ -63,7 +71,7 @@ class _Class:
     facts: Mapping[str, Any]
     options: Mapping[str, Option]
     meanings: Mapping[str, str]
-    summary: str
+    docstring: str
     line: int
     has_label: bool
 
@@ -85,7 +93,8 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
         )
     facts = {key: found.facts[key] for key in INFO_FIELDS}
     options = {key: replace(option, meaning=found.meanings.get(key, "")) for key, option in found.options.items()}
-    return MethodInfo(name=name, summary=found.summary, options=options, origin=str(source), **facts)
+    said = {"summary": found.docstring.split("\n")[0], "uncertain": uncertain_of(found.docstring)}
+    return MethodInfo(name=name, options=options, origin=str(source), **said, **facts)
 
 
 @functools.cache
@@ -111,7 +120,7 @@ def _collect(source: Path, module: str | None, class_name: str) -> _Class:
         reader.facts["epochs_rule"] = None
     docstring = ast.get_docstring(node) or ""
     means.update(meanings(docstring))
-    return _Class(reader.facts, reader.options, means, docstring.split("\n")[0], node.lineno, "label" in reader.own)
+    return _Class(reader.facts, reader.options, means, docstring, node.lineno, "label" in reader.own)
 
 
 def _only_class(tree: ast.Module, source: Path, name: str) -> ast.ClassDef:
