@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 from prunebench.benchmark.analysis.frame import result_columns
+from prunebench.benchmark.api.errors import UserError
 from prunebench.benchmark.api.masks import num_kept
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.models.registry import create_model
+from prunebench.benchmark.preflight.rehearsal import rehearse
 from prunebench.benchmark.runs.artifacts import load_weights
 from prunebench.benchmark.runs.run import Recipe, Run, frozen_options
 from prunebench.benchmark.runs.settings import Settings
@@ -76,6 +78,13 @@ def test_methods_prune_a_network_of_bytes(
     assert result["sparsity"]["kept"] == num_kept(PRUNABLE, 0.5)
     assert result["sparsity"]["outside"] == {"Embedding.weight": 16 * (256 + 16)}
     assert math.isfinite(result["loss"]["last"])
+
+
+@pytest.mark.parametrize(("method", "inputs"), [("ntk_sap", "Gaussian noise"), ("px", "squares of its inputs")])
+def test_methods_that_make_up_numbers_are_refused_before_anything_runs(method: str, inputs: str) -> None:
+    run = replace(DENSE, dataset="python-text", dataset_options=(), method=method, sparsity=0.5)
+    with pytest.raises(UserError, match=rf"looks symbols up \('symbols'\), and the method gives it {inputs}"):
+        rehearse([run])
 
 
 def test_the_loss_is_the_mean_over_all_bytes_of_the_test(results: Path) -> None:
