@@ -26,11 +26,13 @@ DATASETS = {
     "har2": "har2:Har2",
     "imagenet": "imagenet:ImageNet",
     "mnist": "mnist:Mnist",
+    "python-text": "python_text:PythonText",
     "synthetic": "synthetic:Synthetic",
 }
 OWN = {
     "arrays": "arrays:OwnArrays",
     "image-folder": "image_folder:OwnImages",
+    "text": "text:OwnText",
 }
 """The user's own data sets: nothing is known of them before a study gives their options."""
 
@@ -70,6 +72,11 @@ def all_names() -> list[str]:
 def is_own(name: str) -> bool:
     """Whether only files of the user's own tell shape and classes."""
     return name in OWN
+
+
+def is_text(name: str) -> bool:
+    """Whether a network predicts the next symbol at each place, so that results have bits per byte."""
+    return bool(getattr(dataset_class(name), "is_text", False))
 
 
 def is_of_suite(name: str) -> bool:

@@ -47,6 +47,8 @@ class Synthetic(ResidentDataSet):
         models = set(registry.DATASETS) - {"synthetic"}
         if self.like not in models:
             raise unknown("data set in option 'like'", self.like, models)
+        if registry.is_text(self.like):
+            raise UserError(f"like is {self.like!r}, which is a text; made-up data have one class for each sample")
         if self.num_classes == 1:
             raise UserError("num_classes is 1; it must be at least 2, or 0")
         if self.image_size and not self.is_image():

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..benchmark.api.masks import check_finite
+from ..benchmark.api.pruner import Context
 from ..benchmark.api.sites import Site
 from .bases.mask_pruner import MaskPruner
 from .parts.scoring import untouched
 from .parts.stand_ins import call_with, copied_buffers
+from .parts.symbols import check_takes_numbers
 
 Network = dict[Tensor, Tensor]
 """Weights that stand in the place of each prunable tensor."""
@@ -63,6 +65,10 @@ class NtkSap(MaskPruner):
     score_batch: Annotated[int, Field(ge=1)] = 256
     _round: int = field(init=False, repr=False, default=0)
     _sensitivity: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
+
+    def check(self, context: Context) -> None:
+        super().check(context)
+        check_takes_numbers(context.model, "Gaussian noise")
 
     def begin_round(self, index: int) -> None:
         # no score sees the weights

@@ -12,10 +12,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..benchmark.api.pruner import Batch
+from ..benchmark.api.pruner import Batch, Context
 from .bases.mask_pruner import MaskPruner
 from .parts.gates import OpenGates, RecordGates, SetGates
 from .parts.scoring import untouched
+from .parts.symbols import check_takes_numbers
 from .synflow import positive_tensors
 
 
@@ -63,6 +64,10 @@ class PX(MaskPruner):
     score_batch: Annotated[int, Field(ge=1)] = 128
     _round: int = field(init=False, repr=False, default=0)
     _slopes: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
+
+    def check(self, context: Context) -> None:
+        super().check(context)
+        check_takes_numbers(context.model, "squares of its inputs")
 
     def prepare_scores(self) -> None:
         model, context = self.context.model, self.context

@@ -13,7 +13,8 @@ from .spread import Stat, spread
 
 @dataclass(frozen=True)
 class Point:
-    """The stored runs of a label at one sparsity: mean accuracy in percent, spread, each run, MACs left in percent.
+    """The stored runs of a label at one sparsity: mean accuracy in percent (or another measure), spread, each run, and
+    multiply-adds left in percent.
 
     `target` is the sparsity asked for, or the one reached where the method sets its own.
     """
@@ -25,20 +26,20 @@ class Point:
     macs: float
 
 
-def curves_of(frame: Frame, column: str, stat: Stat) -> dict[str, list[Point]]:
+def curves_of(frame: Frame, column: str, stat: Stat, scale: float = 100.0) -> dict[str, list[Point]]:
     """Points by label, ascending in sparsity; a label without a stored run is kept, as it has a colour."""
     groups = split_groups(frame)
     return {
-        label: [point for group in groups.row(label) if group and (point := _point(group, column, stat))]
+        label: [point for group in groups.row(label) if group and (point := _point(group, column, stat, scale))]
         for label in groups.labels
     }
 
 
-def _point(group: Group, column: str, stat: Stat) -> Point | None:
+def _point(group: Group, column: str, stat: Stat, scale: float) -> Point | None:
     done = group.counted.dropna(subset=[column])
     if done.empty:
         return None
-    values = [100 * float(value) for value in done[column]]
+    values = [scale * float(value) for value in done[column]]
     target = group.target if group.has_target else round(float(done["sparsity"].mean()), 4)
     macs = 100 * float((1 - done["macs_pruned"].astype(float)).mean())
     return Point(target, sum(values) / len(values), spread(values, stat), tuple(values), macs)
@@ -77,7 +78,8 @@ def dense_levels(frame: Frame, column: str) -> list[DenseLevel]:
         DenseLevel(str(label), _numbers(rows[column]), len(rows), rows)
         for label, rows in dense.groupby("label", sort=False)
     ]
-    if levels or column != "accuracy_last":
+    measure, _, epoch = column.partition("_")
+    if levels or epoch != "last":
         return levels
     # The accuracy of a run before pruning is that of its dense training at the last epoch.
     parents = frame[frame["parent"].notna()].drop_duplicates("parent")
@@ -85,7 +87,7 @@ def dense_levels(frame: Frame, column: str) -> list[DenseLevel]:
         return []
     # Code of the pruning method does not affect its dense training.
     told = parents[parents["outdated"] != "method"]
-    return [DenseLevel("Dense", _numbers(parents["accuracy_before"]), len(parents), told)]
+    return [DenseLevel("Dense", _numbers(parents[f"{measure}_before"]), len(parents), told)]
 
 
 def _numbers(column: Frame) -> list[float]:

@@ -18,16 +18,19 @@ MACHINE_FAULT = "machine"
 
 COUNTED = ("accuracy_last", "accuracy_last5", "accuracy_selected", "accuracy_best_test")
 """The accuracies that a failed run has; nothing else of it is known."""
+COUNTED_BITS = ("bits_last", "bits_selected")
+"""Of texts also these."""
 
 
-def count_failures(frame: Frame, chance: float) -> Frame:
-    """The frame with the accuracy of chance for each run that failed by its own fault."""
+def count_failures(frame: Frame, chance: float, bits: float | None = None) -> Frame:
+    """The frame with the accuracy of chance, of texts also its `bits`, for each run that failed by its own fault."""
     failed = has_failed(frame)
     if not failed.any():
         return frame
     counted = frame.copy()
-    for name in COUNTED:
-        counted[name] = counted[name].astype(float).where(~failed, chance)
+    for names, value in ((COUNTED, chance), (COUNTED_BITS, bits)):
+        for name in names if value is not None else ():
+            counted[name] = counted[name].astype(float).where(~failed, value)
     return counted
 
 

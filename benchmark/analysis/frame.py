@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -50,6 +51,10 @@ COLUMNS: dict[str, str] = {
     "start_weights": "external: the network's weights are from a file, whose training may have seen the validation "
     "split; own: it is trained here",
     "top5_last": "top-5 test accuracy of the last epoch, where there are more than 10 classes",
+    "bits_before": "of texts: bits per byte on the test set before pruning; less is better",
+    "bits_pruned": "straight after pruning",
+    "bits_last": "of the last epoch",
+    "bits_selected": "of the epoch of the least validation loss, which is the chosen one for texts",
     "validation": "validation accuracy of the chosen epoch",
     "macs_dense": "multiply-adds of the dense network for one input",
     "macs_sparse": "multiply-adds weighted by layer density",
@@ -143,6 +148,7 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy_last5": accuracy.get("last5"),
         "selection_effect": None if accuracy["best_test"] is None else accuracy["best_test"] - accuracy["last"],
         "top5_last": accuracy["last_top5"],
+        **_bits(result),
         "validation": accuracy["selected_validation"],
         "macs_dense": macs["dense"],
         "macs_sparse": macs["sparse"],
@@ -167,6 +173,12 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         # not in results from before it was recorded
         "changed_since_submission": result["provenance"].get("changed_since_submission"),
     }
+
+
+def _bits(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """Losses in bits; the mean over the targets of a text, which are bytes. Other data have none."""
+    losses = result.get("loss", {}) if "num_symbols" in result["data"].get("facts", {}) else {}
+    return {f"bits_{key}": None if loss is None else loss / math.log(2) for key, loss in losses.items()}
 
 
 def _macs_share(result: Mapping[str, Any]) -> float | None:

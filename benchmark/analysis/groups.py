@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -155,9 +156,11 @@ def subject(frame: Frame) -> str:
 def is_collapsed(done: Frame, chance: float | None) -> Frame:
     """Runs with an empty layer, or with an accuracy at most two points (or twice chance) above guessing a class.
 
-    A run that failed by its own fault counts as one of these.
+    Of texts also those whose bits per byte are no fewer than those of guessing. A run that failed by its own fault
+    counts as one of these.
     """
     empty = (done["empty_layers"].astype(float) > 0) | has_failed(done)
-    if chance is None:
+    if not chance:
         return empty
+    empty |= done["bits_last"].astype(float) >= -math.log2(chance)
     return empty | (done["accuracy_last"].astype(float) <= chance + min(0.02, chance))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...datasets.registry import describe, is_own
+from ...datasets.registry import describe, is_own, is_text
 from ..api.errors import UserError
 from ..runs.store import Store
 from ..studies.load import Study
@@ -35,13 +36,13 @@ class StudyResults:
 
     @cached_property
     def frame(self) -> Frame:
-        return count_failures(mean_retrainings(self.runs), self.chance)
+        return count_failures(mean_retrainings(self.runs), self.chance, self.bits_of_chance)
 
     @cached_property
     def filled(self) -> Frame:
         """`frame` with the mean of the last epochs of older results too, which is read from their histories."""
         runs = fill_last_epochs(self.runs, self.study, self.store)
-        return count_failures(mean_retrainings(runs), self.chance)
+        return count_failures(mean_retrainings(runs), self.chance, self.bits_of_chance)
 
     @cached_property
     def layers(self) -> Frame:
@@ -67,6 +68,11 @@ class StudyResults:
         if is_own(dataset.name):
             return self._stored_chance()
         return 1 / describe(dataset.name, **dataset.options).num_classes
+
+    @cached_property
+    def bits_of_chance(self) -> float | None:
+        """Of a text: bits per byte of guessing with all bytes equally likely. None for other data."""
+        return -math.log2(self.chance) if is_text(self.study.file.dataset.name) and self.chance else None
 
     def _stored_chance(self) -> float:
         """From the first stored result: a user's own data may be on another machine. 0 if nothing is stored."""

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Split(Protocol):
-    """Inputs (n, *input_shape) float32, normalised, and targets (n,) int64."""
+    """Inputs (n, *input_shape) float32, normalised, and targets (n,) int64.
+
+    Of a text inputs are (n, context) whole numbers, and targets (n, context): the symbol after each place.
+    """
 
     def __len__(self) -> int: ...
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from ..studies.load import Study
     from ..tables.table import Table
 
-OLD_TABLE_KINDS = {"flops": "macs"}
-OLD_PLOT_KINDS = {"macs": "pareto"}
-"""Former names of kinds, which the commands still accept."""
+OLD_TABLE_KINDS = {"flops": "macs", "perplexity": "bits"}
+OLD_PLOT_KINDS = {"macs": "pareto", "perplexity": "bits"}
+"""Other names of kinds, which the commands accept: former ones, and what bits per byte are a logarithm of."""
 
 studies_argument = click.argument("studies", metavar="STUDY...", nargs=-1, required=True, shell_complete=complete_study)
 accuracy_option = click.option(
@@ -42,8 +42,8 @@ stat_option = click.option("--stat", default="std", help="std: sample standard d
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, macs, pareto, latency, layers, cost, selection, rank, paired, tuning, trials, tuning-curve, "
-    "connectivity, regimes or regime-choices; else the first two, and the last six where the study has them.",
+    help="accuracy, macs, pareto, latency, layers, cost, selection, rank, paired, bits, tuning, trials, tuning-curve, "
+    "connectivity, regimes or regime-choices; else the first two, and the last seven where the study has them.",
 )
 @click.option("--format", default="md", help="md, latex, csv or html; csv prints one table, so it needs --kind.")
 @accuracy_option
@@ -116,8 +116,8 @@ def _check_latex(format: str, caption: str | None, label: str | None, num_tables
 @studies_argument
 @click.option(
     "--kind",
-    help="accuracy, pareto, latency, layers, training, ranks, critical, published, regimes or tuning; else those that "
-    "fit.",
+    help="accuracy, bits, pareto, latency, layers, training, ranks, critical, published, regimes or tuning; else those "
+    "that fit.",
 )
 @accuracy_option
 @stat_option
@@ -220,11 +220,14 @@ def _make_tables(
 
 
 def _standard_kinds(study: Study, against: str | None) -> list[str]:
-    """Accuracy, multiply-adds, and what is tuned or measured; accuracy alone beside a table that has no other."""
+    """Bits of texts, accuracy, multiply-adds, and what is tuned or measured; accuracy alone beside a table that has no
+    other.
+    """
     if against is None:
-        from ..tables.kinds import OF_SOME
+        from ..tables.kinds import OF_PAIRS, OF_TEXTS, OF_TUNED
 
-        return ["accuracy", "macs", *(kind for kind, has in OF_SOME.items() if has(study))]
+        of_some = [kind for kind, has in {**OF_TUNED, **OF_PAIRS}.items() if has(study)]
+        return [*(kind for kind, has in OF_TEXTS.items() if has(study)), "accuracy", "macs", *of_some]
     from ..analysis.published import rows_for
 
     prints_macs = any(row.macs_pruned for row in rows_for(study, against))

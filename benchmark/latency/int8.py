@@ -76,4 +76,4 @@ def accuracy(call: Callable[[np.ndarray], np.ndarray], data: Data) -> float:
     for inputs, targets in data.test.batches(evaluation_batch(data.input_shape), device=CPU):
         logits = call(inputs.numpy())
         correct += int((torch.from_numpy(logits).argmax(dim=1) == targets).sum())
-    return correct / len(data.test)
+    return correct / data.test.targets.numel()

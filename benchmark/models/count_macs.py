@@ -81,10 +81,10 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...], *, example: Tenso
     return {site.name: macs[site.name] for site in sites}
 
 
-def counting_pass(model: nn.Module, input_shape: tuple[int, ...], example: Tensor | None = None) -> None:
-    """One forward pass on zeros, or on the example, in eval mode and module by module. The model stays as it was."""
+def counting_pass(model: nn.Module, input_shape: tuple[int, ...], example: Tensor | None = None) -> Any:
+    """The outputs for zeros, or for the example, in eval mode and module by module. The model stays as it was."""
     with _evaluating(model), _random_state_kept(model), module_by_module(), torch.no_grad():
-        _forward(model, _zeros(model, input_shape) if example is None else example)
+        return _forward(model, _zeros(model, input_shape) if example is None else example)
 
 
 def sparse_macs(macs: Mapping[str, int], densities: Mapping[str, float]) -> float:
@@ -124,10 +124,10 @@ def _zeros(model: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
     return torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device)
 
 
-def _forward(model: nn.Module, example: Tensor) -> None:
+def _forward(model: nn.Module, example: Tensor) -> Any:
     """One forward pass; buffers are copies, for modules that write to theirs even in eval mode."""
     # torch's handling of ties would leave the copies behind in a module that is registered twice.
-    functional_call(model, _buffer_copies(model), (example,), tie_weights=False)
+    return functional_call(model, _buffer_copies(model), (example,), tie_weights=False)
 
 
 def _buffer_copies(model: nn.Module) -> dict[str, Tensor]:

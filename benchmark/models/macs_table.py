@@ -21,6 +21,7 @@ from ...datasets.parts.info import DataSetInfo
 from ...datasets.registry import DATASETS, describe
 from ..api.errors import UserError
 from .count_macs import count_macs
+from .made_up_inputs import check_outputs
 from .outside import count_parameters
 from .registry import MODELS, sketch_model
 from .saved_tensors import kept_bytes
@@ -59,6 +60,7 @@ def _networks() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
             info = describe(dataset_name)
             try:
                 model = _build(model_name, {}, info)
+                check_outputs(model_name, model, info)
             except UserError:
                 continue
             yield f"{model_name} {dataset_name}", model, info.input_shape

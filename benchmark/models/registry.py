@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MODELS: dict[str, str] = {
+    "byte-transformer": "byte_transformer:byte_transformer",
     "convnet-small": "small:convnet_small",
     "convnext-tiny": "of_torchvision:convnext_tiny",
     "deit-s": "vision_transformer:vit_s_16",
@@ -50,7 +51,7 @@ MODELS: dict[str, str] = {
 
 OPTION_MEANINGS: dict[str, str] = {
     "width": "Channels of every layer: in units of the first layer's channels (convnet-small), of the factor k (WRN), "
-    "or of the network as published.",
+    "or of the network as published; of byte-transformer their number, rounded to a multiple of the heads.",
     "stem_stride": "Stride of the first convolution.",
     "zero_init_residual": "Start the last batch norm of every block at zero.",
     "shortcut": "Where the width doubles: A pads with zero channels, B is a 1x1 convolution with batch norm.",
@@ -61,7 +62,10 @@ OPTION_MEANINGS: dict[str, str] = {
     "rank_u": "Rank of the matrix of the state.",
     "gate": "Nonlinearity of the gate.",
     "update": "Nonlinearity of the candidate state.",
-    "depth": "Number of encoder blocks.",
+    "depth": "Number of blocks.",
+    "heads": "Number of attention heads, which share the width.",
+    "tied": "The output layer is the table of the symbols, and no sparsity counts it; false gives it weights of its "
+    "own, which are prunable.",
     "patch": "Side of a patch, in pixels.",
     "stochastic_depth": "Probability that the last residual branch is left out for a sample in training; less for "
     "earlier ones.",

@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cross_entropy
 
 from ...datasets.parts.info import DataSetInfo
+from .made_up_inputs import made_up_inputs
 from .registry import sketch_model
 
 BATCH_SIZES = (4, 8)
@@ -38,8 +39,8 @@ def kept_bytes(
 
 
 def _kept(model: nn.Module, info: DataSetInfo, batch_size: int, precision: str) -> int:
-    inputs = torch.randn(batch_size, *info.input_shape)
-    targets = torch.zeros(batch_size, dtype=torch.long)
+    inputs = made_up_inputs(info, batch_size)
+    targets = torch.zeros(batch_size, *info.target_shape, dtype=torch.long)
     own = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
     kept: dict[int, Tensor] = {}
 

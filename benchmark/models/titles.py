@@ -5,6 +5,7 @@ from __future__ import annotations
 from .registry import MODELS
 
 TITLES = {
+    "byte": "Byte",
     "convnet": "ConvNet",
     "convnext": "ConvNeXt",
     "deit": "DeiT",

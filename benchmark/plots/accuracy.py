@@ -10,7 +10,7 @@ from ..analysis.curves import Point, curves_of, dense_levels
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned, split_groups, subject
 from ..analysis.spread import Stat
-from .accuracy_panels import Content, Level, accuracy_panels, drawn_looks
+from .accuracy_panels import Content, Draw, Level, accuracy_panels, drawn_looks
 from .panels import behind_first, draw_other
 from .sparsity_axis import sparsity_axis
 from .style import DENSE_COLOR, MAX_BANDS, Look, looks, style
@@ -34,6 +34,16 @@ def accuracy_figure(
     """
     column = accuracy_column(accuracy)
     curves, dense = curves_of(frame, column, stat), dense_level(frame, column, stat)
+    draw = row_drawer(frame, curves, dense)
+    with style():
+        title = f"{subject(frame)}, {spread_words(frame, stat)}"
+        protocol = f"{ACCURACIES[accuracy]}{'; rows are moved apart sideways' if len(curves) > 1 else ''}"
+        look = drawn_looks(looks(frame, highlight), curves)
+        return accuracy_panels(Content(draw, look, curves, lambda point: 1 - point.target, dense, title, protocol))
+
+
+def row_drawer(frame: Frame, curves: Mapping[str, list[Point]], dense: Level | None) -> Draw:
+    """Draws all rows of a study, and its level of dense training, into a panel."""
     aims = {target for target in split_groups(frame).targets if target > 0}
     targets = {point.target for points in curves.values() for point in points} | aims
 
@@ -49,11 +59,7 @@ def accuracy_figure(
             _draw_spread(panel, curves[label], look[label], moved, has_band=len(colored) <= MAX_BANDS)
         sparsity_axis(panel, targets)
 
-    with style():
-        title = f"{subject(frame)}, {spread_words(frame, stat)}"
-        protocol = f"{ACCURACIES[accuracy]}{'; rows are moved apart sideways' if len(curves) > 1 else ''}"
-        look = drawn_looks(looks(frame, highlight), curves)
-        return accuracy_panels(Content(draw, look, curves, lambda point: 1 - point.target, dense, title, protocol))
+    return draw
 
 
 def dense_level(frame: Frame, column: str, stat: Stat) -> Level | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from ..analysis.bits import check_bits, has_bits
 from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned, has_pruned, subject
 from ..analysis.latency_frame import is_measured
@@ -24,6 +25,7 @@ from ..runs.run import DENSE
 from ..runs.store import Store
 from ..studies.load import Study
 from .accuracy import accuracy_figure
+from .bits import bits_figure
 from .latency import latency_figure
 from .layers import layers_figure
 from .pareto import pareto_figure
@@ -51,6 +53,7 @@ class Choices:
 
 OF_ONE_STUDY: dict[str, Callable[[StudyResults, Choices], Figure]] = {
     "accuracy": lambda found, asked: accuracy_figure(found.frame, asked.accuracy, asked.stat, asked.highlight),
+    "bits": lambda found, asked: bits_figure(found.frame, asked.accuracy, asked.stat, asked.highlight),
     "pareto": lambda found, asked: pareto_figure(found.frame, asked.accuracy, asked.stat, asked.highlight),
     "layers": lambda found, asked: layers_figure(found.layers, subject(found.frame), asked.highlight),
     "training": lambda found, asked: training_figure(found.epochs, subject(found.frame), asked.highlight),
@@ -65,7 +68,10 @@ OF_ALL_STUDIES: dict[str, Callable[[Frame, Choices], Figure]] = {
     "ranks": lambda frame, asked: ranks_figure(frame, asked.accuracy, asked.highlight),
     "critical": lambda frame, asked: critical_figure(frame, asked.accuracy, asked.highlight),
 }
-KINDS = ("accuracy", "pareto", "latency", "layers", "training", "ranks", "critical", "published", "regimes", "tuning")
+KINDS = (
+    "accuracy", "bits", "pareto", "latency", "layers", "training", "ranks", "critical", "published", "regimes",
+    "tuning",
+)  # fmt: skip
 OF_PRUNED = ("layers", "training", "ranks", "critical", "regimes", "tuning")
 """Figures of pruned rows; the others show dense trainings alone as well."""
 
@@ -99,6 +105,8 @@ def figures(
         for name in [kind] if kind else _drawn(found):
             if name in OF_ONE_STUDY:
                 check_pruned(name, "draws", [found.frame], KINDS, OF_PRUNED)
+                if name == "bits":
+                    check_bits(found.study)
                 if name == "training" and not _trains(found.study):
                     raise UserError(
                         f"--kind training draws epochs after pruning; no row of {found.study.name!r} has any"
@@ -152,7 +160,8 @@ def standard_kinds(study: Study) -> list[str]:
     of_pruned = ["layers"] if any(row.method != DENSE for row in study.rows) else []
     of_pruned += ["training"] if _trains(study) else []
     of_some = [*(["published"] if has_published(study) else []), *(["tuning"] if study.file.tune else [])]
-    return ["accuracy", "pareto", *of_pruned, *of_some]
+    of_text = ["bits"] if has_bits(study) else []
+    return [*of_text, "accuracy", "pareto", *of_pruned, *of_some]
 
 
 def _trains(study: Study) -> bool:

@@ -98,7 +98,8 @@ def _check_samples(subject: Subject) -> str:
         assert inputs.dtype == torch.float32, f"{name} inputs are {inputs.dtype}, not float32"
         assert torch.isfinite(inputs).all(), f"{name} inputs are not finite"
         assert targets.dtype == torch.int64, f"{name} targets are {targets.dtype}, not int64"
-        assert tuple(targets.shape) == (len(inputs),), f"{name} targets have the shape {tuple(targets.shape)}"
+        wanted = (len(inputs), *subject.info.target_shape)
+        assert tuple(targets.shape) == wanted, f"{name} targets have the shape {tuple(targets.shape)}, not {wanted}"
     inputs, _ = _first(subject.data.train, 2000)
     return f"float32 {shape}, mean {inputs.mean():.2f}, deviation {inputs.std():.2f}"
 
@@ -108,7 +109,9 @@ def _check_labels(subject: Subject) -> str:
     for name, split in subject.splits.items():
         least, most = (int(value) for value in split.targets.aminmax())
         assert 0 <= least <= most < classes, f"{name} labels go from {least} to {most}, not within 0..{classes - 1}"
-    counts = subject.data.train.targets.bincount(minlength=classes)
+    counts = subject.data.train.targets.flatten().bincount(minlength=classes)
+    if subject.info.num_symbols:
+        return f"{int((counts > 0).sum())} of {classes} symbols occur"
     assert counts.min() > 0, f"class {int(counts.argmin())} has no training sample"
     return f"{classes} classes, {counts.min()} to {counts.max()} training samples each"
 

@@ -14,11 +14,12 @@ from ...datasets.registry import describe
 from ..api.errors import UserError
 from ..api.sites import find_sites
 from ..models.count_macs import count_macs
+from ..models.made_up_inputs import made_up_inputs
 from ..models.outside import count_parameters
 from ..models.registry import create_model, origin, sketch_model
 from .findings import Finding, run_checks
 
-SHAPES = ("digits", "mnist", "cifar10", "har2", "imagenet")
+SHAPES = ("digits", "mnist", "cifar10", "har2", "imagenet", "python-text")
 """Data sets whose inputs are tried in turn, unless one is given."""
 BATCH = 4
 
@@ -35,7 +36,11 @@ class Network:
         return create_model(self.name, num_classes=classes or self.info.num_classes, input_shape=self.info.input_shape)
 
     def inputs(self) -> Tensor:
-        return torch.randn(BATCH, *self.info.input_shape, generator=torch.Generator().manual_seed(1))
+        return made_up_inputs(self.info, BATCH, torch.Generator().manual_seed(1))
+
+    def logits_shape(self, classes: int) -> tuple[int, ...]:
+        """Of a batch, for so many classes."""
+        return BATCH, classes, *self.info.target_shape
 
 
 def check_model(name: str, dataset: str | None = None) -> list[Finding]:
@@ -69,21 +74,24 @@ def _fitting(name: str, dataset: str | None) -> DataSetInfo:
 
 def _check_forward(network: Network) -> str:
     inputs = network.inputs()
-    for classes in (network.info.num_classes, 7):
+    # a network of symbols takes no more of them than it has classes
+    for classes in (network.info.num_classes, *([] if network.info.num_symbols else [7])):
         model = network.build(classes=classes)
         assert isinstance(model, nn.Module), f"{network.name} gives a {type(model).__name__}, not a torch.nn.Module"
         logits = model.eval()(inputs)
         assert isinstance(logits, Tensor), f"forward gives a {type(logits).__name__}, not a tensor of logits"
         shape = tuple(logits.shape)
-        assert shape == (BATCH, classes), f"logits of {BATCH} inputs and {classes} classes have the shape {shape}"
+        wanted = network.logits_shape(classes)
+        assert shape == wanted, f"logits of {BATCH} inputs and {classes} classes have the shape {shape}, not {wanted}"
         assert logits.dtype == torch.float32, f"logits are {logits.dtype}, not float32"
         assert torch.isfinite(logits).all(), "logits of a new network are not finite"
-    return f"{network.info.title}: {tuple(inputs.shape)} -> {(BATCH, network.info.num_classes)}"
+    return f"{network.info.title}: {tuple(inputs.shape)} -> {network.logits_shape(network.info.num_classes)}"
 
 
 def _check_gradients(network: Network) -> str:
     model = network.build().train()
     targets = torch.arange(BATCH) % network.info.num_classes
+    targets = targets.view(BATCH, *[1] * len(network.info.target_shape)).expand(BATCH, *network.info.target_shape)
     cross_entropy(model(network.inputs()), targets).backward()
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     assert trained, "no parameter is trained"

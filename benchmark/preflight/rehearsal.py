@@ -74,6 +74,7 @@ def _sketch_context(run: Run, reads_weights: bool) -> Context:
 
     from ...datasets.registry import describe
     from ..api.data import Data
+    from ..models.made_up_inputs import check_outputs
     from ..models.registry import sketch_model
     from ..training.context import make_context
 
@@ -93,6 +94,7 @@ def _sketch_context(run: Run, reads_weights: bool) -> Context:
 
     model = rebuild()
     try:
+        check_outputs(run.model, model, info)
         return make_context(
             model, data, recipe=run.recipe, seed=run.seed, device=torch.device("meta"), rebuild=rebuild
         )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..analysis.accuracy import ACCURACIES, UNRANKED
+from ..analysis.bits import OF_BITS, has_bits
 from ..analysis.frame_type import Frame
 from ..analysis.groups import has_pruned
 from ..analysis.interval_text import points
@@ -23,7 +24,7 @@ from ..studies.load import Study
 from ..studies.tune_schema import TuneFile
 from ..tables.caption import prunable_sentence
 from ..tables.formats.to_html import to_html
-from ..tables.kinds import OF_PRUNED, OF_SOME, make_table
+from ..tables.kinds import OF_PAIRS, OF_PRUNED, OF_TUNED, make_table
 from ..tables.table import Table
 from .answer import answer
 from .data import MAX_ROWS, pack_results, report_data, stored_results
@@ -124,7 +125,8 @@ def _tables(found: StudyResults, accuracy: str) -> list[tuple[str, str]]:
     def table(kind: str, accuracy: str = accuracy, against: str | None = None) -> Table:
         return make_table(kind, study, store, accuracy, against=against, frame=found.runs)
 
-    chosen = [("Accuracy", table("accuracy"))]
+    chosen = [("Bits per byte", table("bits"))] if has_bits(study) and accuracy in OF_BITS else []
+    chosen.append(("Accuracy", table("accuracy")))
     if has_published(study):
         chosen.append(("Ours beside the paper", table("accuracy", against="published")))
     kinds = {"macs": "Multiply-adds", "pareto": "Accuracy beside multiply-adds", "paired": "Paired differences"}
@@ -132,7 +134,7 @@ def _tables(found: StudyResults, accuracy: str) -> list[tuple[str, str]]:
     kinds |= {"cost": "Cost", "selection": "The accuracies beside each other", "rank": "Ranks"}
     headings = {"connectivity": "Connectivity", "regimes": "Regimes", "regime-choices": "Choices by regime"}
     headings |= {"tuning": "Default and tuned", "trials": "Trials", "tuning-curve": "Accuracy by number of trials"}
-    kinds |= {kind: headings[kind] for kind, has in OF_SOME.items() if has(study)}
+    kinds |= {kind: headings[kind] for kind, has in {**OF_TUNED, **OF_PAIRS}.items() if has(study)}
     left_out = () if has_pruned(found.runs) else OF_PRUNED
     left_out = (*left_out, "rank") if accuracy in UNRANKED else left_out
     chosen += [

@@ -12,6 +12,7 @@ from torch import nn
 from ...datasets.registry import describe
 from ..api.errors import UserError
 from ..models.count_macs import count_macs
+from ..models.made_up_inputs import made_up_inputs
 from ..runs.artifacts import load_weights
 from ..runs.files import write_atomically
 from ..runs.run import Run, from_dict
@@ -60,7 +61,8 @@ def shrink_run(folder: RunFolder, output: Path, *, with_onnx: bool = False) -> S
         raise UserError(f"run {folder.path.name} is not finished: {folder.result_path} is missing")
     run = from_dict(result["run"])
     network, architecture = _network(run, folder, result)
-    example = torch.randn(COMPARED, *architecture.input_shape, generator=torch.Generator().manual_seed(0))
+    info = describe(run.dataset, **dict(run.dataset_options))
+    example = made_up_inputs(info, COMPARED, torch.Generator().manual_seed(0))
     done = shrink(network, {}, example)
     if not done.removed:
         raise UserError(_nothing(run, done))

@@ -77,17 +77,23 @@ def group_marks(groups: Iterable[Group], column: str, chance: float | None) -> C
     return marks_by_seed({name: group.counted for name, group in by_name.items()}, column, barred)
 
 
-def dense_rows(frame: Frame, column: str, stat: Stat, width: int) -> list[TableRow]:
+def dense_rows(
+    frame: Frame, column: str, stat: Stat, width: int, *, scale: float = 100.0, digits: int = 2, block: str = ""
+) -> list[TableRow]:
     """A row of `width` equal cells for each label of dense training."""
     return [
-        TableRow(label=level.label, cells=(_dense_cell(level, stat),) * width, is_reference=True)
+        TableRow(
+            label=level.label, cells=(_dense_cell(level, stat, scale, digits),) * width, block=block, is_reference=True
+        )
         for level in dense_levels(frame, column)
-    ]
+    ]  # fmt: skip
 
 
-def _dense_cell(level: DenseLevel, stat: Stat) -> Cell:
+def _dense_cell(level: DenseLevel, stat: Stat, scale: float, digits: int) -> Cell:
     notes = (*age_notes((level.label,), level.rows), *failure_notes((level.label,), level.rows))
     if not level.values:
         return Cell(text="missing", count=0, expected=level.expected, notes=notes)
     shows_count = len(level.values) < MIN_INTERVAL and level.expected > 1
-    return mean_cell(level.values, stat, expected=level.expected, notes=notes, shows_count=shows_count)
+    return mean_cell(
+        level.values, stat, expected=level.expected, scale=scale, digits=digits, notes=notes, shows_count=shows_count
+    )  # fmt: skip

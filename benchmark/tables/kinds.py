@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..analysis.against_controls import controls_sentence
+from ..analysis.bits import check_bits, has_bits
 from ..analysis.frame_type import Frame
 from ..analysis.groups import check_pruned
 from ..analysis.published import rows_for
@@ -17,6 +18,7 @@ from ..api.errors import UserError, unknown
 from ..runs.store import Store
 from ..studies.load import Study
 from .accuracy import accuracy_table
+from .bits import bits_table
 from .connectivity import connectivity_table
 from .cost import cost_table
 from .formats.to_csv import to_csv
@@ -49,6 +51,9 @@ class Choices:
 
 KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
     "accuracy": lambda found, choices: accuracy_table(found.frame, choices.accuracy, choices.stat, found.chance),
+    "bits": lambda found, choices: bits_table(
+        found.frame, choices.accuracy, choices.stat, found.chance, found.bits_of_chance
+    ),
     "macs": lambda found, choices: macs_table(found.frame, choices.stat, found.chance),
     "pareto": lambda found, choices: pareto_table(found.frame, choices.accuracy, choices.stat, found.chance),
     "layers": lambda found, choices: layers_table(found.layers, found.frame, choices.stat),
@@ -68,6 +73,8 @@ KINDS: dict[str, Callable[[StudyResults, Choices], Table]] = {
         read_tuning(found, choices.accuracy), found.frame, choices.accuracy, choices.stat, found.chance
     ),
 }
+OF_TEXTS: dict[str, Callable[[Study], bool]] = {"bits": has_bits}
+"""Tables of networks that predict bytes, and which studies have them."""
 OF_TUNED: dict[str, Callable[[Study], bool]] = {
     "tuning": lambda study: study.file.tune is not None,
     "trials": lambda study: study.file.tune is not None,
@@ -85,9 +92,9 @@ TUNED = (
     "runs began: see the tables 'tuning' and 'trials'."
 )
 """Below all other tables of a study that tunes."""
-OF_SOME = {**OF_TUNED, **OF_PAIRS}
+OF_SOME = {**OF_TEXTS, **OF_TUNED, **OF_PAIRS}
 """Tables that only some studies have."""
-OF_PRUNED = ("rank", "paired", *OF_SOME)
+OF_PRUNED = ("rank", "paired", *OF_TUNED, *OF_PAIRS)
 """Tables that compare pruned rows; the others show dense trainings alone as well."""
 LED = ("accuracy", "paired", "selection")
 """Tables that lead with the answer on the study's controls."""
@@ -141,6 +148,8 @@ def make_table(
     if kind not in KINDS:
         raise unknown("kind of table", kind, KINDS)
     check_reference(kind, reference)
+    if kind in OF_TEXTS:
+        check_bits(study)
     found = read_results(study, store, frame)
     lead = controls_sentence(found, accuracy) if kind in LED else ""
     if against is not None:

@@ -18,11 +18,14 @@ MARGIN = 2.0
 Three seeds with the usual standard deviation of up to half a point give t-intervals of up to about two points.
 """
 
-RULE = (
+_RULE = (
     "Rows are compared with the best by the 95 % t-interval of their paired differences (same seed, same dense "
-    f"training), from the second down to the first that really differs or is more than {MARGIN:g} points below the "
-    "best. Dense rows take no part, nor do rows off their sparsity or with a collapsed or failed run."
+    "training), from the second down to the first that really differs or is more than {margin}. Dense rows take no "
+    "part, nor do rows off their sparsity or with a collapsed or failed run."
 )
+RULE = _RULE.format(margin=f"{MARGIN:g} points below the best")
+BITS_RULE = _RULE.format(margin=f"{MARGIN / 100:g} bits above the best")
+"""Marks of bits per byte are those of their negatives, so that a bit is as much as a hundred points."""
 PRINTED_RULE = "Best and second are by the printed numbers alone."
 
 
@@ -46,8 +49,8 @@ class ColumnMarks:
         return replace(cell, mark=self.marks.get(row, ""), is_indistinct=self.indistinct.get(row))
 
 
-def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str] = ()) -> ColumnMarks:
-    """Marks of rows by an accuracy (a fraction, more is better) in `column` of their runs.
+def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str] = (), digits: int = 2) -> ColumnMarks:
+    """Marks of rows by an accuracy (a fraction, more is better) in `column` of their runs, in percent with `digits`.
 
     Best and second are the highest means as they are printed; equal ones share the mark. Rows are compared with the
     best from the highest mean down, and not below the first row that really differs. A row with fewer than
@@ -55,7 +58,7 @@ def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str
     Barred rows are not compared. If one has the highest mean, nothing is marked, as another row would be wrong.
     """
     done = {row: known for row, group in rows.items() if len(known := group[group[column].notna()])}
-    shown = {row: _printed(group[column]) for row, group in done.items()}
+    shown = {row: _printed(group[column], digits) for row, group in done.items()}
     compared = {row: value for row, value in shown.items() if row not in barred}
     best = max(compared.values(), default=0.0)
     if compared and max(shown.values()) > best:
@@ -71,9 +74,9 @@ def marks_by_seed(rows: Mapping[str, Frame], column: str, barred: Collection[str
     return ColumnMarks(marks_by_value(compared), indistinct, unjudged)
 
 
-def _printed(accuracies: Frame) -> float:
+def _printed(accuracies: Frame, digits: int) -> float:
     """The mean in percent as tables print it, so that means that look equal are equal."""
-    return round(100 * sum(float(value) for value in accuracies) / len(accuracies), 2)
+    return round(100 * sum(float(value) for value in accuracies) / len(accuracies), digits)
 
 
 def _walk(

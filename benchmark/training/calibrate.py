@@ -8,6 +8,7 @@ import torch
 
 from ...datasets.registry import describe
 from ..api.pruner import Pruner
+from ..models.made_up_inputs import made_up_inputs
 from ..models.registry import create_model
 from ..runs.run import Run
 from .memory import keep_freed
@@ -37,8 +38,8 @@ def measure_throughput(run: Run, seconds: float = SECONDS, threads: int = 1) -> 
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, fused=device.type in FUSED_DEVICES)
     step = Step(network=model, pruner=Pruner(), optimizer=optimizer, recipe=run.recipe, device=device)
     batch_size = run.recipe.batch_size
-    inputs = torch.randn(batch_size, *info.input_shape, device=device)
-    targets = torch.randint(info.num_classes, (batch_size,), device=device)
+    inputs = made_up_inputs(info, batch_size).to(device)
+    targets = torch.randint(info.num_classes, (batch_size, *info.target_shape), device=device)
     for index in range(WARMUP_STEPS):
         step(index, inputs, targets)
     _synchronize(device)

@@ -83,9 +83,10 @@ class ScoringSamples:
 def scoring_indices(targets: Tensor, num_samples: int, balanced: bool, generator: torch.Generator) -> Tensor:
     """Which training samples a score sees: drawn without replacement, the whole split if it has no more.
 
-    `balanced` takes num_samples / classes of each class (all of a smaller class), in shuffled order.
+    `balanced` takes num_samples / classes of each class (all of a smaller class), in shuffled order; windows of a text
+    have no class of their own, so of them any are drawn.
     """
-    if not balanced:
+    if not balanced or targets.ndim > 1:
         return torch.randperm(len(targets), generator=generator)[:num_samples]
     classes = targets.unique()
     chosen = []

@@ -19,12 +19,17 @@ EVALUATION_BATCH = 1000
 EVALUATION_BYTES = 192 * 2**20
 """Of the inputs of a batch, in float32. 1,000 images up to 3 x 128 x 128, and 334 of ImageNet, which take a third of
 the memory of 1,000: in each process that decodes them, and as activations on the device."""
+EVALUATION_TARGETS = 2**13
+"""Of a batch of texts, which have a target at each place, so that logits take no more memory than activations."""
 TOP_K = 5
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Counts over a whole split: accuracy is correct / samples, never a mean of batch means."""
+    """Counts over a whole split: accuracy is correct / samples, never a mean of batch means.
+
+    `samples` are targets: of a text each place of a window is one.
+    """
 
     correct: int
     correct_top5: int
@@ -66,7 +71,7 @@ def evaluate(
     totals = torch.stack([_totals(model, split, recipe, device, most) for split in splits])
     distributed.total(totals)
     return [
-        Evaluation(int(correct), int(correct_top5), loss_sum, len(split))
+        Evaluation(int(correct), int(correct_top5), loss_sum, split.targets.numel())
         for (correct, correct_top5, loss_sum), split in zip(totals.tolist(), splits, strict=True)
     ]
 
@@ -78,6 +83,9 @@ def _totals(model: nn.Module, split: Split, recipe: Recipe, device: torch.device
     model.eval()
     totals = torch.zeros(3, dtype=torch.float64, device=device)
     num_processes = distributed.world()
+    places = split.targets.shape[1:].numel()
+    if places > 1:
+        most = max(1, min(most, EVALUATION_TARGETS // places))
     batch_size = math.ceil(most / num_processes) * num_processes
     for inputs, targets in split.batches(batch_size, device=device, rank=distributed.rank(), world=num_processes):
         with forward_precision(recipe, device):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +41,8 @@ def make_result(setup: Setup, session: Session) -> dict[str, Any]:
         "run": to_dict(run),
         "parent": run.parent.id if run.parent else None,
         **summarize_accuracy(
-            session.history, progress.before, progress.pruned, last, len(setup.data.validation) > 0
+            session.history, progress.before, progress.pruned, last, len(setup.data.validation) > 0,
+            by_loss="num_symbols" in setup.data.facts,
         ),
         **summarize_layers(
             layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values()), setup.products,
@@ -191,6 +193,7 @@ def summarize_accuracy(
     pruned: Mapping[str, Any],
     last: Mapping[str, Any],
     has_validation: bool,
+    by_loss: bool = False,
 ) -> dict[str, Any]:
     """The accuracies of a run under every protocol, as fractions of the test set.
 
@@ -198,6 +201,9 @@ def summarize_accuracy(
     `selected` is the test accuracy of the epoch with the best validation accuracy (the first on ties). `best_test` is
     the best over epochs, which the paper's code reports. All three take only epochs at the final sparsity. Where no
     epoch is trained there is one network to choose, the last, and no epoch.
+
+    `by_loss`: validation chooses the epoch of the least loss, and the test loss of that epoch is stored too. So it is
+    for texts, whose measure is bits per byte.
     """
     accuracy: dict[str, Any] = {
         "before": before["accuracy"], "pruned": pruned["accuracy"], "last": last["accuracy"],
@@ -208,18 +214,28 @@ def summarize_accuracy(
         accuracy |= {"last5": last["accuracy"], "best_test": last["accuracy"]}
         if has_validation:
             accuracy |= {"selected": last["accuracy"], "selected_top5": last["top5"]}
+    loss: dict[str, Any] = {"before": before["loss"], "pruned": pruned["loss"], "last": last["loss"]}
     eligible = at_final_sparsity(history)
+    if by_loss:
+        loss["selected"] = last["loss"] if has_validation and not history else None
     if eligible:
         best = max(eligible, key=lambda record: record["test_accuracy"])
         accuracy |= {"best_test": best["test_accuracy"], "best_test_epoch": best["epoch"]}
         accuracy["last5"] = mean_of_last([record["test_accuracy"] for record in eligible])
     if eligible and has_validation:
-        chosen = max(eligible, key=lambda record: record["validation_accuracy"])
+        chosen = max(eligible, key=_negative_loss if by_loss else lambda record: record["validation_accuracy"])
         accuracy |= {
             "selected": chosen["test_accuracy"], "selected_top5": chosen["test_top5"],
             "selected_epoch": chosen["epoch"], "selected_validation": chosen["validation_accuracy"],
         }  # fmt: skip
-    return {"accuracy": accuracy, "loss": {"before": before["loss"], "pruned": pruned["loss"], "last": last["loss"]}}
+        if by_loss:
+            loss["selected"] = chosen["test_loss"]
+    return {"accuracy": accuracy, "loss": loss}
+
+
+def _negative_loss(record: Mapping[str, Any]) -> float:
+    """On validation; a loss that is not finite is stored as None, and is the worst."""
+    return -math.inf if record["validation_loss"] is None else -record["validation_loss"]
 
 
 def training_cost(history: Sequence[Mapping[str, Any]], dense_macs: int, num_samples: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ LIMIT_SEED = 2
 
 @dataclass(frozen=True)
 class Arrays:
-    """A data set as read: inputs (n, *input_shape) uint8 or float32, targets (n,) int64.
+    """A data set as read: inputs (n, *input_shape) uint8 or float32, targets (n, *target_shape) int64.
 
     `train_groups` (n,) is the person each training sample is of, where validation must be cut by person.
     """
@@ -49,6 +49,8 @@ class ResidentDataSet(ABC):
 
     facts: ClassVar[DataSetInfo]
     cuts_by_person: ClassVar[bool] = False
+    is_text: ClassVar[bool] = False
+    """Whether each place of a window has a target, so that tables show bits per byte."""
 
     limit: Annotated[int, Field(ge=1)] | None = None
 
@@ -116,7 +118,10 @@ class ResidentDataSet(ABC):
             input_shape=info.input_shape,
             num_classes=info.num_classes,
             fingerprint=digest,
-            facts=self.recorded(info, normalisation),
+            facts={
+                **self.recorded(info, normalisation),
+                **({"num_symbols": info.num_symbols} if info.num_symbols else {}),
+            },
         )
 
     def recorded(self, info: DataSetInfo, normalisation: Normalisation | None) -> dict[str, Any]:
@@ -155,11 +160,13 @@ def check_arrays(arrays: Arrays, info: DataSetInfo) -> None:
             )
         if tuple(inputs.shape[1:]) != info.input_shape:
             raise UserError(f"{info.name}: {split} inputs of shape {tuple(inputs.shape[1:])}, not {info.input_shape}")
+        if tuple(targets.shape[1:]) != info.target_shape:
+            raise UserError(f"{info.name}: {split} labels of shape {tuple(targets.shape[1:])}, not {info.target_shape}")
         if int(targets.min()) < 0 or int(targets.max()) >= info.num_classes:
             wrong = int(targets.min()) if int(targets.min()) < 0 else int(targets.max())
             raise UserError(f"{info.name}: {split} label {wrong} is not in 0..{info.num_classes - 1}")
     present = len(arrays.train_targets.unique())
-    if present != info.num_classes:
+    if present != info.num_classes and not info.target_shape:
         raise UserError(f"{info.name}: training labels of {present} classes, not {info.num_classes}")
 
 
@@ -169,13 +176,15 @@ def cut(
     """Indices of the training and of the validation samples, from fixed seeds that are not the run's.
 
     Args:
-        targets: (n,) class of each sample.
+        targets: (n,) class of each sample, or (n, context) symbols of windows, which have no class of their own.
         groups: (n,) person of each sample, where validation is of whole persons.
     """
     import numpy as np
 
     from .stratify import choose, choose_groups
 
+    if targets.ndim > 1:
+        targets = np.zeros(len(targets), dtype=np.int64)
     train, held_out = np.arange(len(targets)), np.arange(0)
     if validation > 0 and groups is not None:
         held_out, train = choose_groups(groups, validation, seed=VALIDATION_SEED)

@@ -21,7 +21,11 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class DataSetInfo:
-    """What a table or a list of data sets shows. `input_shape` has no batch dimension."""
+    """What a table or a list of data sets shows. `input_shape` has no batch dimension.
+
+    `target_shape` is that of one sample's targets: one class where it is empty, a class at each place of a text where
+    it is (context,). `num_symbols`: inputs are whole numbers below it, held as floats; 0 for measured values.
+    """
 
     name: str
     title: str
@@ -31,6 +35,8 @@ class DataSetInfo:
     num_test: int
     licence: str
     source: str
+    target_shape: tuple[int, ...] = ()
+    num_symbols: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

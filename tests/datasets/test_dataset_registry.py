@@ -94,7 +94,7 @@ def test_loading_opens_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr("prunebench.datasets.fashion_mnist.FashionMnist.system_folders", ())
     for name in registry.dataset_names():
-        if name in ("digits", "synthetic"):
+        if name in ("digits", "synthetic", "python-text"):
             registry.load(name, root=tmp_path)
         else:
             with pytest.raises(DataMissing):
@@ -154,7 +154,7 @@ def test_tiny_validation_has_every_class() -> None:
     assert registry.load("digits", validation=0.001).validation.targets.bincount().tolist() == [1] * 10
 
 
-@pytest.mark.parametrize("like", sorted(set(registry.DATASETS) - {"synthetic", "imagenet"}))
+@pytest.mark.parametrize("like", sorted(set(registry.DATASETS) - {"synthetic", "imagenet", "python-text"}))
 def test_synthetic_has_the_shape_of_its_model(like: str) -> None:
     model = registry.describe(like)
     data = registry.load("synthetic", like=like, num_samples=400, num_test=50, validation=0.25)
@@ -199,6 +199,7 @@ def test_synthetic_can_be_learned() -> None:
         ({"num_classes": 1}, "num_classes is 1; it must be at least 2"),
         ({"num_classes": 50, "num_samples": 49}, "num_samples is 49; .* at least 50"),
         ({"like": "har2", "image_size": 8}, "image_size is 8, but har2 holds no images"),
+        ({"like": "python-text"}, "like is 'python-text', which is a text"),
     ],
 )
 def test_synthetic_refuses_impossible_numbers(options: dict, message: str) -> None:

@@ -108,6 +108,18 @@ def test_the_smoke_version_has_the_same_grid_and_runs_to_the_end(table: int, tmp
     assert all(store.folder(smoke.name, run).read_result() for run in first_seed)
 
 
+def test_the_smoke_version_of_transformer_has_its_grid() -> None:
+    """The grid of post-training is a part of it, without batch norm. test_text_runs.py runs its methods."""
+    full, smoke, post = (
+        {(row.label, row.sparsity) for row in load_study(name).rows}
+        for name in ("transformer", "transformer-smoke", "post-training")
+    )
+    assert full == smoke
+    assert {(label, sparsity) for label, sparsity in post if "BN kept" not in label} <= full
+    retrained = [row.run for row in load_study("transformer").rows if "1 epoch" in row.label]
+    assert [run.recipe.epochs for run in retrained if run is not None] == [1] * 6 * 2 * 3
+
+
 def test_a_part_of_post_training_runs_on_digits(tmp_path: Path) -> None:
     """The smoke version has the grid; each method is tried once, without an epoch after pruning."""
     full, smoke = load_study("post-training"), load_study("post-training-smoke")
