@@ -127,6 +127,7 @@ def _record_set(path: Path) -> dict[str, Any]:
     with path.open(encoding="utf-8", newline="") as file:
         columns = next(csv.reader(file))
     known = {column: (kind, meaning) for column, kind, meaning in describe_columns(TABLES[path.name])}
+    known["schema"] = "integer", "version of these columns"  # that of the file, which may be older than the present one
     return {
         "@type": "cr:RecordSet", "@id": name, "name": name,
         "description": f"A row for each {path.stem.removesuffix('s')} of the study {path.parent.name}.",

@@ -55,6 +55,9 @@ def test_every_field_is_a_column_of_its_file_and_every_column_a_field(plain: dic
             columns = next(csv.reader(file))
         assert [field["source"]["extract"]["column"] for field in record_set["field"]] == columns
         assert all(field["description"] for field in record_set["field"])
+        assert (
+            record_set["field"][0]["description"] == "version of these columns"
+        )  # files of several versions are there
         num_tables += 1
     assert num_tables == sum(each["@type"] == "cr:FileObject" for each in plain["distribution"])
     names = [field["@id"] for record_set in plain["recordSet"] for field in record_set["field"]]
