@@ -35,6 +35,7 @@ class GraNet(ScorePruner):
     more, and reaches the sparsity at the last event before the end of the ramp.
 
     Options:
+        schedule: `cubic`, the paper's.
         begin, end: of the ramp, as fractions of the training.
         power: exponent of the ramp.
         initial_sparsity: where the ramp starts; above 0 the first masks are random, with ERK budgets.

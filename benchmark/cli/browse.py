@@ -57,7 +57,8 @@ def list_names(kind: str, as_json: bool, plugins: tuple[str, ...]) -> None:
         return
     _print_columns([_marked(row) for row in rows] if kind == "methods" else rows)
     if any(row.get("uncertain") for row in rows):
-        say("?: something of it could not be checked against its paper or code; `prunebench show NAME` says what")
+        # a part of the list, and no message: stderr stays empty
+        print("?: something of it could not be checked against its paper or code; `prunebench show NAME` says what")
 
 
 def _marked(row: dict[str, Any]) -> dict[str, Any]:
