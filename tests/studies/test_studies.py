@@ -116,8 +116,16 @@ def test_the_smoke_version_of_transformer_has_its_grid() -> None:
     )
     assert full == smoke
     assert {(label, sparsity) for label, sparsity in post if "BN kept" not in label} <= full
-    retrained = [row.run for row in load_study("transformer").rows if "1 epoch" in row.label]
-    assert [run.recipe.epochs for run in retrained if run is not None] == [1] * 6 * 2 * 3
+
+
+def test_transformer_is_retrained_from_the_same_dense_networks() -> None:
+    plain, retrained = load_study("transformer"), load_study("transformer-retrained")
+    assert {run.id for run in retrained.runs if run.method == "dense"} == {
+        run.id for run in plain.runs if run.method == "dense"
+    }
+    pruned = [row for row in retrained.rows if row.sparsity and row.run is not None]
+    assert [row.run.recipe.epochs for row in pruned if row.run is not None] == [1] * 6 * 3 * 3
+    assert {(row.label, row.sparsity) for row in pruned} <= {(row.label, row.sparsity) for row in plain.rows}
 
 
 def test_a_part_of_post_training_runs_on_digits(tmp_path: Path) -> None:
