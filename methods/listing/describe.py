@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmark.api.errors import UserError
-from ...benchmark.api.option_docs import meanings
+from ...benchmark.api.option_docs import meanings, prose
 from ...benchmark.api.plugin_files import parse_source as parse_source
 from .annotations import Option as Option
 from .class_body import INFO_FIELDS, ClassBody, defines
@@ -31,6 +31,7 @@ class MethodInfo:
     `epochs_rule` is None for a class with rounds of its own that does not say how many epochs they train.
     `borrows`: the option that names another method, of whose mask this one makes a control; empty for most.
     `search_space`: options that a search may change, each with its values as a study file writes them.
+    `summary` is the first line of the docstring, `description` what follows it but the options: defaults, differences.
     """
 
     name: str
@@ -45,6 +46,7 @@ class MethodInfo:
     borrows: str
     search_space: Mapping[str, Any]
     summary: str
+    description: str
     options: Mapping[str, Option]
     origin: str
 
@@ -55,7 +57,7 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class _Class:
-    """A class and its bases; `summary` is the first line of its own docstring, `line` that of the class.
+    """A class and its bases; `summary` and `description` are of its own docstring, `line` is that of the class.
 
     `meanings`: of the options, by name, from the docstrings of all of them.
     """
@@ -64,6 +66,7 @@ class _Class:
     options: Mapping[str, Option]
     meanings: Mapping[str, str]
     summary: str
+    description: str
     line: int
     has_label: bool
 
@@ -85,7 +88,8 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
         )
     facts = {key: found.facts[key] for key in INFO_FIELDS}
     options = {key: replace(option, meaning=found.meanings.get(key, "")) for key, option in found.options.items()}
-    return MethodInfo(name=name, summary=found.summary, options=options, origin=str(source), **facts)
+    said = {"summary": found.summary, "description": found.description}
+    return MethodInfo(name=name, options=options, origin=str(source), **said, **facts)
 
 
 @functools.cache
@@ -111,7 +115,8 @@ def _collect(source: Path, module: str | None, class_name: str) -> _Class:
         reader.facts["epochs_rule"] = None
     docstring = ast.get_docstring(node) or ""
     means.update(meanings(docstring))
-    return _Class(reader.facts, reader.options, means, docstring.split("\n")[0], node.lineno, "label" in reader.own)
+    said = docstring.split("\n")[0], prose(docstring)
+    return _Class(reader.facts, reader.options, means, *said, node.lineno, "label" in reader.own)
 
 
 def _only_class(tree: ast.Module, source: Path, name: str) -> ast.ClassDef:
