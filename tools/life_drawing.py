@@ -38,8 +38,8 @@ Part = Hook | Harness | Loop
 FORWARD, STEP, EVALUATION = "forward and backward pass", "optimiser's step, unless it returned True", "evaluation"
 
 LIFE: tuple[Part, ...] = (
-    Hook("check", "may refuse layers, options and budget; nothing has run yet"),
-    Hook("attach", "is given the network, makes masks or parametrises"),
+    Hook("check", "may refuse layers and options; nothing runs yet"),
+    Hook("attach", "is given the network; makes the masks"),
     Loop(
         "round",
         (
@@ -52,19 +52,19 @@ LIFE: tuple[Part, ...] = (
                         "step",
                         (
                             Harness(FORWARD),
-                            Hook("on_gradients", "sees dense gradients; gradual and dynamic methods move masks here"),
+                            Hook("on_gradients", "sees dense gradients; may move the masks"),
                             Harness(STEP),
                             Hook("on_weights", "sets pruned weights to zero"),
                         ),
                     ),
-                    Hook("on_epoch_end", "methods that move masks once an epoch"),
+                    Hook("on_epoch_end", "for what moves masks once an epoch"),
                     Harness(EVALUATION),
-                    Hook("state_dict", "what a resumed run needs"),
+                    Hook("state_dict", "at checkpoints: what a resumed run needs"),
                 ),
             ),
         ),
     ),
-    Hook("detach", "leaves a plain network; it is counted and stored"),
+    Hook("detach", "leaves a plain network, which is counted"),
 )
 
 
@@ -78,11 +78,11 @@ def order(counts: dict[str, int], parts: tuple[Part, ...] = LIFE) -> Iterator[st
             yield part.name if isinstance(part, Hook) else part.does
 
 
-WIDTH, ROW, INDENT, BOX, NOTE = 700, 40, 22, 124, 220
+WIDTH, ROW, GAP, INDENT = 400, 46, 30, 20
 
 
 def drawing() -> str:
-    """LIFE as SVG, in the colours of the page around it."""
+    """LIFE as SVG, in the colours of the page around it and narrow enough for a phone."""
     shapes: list[str] = []
     height = _draw(LIFE, 0, 8, shapes)
     steps = ", ".join(order({"round": 1, "epoch": 1, "step": 1}))
@@ -94,24 +94,23 @@ def drawing() -> str:
 
 def _draw(parts: tuple[Part, ...], depth: int, top: int, shapes: list[str]) -> int:
     """Add the shapes of the parts below `top`; returns where they end."""
-    left = 8 + depth * INDENT
+    left, width = 8 + depth * INDENT, WIDTH - 16 - depth * (INDENT + 8)
     for part in parts:
         if isinstance(part, Loop):
-            end = _draw(part.parts, depth + 1, top + 24, shapes)
-            width = WIDTH - 8 - 2 * depth * 4 - left
+            end = _draw(part.parts, depth + 1, top + 26, shapes)
             shapes.append(f'<rect class="loop" x="{left}" y="{top}" width="{width}" height="{end - top}" rx="6"/>')
-            shapes.append(f'<text class="note" x="{left + 10}" y="{top + 17}">each {part.each}</text>')
-            top = end + 10
+            shapes.append(f'<text class="note" x="{left + 10}" y="{top + 18}">each {part.each}</text>')
+            top = end + 8
+        elif isinstance(part, Harness):
+            shapes.append(f'<text class="note" x="{left + 12}" y="{top + 16}">{escape(part.does)}</text>')
+            top += GAP
         else:
-            shapes += _row(part, left, top)
-            top += ROW
+            shapes += _box(part, left, top, width)
+            top += ROW + 8
     return top
 
 
-def _row(part: Hook | Harness, left: int, top: int) -> Iterator[str]:
-    if isinstance(part, Harness):
-        yield f'<text class="note" x="{left + 10}" y="{top + 20}">{escape(part.does)}</text>'
-        return
-    yield f'<rect x="{left + 6}" y="{top + 2}" width="{BOX}" height="28" rx="4"/>'
-    yield f'<text class="hook" x="{left + 16}" y="{top + 21}">{part.name}</text>'
-    yield f'<text class="note" x="{NOTE + 6}" y="{top + 21}">{escape(part.does)}</text>'
+def _box(hook: Hook, left: int, top: int, width: int) -> Iterator[str]:
+    yield f'<rect x="{left}" y="{top}" width="{width - 8}" height="{ROW}" rx="4"/>'
+    yield f'<text class="hook" x="{left + 12}" y="{top + 19}">{hook.name}</text>'
+    yield f'<text class="note" x="{left + 12}" y="{top + 36}">{escape(hook.does)}</text>'

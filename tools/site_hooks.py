@@ -30,6 +30,9 @@ OPTIONAL = ("docs/leaderboard.md",)
 """Pages of the navigation that are left out while there is no such file."""
 
 GALLERY = "results/reference/README.md"
+DRAWN = re.compile(r"<!-- order -->\n```\n.*?```", re.DOTALL)
+"""What is drawn on the site; on GitHub it is read as text."""
+TABLE = re.compile(r"results/reference/.*/(?!README)[\w-]+\.md")
 COMMENT = re.compile(r"^(```.*?^```|(?: {4}.*\n?)+)|<!--.*?-->", re.DOTALL | re.MULTILINE)
 DIRECTORY = re.compile(r"\]\(([./\w-]*?)/?\)")
 NAMED = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
@@ -78,7 +81,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Comments go, which hold marks of scripts; folders become their pages, methods links, and the drawing is put in."""
     here = page.file.src_uri
-    text = markdown.replace("<!-- drawing -->", drawing())
+    if TABLE.fullmatch(here):
+        page.meta["search"] = {"exclude": True}  # numbers, which nobody looks for by words
+    text = DRAWN.sub(lambda _: drawing(), markdown)
     text = COMMENT.sub(lambda match: match[1] or "", text)
     text = DIRECTORY.sub(lambda match: _to_page(match, here), text)
     if here == "README.md":
