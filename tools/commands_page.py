@@ -38,7 +38,8 @@ def _usage(name: str, command: click.Command) -> Iterator[str]:
 
 
 def _row(option: str, meaning: str) -> str:
-    return f"| `{option.replace('|', chr(92) + '|')}` | {_escaped(' '.join(meaning.split())).replace('|', chr(92) + '|')} |"
+    cells = f"`{option}`", _escaped(" ".join(meaning.split()))
+    return "| {} | {} |".format(*(cell.replace("|", "\\|") for cell in cells))
 
 
 def _escaped(text: str) -> str:

@@ -25,9 +25,9 @@ def gallery_page(root: Path) -> str:
     """The whole page as Markdown; links are those of results/reference/README.md."""
     parts = [
         "# Gallery of results",
-        "Every figure that is committed under `results/reference`, study by study. Numbers in the text of each study are "
-        "computed from its runs by a test; [the evidence](../../docs/evidence.md) says what follows from them, and what "
-        "does not.",
+        "Every figure that is committed under `results/reference`, study by study. Numbers in the text of each study "
+        "are computed from its runs by a test; [the evidence](../../docs/evidence.md) says what follows from them, and "
+        "what does not.",
     ]
     for readme in sorted((root / "results" / "reference").glob("*/README.md")):
         folder = readme.parent

@@ -1,6 +1,7 @@
 """Check sentences about results: every number and every comparison in marked texts is computed from the results.
 
-    python tools/sentences.py            check README.md, docs/evidence.md, docs/footguns.md and results/reference/*/README.md; exit 1
+    python tools/sentences.py            check README.md, evidence.md and footguns.md of docs/, and the README.md of
+                                         each study in results/reference/; exit 1
     python tools/sentences.py --write    put the computed numbers into the texts
 
 Marks are HTML comments, which readers of the rendered text do not see:

@@ -14,10 +14,10 @@ from typing import Any
 from commands_page import commands_page
 from gallery_page import gallery_page
 from life_drawing import drawing
+from method_pages import method_page, methods_by_family
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from method_pages import method_page, methods_by_family
 
 ROOT = Path(__file__).resolve().parent.parent
 PATTERNS = (
@@ -61,7 +61,9 @@ def _filled(entries: Any) -> list[Any]:
     for entry in entries:
         ((title, where),) = entry.items()
         if where == "MADE":
-            where = [{family: [f"methods/{name}.md" for name in names]} for family, names in methods_by_family().items()]
+            where = [
+                {family: [f"methods/{name}.md" for name in names]} for family, names in methods_by_family().items()
+            ]
         elif isinstance(where, list):
             where = _filled(where)
         elif where in OPTIONAL and not (ROOT / where).exists():
@@ -79,7 +81,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Comments go, which hold marks of scripts; folders become their pages, methods links, and the drawing is put in."""
+    """Comments go, which are marks of scripts; folders become their pages, methods links, and the drawing is put in."""
     here = page.file.src_uri
     if TABLE.fullmatch(here):
         page.meta["search"] = {"exclude": True}  # numbers, which nobody looks for by words

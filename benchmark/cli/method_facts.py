@@ -1,4 +1,4 @@
-"""What the page of a method says, in a terminal and on the site: its class, its measured cost, and an entry of a study."""
+"""What the page of a method says, in a terminal and on the site: its class, measured costs, an entry of a study."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Run commands, given as JSON on stdin, one after the other in this folder; their codes and messages go to stdout.
 
-What reads results, or writes files to start from, is run as it stands; results are made up for studies without any. For
-what computes, the study is shown with the same changes and selection, so that all names in it have to exist. The rest is
-parsed, and its names are looked up.
+What reads results, or writes files to start from, is run as it stands; results are made up for studies without any.
+For what computes, the study is shown with the same changes and selection, so that all names in it have to exist. The
+rest is parsed, and its names are looked up.
 """
 
 from __future__ import annotations
