@@ -69,7 +69,7 @@ class EdgePopup(Pruner):
     """
 
     label: ClassVar[str] = "Edge-popup"
-    family: ClassVar[str] = "learned"
+    family: ClassVar[str] = "reparameterised"
     paper: ClassVar[str] = "arXiv 1911.13299"
     needs: ClassVar[str] = "gradients; weights stay random"
     version: ClassVar[int] = 2

@@ -32,6 +32,7 @@ class IterativeSnip(ScorePruner):
     """
 
     label: ClassVar[str] = "Iterative SNIP"
+    family: ClassVar[str] = "at initialisation"
     paper: ClassVar[str] = "arXiv 2006.09081"
     needs: ClassVar[str] = "gradients"
     schedules: ClassVar[Mapping[str, type[OneShot]]] = {"one_shot": OneShot, "exponential": Exponential}

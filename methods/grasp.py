@@ -31,6 +31,7 @@ class GraSP(MaskPruner):
     """
 
     label: ClassVar[str] = "GraSP"
+    family: ClassVar[str] = "at initialisation"
     paper: ClassVar[str] = "arXiv 2002.07376"
     needs: ClassVar[str] = "Hessian-gradient product"
     version: ClassVar[int] = 2

@@ -17,7 +17,7 @@ class MagnitudeInit(GlobalMagnitude):
     """
 
     label: ClassVar[str] = "Magnitude at init"
-    family: ClassVar[str] = "baseline"
+    family: ClassVar[str] = "at initialisation"
     paper: ClassVar[str] = "arXiv 2009.08576"
     needs: ClassVar[str] = "weights"
     search_space: ClassVar[dict[str, object]] = {"minimum_threshold": [0.0, 0.01, 0.02, 0.05, 0.1, 0.2]}

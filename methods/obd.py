@@ -27,7 +27,7 @@ class DiagonalFisher(MaskPruner):
     """
 
     label: ClassVar[str] = "OBD (diagonal Fisher)"
-    family: ClassVar[str] = "second order"
+    family: ClassVar[str] = "one-shot"
     paper: ClassVar[str] = "LeCun et al. 1990 (arXiv 1801.05787)"
     needs: ClassVar[str] = "gradients of single samples"
     search_space: ClassVar[dict[str, object]] = {

@@ -17,7 +17,7 @@ class RandomInit(RandomPruning):
     """
 
     label: ClassVar[str] = "Random at init"
-    family: ClassVar[str] = "baseline"
+    family: ClassVar[str] = "control"
     paper: ClassVar[str] = "control"
     needs: ClassVar[str] = "nothing"
 

@@ -20,7 +20,7 @@ class RandomPruning(MaskPruner):
     """
 
     label: ClassVar[str] = "Random"
-    family: ClassVar[str] = "baseline"
+    family: ClassVar[str] = "control"
     paper: ClassVar[str] = "control"
     needs: ClassVar[str] = "nothing"
 

@@ -27,6 +27,7 @@ class Snip(MaskPruner):
     """
 
     label: ClassVar[str] = "SNIP"
+    family: ClassVar[str] = "at initialisation"
     paper: ClassVar[str] = "arXiv 1810.02340"
     needs: ClassVar[str] = "gradients"
     search_space: ClassVar[dict[str, object]] = {

@@ -45,7 +45,7 @@ class STR(Pruner):
     """
 
     label: ClassVar[str] = "STR"
-    family: ClassVar[str] = "learned"
+    family: ClassVar[str] = "reparameterised"
     paper: ClassVar[str] = "arXiv 2002.03231"
     needs: ClassVar[str] = "gradients"
     reaches_target: ClassVar[bool] = False

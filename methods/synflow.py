@@ -32,6 +32,7 @@ class SynFlow(MaskPruner):
     """
 
     label: ClassVar[str] = "SynFlow"
+    family: ClassVar[str] = "at initialisation"
     paper: ClassVar[str] = "arXiv 2006.05467"
     needs: ClassVar[str] = "weights and gradients, no data"
     search_space: ClassVar[dict[str, object]] = {"prune_rounds": {"low": 10, "high": 200, "log": True}}

@@ -41,7 +41,7 @@ class WoodFisher(MaskPruner):
     """
 
     label: ClassVar[str] = "WoodFisher"
-    family: ClassVar[str] = "second order"
+    family: ClassVar[str] = "one-shot"
     paper: ClassVar[str] = "arXiv 2004.14340"
     needs: ClassVar[str] = "gradients of single samples"
     moves_weights: ClassVar[bool] = True

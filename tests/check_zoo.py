@@ -27,6 +27,8 @@ BETTER_THAN_RANDOM = (
     "GMP",
     "Global MP (gradual)",
     "RigL + ERK",
+    "GraNet",
+    "SRigL",
 )
 COLLAPSES = {"Magnitude at init"}
 """Its threshold lies between the initial scales of the layers: two layers are emptied, and nothing is learned."""

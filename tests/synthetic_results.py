@@ -135,8 +135,8 @@ def make_result(study: str, run: Run, accuracy: float) -> dict[str, Any]:
         "loss": {"before": 2.3, "pruned": 2.3, "last": 0.1},
         "sparsity": {
             "target": run.sparsity, "achieved": run.sparsity, "of_pruned_layers": run.sparsity,
-            "of_all_parameters": run.sparsity, "kept": round(prunable * density), "prunable": prunable,
-            "parameters": prunable + 26, "layers_left_dense": [], "empty_layers": [],
+            "of_all_parameters": run.sparsity, "explored": None, "kept": round(prunable * density),
+            "prunable": prunable, "parameters": prunable + 26, "layers_left_dense": [], "empty_layers": [],
             "smallest_layer_density": density, "smallest_layer": "mid.weight",
         },
         "macs": {"convention": "as counted", "dense": macs, "sparse": macs * density, "pruned": run.sparsity},

@@ -28,6 +28,7 @@ def method_page(name: str) -> str:
         facts["summary"],
         _table(name, facts),
         *(["## Defaults, and differences to the authors' code", facts["description"]] if facts["description"] else []),
+        *([f"**Uncertain:** {facts['uncertain']}"] if facts["uncertain"] else []),
         "## In a study",
         f"```yaml\nruns:\n  {facts['example']}\n```",
         *([f"```\n{facts['run']}\n```"] if facts["run"] else []),
@@ -44,6 +45,7 @@ def _table(name: str, facts: dict[str, Any]) -> str:
     rows = {
         "name in studies": f"`{name}`",
         "source": facts["paper"] or "–",
+        "year": facts["year"] or "–",
         "family": facts["family"],
         "starts from": STARTS[facts["start"]],
         "needs": facts["needs"],

@@ -6,6 +6,7 @@
 Written are `runs/` (a record of each stored run and of each measured pair), `runs.csv`, tables under all three
 protocols of accuracy, the costs, the differences to the first row where the study prunes, one sorted table where it has
 several sparsities, figures, and, where retrainings are compared, `pairs.csv` with its tables.
+`croissant.json`, which describes the files of all studies, is renewed as well (see `croissant.py`).
 README.md is written by hand; its numbers are held to these files by `sentences.py`. `--data` is said under every table
 and figure, where the data are a copy or a reconstruction of those that the study names.
 """
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import croissant
 from differences_figure import differences_figure
 from protocols_figure import protocols_figure
 from prunebench.benchmark.analysis.export import export_bytes
@@ -111,6 +113,8 @@ def main() -> None:
     study = load_study(chosen.study)
     frame = make_folder(study, Store(chosen.results), chosen.into / study.name, chosen.data)
     done = int((frame["state"] == "done").sum())
+    if chosen.into.resolve() == croissant.REFERENCE:
+        croissant.renew()
     print(f"{chosen.into / study.name}: {done} of {len(frame)} rows are done")
 
 

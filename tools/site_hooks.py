@@ -21,7 +21,8 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 PATTERNS = (
-    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "methods/README.md", "slurm/README.md", "docs/**/*",
+    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "CITATION.cff", "Dockerfile", "prunebench.def",
+    "methods/README.md", "slurm/README.md", "docs/**/*",
     "benchmark/perf/*.md", "results/published/*", "results/reference/*/*.*",
 )  # fmt: skip
 """The files of the repository that the site has; of folders only what lies in them directly."""
@@ -35,7 +36,7 @@ DRAWN = re.compile(r"<!-- order -->\n```\n.*?```", re.DOTALL)
 TABLE = re.compile(r"results/reference/.*/(?!README)[\w-]+\.md")
 COMMENT = re.compile(r"^(```.*?^```|(?: {4}.*\n?)+)|<!--.*?-->", re.DOTALL | re.MULTILINE)
 DIRECTORY = re.compile(r"\]\(([./\w-]*?)/?\)")
-NAMED = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+NAMED = re.compile(r"^\| `(\w+)`( \?)? \|", re.MULTILINE)
 
 
 def repository_files() -> list[str]:
@@ -95,7 +96,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     text = COMMENT.sub(lambda match: match[1] or "", text)
     text = DIRECTORY.sub(lambda match: _to_page(match, here), text)
     if here == "README.md":
-        text = NAMED.sub(r"| [`\1`](methods/\1.md) |", text)
+        text = NAMED.sub(r"| [`\1`](methods/\1.md)\2 |", text)
     return text
 
 

@@ -32,11 +32,16 @@ RACE = ROOT / "docs" / "race.md"
 
 
 def methods_table() -> str:
-    """One row a method, grouped by family, from the attributes of the classes."""
+    """One row a method, grouped by family, from the attributes of the classes; ? where something is uncertain."""
     infos = sorted((describe(name) for name in method_names()), key=lambda info: (info.family, info.name))
     lines = ["| name | label | family | starts from | needs | source |", "|---|---|---|---|---|---|"]
     starts = {"trained": "trained weights", "init": "initialisation"}
-    lines += [f"| `{i.name}` | {i.label} | {i.family} | {starts[i.start]} | {i.needs} | {i.paper} |" for i in infos]
+    lines += [
+        f"| `{i.name}`{' ?' * bool(i.uncertain)} | {i.label} | {i.family} | {starts[i.start]} | {i.needs} | {i.paper} |"
+        for i in infos
+    ]
+    if any(i.uncertain for i in infos):
+        lines += ["", "? something of it could not be checked; `prunebench show NAME` says what."]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from ..api.errors import DataMissing, UserError, unknown
 from .csv_text import harmless, original
 from .frame_type import Frame
 
-EXPORT_SCHEMA = 7
+EXPORT_SCHEMA = 8
 """Version of the columns, in every row of the file."""
 
 ADDED: dict[int, tuple[str, ...]] = {
@@ -21,6 +21,7 @@ ADDED: dict[int, tuple[str, ...]] = {
     5: ("retrain_seed",),
     6: ("macs_products",),
     7: ("fault", "accuracy_last5", "selection_effect", "start_weights", "macs_share", "train_macs_scoring"),
+    8: ("explored",),
 }
 """Columns that a version added; they are missing in files of older versions. Files of newer ones are refused."""
 

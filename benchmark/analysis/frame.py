@@ -37,6 +37,7 @@ COLUMNS: dict[str, str] = {
     "prunable": "prunable weights of the network",
     "parameters": "all parameters of the network before pruning",
     "outside": "parameters that are neither prunable nor biases nor normalisation, by what holds them, as JSON",
+    "explored": "share of the weights of pruned layers that a mask of the run's own training ever kept (ITOP's R_s)",
     "empty_layers": "layers without a weight",
     "smallest_layer_density": "density of the emptiest layer",
     "accuracy_before": "test accuracy before pruning",
@@ -134,6 +135,7 @@ def result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
         # older results have the parameters of the finished network only, which may be a smaller one
         "parameters": sparsity.get("parameters_before", sparsity["parameters"]),
         "outside": json.dumps(sparsity["outside"], sort_keys=True) if "outside" in sparsity else None,
+        "explored": sparsity.get("explored"),  # not in results from before it was recorded
         "empty_layers": len(sparsity["empty_layers"]),
         "smallest_layer_density": sparsity["smallest_layer_density"],
         **{f"accuracy_{key}": accuracy[key] for key in ("before", "pruned", "last", "selected", "best_test")},

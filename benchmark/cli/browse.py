@@ -55,7 +55,15 @@ def list_names(kind: str, as_json: bool, plugins: tuple[str, ...]) -> None:
     if as_json:
         print_json({kind: [_with_options(kind, row) for row in rows]})
         return
-    _print_columns(rows)
+    _print_columns([_marked(row) for row in rows] if kind == "methods" else rows)
+    if any(row.get("uncertain") for row in rows):
+        say("?: something of it could not be checked against its paper or code; `prunebench show NAME` says what")
+
+
+def _marked(row: dict[str, Any]) -> dict[str, Any]:
+    """A method's row with a mark in place of the text that says what is uncertain."""
+    name = f"{row['name']} ?" if row["uncertain"] else row["name"]
+    return {"name": name, **{key: value for key, value in row.items() if key not in ("name", "uncertain")}}
 
 
 def _with_options(kind: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -69,9 +77,12 @@ def _methods() -> list[dict[str, Any]]:
 
     infos = [describe(name) for name in method_names()]
     return [
-        {"name": i.name, "label": i.label, "family": i.family, "start": i.start, "needs": i.needs, "paper": i.paper}
+        {
+            "name": i.name, "label": i.label, "family": i.family, "start": i.start, "needs": i.needs, "year": i.year,
+            "paper": i.paper, "uncertain": i.uncertain,
+        }
         for i in infos
-    ]
+    ]  # fmt: skip
 
 
 def _models() -> list[dict[str, Any]]:

@@ -13,8 +13,10 @@ from . import (
     compute,
     develop,
     exchange,
+    export_zoo,
     follow,
     latency,
+    leaderboard,
     measure,
     merge,
     new_method,
@@ -54,8 +56,8 @@ def app() -> None:
 
 
 COMMAND_FILES = (
-    browse, show, compute, measure, latency, follow, cluster, present, claim, shrink, exchange, merge, new_method,
-    develop,
+    browse, show, compute, measure, latency, follow, cluster, present, claim, shrink, exchange, export_zoo, merge,
+    leaderboard, new_method, develop,
 )  # fmt: skip
 for file in COMMAND_FILES:
     for command in file.COMMANDS:

@@ -22,11 +22,17 @@ def method_facts(name: str) -> dict[str, Any]:
     info = describe(name)
     study, entry = _example(name)
     return {
-        "summary": info.summary, "label": info.label, "family": info.family, "paper": info.paper,
+        "summary": info.summary, "label": info.label, "family": info.family, "paper": info.paper, "year": info.year,
         "needs": info.needs, "start": info.start, "version": info.version, "file": info.origin,
-        "description": info.description, "costs": list(_costs(info.label)), "example": entry,
+        "uncertain": info.uncertain, "description": _certain(info.description),
+        "costs": list(_costs(info.label)), "example": entry,
         "run": f"prunebench run {study} --only method={name}" if study else "", "options": method_options(name),
     }  # fmt: skip
+
+
+def _certain(description: str) -> str:
+    """Without the paragraphs that are said as `uncertain`."""
+    return "\n\n".join(part for part in description.split("\n\n") if not part.startswith("Uncertain:"))
 
 
 def _costs(label: str) -> Iterator[str]:

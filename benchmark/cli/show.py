@@ -97,8 +97,10 @@ def _lines(shown: dict[str, Any]) -> Iterator[str]:
     """Facts, then a line for each option with its default and what it takes, and its meaning below it."""
     yield f"{shown['name']} ({shown['kind']})"
     for key, value in shown.items():
-        if key not in ("name", "kind", "options", *_BELOW):
-            yield f"  {key:<8} {value}"
+        if key == "uncertain":
+            yield from textwrap.wrap(value, _WIDTH, initial_indent="  uncertain: ", subsequent_indent=" " * 13)
+        elif key not in ("name", "kind", "options", *_BELOW):
+            yield f"  {key:<8} {'-' if value is None else value}"
     if shown["kind"] == "method":
         yield from _about_method(shown)
     yield "options, as a study gives them:" if shown["options"] else "no options"

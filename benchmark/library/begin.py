@@ -13,13 +13,14 @@ from torch.nn.utils import parametrize
 from ...methods.registry import create, describe
 from ..api.errors import UserError
 from ..api.pruner import Context, Pruner
+from ..api.second_pass import SecondPass
 
 
 def attached(method: str, sparsity: float, options: Mapping[str, Any], context: Context) -> Pruner:
     """The method, attached to the network, its first round begun; call it inside `restored_on_error`.
 
     Raises UserError for an unknown method, for options or layers that it refuses, and for one that cannot work on a
-    network that somebody else trains: it trains another network, or several times.
+    network that somebody else trains: it trains another network, or several times, or takes two passes a step.
     """
     if not describe(method).keeps_network:
         raise UserError(f"method {method!r} trains another network than the one it is given; {_STUDY}")
@@ -28,6 +29,8 @@ def attached(method: str, sparsity: float, options: Mapping[str, Any], context: 
     pruner = create(method, sparsity, options)
     if pruner.rounds != 1:
         raise UserError(f"method {method!r} trains the network {pruner.rounds} times, with rounds between; {_STUDY}")
+    if isinstance(pruner, SecondPass):
+        raise UserError(f"method {method!r} takes two passes over each batch, which it cannot do here; {_STUDY}")
     try:
         pruner.check(context)
         model = pruner.attach(context)

@@ -1,4 +1,4 @@
-"""The network of a stored run."""
+"""The network of a stored run, or of a release of networks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ..api.errors import Damaged, UserError
 from ..api.pruner import Context
 from ..api.sites import find_sites
 from ..models.registry import create_model
+from ..release.names import is_name
+from ..release.source import open_network
 from ..runs.artifacts import load_masks, load_weights
 from ..runs.run import Run, from_dict
 from ..runs.run_folder import RunFolder
@@ -36,25 +38,33 @@ class Loaded(NamedTuple):
     result: dict[str, Any]
 
 
-def load_pruned(run: str | Path, *, results: str | Path = "results", device: str | torch.device = "cpu") -> Loaded:
-    """The network of a stored run, as its training left it.
+def load_pruned(
+    run: str | Path,
+    *,
+    results: str | Path = "results",
+    release: str | Path | None = None,
+    device: str | torch.device = "cpu",
+) -> Loaded:
+    """The network of a stored run, or one of a release by its name, as its training left it.
 
         model, masks, result = prunebench.load_pruned("3f2a90c1d2e4")
+        model, masks, result = prunebench.load_pruned("digits/convnet-small/global_mp/95/0", release="networks")
 
     Args:
-        run: its id or the beginning of one (column `id` of `load_results`), STUDY/ID, or the path of its folder. A
-            method, model or data set of one's own must be there: `add_plugin`.
+        run: its id or the beginning of one (column `id` of `load_results`), STUDY/ID, or the path of its folder. Or
+            the name of a network in a release: DATASET/NETWORK/METHOD/SPARSITY/SEED. A method, model or data set of
+            one's own must be there: `add_plugin`.
         results: the results folder, for an id.
+        release: for a name, the folder that `prunebench export-zoo` wrote, or a URL at which its files are; else
+            $PRUNEBENCH_RELEASE. Files of a URL are fetched once, and kept in $PRUNEBENCH_CACHE or ~/.cache/prunebench.
         device: where the network is to be.
 
     Raises:
-        UserError: no such run, a run without a result or whose weights were not kept, or code that builds another
-            network now. Its subclass Damaged: a file that is missing or is not the one of the result.
+        UserError: no such run or network, a run without a result or whose weights were not kept, code that builds
+            another network now, or an address that cannot be reached. Its subclasses Damaged and DataDamaged: a file
+            that is missing or is not the one of the result or the index.
     """
-    folder = _folder(run, Path(results))
-    result = folder.read_result()
-    if result is None:
-        raise UserError(f"run {folder.path.name} has no result: it is {folder.status().state}")
+    folder, result = _opened(run, Path(results), release)
     described = from_dict(result["run"])
     if not folder.model_path.exists():
         raise UserError(_not_kept(folder, described))
@@ -71,6 +81,17 @@ def load_pruned(run: str | Path, *, results: str | Path = "results", device: str
         masks = load_masks(folder.masks_path, facts)
     target = torch.device(device)
     return Loaded(model.to(target).eval(), {name: mask.to(target) for name, mask in masks.items()}, result)
+
+
+def _opened(run: str | Path, results: Path, release: str | Path | None) -> tuple[RunFolder, dict[str, Any]]:
+    """The folder that has the weights, and the result."""
+    if release is not None or (is_name(str(run)) and not Path(run).is_dir()):
+        return open_network(str(run), release)
+    folder = _folder(run, results)
+    result = folder.read_result()
+    if result is None:
+        raise UserError(f"run {folder.path.name} has no result: it is {folder.status().state}")
+    return folder, result
 
 
 def _folder(run: str | Path, results: Path) -> RunFolder:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from importlib import resources
 from typing import Any
 
 from .. import __version__
@@ -30,21 +29,18 @@ from .answer import answer
 from .data import MAX_ROWS, pack_results, report_data, stored_results
 from .reproduce import Asked as Asked
 from .reproduce import facts, steps
+from .template import asset, embed_json, template
 
-SCRIPTS = ("report_page.js", "report_chart.js", "report_table.js", "report_run.js")
+SCRIPTS = (
+    "report_page.js", "report_download.js", "report_chart.js", "report_sort.js", "report_table.js", "report_run.js",
+)  # fmt: skip
 
 
 def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last") -> str:
     """The page as text. Names and reasons are escaped; nothing in it is fetched from anywhere."""
-    import jinja2
-
     found, results = read_results(study, store), stored_results(study, store)
     data = report_data(found, results, accuracy, asked.command("run"))
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("report.html").render(
+    return template(__package__ or "", "report.html").render(
         title=study.file.title or study.name,
         study=study.name,
         question=study.file.question,
@@ -68,21 +64,9 @@ def html_report(study: Study, store: Store, asked: Asked, accuracy: str = "last"
         study_yaml=_study_yaml(study),
         data=embed_json(data),
         raw=pack_results(study.name, results),
-        style=_asset("report.css"),
-        scripts=[_asset(name) for name in SCRIPTS],
+        style=asset("report.css"),
+        scripts=[asset(name) for name in SCRIPTS],
     )
-
-
-def _asset(name: str) -> str:
-    return (resources.files(__package__ or "") / "assets" / name).read_text(encoding="utf-8")
-
-
-def embed_json(value: Any) -> str:
-    """JSON for a script element, without characters that HTML or old scripts read as its end."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
 
 
 def _counts(runs: Frame) -> dict[str, int]:

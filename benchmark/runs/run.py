@@ -18,6 +18,7 @@ DENSE = "dense"
 
 Options = Mapping[str, Any]
 Optimizer = Literal["sgd", "adam", "adamw"]
+Schedule = Literal["cosine", "step", "linear", "adaptive_linear", "constant"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 """Stored runs of earlier versions may also have `auto`: their results are read, but they cannot be computed."""
 
@@ -27,7 +28,9 @@ class Recipe:
     """How a network is trained: optimiser, learning-rate schedule, regularisation.
 
     `schedule` is evaluated once per `lr_update`; warm-up is linear, lr * (i + 1) / warm-up, as in the paper's code.
-    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `precision: bfloat16` is
+    `step` multiplies by `step_factor` every `step_epochs` epochs, or at each of `milestones`. `adaptive_linear` is for
+    retraining: linear, from `lr` times a factor that each pruning sets (`training/retraining_rate.py`), in each round
+    of a method that has several. `precision: bfloat16` is
     torch's autocast. `tf32` is float32 in which the products and convolutions of a GPU round their factors to 10 bits
     after the point, in scores too; a CPU refuses it. `clip_norm` bounds the norm of the gradients that move weights
     (0: off). `stop_epoch` ends a dense training after that epoch (0: after the last one); the schedule remains that of
@@ -43,7 +46,7 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 0.0
     decay_norm: bool = True
-    schedule: Literal["cosine", "step", "linear", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     step_epochs: int = 0
     step_factor: float = 0.1
     milestones: tuple[int, ...] = ()

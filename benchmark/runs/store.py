@@ -22,7 +22,7 @@ from .files import names_in
 from .run import Run
 from .run_folder import RunFolder, Status
 
-RESERVED = ("dense", "published", "reference")
+RESERVED = ("dense", "published", "reference", "contributed")
 """Names in the results folder that no study can have."""
 
 LATENCY_FOLDER = "latency"

@@ -35,6 +35,7 @@ class _Sparsity(TypedDict):
     parameters: int
     empty_layers: list[str]
     smallest_layer_density: float
+    explored: NotRequired[float | None]
 
 
 class _Macs(TypedDict):

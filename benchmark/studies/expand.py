@@ -85,6 +85,9 @@ def _rows_of(file: StudyFile, part: Part, method: str, options: Mapping[str, Any
         s: _length(file, entry, info, s, given, dense_recipe if starts_trained else None) for s in entry.sparsity
     }
     recipes = {s: _merged(file.train, *parts, length, file.override) for s, (length, _) in lengths.items()}
+    is_once = not starts_trained and info.epochs_rule == ""
+    if any(recipe.schedule == "adaptive_linear" for recipe in (dense_recipe, *(recipes.values() if is_once else ()))):
+        raise ValueError("schedule: adaptive_linear is for retraining; it has no effect on a training from the start")
     seeds = entry.seeds or file.seeds
     # One dense run object per seed, since ids are cached on the object
     model_options = frozen_options({**file.model.options, **entry.model_options})

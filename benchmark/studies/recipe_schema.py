@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from ..runs.run import Optimizer, Precision
+from ..runs.run import Optimizer, Precision, Schedule
 from .names import STRICT
 
 
@@ -31,8 +31,8 @@ class RecipeFile(BaseModel):
     """Factor of the weights in each step: added to the gradient (SGD, Adam), or apart from it (AdamW)."""
     decay_norm: bool | None = None
     """Whether biases and normalisation decay as well."""
-    schedule: Literal["cosine", "step", "linear", "constant"] | None = None
-    """How the learning rate falls."""
+    schedule: Schedule | None = None
+    """How the learning rate falls; adaptive_linear, for retraining: linearly, and from less where pruning did less."""
     step_epochs: int | None = Field(default=None, ge=1)
     """With `schedule: step`: epochs between drops; or `milestones`."""
     step_factor: float | None = Field(default=None, gt=0, le=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..analysis.frame_type import Frame
-from ..analysis.groups import split_groups, subject
+from ..analysis.groups import Group, split_groups, subject
 from ..analysis.spread import Stat
 from ..runs.run import DENSE
 from .caption import common_caption
@@ -13,6 +13,10 @@ from .table import Cell, Column, Roles, Table, TableRow
 _PRODUCTS = (
     "Products of activations with each other, attention's scores and weighted sums, have no weight: no sparsity saves "
     "them, and they are in none of the other numbers."
+)
+_EVER_USED = (
+    "Weights ever used: those that a mask kept at any time of the training, as a share of the pruned layers (the "
+    "in-time over-parameterisation of arXiv 2102.02887), for methods whose masks move."
 )
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
@@ -25,6 +29,7 @@ def best_unit(value: float) -> tuple[float, str]:
 def macs_table(frame: Frame, stat: Stat = "std", chance: float | None = None) -> Table:
     """Two blocks of rows with the same columns: percent of multiply-adds pruned, and multiply-adds left.
 
+    Where masks have moved, a third has the share of weights that they ever kept.
     Nothing is marked the best: at one sparsity, fewer multiply-adds are a gain only for a network that still works.
     """
     groups, networks = split_groups(frame), _dense_macs(frame)
@@ -40,6 +45,10 @@ def macs_table(frame: Frame, stat: Stat = "std", chance: float | None = None) ->
                 measured_cell(each, column, stat, chance, scale=scale, digits=digits) for each in groups.row(label)
             )
             rows.append(TableRow(label=label, cells=tuple(cells), block=block))
+    moving = [label for label in groups.labels if any(map(_moves, groups.row(label)))]
+    for label in moving:
+        cells = (measured_cell(each, "explored", stat, chance, digits=1) for each in groups.row(label))
+        rows.append(TableRow(label=label, cells=tuple(cells), block="Weights ever used (%)"))
     products = _products(frame)
     if products:
         shown = _reference(products, 1 / size, 2)
@@ -56,11 +65,20 @@ def macs_table(frame: Frame, stat: Stat = "std", chance: float | None = None) ->
             "Multiply-adds with the weights that sparsity counts, for one input, each layer weighted by its density; "
             "one multiply-add is two FLOPs. A machine that does not skip zeros saves none of them.",
             *([_PRODUCTS] if products else []),
+            *([_EVER_USED] if moving else []),
             *common_caption(frame, stat),
         ),
         facts={"macs_dense": dense, "unit": unit, "stat": stat},
         roles=Roles(block="measure"),
     )
+
+
+def _moves(group: Group | None) -> bool:
+    """Whether masks kept more weights than they keep at the end, and not all: dense methods have used every weight."""
+    if group is None:
+        return False
+    explored = group.done["explored"].astype(float)
+    return bool(((explored < 1) & (explored > 1.001 - group.done["sparsity"].astype(float))).any())
 
 
 def _dense_macs(frame: Frame) -> list[float]:

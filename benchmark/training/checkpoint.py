@@ -20,6 +20,8 @@ def training_state(training: Training, optimizer: torch.optim.Optimizer) -> dict
         "position": [progress.round, progress.epoch],
         "before": progress.before,
         "pruned": progress.pruned,
+        "explored": training.explored.masks,
+        "rate_factor": progress.rate_factor,
     }
 
 
@@ -30,4 +32,7 @@ def restore(training: Training, state: Mapping[str, Any]) -> dict[str, Any]:
     progress = training.progress
     progress.round, progress.epoch = state["position"]
     progress.before, progress.pruned = state["before"], state["pruned"]
+    training.explored.restore(state.get("explored"))
+    # checkpoints of earlier versions have none
+    progress.rate_factor = state.get("rate_factor", 1.0)
     return state["optimizer"]

@@ -21,9 +21,11 @@ from .batch_norm import check_recalibration, estimate_batch_norm
 from .clock import Clock
 from .cuda_graph import GraphedStep, GraphLog
 from .evaluate import Evaluation, evaluate
+from .explored import Explored
 from .measure import Diverged, check_masks
 from .optimizer import make_optimizer, set_rate
 from .own_process import leave_if_forked
+from .retraining_rate import rate_factor
 from .step import Step
 
 
@@ -38,17 +40,25 @@ OnEpoch = Callable[[dict[str, Any], torch.optim.Optimizer], None]
 
 @dataclass(kw_only=True)
 class Progress:
-    """The round and its next epoch, and the test results before and after the first pruning."""
+    """The round and its next epoch, and the test results before and after the first pruning.
+
+    `rate_factor`: of the round, see `rate_factor` in retraining_rate.py.
+    """
 
     round: int = 0
     epoch: int = 0
     before: dict[str, Any] = field(default_factory=dict)
     pruned: dict[str, Any] = field(default_factory=dict)
+    rate_factor: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One run's training: model, pruner (attached), data and recipe."""
+    """One run's training: model, pruner (attached), data and recipe.
+
+    `dense_epochs`: of the dense training whose weights it starts from, 0 for a checkpoint of the user's; None: it
+    starts from an initialisation.
+    """
 
     model: nn.Module
     pruner: Pruner
@@ -60,6 +70,8 @@ class Training:
     compile: Compile = "none"
     graph: GraphLog = field(default_factory=GraphLog)
     progress: Progress = field(default_factory=Progress)
+    explored: Explored = field(default_factory=Explored)
+    dense_epochs: int | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -84,12 +96,28 @@ class Training:
         if index == 0:
             progress.before = self.measure_test()
         with self.clock.measure("prune"):
-            self.pruner.begin_round(index)
+            self._prune(index)
             self._recalibrate(index)
         self._check()
+        self.explored.note(self.pruner.masks)
         if index == 0:
             progress.pruned = self.measure_test() if self.pruner.masks is not None else progress.before
         progress.round, progress.epoch = index, self.pruner.first_epoch(index)
+
+    def _prune(self, index: int) -> None:
+        """The pruning before a round, and what it makes of the learning rate of a retraining."""
+        recipe, pruner, dense_epochs = self.recipe, self.pruner, self.dense_epochs
+        if dense_epochs is None and index > 0:
+            dense_epochs = recipe.trained_epochs
+        if recipe.schedule != "adaptive_linear" or dense_epochs is None:
+            pruner.begin_round(index)
+            return
+        sites = pruner.context.sites
+        before = [site.weight.detach().clone() for site in sites]
+        pruner.begin_round(index)
+        epochs = recipe.trained_epochs - pruner.first_epoch(index)
+        budget = epochs / dense_epochs if dense_epochs else 0.0
+        self.progress.rate_factor = rate_factor(before, [site.weight.detach() for site in sites], budget)
 
     def _recalibrate(self, index: int) -> None:
         """Statistics of batch norm for the pruned weights, if the recipe asks for it: the same in every process."""
@@ -149,10 +177,11 @@ class Training:
         steps, num_all = self.steps_per_epoch, None
         for i, (inputs, targets) in zip(range(steps), batches, strict=False):
             index = epoch * steps + i
-            set_rate(step.optimizer, recipe, epoch, index, steps)
+            set_rate(step.optimizer, recipe, epoch, index, steps, self.progress.rate_factor)
             if world > 1:
                 num_all = min(recipe.batch_size, len(self.data.train) - i * recipe.batch_size)
             losses += step(index, inputs, targets, num_all)
+            self.explored.note(self.pruner.masks)
         distributed.average_statistics(self.model)
         mean = distributed.total(losses).item() / world / steps
         if not math.isfinite(mean):

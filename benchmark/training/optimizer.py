@@ -25,7 +25,7 @@ def learning_rate(recipe: Recipe, index: int, per_epoch: int = 1) -> float:
     progress = (index - warmup) / max(1, total - warmup)
     if recipe.schedule == "cosine":
         return recipe.lr * 0.5 * (1.0 + math.cos(math.pi * progress))
-    if recipe.schedule == "linear":
+    if recipe.schedule in ("linear", "adaptive_linear"):
         return recipe.lr * (1.0 - progress)
     if recipe.schedule == "step":
         epoch = index / per_epoch
@@ -34,10 +34,12 @@ def learning_rate(recipe: Recipe, index: int, per_epoch: int = 1) -> float:
     return recipe.lr
 
 
-def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int, step: int, per_epoch: int) -> None:
-    """Give all groups the rate of this epoch or step, times the group's own `lr_factor` if it has one."""
+def set_rate(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int, step: int, per_epoch: int, factor: float = 1.0
+) -> None:
+    """Give all groups the rate of this epoch or step, times `factor` and the group's own `lr_factor` if it has one."""
     by_step = recipe.lr_update == "step"
-    rate = learning_rate(recipe, step, per_epoch) if by_step else learning_rate(recipe, epoch)
+    rate = factor * (learning_rate(recipe, step, per_epoch) if by_step else learning_rate(recipe, epoch))
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_factor", 1.0)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from ...datasets.parts.decode_workers import RUNS_AT_ONCE
 from ..api.pruner import Pruner
+from ..api.second_pass import SecondPass
 from ..models.count_macs import sparse_macs
 from ..models.outside import Sizes
 from ..runs import provenance
@@ -31,6 +32,7 @@ def make_result(setup: Setup, session: Session) -> dict[str, Any]:
     run, progress = setup.run, session.training.progress
     last = session.training.measure_test()
     layers = count_layers(setup.model, setup.pruner, setup.data.input_shape)
+    session.training.explored.note(setup.pruner.masks)
     return {
         "schema": SCHEMA,
         "id": run.id,
@@ -41,7 +43,8 @@ def make_result(setup: Setup, session: Session) -> dict[str, Any]:
             session.history, progress.before, progress.pruned, last, len(setup.data.validation) > 0
         ),
         **summarize_layers(
-            layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values()), setup.products
+            layers, run.sparsity, setup.pruner, setup.model, setup.sizes, sum(setup.macs.values()), setup.products,
+            session.training.explored.share,
         ),
         "cost": _cost(setup, session),
         "data": _data(setup),
@@ -112,10 +115,12 @@ def _execution(setup: Setup, session: Session) -> dict[str, Any]:
 def _cost(setup: Setup, session: Session) -> dict[str, Any]:
     """Epochs, multiply-adds and seconds of this run; those of the shared dense training are under `parent`.
 
-    Scores count a forward and a backward pass for each training sample that they drew.
+    Scores count a forward and a backward pass for each training sample that they drew, and methods with a second pass
+    in each step count twice.
     """
     parent, spent = setup.start.cost, setup.clock.seconds()
-    own = training_cost(session.history, sum(setup.model_macs.values()), len(setup.data.train))
+    passes = 2 if isinstance(setup.pruner, SecondPass) else 1
+    own = training_cost(session.history, sum(setup.model_macs.values()), passes * len(setup.data.train))
     return {
         **own,
         "parent": {key: parent[key] for key in own} if parent else None,
@@ -139,11 +144,12 @@ def summarize_layers(
     original: Sizes,
     original_macs: int,
     products: int = 0,
+    explored: float | None = None,
 ) -> dict[str, Any]:
     """Sparsity and multiply-adds of a finished network, compared with the network before pruning.
 
     `original`, `original_macs` and `products`, multiply-adds without a weight (both for one input), are those of the
-    network before pruning.
+    network before pruning. `explored`: share of the weights of the pruned layers that a mask ever kept.
     """
     kept = sum(layer["kept"] for layer in layers)
     sparse = sparse_macs({x["name"]: x["macs"] for x in layers}, {x["name"]: x["density"] for x in layers})
@@ -157,6 +163,7 @@ def summarize_layers(
             "achieved": 1 - kept / original.prunable,
             "of_pruned_layers": 1 - masks.num_kept / masks.num_total if masks is not None else None,
             "of_all_parameters": zeros / parameters,
+            "explored": explored,
             "kept": kept,
             "prunable": original.prunable,
             "parameters": parameters,

@@ -59,6 +59,7 @@ class Session:
             clock=setup.clock,
             compile=setup.settings.compile,
             graph=GraphLog(setup.settings.cuda_graph),
+            dense_epochs=run.parent.recipe.trained_epochs if run.parent else None,
         )
 
     @property

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..api.pruner import Pruner
+from ..api.second_pass import SecondPass
 from ..runs.run import Recipe
 from . import distributed
 from .clipping import clip_gradients
@@ -42,8 +43,21 @@ class Step:
 
     def __call__(self, index: int, inputs: Tensor, targets: Tensor, num_all: int | None = None) -> Tensor:
         """Train on a batch; returns its loss. `index` is the position in the recipe, see `Pruner.on_gradients`."""
-        loss = self.backward(inputs, targets, num_all)
+        loss = self.passes(inputs, targets, num_all)
         self.update(index)
+        return loss
+
+    def passes(self, inputs: Tensor, targets: Tensor, num_all: int | None = None) -> Tensor:
+        """`backward`, and a second time where the method asks for it; returns the loss of the first pass."""
+        loss = self.backward(inputs, targets, num_all)
+        if not isinstance(self.pruner, SecondPass):
+            return loss
+        loss = loss.clone()  # a captured step writes its next loss there
+        with self.clock.measure("prune"):
+            self.pruner.move_weights()
+        self.backward(inputs, targets, num_all)
+        with self.clock.measure("prune"):
+            self.pruner.restore_weights()
         return loss
 
     def backward(self, inputs: Tensor, targets: Tensor, num_all: int | None = None) -> Tensor:

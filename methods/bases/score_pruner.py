@@ -41,7 +41,7 @@ class ScorePruner(Pruner, ABC):
             holds over the others.
     """
 
-    family: ClassVar[str] = "score"
+    family: ClassVar[str] = "one-shot"
     schedules: ClassVar[Mapping[str, type[OneShot]]] = {"one_shot": OneShot}
 
     scope: Literal["global", "layerwise", "erk"] = "global"

@@ -18,6 +18,7 @@ from ...benchmark.api.plugin_files import parse_source as parse_source
 from .annotations import Option as Option
 from .class_body import INFO_FIELDS, ClassBody, defines
 from .literals import bindings
+from .source_facts import uncertain_of, year_of
 from .source_files import locate_base
 
 _ROUNDS = ("rounds", "first_epoch")
@@ -32,6 +33,7 @@ class MethodInfo:
     `borrows`: the option that names another method, of whose mask this one makes a control; empty for most.
     `search_space`: options that a search may change, each with its values as a study file writes them.
     `summary` is the first line of the docstring, `description` what follows it but the options: defaults, differences.
+    `uncertain`: what of the method could not be checked, from its docstring; empty for most.
     """
 
     name: str
@@ -47,6 +49,7 @@ class MethodInfo:
     search_space: Mapping[str, Any]
     summary: str
     description: str
+    uncertain: str
     options: Mapping[str, Option]
     origin: str
 
@@ -54,10 +57,15 @@ class MethodInfo:
     def start(self) -> str:
         return self.options["start"].default
 
+    @property
+    def year(self) -> int | None:
+        """Of the first publication; None for a control without a paper."""
+        return year_of(self.paper)
+
 
 @dataclass(frozen=True)
 class _Class:
-    """A class and its bases; `summary` and `description` are of its own docstring, `line` is that of the class.
+    """A class and its bases; `docstring` is its own, `line` that of the class.
 
     `meanings`: of the options, by name, from the docstrings of all of them.
     """
@@ -65,8 +73,7 @@ class _Class:
     facts: Mapping[str, Any]
     options: Mapping[str, Option]
     meanings: Mapping[str, str]
-    summary: str
-    description: str
+    docstring: str
     line: int
     has_label: bool
 
@@ -88,7 +95,8 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
         )
     facts = {key: found.facts[key] for key in INFO_FIELDS}
     options = {key: replace(option, meaning=found.meanings.get(key, "")) for key, option in found.options.items()}
-    said = {"summary": found.summary, "description": found.description}
+    first, uncertain = found.docstring.split("\n")[0], uncertain_of(found.docstring)
+    said = {"summary": first, "description": prose(found.docstring), "uncertain": uncertain}
     return MethodInfo(name=name, options=options, origin=str(source), **said, **facts)
 
 
@@ -115,8 +123,7 @@ def _collect(source: Path, module: str | None, class_name: str) -> _Class:
         reader.facts["epochs_rule"] = None
     docstring = ast.get_docstring(node) or ""
     means.update(meanings(docstring))
-    said = docstring.split("\n")[0], prose(docstring)
-    return _Class(reader.facts, reader.options, means, *said, node.lineno, "label" in reader.own)
+    return _Class(reader.facts, reader.options, means, docstring, node.lineno, "label" in reader.own)
 
 
 def _only_class(tree: ast.Module, source: Path, name: str) -> ast.ClassDef:

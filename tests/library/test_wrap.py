@@ -18,6 +18,10 @@ from torch.nn.utils import parametrize
 
 REFUSED = {
     "imp": "method 'imp' trains the network 9 times, with rounds between; run it in a study: prunebench.run",
+    "lr_rewinding": "method 'lr_rewinding' trains the network 9 times, with rounds between; "
+    "run it in a study: prunebench.run",
+    "safe": "method 'safe' takes two passes over each batch, which it cannot do here; "
+    "run it in a study: prunebench.run",
     "reinit": "the method needs the network newly initialised, which only a study can build: prunebench.run",
     "small_dense": "method 'small_dense' trains another network than the one it is given; "
     "run it in a study: prunebench.run",

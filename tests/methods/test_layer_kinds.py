@@ -38,7 +38,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 WITHOUT_PRUNING = {"dense", "dense_longer", "random_subspace", "small_dense"}
-PARAMETRISING = {"dpf", "dnw", "str", "edge_popup"}
+PARAMETRISING = {"dpf", "dnw", "movement", "pdp", "str", "edge_popup", "powerprop", "sign_in"}
 CHANNEL_METHODS = ("filter_l1", "filter_l2", "random_filters", "group_norm", "isomorphic", "taylor_filters")
 OWN_SPARSITY = {
     "dense_longer": 0.0, "nm_magnitude": 0.5, "uniform_plus_mp": 0.2, **dict.fromkeys(CHANNEL_METHODS, 0.05)

@@ -165,7 +165,7 @@ def train_step(
     chosen = torch.randperm(NUM_SAMPLES, generator=generator)[:16]
     model.train()
     trained = Step(network=model, pruner=pruner, optimizer=optimizer, recipe=RECIPE, device=torch.device("cpu"))
-    trained.backward(inputs[chosen], targets[chosen])
+    trained.passes(inputs[chosen], targets[chosen])
     for parameter in model.parameters():
         if parameter.grad is not None:
             average(parameter.grad)

@@ -54,7 +54,7 @@ ALLOWED: dict[str, str] = {
     ),
     "benchmark.library": (
         "benchmark.api benchmark.runs benchmark.models benchmark.studies benchmark.training benchmark.analysis "
-        "methods.registry methods.parts methods.bases datasets.registry datasets.parts"
+        "benchmark.release methods.registry methods.parts methods.bases datasets.registry datasets.parts"
     ),
     "benchmark.exchange": "benchmark.api benchmark.runs benchmark.analysis",
     "benchmark.tables": (
@@ -64,6 +64,13 @@ ALLOWED: dict[str, str] = {
     "benchmark.plots": "benchmark.api benchmark.runs benchmark.studies benchmark.analysis methods.registry",
     "benchmark.report": (
         "benchmark.api benchmark.runs benchmark.studies benchmark.analysis benchmark.tables benchmark.plots"
+    ),
+    "benchmark.leaderboard": (
+        "benchmark.api benchmark.runs benchmark.models benchmark.studies benchmark.analysis benchmark.exchange "
+        "benchmark.tables benchmark.report methods.registry methods.listing datasets.registry"
+    ),
+    "benchmark.release": (
+        "benchmark.api benchmark.runs benchmark.studies methods.registry datasets.registry datasets.parts"
     ),
     "slurm": (
         "benchmark.api benchmark.runs benchmark.studies benchmark.training benchmark.launch "

@@ -126,10 +126,10 @@ def is_parsed(words: list[str], context: click.Context) -> tuple[int, str]:
 LOOKED_UP = {
     "run": shown, "submit": submitted, "latency": is_study, "measure": is_study, "cancel": is_study,
     "clean": is_study, "prepare": is_data, "check": is_plugin, "doctor": is_profile, "retry": is_parsed,
-    "shrink": is_parsed,
+    "shrink": is_parsed, "publish": is_parsed, "submit-result": is_parsed, "export-zoo": is_parsed,
 }  # fmt: skip
-"""Commands that compute, change a queue or need a network. Of `retry` and `shrink` only the options are looked at: they
-need a failed run, or stored weights, and tests of their own have both."""
+"""Commands that compute, change a queue or need a network. Of those that are only parsed the options are looked at:
+they need a failed run, stored weights or whole studies, and tests of their own have these."""
 
 
 if __name__ == "__main__":

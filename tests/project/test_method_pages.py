@@ -26,7 +26,8 @@ def test_every_method_has_a_page_in_one_family() -> None:
 def test_a_page_has_all_that_its_class_says(name: str) -> None:
     info, page = describe(name), method_page(name)
     assert page.startswith(f"# {info.label}\n\n{info.summary}\n")
-    assert info.description in page
+    assert method_facts(name)["description"] in page
+    assert info.uncertain in page
     assert f"| source | {info.paper or '–'} |" in page
     for option, facts in method_facts(name)["options"].items():
         assert f"| `{option}` | {facts['type']} | `{spelled(facts['default'])}` | {facts['meaning'][:9]}" in page

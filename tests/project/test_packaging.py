@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import prunebench
 import pytest
+from rooms import MODULES
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = sysconfig.get_path("purelib")
@@ -87,7 +93,7 @@ def test_a_wheel_and_a_source_distribution_hold_the_whole_package(source: Path, 
     with tarfile.open(archive) as file:
         assert not [member.name for member in file.getmembers() if member.issym() or member.islnk()]
         file.extractall(tmp_path, filter="data")
-    for number, place in enumerate((source, tmp_path / "prunebench-0.1.0")):
+    for number, place in enumerate((source, tmp_path / f"prunebench-{prunebench.__version__}")):
         folder = tmp_path / f"wheel-{number}"
         folder.mkdir()
         wheel, python = built(place, folder, "build_wheel"), environment_in(tmp_path / f"environment-{number}")
@@ -122,8 +128,6 @@ def test_importing_it_loads_no_torch(tmp_path: Path) -> None:
 
 def test_public_names_are_those_that_type_checkers_see() -> None:
     """`__all__`, the table of homes and the imports for type checkers name the same."""
-    import ast
-
     tree = ast.parse(Path(prunebench.__file__).read_text(encoding="utf-8"))
     checked = next(node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]
@@ -134,3 +138,40 @@ def test_public_names_are_those_that_type_checkers_see() -> None:
         assert name == "__version__" or getattr(prunebench, name).__doc__
     with pytest.raises(AttributeError, match="has no attribute 'prunee'"):
         _ = prunebench.prunee
+
+
+def test_what_is_imported_is_declared() -> None:
+    """A package that only the tests bring would be missing where the wheel is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [line for name, lines in project["optional-dependencies"].items() if name != "dev" for line in lines]
+    required, declared = with_theirs(project["dependencies"]), with_theirs([*project["dependencies"], *extras])
+    distributions = metadata.packages_distributions()
+    for path in MODULES.values():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for nodes, known in ((ast.walk(tree), declared), (iter(tree.body), required)):
+            for name in imported(nodes):
+                assert {normal(each) for each in distributions.get(name, [name])} & known, (path, name)
+
+
+def with_theirs(requirements: list[str]) -> set[str]:
+    """The names of distributions, and of what those that are here require themselves: torchvision brings Pillow."""
+    names = {normal(line) for line in requirements}
+    here = {normal(each) for places in metadata.packages_distributions().values() for each in places}
+    for name in sorted(names & here):
+        names |= {normal(line) for line in metadata.requires(name) or () if "extra ==" not in line}
+    return names
+
+
+def normal(requirement: str) -> str:
+    return re.sub("[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0]).lower()
+
+
+def imported(nodes: Iterator[ast.AST]) -> Iterator[str]:
+    """Packages of others that these statements import."""
+    for node in nodes:
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        yield from {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"prunebench", "_typeshed"}

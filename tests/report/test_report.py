@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pages import EVIL, accuracy, page_of
 from prunebench.benchmark.analysis.frame import study_frame
-from prunebench.benchmark.report.page import embed_json
+from prunebench.benchmark.report.template import embed_json
 from prunebench.benchmark.runs.store import Store
 from prunebench.benchmark.studies.load import Study, load_study
 from synthetic_latency import store_latency

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prunebench.benchmark import __version__
 from prunebench.benchmark.launch.attempt import attempt
 from prunebench.benchmark.runs.artifacts import load_checkpoint, save_checkpoint
 from prunebench.benchmark.runs.files import write_json
@@ -156,6 +157,17 @@ def test_a_change_of_the_network_makes_what_starts_from_it_older_too(results: Pa
         "s: 2 stored results are of older code or weights (code of the network: 1, dense training: 1); "
         "run --recompute computes them anew"
     ]
+
+
+def test_a_result_of_another_version_of_the_suite_is_not_older(results: Path) -> None:
+    """A release alone changes neither ids nor the age of what is stored: digests of code decide."""
+    for run in (DENSE, PRUNED):
+        result = result_of(run, results)
+        assert result["provenance"]["prunebench"] == __version__
+        result["provenance"]["prunebench"] = "0.0.1"
+        write_json(folder(run, results).result_path, result)
+    assert older(results) == {}
+    assert all(is_done(folder(run, results)) for run in (DENSE, PRUNED))
 
 
 def test_an_old_result_without_code_is_not_called_older(results: Path) -> None:

@@ -66,7 +66,7 @@ def test_export_goes_to_stdout_and_says_what_columns_mean(filled: Path) -> None:
     done = run("export", "study.yaml")
     assert len(done.stdout.splitlines()) == 22
     assert done.stdout.startswith("schema,study,id,label")
-    assert run("export", "study.yaml", "--columns").stdout.startswith("schema\tinteger\tversion of these columns, 7\n")
+    assert run("export", "study.yaml", "--columns").stdout.startswith("schema\tinteger\tversion of these columns, 8\n")
 
 
 def test_compare_prints_a_table_and_what_it_does_not_show(filled: Path) -> None:

@@ -72,6 +72,21 @@ def test_multiply_adds_are_shown_pruned_and_left(tmp_path: Path) -> None:
     assert rows["Multiply-adds left (k)", "Dense"][0].value == pytest.approx(23.2)
 
 
+def test_weights_ever_used_are_shown_where_masks_have_moved(tmp_path: Path) -> None:
+    study, store = made(tmp_path)
+    fill(store, study, by_seed)
+    assert {row.block for row in make_table("macs", study, store).rows} == {
+        "Multiply-adds pruned (%)",
+        "Multiply-adds left (k)",
+    }, "older results do not say"
+    for run in study.runs:
+        explored = {"snip": 1.5 * (1 - run.sparsity), "global_mp": 1 - run.sparsity}.get(run.method)
+        store_result(store, study.name, run, 0.5, sparsity__explored=explored)
+    used = [row for row in make_table("macs", study, store).rows if row.block == "Weights ever used (%)"]
+    assert [row.label for row in used] == ["SNIP"]
+    assert [cell.value for cell in used[0].cells] == [pytest.approx(15.0), pytest.approx(7.5)]
+
+
 def test_the_layers_table_has_a_block_a_sparsity_and_marks_empty_layers(tmp_path: Path) -> None:
     study, store = made(tmp_path)
     fill(store, study, by_seed)

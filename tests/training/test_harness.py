@@ -279,3 +279,8 @@ def test_plain_recipes_through_a_study_file(tiny_study: Path, tmp_path: Path) ->
     for run in study.runs:
         compute(run, tmp_path / "results")
     assert len(list((tmp_path / "results" / "dense").iterdir())) == 1
+
+
+def test_both_passes_of_a_step_count(tmp_path: Path) -> None:
+    result = compute(pruned("safe", parent=None, norm_samples=0), tmp_path)
+    assert result["cost"]["macs"] == 2 * 3 * result["macs"]["dense"] * result["data"]["train"] * 4

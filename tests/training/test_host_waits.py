@@ -40,6 +40,10 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("dsr", {"every": 1, "distribution": "erk"}),
     ("sm", {"every": 1}),
     ("sm", {"every": 1, "redistribution": "none"}),
+    ("granet", {"every": 1, "initial_sparsity": 0.3}),
+    ("srigl", {"every": 1, "distribution": "first_dense"}),
+    ("movement", {"scope": "global"}),
+    ("pdp", {"scope": "erk"}),
 ]
 
 
