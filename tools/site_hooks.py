@@ -53,9 +53,9 @@ def made_pages() -> dict[str, str]:
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Fill in the navigation: methods by family, optional pages that are there, documents that it does not name."""
-    config.nav = _filled(config.nav)
-    named = repr(config.nav)
-    reference = config.nav[-1]["Reference"]
+    config.nav = navigation = _filled(config.nav)
+    named = repr(navigation)
+    reference = navigation[-1]["Reference"]
     for path in sorted(ROOT.glob("docs/*.md")):
         title = path.read_text(encoding="utf-8").split("\n", 1)[0]
         if f"docs/{path.name}" not in named and title.startswith("# "):  # without a title it is a part of another one
