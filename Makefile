@@ -1,6 +1,7 @@
 # make demo   set up, run the demo study, print its tables, write plots
 # make zoo    every method once, on digits at 95 %
 # make test   set up, run all checks
+# make docs   build the documentation as a site: site/index.html opens without a server
 # make chaos  inject faults into a small study for some minutes
 # make gpu    check and measure the suite on this machine's GPU, six minutes
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo zoo test lint types unit slurm chaos gpu install format clean
+.PHONY: demo zoo test docs lint types unit slurm chaos gpu install format clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +32,9 @@ zoo: $(INSTALLED)
 	$(BIN)/python tests/check_zoo.py
 
 test: lint types unit
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -62,4 +66,4 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build site *.egg-info .pytest_cache .ruff_cache .hypothesis

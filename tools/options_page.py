@@ -74,7 +74,7 @@ def page() -> str:
         parts += [f"## {title}", f"`prunebench show NAME` prints these, `prunebench list {kind} --json` all of them."]
         for name in names:
             heading = f"### {name}" + (f": {describe(name).label}" if kind == "methods" else "")
-            parts += [heading, "\n".join(_options_table(KINDS_WITH_OPTIONS[kind](name)))]
+            parts += [heading, "\n".join(options_table(KINDS_WITH_OPTIONS[kind](name)))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -154,7 +154,7 @@ def _default(value: Any) -> str:
     return f"`{spelled(value)}`"
 
 
-def _options_table(options: dict[str, dict[str, Any]]) -> Iterator[str]:
+def options_table(options: dict[str, dict[str, Any]]) -> Iterator[str]:
     if not options:
         yield "No options."
         return

@@ -1,6 +1,7 @@
 """Check sentences about results: every number and every comparison in marked texts is computed from the results.
 
-    python tools/sentences.py            check README.md, docs/evidence.md and results/reference/*/README.md; exit 1
+    python tools/sentences.py            check README.md, evidence.md and footguns.md of docs/, and the README.md of
+                                         each study in results/reference/; exit 1
     python tools/sentences.py --write    put the computed numbers into the texts
 
 Marks are HTML comments, which readers of the rendered text do not see:
@@ -44,7 +45,8 @@ WRONG = (ArithmeticError, AttributeError, LookupError, NameError, SyntaxError, T
 
 def texts() -> list[Path]:
     """The texts that may speak of results."""
-    found = [ROOT / "README.md", ROOT / "docs" / "evidence.md", *sorted(REFERENCE.glob("*/README.md"))]
+    docs = [ROOT / "docs" / name for name in ("evidence.md", "footguns.md")]
+    found = [ROOT / "README.md", *docs, *sorted(REFERENCE.glob("*/README.md"))]
     return [path for path in found if path.exists()]
 
 

@@ -1,4 +1,4 @@
-"""What each option means, from the section of a docstring that says so."""
+"""What each option means, from the section of a docstring that says so, and what the docstring says beside it."""
 
 from __future__ import annotations
 
@@ -31,3 +31,14 @@ def meanings(docstring: str | None) -> dict[str, str]:
         for name in names:
             found[name] = entry[2] if entry else f"{found[name]} {line.strip()}"
     return found
+
+
+def prose(docstring: str | None) -> str:
+    """The paragraphs after the first line that belong to no section."""
+    kept, inside = list[str](), False
+    for line in inspect.cleandoc(docstring or "").splitlines()[1:]:
+        if line and not line.startswith(" "):
+            inside = bool(_HEADING.match(line))
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept).strip()

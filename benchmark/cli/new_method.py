@@ -82,7 +82,7 @@ def new_model(name: str, folder: Path) -> None:
 def new_dataset(name: str, folder: Path) -> None:
     """Write a file with a data set to start from, and a small study on it.
 
-    NAME is its name in studies, e.g. my_data. Images and arrays in files need no code: see README.md, Your own data.
+    NAME is its name in studies, e.g. my_data. Images and arrays in files need no code: see docs/own-data.md.
     """
     from ...datasets.parts.template import DATASET
 

@@ -14,6 +14,8 @@ from ..runs.run import to_dict
 from .options import Selection, add_plugins, json_option, print_json, selection_options
 
 _WIDTH = 100
+_BELOW = ("description", "costs", "example", "run")
+"""Facts of a method that stand below the others, in lines of their own."""
 
 
 def _complete_name(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -61,21 +63,11 @@ def _kinds() -> dict[str, str]:
 
 
 def _described(kind: str, name: str) -> dict[str, Any]:
+    from .method_facts import method_facts
     from .option_facts import KINDS_WITH_OPTIONS
 
-    facts = {"methods": _method, "models": _model, "datasets": _dataset}[kind](name)
+    facts = {"methods": method_facts, "models": _model, "datasets": _dataset}[kind](name)
     return {"name": name, "kind": kind.removesuffix("s"), **facts, "options": KINDS_WITH_OPTIONS[kind](name)}
-
-
-def _method(name: str) -> dict[str, Any]:
-    from ...methods.registry import describe
-
-    info = describe(name)
-    return {
-        "summary": info.summary, "label": info.label, "family": info.family, "paper": info.paper, "year": info.year,
-        "needs": info.needs, "start": info.start, "version": info.version, "file": info.origin,
-        "uncertain": info.uncertain,
-    }  # fmt: skip
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -107,14 +99,33 @@ def _lines(shown: dict[str, Any]) -> Iterator[str]:
     for key, value in shown.items():
         if key == "uncertain":
             yield from textwrap.wrap(value, _WIDTH, initial_indent="  uncertain: ", subsequent_indent=" " * 13)
-        elif key not in ("name", "kind", "options"):
+        elif key not in ("name", "kind", "options", *_BELOW):
             yield f"  {key:<8} {'-' if value is None else value}"
+    if shown["kind"] == "method":
+        yield from _about_method(shown)
     yield "options, as a study gives them:" if shown["options"] else "no options"
     for name, facts in shown["options"].items():
         yield f"  {name} = {spelled(facts['default'])}    # {facts['type']}"
-        yield from textwrap.wrap(facts["meaning"], _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        yield from _wrapped(facts["meaning"])
         if facts.get("searched"):
             yield f"      tuned over: {facts['searched']}"
+
+
+def _about_method(shown: dict[str, Any]) -> Iterator[str]:
+    """The rest of the docstring, the measured cost, and how a study asks for the method."""
+    for paragraph in shown["description"].split("\n\n") if shown["description"] else ():
+        yield from _wrapped(" ".join(paragraph.split()))
+    yield "cost:"
+    for cost in shown["costs"] or ["not measured"]:
+        yield from _wrapped(cost)
+    yield "in a study, under `runs`:"
+    yield f"      {shown['example']}"
+    if shown["run"]:
+        yield f"      {shown['run']}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 
 def spelled(value: Any) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmark.api.errors import UserError
-from ...benchmark.api.option_docs import meanings
+from ...benchmark.api.option_docs import meanings, prose
 from ...benchmark.api.plugin_files import parse_source as parse_source
 from .annotations import Option as Option
 from .class_body import INFO_FIELDS, ClassBody, defines
@@ -32,6 +32,7 @@ class MethodInfo:
     `epochs_rule` is None for a class with rounds of its own that does not say how many epochs they train.
     `borrows`: the option that names another method, of whose mask this one makes a control; empty for most.
     `search_space`: options that a search may change, each with its values as a study file writes them.
+    `summary` is the first line of the docstring, `description` what follows it but the options: defaults, differences.
     `uncertain`: what of the method could not be checked, from its docstring; empty for most.
     """
 
@@ -47,6 +48,7 @@ class MethodInfo:
     borrows: str
     search_space: Mapping[str, Any]
     summary: str
+    description: str
     uncertain: str
     options: Mapping[str, Option]
     origin: str
@@ -93,7 +95,8 @@ def describe_class(name: str, source: Path, module: str | None, class_name: str)
         )
     facts = {key: found.facts[key] for key in INFO_FIELDS}
     options = {key: replace(option, meaning=found.meanings.get(key, "")) for key, option in found.options.items()}
-    said = {"summary": found.docstring.split("\n")[0], "uncertain": uncertain_of(found.docstring)}
+    first, uncertain = found.docstring.split("\n")[0], uncertain_of(found.docstring)
+    said = {"summary": first, "description": prose(found.docstring), "uncertain": uncertain}
     return MethodInfo(name=name, options=options, origin=str(source), **said, **facts)
 
 

@@ -218,3 +218,25 @@ def test_a_class_that_is_defined_twice_or_not_at_all(tmp_path: Path) -> None:
         describe_class("mine", path, None, "Mine")
     with pytest.raises(UserError, match="holds no class 'Other'"):
         describe_class("mine", path, None, "Other")
+
+
+def test_a_description_is_the_docstring_without_its_first_line_and_its_options(tmp_path: Path) -> None:
+    docstring = '''
+    """Keep the large ones. Someone, 2020.
+
+    Theirs keeps ties:
+    ours does not.
+
+    Options:
+        every: steps between events,
+            at least one.
+
+    Biases stay dense.
+    """
+'''
+    body = BODY.replace("(MaskPruner):\n", f"(MaskPruner):{docstring}", 1)
+    add_plugin(plugin(tmp_path, body=body))
+    info = describe("mine")
+    assert info.summary == "Keep the large ones. Someone, 2020."
+    assert info.description == "Theirs keeps ties:\nours does not.\n\nBiases stay dense."
+    assert info.options["every"].meaning == "steps between events, at least one."

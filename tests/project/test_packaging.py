@@ -36,6 +36,7 @@ import prunebench.datasets.registry as registry
 assert registry.describe('digits').num_classes == 10
 assert resources.files('prunebench').joinpath('py.typed').is_file()
 assert resources.files('prunebench.slurm').joinpath('profiles', 'cpu.yaml').is_file()
+assert resources.files('prunebench.benchmark.perf').joinpath('score_methods.md').is_file()
 assert resources.files('prunebench.results.published').joinpath('README.md').is_file()
 assert resources.files('prunebench.benchmark.report').joinpath('assets', 'report.css').is_file()
 assert resources.files('prunebench.benchmark.studies').joinpath('smoke', 'table2-smoke.yaml').is_file()
