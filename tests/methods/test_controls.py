@@ -183,7 +183,7 @@ IMAGES = sorted(set(MODELS) - {"fastgrnn"})
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_small_dense_meets_the_budget_of_every_network(name: str) -> None:
-    """One step wider is too wide. Whole channels leave at most an eighth of the budget unused, Swin-T's and heads' a fifth."""
+    """One step wider is too wide. Whole channels leave at most an eighth of the budget, heads a fifth."""
     shape = (1, 28, 28) if name.startswith("lenet") or name.endswith("-small") else (3, 32, 32)
     shape = (16,) if name == "byte-transformer" else shape
 
