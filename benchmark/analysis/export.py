@@ -101,7 +101,7 @@ def read_export(path: Path) -> Frame:
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if "schema" not in made.columns:
         raise UserError(f"{path} is no export of prunebench: it has no column 'schema'")
-    found = sorted(set(made["schema"].astype(str)))
+    found = sorted(set(made["schema"].astype(str)), key=lambda version: (len(version), version))
     if len(found) > 1 or not set(found) <= {str(version) for version in range(1, EXPORT_SCHEMA + 1)}:
         raise UserError(f"{path} has export format {', '.join(found)}, this version reads 1 to {EXPORT_SCHEMA}")
     rest = made.drop(columns="schema")

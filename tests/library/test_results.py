@@ -151,6 +151,8 @@ def test_a_failed_run_is_a_row_with_its_reason(tmp_path: Path, capfd: pytest.Cap
 def test_an_interrupt_stops_the_command_and_the_next_call_goes_on(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(STUDY, encoding="utf-8")
     script = (
+        # a shell's background job starts with the signal ignored
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import prunebench\nprunebench.run('small.yaml', only=['method=dense'], set={'train.epochs': 400}, jobs=1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from prunebench.benchmark.cli.browse import list_names
 from prunebench.benchmark.cli.show import show
-from prunebench.methods import registry
+from prunebench.methods import METHODS, registry
 from prunebench.methods.listing.source_facts import uncertain_of, year_of
-from prunebench.methods.registry import describe, method_names
+from prunebench.methods.registry import describe
 
 WITHOUT_YEAR = {
     "dense", "dense_longer", "random", "random_columns", "random_filters", "random_init", "small_dense",
@@ -59,7 +59,7 @@ def test_the_year_is_that_of_the_paper(paper: str, year: int | None) -> None:
 
 
 def test_every_method_of_a_paper_has_a_year() -> None:
-    assert {name for name in method_names() if describe(name).year is None} == WITHOUT_YEAR
+    assert {name for name in METHODS if describe(name).year is None} == WITHOUT_YEAR
 
 
 def test_only_paragraphs_that_say_so_are_uncertain() -> None:

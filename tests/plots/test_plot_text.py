@@ -74,7 +74,9 @@ def no_mathematics(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_mathematics")
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("published", "regimes", "latency", "tuning")])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind not in ("published", "regimes", "latency", "tuning", "bits")]
+)
 def test_every_label_is_shown_as_it_is_written(tmp_path: Path, kind: str) -> None:
     study, store = with_labels(tmp_path, list(LABELS))
     figure = draw(kind, study, store)

@@ -147,7 +147,7 @@ def test_every_kind_draws_every_state(tmp_path: Path, state: str) -> None:
     study, store = write_study(tmp_path), Store(tmp_path / "results")
     fill(store, study, STATES[state])
     for kind in KINDS:
-        if kind not in ("published", "critical", "regimes", "latency", "tuning"):
+        if kind not in ("published", "critical", "regimes", "latency", "tuning", "bits"):
             for figure in figures(kind, [study], store).values():
                 figure.draw_without_rendering()
 

@@ -82,7 +82,7 @@ def frame_of(methods: list[str]) -> pd.DataFrame:
 @pytest.mark.parametrize("count", [13, 40, 99])
 def test_no_two_rows_share_colour_and_marker(count: int) -> None:
     names = [name for name in METHODS if name != "dense"]
-    for methods in ([*names, *["global_mp"] * 8, "mine"][:count], ["global_mp"] * 12, names[-13:]):
+    for methods in ([*names, *["global_mp"] * 6, "mine"][:count], ["global_mp"] * 12, names[-13:]):
         found = looks(frame_of(methods)).values()
         assert len({(look.color, look.marker) for look in found}) == len(methods)
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from browser import INSTALL, Page, browser, executable
 from prunebench.benchmark.cli.commands import app
-from prunebench.methods.registry import method_names
+from prunebench.methods import METHODS
 from rooms import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -74,7 +74,7 @@ def test_no_page_loads_anything_from_another_host(pages: dict[Path, Links]) -> N
 
 
 def test_every_method_command_and_document_has_a_page(site: Path, pages: dict[Path, Links]) -> None:
-    assert {path.stem for path in (site / "methods").glob("*.html")} == {*method_names(), "index"}
+    assert {path.stem for path in (site / "methods").glob("*.html")} == {*METHODS, "index"}
     assert set(app.commands) <= pages[site / "docs" / "commands.html"].places
     for path in COMMITTED:
         name = path.relative_to(ROOT).with_suffix(".html")

@@ -22,7 +22,7 @@ from prunebench.benchmark.shrink import Architecture, load, save, shrink
 from prunebench.benchmark.shrink.architecture import changed_layers
 from prunebench.benchmark.shrink.onnx_file import INPUTS, onnx_file
 from synthetic_results import STUDY, store_result, write_study
-from test_shrunk import FAMILIES, filter_masks, num_parameters, trained
+from test_shrunk import FAMILIES, drawn_inputs, filter_masks, num_parameters, trained
 from torch import Tensor, nn
 
 Change = Callable[[nn.Module], None]
@@ -123,7 +123,7 @@ def test_every_family_is_rebuilt_from_its_files(name: str, tmp_path: Path) -> No
     network, architecture = small_network(name)
     save(tmp_path / "small", network, architecture)
     again = load(tmp_path / "small")
-    inputs = torch.randn(2, *FAMILIES[name][0])
+    inputs = drawn_inputs(name, 2).float()
     assert torch.equal(again(inputs), network(inputs))
     assert repr(again) == repr(network)
 
