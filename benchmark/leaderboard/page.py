@@ -40,7 +40,7 @@ def publish(found: Collected, target: Path) -> Written:
     Raises UserError for a target that is a file, or a folder of something else.
     """
     check_target(target)
-    made = [leader_table(setting) for setting in settings_of(found.results)]
+    made = [leader_table(setting, found.incomplete) for setting in settings_of(found.results)]
     page = html_page(made, found)
     files = {result.file_name: as_json(result).encode() for result in found.results}
     folder = target / "results"
