@@ -37,7 +37,7 @@ def collect(folders: Sequence[Path]) -> Collected:
     found = Collected()
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"no folder {folder} of results to publish")
+            raise UserError(f"no folder {folder} of results to publish; --from names another")
         before = len(found.results) + len(found.left_out)
         studies = [folder] if is_study_folder(folder) else sorted(filter(is_study_folder, folder.iterdir()))
         for study in studies:

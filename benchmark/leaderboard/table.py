@@ -14,7 +14,6 @@ from ..tables.table import Cell, Column, Note, Table, TableRow
 from . import latency_cells
 from .frame import chance_of, counts, setting_frame
 from .mixing import MIXED, OTHER, mixed, unusual, usual_facts
-from .schema import REFERENCE
 from .settings import Row, Setting, own_recipe
 from .tracks import is_control
 
@@ -30,11 +29,8 @@ class Made:
     rows: tuple[Row, ...]
 
 
-def leader_table(setting: Setting, incomplete: Mapping[str, str] | None = None) -> Made:
-    """Mean accuracies of the last epoch with 95 % intervals; sorted, dense rows first, controls grey.
-
-    `incomplete` has a sentence for each study of the project's own of which runs are missing.
-    """
+def leader_table(setting: Setting) -> Made:
+    """Mean accuracies of the last epoch with 95 % intervals; sorted, dense rows first, controls grey."""
     frame = setting_frame(setting)
     made = accuracy_table(frame, stat="ci", chance=chance_of(setting) or None)
     by_label = {row.label: row for row in (*setting.dense, *setting.rows)}
@@ -52,17 +48,11 @@ def leader_table(setting: Setting, incomplete: Mapping[str, str] | None = None) 
         caption=(
             f"{usual.recipe_sentence} Rows are sorted by the accuracy at {heading.replace('own', 'their own')}; "
             "controls and dense rows are grey.",
-            *_missing(setting, incomplete or {}),
             *made.caption,
             latency_cells.sentence(setting.rows),
         ),
     )
     return Made(setting, table, tuple(by_label[row.label] for row in rows))
-
-
-def _missing(setting: Setting, incomplete: Mapping[str, str]) -> list[str]:
-    studies = {row.first.study for row in setting.rows if row.first.source == REFERENCE}
-    return [f"{incomplete[study]}; the others may change this table." for study in sorted(studies & set(incomplete))]
 
 
 class _Usual:
