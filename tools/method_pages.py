@@ -33,7 +33,8 @@ def method_page(name: str) -> str:
         f"```yaml\nruns:\n  {facts['example']}\n```",
         *([f"```\n{facts['run']}\n```"] if facts["run"] else []),
         "## Cost",
-        "\n".join(f"* {cost}" for cost in facts["costs"]) or "Not measured.",
+        "\n".join(f"* {cost}" for cost in facts["costs"])
+        or "Not measured: the tables in `benchmark/perf` do not have this method.",
         "## Options",
         "\n".join(options_table(facts["options"])),
         f"`prunebench show {name}` prints this page, `prunebench check {name}` tries the method.",

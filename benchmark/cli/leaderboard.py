@@ -30,7 +30,7 @@ def publish(target: Path, folders: tuple[Path, ...], plugins: tuple[str, ...]) -
 
     add_plugins(plugins)
     check_target(target)
-    found = collect(folders or (REFERENCE, *([CONTRIBUTED] if CONTRIBUTED.is_dir() else [])))
+    found = collect(folders or (REFERENCE, *([CONTRIBUTED] if any(CONTRIBUTED.glob("*.json")) else [])))
     for line in found.left_out:
         say(one_line(f"left out: {line}"))
     made = write(found, target)

@@ -65,7 +65,7 @@ def read_sources(root: Path) -> Found:
     Raises UserError if there is none, or if a file is of another version of the format.
     """
     if not root.is_dir():
-        raise UserError(f"no folder {root} to merge")
+        raise UserError(f"no folder {root} of results or records")
     found = Found(root)
     for path in _candidates(root):
         try:

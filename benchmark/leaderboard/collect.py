@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,17 +12,21 @@ from pydantic import ValidationError
 from ..api.errors import Damaged, UserError
 from ..runs.files import read_json
 from .exact import inexact
-from .from_folder import is_study_folder, read_folder
+from .from_folder import computed_part, is_study_folder, read_folder
 from .schema import VERSION, Contribution, Published, first_complaint
 
 
 @dataclass
 class Collected:
-    """Results in the order in which they were read; `left_out` has a reason for each folder without any."""
+    """Results in the order in which they were read; `left_out` has a reason for each folder without any.
+
+    `incomplete` has a sentence for each study of which runs are missing.
+    """
 
     results: list[Published] = field(default_factory=list)
     contributions: list[Contribution] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    incomplete: dict[str, str] = field(default_factory=dict)
 
 
 def collect(folders: Sequence[Path]) -> Collected:
@@ -32,18 +37,24 @@ def collect(folders: Sequence[Path]) -> Collected:
     found = Collected()
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"no folder {folder} of results to publish")
+            raise UserError(f"no folder {folder} of results to publish; --from names another")
         before = len(found.results) + len(found.left_out)
         studies = [folder] if is_study_folder(folder) else sorted(filter(is_study_folder, folder.iterdir()))
         for study in studies:
             _add(found, read_folder(study), study)
-        for path in sorted(folder.glob("*.json")):
+        for path in sorted(filterfalse(_is_description, folder.glob("*.json"))):
             found.contributions.append(read_contribution(path))
             found.results += found.contributions[-1].results
         if len(found.results) + len(found.left_out) == before:
             raise UserError(f"{folder} has neither reference folders of studies (STUDY/runs.csv) nor contributions")
     _check_once(found.contributions)
     return found
+
+
+def _is_description(path: Path) -> bool:
+    """Whether it is JSON-LD, such as results/reference/croissant.json: it describes results and holds none."""
+    content = read_json(path)
+    return isinstance(content, dict) and "@context" in content
 
 
 def _add(found: Collected, results: list[Published], study: Path) -> None:
@@ -56,6 +67,8 @@ def _add(found: Collected, results: list[Published], study: Path) -> None:
         if key[0] in names and key not in known:
             raise UserError(f"{study}: run {result.id} has another accuracy in another study; merge shows which")
     found.results += results
+    if part := computed_part(study):
+        found.incomplete[study.name] = part
 
 
 def read_contribution(path: Path) -> Contribution:

@@ -14,8 +14,8 @@ from ..runs.files import names_in, write_atomically
 from ..tables.formats.to_html import to_html
 from .collect import Collected
 from .row_data import RowData
-from .schema import as_json, json_schema
-from .settings import SAME_SETTING, settings_of
+from .schema import REFERENCE, as_json, json_schema
+from .settings import SAME_SETTING, Setting, settings_of
 from .table import Made, leader_table
 from .tracks import TRACKS
 
@@ -74,9 +74,10 @@ def _write(path: Path, content: bytes) -> bool:
 def html_page(made: Sequence[Made], found: Collected) -> str:
     """The page as text; nothing in it is fetched from anywhere."""
     package = __package__ or ""
-    places: dict[str, list[tuple[int, str]]] = {}
+    places: dict[str, list[tuple[int, str, list[str]]]] = {}
     for index, each in enumerate(made):
-        places.setdefault(each.setting.place, []).append((index, to_html(each.table)))
+        shown = index, to_html(each.table), missing(each.setting, found)
+        places.setdefault(each.setting.place, []).append(shown)
     return template(package, "leaderboard.html").render(
         version=__version__,
         same_setting=SAME_SETTING,
@@ -91,6 +92,12 @@ def html_page(made: Sequence[Made], found: Collected) -> str:
         style=asset("report.css") + asset("leaderboard.css", package),
         scripts=[*map(asset, SCRIPTS), *(asset(name, package) for name in OWN_SCRIPTS)],
     )
+
+
+def missing(setting: Setting, found: Collected) -> list[str]:
+    """A sentence for each study with rows in a table, and runs that are not computed."""
+    studies = {row.first.study for row in setting.rows if row.first.source == REFERENCE}
+    return [f"{found.incomplete[study]}." for study in sorted(studies & found.incomplete.keys())]
 
 
 def page_data(made: Sequence[Made]) -> dict[str, Any]:

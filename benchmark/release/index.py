@@ -78,8 +78,8 @@ def read_index(content: bytes, place: str) -> Index:
         return TypeAdapter(Index).validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise DataDamaged(f"{place} is not the index of a release: {where}: {first['msg']}") from error
+        where = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        raise DataDamaged(f"{place} is not the index of a release: {where}") from error
 
 
 def find(index: Index, name: str, place: str) -> Network:

@@ -229,7 +229,7 @@ def test_other_data_and_other_code_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["absent", "--into", "b"], "no folder absent to merge"),
+        (["absent", "--into", "b"], "no folder absent of results or records"),
         (["empty", "--into", "b"], "empty has neither results (dense/, STUDY/runs/) nor records (RUN.json) in it"),
         (["empty", "--into", "empty"], "empty is the results folder itself"),
         (["empty", "--into", "file"], "--into file is a file, not a folder"),

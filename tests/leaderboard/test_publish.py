@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -139,11 +140,32 @@ def test_a_folder_with_nothing_to_publish_is_named(tmp_path: Path) -> None:
         collect([tmp_path / "missing"])
 
 
+def test_a_description_of_results_is_no_contribution(reference: Path, tmp_path: Path) -> None:
+    (reference / "croissant.json").write_text('{"@context": {}, "name": "results"}', encoding="utf-8")
+    assert publish(tmp_path / "out", reference).exit_code == 0
+    (reference / "croissant.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(Damaged, match="it is no contribution"):
+        collect([reference])
+
+
+def test_tables_say_how_many_runs_of_a_study_are_computed(reference: Path, tmp_path: Path) -> None:
+    assert collect([reference]).incomplete == {}
+    path = reference / "small" / "runs.csv"
+    rows = path.read_text(encoding="utf-8").replace(",done,", ",missing,", 2).replace(",done,", ",not run,", 1)
+    path.write_text(rows, encoding="utf-8")
+    said = "18 of 20 runs of small are computed"
+    assert collect([reference]).incomplete == {"small": said}
+    assert publish(tmp_path / "out", reference).exit_code == 0
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.count(f"{said}.") == 2
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("board") / "out"
-    with mock.patch.object(os, "fsync"):  # of a thousand files it would only take time here
-        assert publish(target, REFERENCE).exit_code == 0
+    with mock.patch.object(os, "fsync"), chdir(REFERENCE.parents[1]):  # of a thousand files it only takes time here
+        result = publish(target)  # of what is committed, as a reader of the README calls it
+    assert result.exit_code == 0, result.exception
     return target
 
 

@@ -104,7 +104,7 @@ def test_what_cannot_be_loaded_is_told_in_one_line(
         ("[]", "is not the index of a release"),
         ('{"schema": 2}', "has format 2, this version of prunebench reads 1"),
         ('{"schema": 1, "prunebench": "0", "networks": [{"name": "a"}]}', r"networks\.0\.id: Field required"),
-        ("<html>", "is not the index of a release: it: Invalid JSON"),
+        ("<html>", "is not the index of a release: Invalid JSON"),
     ],
 )
 def test_an_index_of_another_kind_is_refused(content: str, message: str, tmp_path: Path) -> None:
