@@ -31,8 +31,8 @@ class PythonText(ResidentDataSet):
     Topics repeat each other: "compound" holds "if", "for" and "while". Every paragraph is kept once, in the largest
     topic that has it, and whole topics are cut into the splits, so that no paragraph of 40 characters or more is in two
     of them. Sentences that were changed a little are not found: with Python 3.11, 0.4 % of pieces of 64 bytes of the
-    test are in the training or validation topics too. The text differs between versions of Python. The result records the version, and results of other text are not compared: it has
-    another fingerprint.
+    test are in the training or validation topics too. The text differs between versions of Python. The result records
+    the version, and results of other text are not compared: it has another fingerprint.
 
     Args:
         context: bytes of a window. Windows follow one another; what is left of a topic is left out.

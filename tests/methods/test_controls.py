@@ -130,7 +130,8 @@ def test_controls_resume_and_agree_between_ranks() -> None:
 
 
 NOT_FINAL: list[tuple[str, dict[str, Any]]] = [
-    ("gmp", {}), ("dense", {}), ("str", {}), ("rigl", {}), ("set", {}), ("sign_in", {}), ("dpf", {"schedule": "one_shot"})
+    ("gmp", {}), ("dense", {}), ("str", {}), ("rigl", {}), ("set", {}), ("sign_in", {}),
+    ("dpf", {"schedule": "one_shot"}),
 ]  # fmt: skip
 
 
