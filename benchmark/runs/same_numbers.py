@@ -1,7 +1,7 @@
 """Files whose code changed while every number stayed: stored results from before the change are not called older.
 
-For a change of speed, or of what is refused, alone. A test compares the first digest of each entry with the present file, so that the next
-change of the file either removes the entry or shows anew that the numbers stay.
+For a change of speed, or of what is refused, alone. A test compares the first digest of each entry with the present
+file, so that the next change of the file either removes the entry or shows anew that the numbers stay.
 """
 
 from __future__ import annotations
