@@ -29,9 +29,10 @@ class PythonText(ResidentDataSet):
     """The topics of `help()` (the module pydoc_data.topics) as bytes, in windows; each next byte is to be predicted.
 
     Topics repeat each other: "compound" holds "if", "for" and "while". Every paragraph is kept once, in the largest
-    topic that has it, and whole topics are cut into the splits, so that no text is in two of them. The text differs
-    between versions of Python. The result records the version, and results of other text are not compared: it has
-    another fingerprint.
+    topic that has it, and whole topics are cut into the splits, so that no paragraph of 40 characters or more is in two
+    of them. Sentences that were changed a little are not found: with Python 3.11, 0.4 % of pieces of 64 bytes of the
+    test are in the training or validation topics too. The text differs between versions of Python. The result records
+    the version, and results of other text are not compared: it has another fingerprint.
 
     Args:
         context: bytes of a window. Windows follow one another; what is left of a topic is left out.

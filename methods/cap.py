@@ -43,7 +43,7 @@ class CAP(WoodFisher):
 
     Options, besides those of WoodFisher:
         block_size: weights a block, within a layer; a block takes time with its third power.
-        update: move the weights that stay; without it the masks are the same.
+        update: move the weights that stay; without it the masks of the first pruning are the same.
         memory_mb: what stored gradients and matrices may take; see WoodFisher.
     """
 

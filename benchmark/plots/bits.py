@@ -30,7 +30,7 @@ SHOWN_SHARE = 0.75
 
 @dataclass(frozen=True)
 class _Content:
-    """The rows of the figure, and the bits at the upper edge of every panel; None shows all."""
+    """The rows of the figure."""
 
     curves: Mapping[str, list[Point]]
     dense: Level | None
@@ -42,10 +42,18 @@ class _Content:
 
     @property
     def edge(self) -> float | None:
+        """The largest of the means that the figure shows; None shows all."""
         means = self.means
         if not means or means[-1] - means[0] <= WIDE:
             return None
         return max(means[round(SHOWN_SHARE * (len(means) - 1))], means[0] + WIDE)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Of the axis of bits, with a margin; there must be a mean."""
+        low, top = self.means[0], self.means[-1] if self.edge is None else self.edge
+        margin = 0.06 * (top - low) or 0.05
+        return low - margin, top + margin
 
 
 def bits_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std", highlight: Collection[str] = ()) -> Figure:
@@ -72,7 +80,7 @@ def bits_figure(frame: Frame, accuracy: str = "last", stat: Stat = "std", highli
         for panel in axes.flat[len(parts) :]:
             panel.set_visible(False)
         figure.supylabel("test bits per byte", fontsize="medium")
-        arrows = "" if content.edge is None else f"; shown up to {content.edge:.2f}, arrows: more bits"
+        arrows = "" if content.edge is None else f"; shown up to {content.limits[1]:.2f}, arrows: more bits"
         title = f"{subject(frame)}, {spread_words(frame, stat)}; bits {OF_BITS[accuracy]}, less is better{arrows}"
         headline(figure, title, *([0.0] if len(parts) > 1 else []))
         if len(parts) == 1:
@@ -90,13 +98,12 @@ def _dense(frame: Frame, column: str, stat: Stat) -> Level | None:
 
 def _limit(axes: Axes, content: _Content, look: Mapping[str, Look]) -> None:
     """The same limits in every panel, by means: a row beyond the edge is an arrow at it."""
-    if not (means := content.means):
+    if not content.means:
         return
-    top = means[-1] if content.edge is None else content.edge
-    margin = 0.06 * (top - means[0]) or 0.05
-    axes.set_ylim(means[0] - margin, top + margin)
+    low, top = content.limits
+    axes.set_ylim(low, top)
     for label, points in content.curves.items():
-        above = [1 - point.target for point in points if point.mean > top + margin]
+        above = [1 - point.target for point in points if point.mean > top]
         if above and not look[label].is_other:
-            axes.plot(above, [top + margin] * len(above), linestyle="", marker=CARETUP, markersize=7,
+            axes.plot(above, [top] * len(above), linestyle="", marker=CARETUP, markersize=7,
                       color=look[label].color, clip_on=False, zorder=4)  # fmt: skip

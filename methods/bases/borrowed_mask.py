@@ -64,17 +64,22 @@ class BorrowedMask(FixedMask):
         inner, network = self._create_inner(), toy_network()
         try:
             with torch.random.fork_rng(devices=[]):
-                is_same = inner.attach(toy_context(network)) is network
-                if is_same:
-                    inner.begin_round(0)
+                return self._begin(inner, toy_context(network))
         except (ValueError, FloatingPointError):
             # its options are for another network: then the real one tells
             return True
-        return is_same and self._is_final(inner)
 
-    def _is_final(self, inner: Pruner) -> bool:
+    def _begin(self, inner: Pruner, context: Context) -> bool:
+        """Let the other method set its first masks; whether they are its last, on plain layers."""
+        model = context.model
+        names = model.state_dict().keys()
+        if inner.attach(context) is not model or model.state_dict().keys() != names:
+            return False
+        inner.begin_round(0)
         masks = inner.masks
-        return masks is not None and inner.rounds == 1 and masks.num_kept == self._target(masks)
+        # masks of dynamic methods have the final number from the start, and move
+        moves = inner.rounds > 1 or inner.family == "dynamic"
+        return masks is not None and not moves and masks.num_kept == self._target(masks)
 
     def _not_final(self) -> ValueError:
         return ValueError(f"of: {self.of!r} does not set its final mask before training")
@@ -96,10 +101,7 @@ class BorrowedMask(FixedMask):
         """The other method's masks by site name. Raises ValueError if they are not final before training."""
         model, inner = self.context.model, self._create_inner()
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        is_same = inner.attach(self.context) is model and model.state_dict().keys() == before.keys()
-        if is_same:
-            inner.begin_round(0)
-        if not (is_same and self._is_final(inner)):
+        if not self._begin(inner, self.context):
             raise self._not_final()
         masks = inner.masks
         assert masks is not None

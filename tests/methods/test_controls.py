@@ -129,10 +129,18 @@ def test_controls_resume_and_agree_between_ranks() -> None:
     assert_equal_masks(train_on_two_ranks(lambda: Shuffled(sparsity=0.8, of_options={"score_samples": 16}), epochs=1))
 
 
-def test_methods_without_a_mask_before_training_are_refused() -> None:
-    for of, options in (("gmp", {}), ("dense", {}), ("str", {})):
-        with pytest.raises(ValueError, match="does not set its final mask before training"):
-            prune_now(Shuffled(sparsity=0.5, of=of, of_options=options), toy_context(tiny_net()))
+NOT_FINAL: list[tuple[str, dict[str, Any]]] = [
+    ("gmp", {}), ("dense", {}), ("str", {}), ("rigl", {}), ("set", {}), ("sign_in", {}),
+    ("dpf", {"schedule": "one_shot"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("of", "options"), NOT_FINAL)
+def test_methods_without_a_final_mask_before_training_are_refused(of: str, options: dict[str, Any]) -> None:
+    """Before anything runs, by `check`; those that change the layers too, whose masks fit no plain network."""
+    for act in (Shuffled.check, prune_now):
+        with pytest.raises(ValueError, match=f"'{of}' does not set its final mask before training"):
+            act(Shuffled(sparsity=0.5, of=of, of_options=options), toy_context(tiny_net()))
 
 
 def test_bad_options_are_refused_at_once() -> None:

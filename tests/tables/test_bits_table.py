@@ -137,7 +137,8 @@ def test_the_figure_shows_bits_upwards(tmp_path: Path) -> None:
     lines = {line.get_label(): line for line in axes.lines}
     assert list(lines["Wanda"].get_ydata()) == pytest.approx([2.28, 2.28])
     assert lines["Dense"].get_ydata()[0] == pytest.approx(2.03)
-    # of bits from 2.03 to 4.03 the axis ends at 2.53, and SNIP's are an arrow at its edge
+    # of bits from 2.03 to 4.03 those up to 2.53 are shown, with a margin, and SNIP's are an arrow at the edge
     assert axes.get_ylim() == pytest.approx((2.0, 2.56))
+    assert "shown up to 2.56, arrows" in " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
     arrows = [line for line in axes.lines if line.get_marker() == 6]
     assert [list(line.get_ydata()) for line in arrows] == [pytest.approx([2.56])]
