@@ -23,7 +23,7 @@ from torch import Tensor, nn
 SHAPE = (3, 32, 32)
 TIMES_THE_MODEL = 3
 MORE = {"sign_in": 4, "ntk_sap": 4, "prospr": 8, "safe": 4}
-"""Sign-In trains two numbers a weight, NTK-SAP compares two networks, ProsPr holds those of its three steps, and SAFE has
+"""Sign-In trains two numbers a weight, NTK-SAP compares two networks, ProsPr holds those of three steps, and SAFE has
 a second gradient and two more numbers a weight, and a few kilobytes."""
 GRADIENTS_MB = 1
 """The gradients that some methods store are bounded by their option `memory_mb` and are added to this."""
