@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import croissant
 from differences_figure import differences_figure
 from protocols_figure import protocols_figure
+from prunebench.benchmark.analysis.bits import has_bits
 from prunebench.benchmark.analysis.export import export_bytes
 from prunebench.benchmark.analysis.frame import study_frame
 from prunebench.benchmark.analysis.frame_type import Frame
@@ -92,6 +93,8 @@ def _tables(study: Study, store: Store, frame: Frame) -> Iterator[tuple[str, str
 
     for accuracy, name in PROTOCOLS.items():
         yield name, table("accuracy", accuracy)
+    if has_bits(study):
+        yield "bits", table("bits")
     yield "cost", table("cost")
     yield "pareto", table("pareto")
     yield from ((kind, table(kind)) for kind, has in OF_PAIRS.items() if has(study))
