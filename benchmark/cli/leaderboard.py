@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..analysis.plain_text import one_line
+from ..runs.number_of import number_of
 from .options import Selection, add_plugins, plugin_option, say
 
 REFERENCE, CONTRIBUTED = Path("results/reference"), Path("results/contributed")
@@ -36,7 +37,8 @@ def publish(target: Path, folders: tuple[Path, ...], plugins: tuple[str, ...]) -
     made = write(found, target)
     removed = f", {made.removed} removed" if made.removed else ""
     say(
-        f"{target / 'index.html'}: {made.rows} rows in {made.tables} tables, {made.results} results "
+        f"{target / 'index.html'}: {number_of(made.rows, 'row')} in {number_of(made.tables, 'table')}, "
+        f"{number_of(made.results, 'result')} "
         f"({made.changed} new or changed{removed})"
     )
 
