@@ -40,10 +40,14 @@ def tracked() -> list[str]:
     return [name for name in subprocess.check_output(command, text=True).split("\0") if name]
 
 
+READ = ("results/published/", "benchmark/perf/score_methods.md", "benchmark/perf/mask_upkeep.md")
+"""Markdown that the wheel has: of the published numbers, and the measured costs that `show METHOD` prints."""
+
+
 def expected(names: Iterable[str]) -> set[str]:
-    """What the wheel has to hold of these files: all but Markdown, of which it has that of the published numbers."""
+    """What the wheel has to hold of these files: all but Markdown, of which it has that of READ."""
     found = {name.removeprefix("typings/prunebench/") for name in names if not (ROOT / name).is_symlink()}
-    left_out = {name for name in found if name.endswith(".md") and not name.startswith("results/published/")}
+    left_out = {name for name in found if name.endswith(".md") and not name.startswith(READ)}
     return {f"prunebench/{name}" for name in found - left_out - set(BESIDE)}
 
 
