@@ -109,12 +109,17 @@ def build_and_compare(folder: Path) -> Path:
     return wheel
 
 
+def without_python() -> dict[str, str]:
+    """The variables of the environment but Python's: a PYTHONPATH would show pip a package that is not installed."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+
+
 def install(wheel: Path, environment: Path) -> Path:
     """A new environment with the wheel; its Python."""
     venv.create(environment, with_pip=False)
     python = environment / "bin" / "python"
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*command, "--disable-pip-version-check", str(wheel)], check=True)
+    subprocess.run([*command, "--disable-pip-version-check", str(wheel)], check=True, env=without_python())
     place = Path(subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
                                          text=True).strip())  # fmt: skip
     (place / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
@@ -123,8 +128,7 @@ def install(wheel: Path, environment: Path) -> Path:
 
 def run(python: Path, cwd: Path, *arguments: str, is_strict: bool = False) -> str:
     """What a command prints. `is_strict`: warnings are errors, and nothing may be printed to stderr."""
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    variables |= {"PYTHONWARNINGS": "error"} if is_strict else {}
+    variables = without_python() | ({"PYTHONWARNINGS": "error"} if is_strict else {})
     done = subprocess.run(
         [str(python.with_name(arguments[0])), *arguments[1:]], cwd=cwd, env=variables, capture_output=True, text=True,
         check=False,
