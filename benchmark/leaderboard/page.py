@@ -54,7 +54,7 @@ def publish(found: Collected, target: Path) -> Written:
 
 
 def check_target(target: Path) -> None:
-    """A folder that is new, empty, or holds a leaderboard: nothing of somebody else's is replaced."""
+    """Refuses a folder with other files than a leaderboard's, so that none is overwritten."""
     if target.exists() and not target.is_dir():
         raise UserError(f"{target} is a file; give a folder to publish into")
     strange = sorted(set(names_in(target)) - {"index.html", "schema.json", "results"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,11 +15,12 @@ _IN_PLACE = {torch.relu_, Tensor.relu_, torch.nn.functional.leaky_relu_}
 _RECTIFIERS = {torch.relu, Tensor.relu, F.relu, F.leaky_relu, *_IN_PLACE}
 
 
-class _Rectifiers(TorchFunctionMode):
+class _Rectifiers(TorchFunctionMode, ABC):
     """Hands every rectifier of a forward pass to `rectify`; other operations are as they are."""
 
+    @abstractmethod
     def rectify(self, function: Callable[..., Tensor], inputs: Tensor, in_place: bool) -> Tensor:
-        raise NotImplementedError
+        """What the rectifier `function` returns for `inputs`; `in_place`: into the memory of the inputs."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping | None = None
